@@ -1,0 +1,54 @@
+"""Redis keys, and which partition a season belongs to.
+
+Every key of a partition carries its hash tag, so a batch, a rebuild or a read is one slot on Redis Cluster.
+
+======================  ======  ==========================================================
+``lb:{17}:w``           hash    watermark: ``fence``, ``identity``
+``lb:{17}:p``           hash    season -> its current period
+``lb:{17}:z:<season>``  zset    the board, best first
+``lb:{17}:h:<season>``  hash    user id -> prefix of the user's member in the board
+``lb:{17}:t``           set     temporary keys of a rebuild
+``lb:poke``             zset    partitions with fresh hints, members are partition numbers
+======================  ======  ==========================================================
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+PARTITIONS: Final = 64
+"""Fixed for ever: it is part of every key and stored in the database (table ``cluster``)."""
+
+
+def partition_of(season: str) -> int:
+    """The partition of a season: CRC-32 of its UTF-8 bytes, modulo the number of partitions."""
+    return zlib.crc32(season.encode()) % PARTITIONS
+
+
+class Keys:
+    """All keys under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        base = prefix.encode()
+        self.poke: Final = base + b":poke"
+        self.tag: Final = [base + b":{%d}:" % p for p in range(PARTITIONS)]
+        self.watermark: Final = [tag + b"w" for tag in self.tag]
+        self.periods: Final = [tag + b"p" for tag in self.tag]
+        self.temporary: Final = [tag + b"t" for tag in self.tag]
+
+    def board(self, partition: int, season: bytes) -> bytes:
+        """Sorted set of a season's players."""
+        return self.tag[partition] + b"z:" + season
+
+    def members(self, partition: int, season: bytes) -> bytes:
+        """Hash of a season's member prefixes."""
+        return self.tag[partition] + b"h:" + season
+
+    def loaded_board(self, partition: int, season: bytes) -> bytes:
+        """The board while a rebuild loads it."""
+        return self.tag[partition] + b"tz:" + season
+
+    def loaded_members(self, partition: int, season: bytes) -> bytes:
+        """The prefixes while a rebuild loads them."""
+        return self.tag[partition] + b"th:" + season

@@ -1,0 +1,210 @@
+-- All SQL of the house, each under its name. Parameters are psycopg's: %(name)s.
+-- Arrays %(…)b are PostgreSQL binary arrays made by the kernels.
+
+-- name: schema_versions --
+SELECT version FROM schema_migration ORDER BY version
+
+-- name: identity --
+-- Which PostgreSQL this is: cluster and timeline. A restored dump is another cluster, a promoted standby another timeline.
+SELECT system_identifier::text || ':' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)
+FROM pg_control_system()
+
+-- name: submit --
+-- One batch of submissions in one statement. Input: parallel arrays in order of arrival.
+-- Output: a row per submission (ord from 1): the player's score after it and its version;
+-- status 0 written, 1 the season does not exist yet, 2 the sum would leave int64 (or, among several of
+-- one player in this batch, might: such ones are to be sent again one by one).
+WITH input AS MATERIALIZED (
+    SELECT i.ord, i.season_id, i.user_id, i.delta, nextval('submission') AS submission
+    FROM unnest(%(seasons)s, %(users)s, %(deltas)s) WITH ORDINALITY AS i (season_id, user_id, delta, ord)
+), here AS MATERIALIZED (
+    -- The lock makes a reset wait for us, or us for it; after the wait the row read is the new one.
+    SELECT season_id, partition, period_id FROM season
+    WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input))
+    ORDER BY season_id FOR KEY SHARE
+), placed AS MATERIALIZED (
+    SELECT i.ord, i.user_id, i.delta, i.submission, h.partition, h.period_id,
+           sum(i.delta) OVER w AS upto, count(*) OVER w AS nth
+    FROM input i JOIN here h ON h.season_id = i.season_id
+    WINDOW w AS (PARTITION BY h.period_id, i.user_id ORDER BY i.ord)
+), folded AS MATERIALIZED (
+    SELECT partition, period_id, user_id, sum(delta) AS total, count(*) AS n, max(submission) AS reached
+    FROM placed GROUP BY partition, period_id, user_id
+    -- Several of one player: every intermediate sum must stay far from the edge, whatever the start (see below).
+    HAVING count(*) = 1
+        OR (max(upto) <= 2305843009213693952 AND min(upto) >= -2305843009213693952)
+), written AS (
+    INSERT INTO score AS s (period_id, user_id, score, reached, submissions)
+    SELECT period_id, user_id, total::bigint, reached, n FROM folded ORDER BY period_id, user_id
+    ON CONFLICT (period_id, user_id) DO UPDATE
+    SET score = s.score + excluded.score,
+        -- A concurrent batch may hold a higher number for this player: the row still has to move forward.
+        reached = greatest(s.reached + excluded.submissions, excluded.reached),
+        submissions = s.submissions + excluded.submissions
+    WHERE CASE
+        WHEN excluded.submissions > 1
+            THEN s.score BETWEEN -4611686018427387904 AND 4611686018427387903
+        WHEN excluded.score > 0 THEN s.score <= 9223372036854775807 - excluded.score
+        ELSE s.score >= -9223372036854775808 - excluded.score
+    END
+    RETURNING s.period_id, s.user_id, s.score, s.reached
+), done AS MATERIALIZED (
+    SELECT p.ord, p.user_id, p.delta, p.submission, p.period_id,
+           w.score - (f.total - p.upto)::bigint AS score,
+           w.reached - (f.n - p.nth) AS version
+    FROM placed p
+    JOIN folded f ON f.period_id = p.period_id AND f.user_id = p.user_id
+    JOIN written w ON w.period_id = p.period_id AND w.user_id = p.user_id
+), ledgered AS (
+    INSERT INTO ledger (submission, period_id, user_id, delta)
+    SELECT submission, period_id, user_id, delta FROM done
+), hinted AS (
+    INSERT INTO outbox (partition, period_id, user_id)
+    SELECT f.partition, w.period_id, w.user_id
+    FROM written w JOIN folded f ON f.period_id = w.period_id AND f.user_id = w.user_id
+)
+SELECT i.ord,
+       CASE WHEN d.ord IS NOT NULL THEN 0 WHEN p.ord IS NULL THEN 1 ELSE 2 END AS status,
+       d.score, d.version
+FROM input i
+LEFT JOIN placed p ON p.ord = i.ord
+LEFT JOIN done d ON d.ord = i.ord
+ORDER BY i.ord
+
+-- name: create_seasons --
+-- Seasons that do not exist yet get their first period. Concurrent callers agree: the loser's period is never used.
+WITH wanted AS MATERIALIZED (
+    SELECT season_id, partition FROM unnest(%(seasons)s::text[], %(partitions)s::smallint[]) AS u (season_id, partition)
+    WHERE NOT EXISTS (SELECT FROM season s WHERE s.season_id = u.season_id)
+), first AS (
+    INSERT INTO period (season_id, number) SELECT season_id, 1 FROM wanted ORDER BY season_id
+    ON CONFLICT (season_id, number) DO NOTHING
+    RETURNING season_id, period_id
+), made AS (
+    INSERT INTO season (season_id, partition, period_id)
+    SELECT f.season_id, w.partition, f.period_id FROM first f JOIN wanted w ON w.season_id = f.season_id
+    ORDER BY f.season_id
+    ON CONFLICT (season_id) DO NOTHING
+    RETURNING partition, period_id
+)
+INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, NULL FROM made
+
+-- name: lock_season --
+SELECT partition, period_id FROM season WHERE season_id = %(season)s FOR UPDATE
+
+-- name: reset_season --
+-- In the transaction that holds the season's row FOR UPDATE: a new period, the old one ended, one hint.
+WITH ended AS (
+    UPDATE period SET ended_at = clock_timestamp() WHERE period_id = %(period)s RETURNING season_id, number
+), next AS (
+    INSERT INTO period (season_id, number) SELECT season_id, number + 1 FROM ended RETURNING season_id, period_id
+), turned AS (
+    UPDATE season s SET period_id = next.period_id FROM next WHERE s.season_id = next.season_id
+    RETURNING s.partition, s.period_id
+), hinted AS (
+    INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, NULL FROM turned
+)
+SELECT period_id FROM turned
+
+-- name: pending_partitions --
+-- Partitions that have hints. `low_xid` keeps the look-up from walking over dead index entries.
+SELECT p.id FROM partition p
+WHERE EXISTS (
+    SELECT FROM outbox o
+    WHERE o.partition = p.id
+      AND o.xid >= CASE WHEN p.identity = %(identity)s THEN p.low_xid ELSE '0'::xid8 END
+)
+ORDER BY p.committed_at NULLS FIRST
+
+-- name: claim --
+SELECT p.fence, CASE WHEN p.identity = %(identity)s THEN p.low_xid ELSE '0'::xid8 END AS low_xid
+FROM partition p WHERE p.id = %(partition)s
+FOR UPDATE SKIP LOCKED
+
+-- name: take --
+-- After `claim`, as a statement of its own: its snapshot must be younger than the claim, else a relay could read
+-- rows older than those its predecessor has applied. Folds hints per player; one output row per season, of arrays.
+WITH taken AS (
+    DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+        SELECT o.ctid FROM outbox o
+        WHERE o.partition = %(partition)s AND o.xid >= %(low_xid)s::xid8
+        ORDER BY o.xid LIMIT %(limit)s
+    ))
+    RETURNING xid, period_id, user_id, queued_at
+), stats AS (
+    SELECT nextval('fence') AS fence, count(*) AS hints,
+           CASE WHEN count(*) < %(limit)s THEN pg_snapshot_xmin(pg_current_snapshot()) ELSE max(t.xid::text::bigint)::text::xid8 END AS low_xid,
+           extract(epoch FROM clock_timestamp() - min(t.queued_at))::float8 AS oldest_s
+    FROM taken t
+), changed AS (
+    SELECT DISTINCT period_id, user_id FROM taken
+), grouped AS (
+    SELECT s.season_id, s.period_id,
+           coalesce(array_agg(c.user_id) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS users,
+           coalesce(array_agg(r.score) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS scores,
+           coalesce(array_agg(r.reached) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS reached
+    FROM changed c
+    -- Hints of periods that have ended are dropped here: the reset left a hint of its own.
+    JOIN season s ON s.period_id = c.period_id
+    LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
+    GROUP BY s.season_id, s.period_id
+)
+SELECT t.fence, t.hints, t.low_xid::text, t.oldest_s, g.season_id, g.period_id, g.users, g.scores, g.reached
+FROM stats t LEFT JOIN grouped g ON true
+
+-- name: commit_fence --
+UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = %(low_xid)s::xid8, committed_at = clock_timestamp()
+WHERE id = %(partition)s
+
+-- name: commit_rebuild --
+UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = '0',
+    committed_at = clock_timestamp(), rebuilt_at = clock_timestamp()
+WHERE id = %(partition)s
+
+-- name: advance_fence --
+-- Draw a fence above `floor`, also when the sequence has fallen behind it (PostgreSQL lost history). The sequence is
+-- set only then: a setval below what others have drawn meanwhile would hand out numbers twice.
+SELECT CASE WHEN drawn > %(floor)s::bigint THEN drawn ELSE setval('fence', %(floor)s::bigint + 1) END
+FROM (SELECT nextval('fence') AS drawn OFFSET 0) AS d
+
+-- name: partition_fences --
+SELECT id, fence, identity FROM partition ORDER BY id
+
+-- name: partition_seasons --
+SELECT season_id, period_id FROM season WHERE partition = %(partition)s ORDER BY season_id
+
+-- name: season_rows --
+-- Inside COPY … TO STDOUT (FORMAT binary): the rows of one period.
+SELECT user_id, score, reached FROM score WHERE period_id = {period}
+
+-- name: status --
+SELECT p.id, p.fence, p.identity, p.committed_at, p.rebuilt_at,
+       coalesce(o.pending, 0) AS pending,
+       coalesce(extract(epoch FROM clock_timestamp() - o.oldest)::float8, 0) AS oldest_s,
+       coalesce(s.seasons, 0) AS seasons
+FROM partition p
+LEFT JOIN (SELECT partition, count(*) AS pending, min(queued_at) AS oldest FROM outbox GROUP BY partition) o ON o.partition = p.id
+LEFT JOIN (SELECT partition, count(*) AS seasons FROM season GROUP BY partition) s ON s.partition = p.id
+ORDER BY p.id
+
+-- name: unsettled_users --
+-- Players of a period whose hints no relay has taken yet; a null means the period itself.
+SELECT DISTINCT user_id FROM outbox WHERE partition = %(partition)s AND period_id = %(period)s
+
+-- name: ended_periods --
+SELECT period_id FROM period WHERE ended_at IS NOT NULL ORDER BY period_id LIMIT 100
+
+-- name: collect_scores --
+-- A bounded bite out of an ended period. Returns by its row count how many rows went.
+DELETE FROM score WHERE ctid = ANY (ARRAY(
+    SELECT s.ctid FROM score s WHERE s.period_id = %(period)s LIMIT %(limit)s))
+
+-- name: collect_period --
+DELETE FROM period WHERE period_id = %(period)s AND ended_at IS NOT NULL
+  AND NOT EXISTS (SELECT FROM score s WHERE s.period_id = %(period)s)
+
+-- name: ledger_prepare --
+SELECT ledger_prepare(%(ahead)s)
+
+-- name: try_janitor --
+SELECT pg_try_advisory_lock(hashtextextended('leaderboard janitor ' || current_schema(), 0))

@@ -1,0 +1,75 @@
+-- Make boards of one partition equal to rows read from PostgreSQL, if the fence allows it.
+-- KEYS: 1 watermark, 2 periods, then per group: board, members
+-- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, then per group:
+--       season, period, n, n times (user, prefix), n times zscore; an empty prefix removes the player
+-- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Only ok has written.
+local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
+local held = redis.call('HMGET', KEYS[1], 'fence', 'identity')
+if not held[1] then
+  if committed > 0 then return {'lost', '', ''} end
+elseif held[2] ~= ARGV[3] then
+  return {'identity', held[1], held[2] or ''}
+elseif tonumber(held[1]) < committed then
+  return {'lost', held[1], held[2]}
+elseif tonumber(held[1]) > mine then
+  return {'ahead', held[1], held[2]}
+end
+
+local argc, at, key = #ARGV, 4, 3
+while at <= argc do
+  local season, period, n = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local board, members = KEYS[key], KEYS[key + 1]
+  if redis.call('HGET', KEYS[2], season) ~= period then
+    redis.call('UNLINK', board, members)
+    redis.call('HSET', KEYS[2], season, period)
+  end
+  local pairs_at, scores_at = at + 3, at + 3 + 2 * n
+  -- 1,000 players a call: Lua's unpack ends near 7,000 values, a ZADD should stay under 3,500 pairs.
+  for first = 0, n - 1, 1000 do
+    local last = math.min(first + 1000, n) - 1
+    local users, count = {}, 0
+    for i = first, last do
+      count = count + 1
+      users[count] = ARGV[pairs_at + 2 * i]
+    end
+    local before = redis.call('HMGET', members, unpack(users, 1, count))
+    local old, add, gone, nold, nadd, ngone = {}, {}, {}, 0, 0, 0
+    for i = first, last do
+      local user, prefix = ARGV[pairs_at + 2 * i], ARGV[pairs_at + 2 * i + 1]
+      local was = before[i - first + 1]
+      if was and was ~= prefix then
+        nold = nold + 1
+        old[nold] = was .. user
+      end
+      if prefix ~= '' then
+        add[nadd + 1] = ARGV[scores_at + i]
+        add[nadd + 2] = prefix .. user
+        nadd = nadd + 2
+      elseif was then
+        ngone = ngone + 1
+        gone[ngone] = user
+      end
+    end
+    if nold > 0 then redis.call('ZREM', board, unpack(old, 1, nold)) end
+    if ngone > 0 then redis.call('HDEL', members, unpack(gone, 1, ngone)) end
+    if nadd > 0 then
+      redis.call('ZADD', board, unpack(add, 1, nadd))
+      if ngone == 0 and count == nadd / 2 then
+        redis.call('HSET', members, unpack(ARGV, pairs_at + 2 * first, pairs_at + 2 * last + 1))
+      else
+        local set, nset = {}, 0
+        for i = first, last do
+          if ARGV[pairs_at + 2 * i + 1] ~= '' then
+            set[nset + 1] = ARGV[pairs_at + 2 * i]
+            set[nset + 2] = ARGV[pairs_at + 2 * i + 1]
+            nset = nset + 2
+          end
+        end
+        redis.call('HSET', members, unpack(set, 1, nset))
+      end
+    end
+  end
+  at, key = scores_at + n, key + 2
+end
+redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3])
+return {'ok', ARGV[1], ARGV[3]}

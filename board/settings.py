@@ -1,0 +1,298 @@
+"""Settings: one frozen object, read from the environment and from nowhere else.
+
+The table of fields below is the only place that knows names, defaults and meanings; ``docs/settings.md`` is
+written from it (``python -m board.settings``) and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, get_type_hints
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from board.errors import InvalidSetting
+
+
+class Doc(msgspec.Struct, frozen=True):
+    """What a person needs to know of a setting: its variable, meaning, and range (inclusive) or choices."""
+
+    env: str
+    text: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    secret: bool = False
+
+
+def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the embedded servers keep their data when nobody says otherwise."""
+    env = os.environ if environ is None else environ
+    if os.geteuid() == 0:
+        return Path("/var/lib/leaderboard")
+    base = env.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "leaderboard"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of every process, in the units their names or texts give."""
+
+    database_url: Annotated[
+        str,
+        Doc(
+            "DATABASE_URL",
+            "PostgreSQL, as a libpq URL or connection string. Empty: `run` starts an embedded server.",
+            secret=True,
+        ),
+    ] = ""
+    redis_url: Annotated[
+        str,
+        Doc(
+            "REDIS_URL",
+            "Redis or Valkey: `redis://`, `rediss://` or `unix://`. Empty: `run` starts an embedded server.",
+            secret=True,
+        ),
+    ] = ""
+    bind: Annotated[str, Doc("LEADERBOARD_BIND", "Address of the HTTP service: `host:port` or `unix:/path`.")] = (
+        "127.0.0.1:8080"
+    )
+    workers: Annotated[int, Doc("LEADERBOARD_WORKERS", "gunicorn worker processes.", 1, 256)] = 2
+    worker_class: Annotated[str, Doc("LEADERBOARD_WORKER_CLASS", "gunicorn worker class that serves the ASGI app.")] = (
+        "service.worker.Worker"
+    )
+    relays: Annotated[int, Doc("LEADERBOARD_RELAYS", "Relay processes in the pool of this host.", 1, 64)] = 2
+    data_dir: Annotated[
+        Path,
+        Doc(
+            "LEADERBOARD_DATA_DIR",
+            "Data of the embedded servers. Default: `/var/lib/leaderboard` as root, else "
+            "`$XDG_DATA_HOME/leaderboard` or `~/.local/share/leaderboard`.",
+        ),
+    ] = msgspec.field(default_factory=default_data_dir)
+    servers: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_SERVERS",
+            "Which embedded servers `run` starts: those installed on the machine, or those of the wheels. "
+            "`auto` prefers installed ones.",
+            choices=("auto", "system", "wheel"),
+        ),
+    ] = "auto"
+    impl: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_IMPL",
+            "Kernels: compiled, or their pure-Python twin. `auto` takes the compiled ones when they are there.",
+            choices=("auto", "c", "python"),
+        ),
+    ] = "auto"
+    redis_prefix: Annotated[
+        str,
+        Doc("LEADERBOARD_REDIS_PREFIX", "First part of every key in Redis: letters, digits, `_`, `-`, `.`."),
+    ] = "lb"
+    write_deadline_ms: Annotated[
+        int, Doc("LEADERBOARD_WRITE_DEADLINE_MS", "A submission is answered within this time.", 10, 60_000)
+    ] = 800
+    read_deadline_ms: Annotated[
+        int, Doc("LEADERBOARD_READ_DEADLINE_MS", "A read is answered within this time.", 10, 60_000)
+    ] = 300
+    probe_deadline_ms: Annotated[
+        int, Doc("LEADERBOARD_PROBE_DEADLINE_MS", "`/readyz` gives each check this long.", 10, 60_000)
+    ] = 200
+    intake_queue: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_INTAKE_QUEUE",
+            "Submissions a worker keeps waiting for their commit; past it the answer is 503.",
+            1,
+            1_000_000,
+        ),
+    ] = 10_000
+    intake_batch: Annotated[
+        int, Doc("LEADERBOARD_INTAKE_BATCH", "Most submissions in one statement and commit.", 1, 5_000)
+    ] = 1_000
+    intake_connections: Annotated[
+        int, Doc("LEADERBOARD_INTAKE_CONNECTIONS", "PostgreSQL connections of a worker's intake.", 1, 16)
+    ] = 1
+    read_cache_ms: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_READ_CACHE_MS",
+            "A rendered top list is reused for this long. 0 turns the reuse off.",
+            0,
+            1_000,
+        ),
+    ] = 5
+    relay_batch: Annotated[int, Doc("LEADERBOARD_RELAY_BATCH", "Most hints a relay takes in one batch.", 1, 50_000)] = (
+        2_000
+    )
+    relay_idle_ms: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_RELAY_IDLE_MS",
+            "A relay that hears no poke looks for hints this often.",
+            1,
+            10_000,
+        ),
+    ] = 50
+    relay_check_ms: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_RELAY_CHECK_MS",
+            "Every partition's watermark is compared with PostgreSQL this often, used or not.",
+            100,
+            600_000,
+        ),
+    ] = 2_000
+    redis_timeout_ms: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_REDIS_TIMEOUT_MS",
+            "A relay gives up on a Redis reply after this time and ends its transaction.",
+            100,
+            60_000,
+        ),
+    ] = 2_000
+    shutdown_grace_s: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_SHUTDOWN_GRACE_S",
+            "Time a process gets to finish its work when told to stop.",
+            1,
+            600,
+        ),
+    ] = 10
+    log_level: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_LOG_LEVEL",
+            "Least severe log line written.",
+            choices=("debug", "info", "warning", "error"),
+        ),
+    ] = "info"
+
+    @property
+    def tcp(self) -> tuple[str, int] | None:
+        """Host and port of `bind`, or None for a Unix socket."""
+        if self.bind.startswith("unix:"):
+            return None
+        host, _, port = self.bind.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+def docs() -> dict[str, Doc]:
+    """Field name -> its documentation, in order of declaration."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {f: next(m for m in hints[f].__metadata__ if isinstance(m, Doc)) for f in Settings.__struct_fields__}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises `InvalidSetting` naming the variable, with a suggestion for a misspelt one."""
+    env = os.environ if environ is None else environ
+    table = docs()
+    known = {doc.env for doc in table.values()}
+    for name in env:
+        if name.startswith("LEADERBOARD_") and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            hint = f"; did you mean {close[0]}?" if close else "; `leaderboard settings` lists the known ones"
+            raise InvalidSetting(f"unknown setting {name}{hint}")
+    hints = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    for field, doc in table.items():
+        raw = env.get(doc.env, "").strip()
+        if raw:
+            values[field] = _parse(doc, hints[field], raw)
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _parse(doc: Doc, kind: Callable[[str], Any], raw: str) -> Any:
+    if kind is int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", raw):
+            raise InvalidSetting(f"{doc.env} must be a whole number, not {raw[:40]!r}")
+        number = int(raw)
+        if (doc.low is not None and number < doc.low) or (doc.high is not None and number > doc.high):
+            raise InvalidSetting(f"{doc.env} must be between {doc.low} and {doc.high}, not {number}")
+        return number
+    if doc.choices and raw not in doc.choices:
+        raise InvalidSetting(f"{doc.env} must be one of {', '.join(doc.choices)}, not {raw[:40]!r}")
+    if kind is Path:
+        return Path(raw).expanduser().absolute()
+    return raw
+
+
+def _check(settings: Settings) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", settings.redis_prefix):
+        raise InvalidSetting("LEADERBOARD_REDIS_PREFIX must be 1 to 64 letters, digits, '_', '-' or '.'")
+    if settings.bind.startswith("unix:"):
+        if len(settings.bind) < 7:
+            raise InvalidSetting("LEADERBOARD_BIND names no socket path after 'unix:'")
+    else:
+        host, colon, port = settings.bind.rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise InvalidSetting(f"LEADERBOARD_BIND must be host:port or unix:/path, not {settings.bind[:60]!r}")
+    if settings.redis_url and not re.match(r"(rediss?|unix)://", settings.redis_url):
+        raise InvalidSetting("REDIS_URL must start with redis://, rediss:// or unix://")
+
+
+MASK: Final = "******"
+
+
+def mask(value: str) -> str:
+    """A URL or connection string with its password hidden."""
+    if "://" in value:
+        try:
+            parts = urlsplit(value)
+            netloc = re.sub(r":[^:@/]*@", f":{MASK}@", parts.netloc)
+        except ValueError:
+            return MASK
+        query = re.sub(r"(?i)((?:password|sslpassword|passfile)=)[^&]*", rf"\g<1>{MASK}", parts.query)
+        return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    return re.sub(r"(?i)((?:ssl)?password\s*=\s*)('[^']*'|\S+)", rf"\g<1>{MASK}", value)
+
+
+def shown(settings: Settings) -> list[tuple[str, str]]:
+    """(variable, value) of every setting, secrets masked, for people to read at start."""
+    rows = []
+    for field, doc in docs().items():
+        value = str(getattr(settings, field))
+        rows.append((doc.env, (mask(value) if doc.secret else value) or "-"))
+    return rows
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that make `load` return equal settings, to hand to child processes."""
+    return {doc.env: str(value) for f, doc in docs().items() if str(value := getattr(settings, f)) != ""}
+
+
+def markdown() -> str:
+    """The text of ``docs/settings.md``."""
+    lines = [
+        "# Settings",
+        "",
+        "Every process reads its settings from the environment, prints them at start with secrets masked, and",
+        "refuses an unknown `LEADERBOARD_*` variable with a suggestion. `leaderboard settings` shows the values in",
+        "force. This page is written from the code by `make docs`.",
+        "",
+        "| variable | default | range | meaning |",
+        "|---|---|---|---|",
+    ]
+    plain = Settings(data_dir=Path("(see text)"))
+    for field, doc in docs().items():
+        span = ", ".join(f"`{c}`" for c in doc.choices)
+        if doc.low is not None:
+            span = f"{doc.low:,} to {doc.high:,}"
+        default = str(getattr(plain, field))
+        lines.append(f"| `{doc.env}` | {f'`{default}`' if default else 'empty'} | {span or '-'} | {doc.text} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

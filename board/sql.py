@@ -1,0 +1,117 @@
+"""PostgreSQL: the named queries, connections, and arrays that travel as bytes made or read by the kernels."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import adapt, conninfo, pq
+
+from board.errors import InvalidSetting, ServerUnreachable
+
+TEXT_ARRAY_OID = 1009
+INT8_ARRAY_OID = 1016
+
+
+@cache
+def queries() -> dict[str, bytes]:
+    """Query name -> its text, from ``queries.sql``. The comments stay in: they show in pg_stat_activity."""
+    text = files("board").joinpath("queries.sql").read_text(encoding="utf-8")
+    parts = re.split(r"(?m)^-- name: (\w+) --\n", text)
+    return {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+class TextArray(bytes):
+    """A PostgreSQL binary ``text[]``, ready to be sent."""
+
+
+class Int8Array(bytes):
+    """A PostgreSQL binary ``int8[]``, ready to be sent."""
+
+
+class _ArrayDumper(adapt.Dumper):
+    format = pq.Format.BINARY
+
+    def dump(self, obj: bytes) -> bytes:
+        return obj
+
+
+class _TextArrayDumper(_ArrayDumper):
+    oid = TEXT_ARRAY_OID
+
+
+class _Int8ArrayDumper(_ArrayDumper):
+    oid = INT8_ARRAY_OID
+
+
+class _RawLoader(adapt.Loader):
+    """Hands a binary array through as the bytes PostgreSQL sent."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: bytes | bytearray | memoryview) -> bytes:
+        return bytes(data)
+
+
+def adapt_arrays(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Let `TextArray` and `Int8Array` be sent as they are, and binary cursors return those types as raw bytes."""
+    connection.adapters.register_dumper(TextArray, _TextArrayDumper)
+    connection.adapters.register_dumper(Int8Array, _Int8ArrayDumper)
+    for oid in (TEXT_ARRAY_OID, INT8_ARRAY_OID):
+        connection.adapters.register_loader(oid, _RawLoader)
+
+
+def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
+    """The connection string with our application name, and bounds on connecting and on silent networks."""
+    if not database_url:
+        raise InvalidSetting("DATABASE_URL is empty; set it, or use `leaderboard run`, which starts its own server")
+    defaults: dict[str, Any] = {
+        "connect_timeout": connect_timeout_s,
+        "application_name": application,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    try:
+        given = conninfo.conninfo_to_dict(database_url)
+        return conninfo.make_conninfo(database_url, **{k: v for k, v in defaults.items() if k not in given})
+    except psycopg.ProgrammingError as error:
+        raise InvalidSetting(f"DATABASE_URL is no PostgreSQL connection string: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, to fit into one sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def connect(
+    database_url: str, application: str, *, autocommit: bool = True, session: dict[str, str] | None = None
+) -> psycopg.Connection[Any]:
+    """Open a synchronous connection. `session` holds settings for its whole life. Raises `ServerUnreachable`."""
+    text = dsn(database_url, application)
+    try:
+        connection = psycopg.connect(text, autocommit=True)
+        for name, value in (session or {}).items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        connection.autocommit = autocommit
+    except psycopg.OperationalError as error:
+        raise ServerUnreachable(f"PostgreSQL does not answer: {first_line(error)}") from error
+    return connection
+
+
+async def connect_async(
+    database_url: str, application: str, *, session: dict[str, str] | None = None
+) -> psycopg.AsyncConnection[Any]:
+    """Open an asynchronous autocommit connection. Raises `ServerUnreachable`."""
+    text = dsn(database_url, application)
+    try:
+        connection = await psycopg.AsyncConnection.connect(text, autocommit=True)
+        for name, value in (session or {}).items():
+            await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    except psycopg.OperationalError as error:
+        raise ServerUnreachable(f"PostgreSQL does not answer: {first_line(error)}") from error
+    return connection

@@ -1,0 +1,1 @@
+"""A pool of processes that carry changed scores from PostgreSQL to Redis."""

@@ -1,0 +1,235 @@
+"""The relay actor: waits for pokes, carries partitions, heals the ones whose watermark is wrong.
+
+It shares nothing, owns its two connections, and hears only "stop". Whatever fails, it lets go of both connections,
+waits, and starts again from the database: there is no state to lose.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+
+from board.backoff import Backoff
+from board.errors import BoardUnavailable, ServerUnreachable
+from board.keys import PARTITIONS, Keys
+from board.link import ResponseError
+from board.settings import Settings
+from board.sql import first_line
+from board.stop import Stop
+from relay.carrier import Carried, Carrier, Refused
+from relay.rebuild import rebuild
+
+log: Final = logging.getLogger("relay")
+
+RETRY_S: Final = 0.002
+RETRY_MOST_S: Final = 0.05
+AILING_MOST_S: Final = 5.0
+
+
+class Relay:
+    """One relay process. `run` blocks until a stop is requested and the batch in hand is finished."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stop: Stop,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        randomness: random.Random | None = None,
+    ) -> None:
+        self.settings: Final = settings
+        self.stop: Final = stop
+        self.clock: Final = clock
+        self.random: Final = randomness or random.Random()
+        self.keys: Final = Keys(settings.redis_prefix)
+        self.idle_s: Final = settings.relay_idle_ms / 1000
+        self.check_s: Final = settings.relay_check_ms / 1000
+        self.due: dict[int, float] = {}
+        """Partitions to try again, and when."""
+        self.failures: dict[int, Backoff] = {}
+        """Partitions that Redis or the database refused for a reason of their own."""
+        self.next_check = 0.0
+        self.next_poll = 0.0
+
+    def run(self) -> None:
+        """Carry until stopped; reconnect with backoff after a lost connection."""
+        backoff = Backoff(0.05, 2.0, self.random)
+        while not self.stop.requested:
+            carrier = None
+            try:
+                carrier = self.connect()
+                log.info("relay is up, PostgreSQL identity %s", carrier.identity)
+                self.due.clear()
+                self.next_check = self.next_poll = 0.0
+                while not self.stop.requested:
+                    self.turn(carrier)
+                    backoff.succeeded()
+            except (
+                psycopg.OperationalError,
+                psycopg.InterfaceError,
+                ServerUnreachable,
+                BoardUnavailable,
+            ) as error:
+                delay = backoff.failed()
+                log.warning("connection lost, again in %.2f s: %s", delay, first_line(error))
+                self.stop.wait(delay)
+            finally:
+                if carrier is not None:
+                    carrier.close()
+
+    def connect(self) -> Carrier:
+        """Both connections, fresh."""
+        s = self.settings
+        return Carrier(
+            s.database_url,
+            s.redis_url,
+            self.keys,
+            limit=s.relay_batch,
+            redis_timeout_s=s.redis_timeout_ms / 1000,
+        )
+
+    def turn(self, carrier: Carrier) -> None:
+        """Wait for work at most the idle interval, then do what is due."""
+        now = self.clock()
+        if now >= self.next_check:
+            self.check(carrier)
+            self.next_check = self.clock() + self.check_s * (0.75 + 0.5 * self.random.random())
+        poked = self.wait_for_poke(carrier, now)
+        if poked is not None:
+            self.serve(carrier, poked)
+        now = self.clock()
+        for partition in [p for p, due in self.due.items() if due <= now]:
+            del self.due[partition]
+            self.serve(carrier, partition)
+        # The poll is the safety net under lost pokes; pokes of busy partitions must not keep it from running.
+        if now >= self.next_poll:
+            for partition in carrier.dirty():
+                if partition not in self.due and not self.stop.requested:
+                    self.serve(carrier, partition)
+            self.next_poll = self.clock() + self.idle_s
+
+    def wait_for_poke(self, carrier: Carrier, now: float) -> int | None:
+        """The partition somebody poked for, or None after the idle interval (sooner if a retry is due)."""
+        until = min([self.next_poll, *self.due.values()], default=now)
+        # Redis takes 0 as "for ever" and rounds below a millisecond.
+        timeout = min(self.idle_s, max(0.001, until - now))
+        reply: Any = carrier.link.call("BZPOPMIN", self.keys.poke, f"{timeout:.3f}")
+        if reply is None:
+            return None
+        partition = int(reply[1]) if reply[1].isdigit() else -1
+        return partition if 0 <= partition < PARTITIONS else None
+
+    def serve(self, carrier: Carrier, partition: int, *, check: bool = False) -> None:
+        """Carry a partition until it is drained or held by another relay; heal it when Redis refuses."""
+        try:
+            more = True
+            while more and not self.stop.requested:
+                carried = carrier.carry(partition, check=check)
+                if carried is None:
+                    self.later(partition)
+                    return
+                self.carried(partition, carried)
+                more, check = carried.more, False
+            self.failures.pop(partition, None)
+        except Refused as refusal:
+            self.heal(carrier, refusal)
+        except (
+            psycopg.errors.SerializationFailure,
+            psycopg.errors.LockNotAvailable,
+            psycopg.errors.DeadlockDetected,
+        ):
+            self.later(partition)
+        except ResponseError as error:
+            self.ailing(partition, f"Redis: {error}")
+        except psycopg.DataError as error:
+            self.ailing(partition, f"PostgreSQL: {first_line(error)}")
+
+    def carried(self, partition: int, carried: Carried) -> None:
+        """Note what a batch did."""
+        if carried.hints:
+            log.debug(
+                "partition %d: %d hints, %d seasons, oldest %.1f ms",
+                partition, carried.hints, carried.seasons, carried.oldest_s * 1000,
+            )  # fmt: skip
+
+    def later(self, partition: int) -> None:
+        """Another relay holds the partition; its snapshot may be older than our hint, so look again."""
+        backoff = self.failures.setdefault(partition, Backoff(RETRY_S, RETRY_MOST_S, self.random))
+        self.due[partition] = self.clock() + backoff.failed()
+
+    def ailing(self, partition: int, reason: str) -> None:
+        """Set a partition aside for a while; the others go on."""
+        backoff = self.failures.setdefault(partition, Backoff(0.1, AILING_MOST_S, self.random))
+        delay = backoff.failed()
+        self.due[partition] = self.clock() + delay
+        log.error("partition %d cannot be written, again in %.1f s: %s", partition, delay, reason)
+
+    def check(self, carrier: Carrier) -> None:
+        """Compare every watermark with what PostgreSQL has committed; visit the partitions that look wrong.
+
+        A look without a lock, so it may suspect a partition that is fine: the fenced call under the claim decides.
+        """
+        fences = carrier.fetch("partition_fences")
+        replies = carrier.link.pipeline(*(("HMGET", self.keys.watermark[p], "fence", "identity") for p, _, _ in fences))
+        for (partition, committed, _), held in zip(fences, replies, strict=True):
+            if isinstance(held, ResponseError):
+                self.ailing(partition, f"Redis: {held}")
+                continue
+            fence, identity = held
+            sound = (
+                fence is not None
+                and fence.isdigit()
+                and int(fence) >= committed
+                and identity == carrier.identity.encode()
+            )
+            if not sound and not self.stop.requested:
+                self.serve(carrier, partition, check=True)
+
+    def heal(self, carrier: Carrier, refusal: Refused) -> None:
+        """Redis and PostgreSQL are not of one history: rebuild, unless it is we who are out of date."""
+        partition, verdict = refusal.partition, refusal.verdict
+        floor = 0
+        if verdict.word == "identity" and is_past(carrier.identity, verdict.identity):
+            raise ServerUnreachable(
+                f"this PostgreSQL ({carrier.identity}) has been succeeded by {verdict.identity}; not writing to Redis"
+            )
+        if verdict.word == "ahead":
+            # Somebody newer wrote, or PostgreSQL went back in time. Only a fresh draw tells: a newer relay's fence is
+            # below it, a lost future's is not.
+            fresh = carrier.fetch("advance_fence", floor=0)[0][0]
+            if fresh > verdict.fence:
+                log.warning("partition %d: a newer relay has written, batch dropped", partition)
+                self.later(partition)
+                return
+            floor = verdict.fence
+        log.warning(
+            "partition %d: %s (Redis has fence %d of %s), rebuilding",
+            partition, verdict.word, verdict.fence, verdict.identity or "nobody",
+        )  # fmt: skip
+        started = self.clock()
+        try:
+            done = rebuild(carrier, partition, floor=floor)
+        except Refused as again:
+            log.warning("partition %d: rebuild refused: %s", partition, again.verdict.word)
+            self.later(partition)
+            return
+        if done is None:
+            self.later(partition)
+            return
+        self.failures.pop(partition, None)
+        log.warning(
+            "partition %d: rebuilt %d seasons, %d players in %.2f s",
+            partition, done.seasons, done.players, self.clock() - started,
+        )  # fmt: skip
+
+
+def is_past(mine: str, theirs: str) -> bool:
+    """True if the other identity is a later timeline (8 hex digits) of the same cluster."""
+    system, _, timeline = mine.partition(":")
+    other, _, later = theirs.partition(":")
+    return system == other and later > timeline

@@ -1,0 +1,137 @@
+"""One partition batch: claim, take hints, apply in Redis, commit.
+
+The order of steps is the guarantee. The claim locks the partition's row; the take, a statement of its own with a
+younger snapshot, deletes the hints and reads the rows they point at; the script applies absolute rows under a
+fence drawn for this attempt; only then the deletion is committed. A crash at any point leaves the hints, and
+replaying absolute rows is harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, cast
+
+import msgspec
+import psycopg
+
+from board.errors import FenceRefused
+from board.keys import Keys
+from board.link import Link
+from board.lua import script
+from board.sql import adapt_arrays, connect, queries
+
+log: Final = logging.getLogger("relay")
+
+SESSION: Final = {
+    # Every join of `take` is a look-up by key for a few thousand rows. Statistics of a queue are never right, so
+    # the plans that would read whole tables are ruled out.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    # A relay that hangs must not hold its claim, or the vacuum horizon, for ever.
+    "idle_in_transaction_session_timeout": "60s",
+    "lock_timeout": "5s",
+}
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """What one batch did: hints consumed, seasons touched, whether more wait, age of the oldest hint in seconds."""
+
+    hints: int
+    seasons: int
+    more: bool
+    oldest_s: float
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the fence said: ok, lost, identity, ahead or short; and the fence and identity Redis holds."""
+
+    word: str
+    fence: int
+    identity: str
+
+
+def verdict_of(reply: list[bytes]) -> Verdict:
+    """Decode the answer of ``apply.lua`` and ``swap.lua``."""
+    word, fence, identity = reply
+    return Verdict(word.decode(), int(fence) if fence.isdigit() else 0, identity.decode("utf-8", "replace"))
+
+
+class Refused(FenceRefused):
+    """Redis refused the batch; carries the `Verdict`. The transaction has been rolled back."""
+
+    def __init__(self, partition: int, verdict: Verdict) -> None:
+        super().__init__(f"partition {partition}: Redis refused the batch: {verdict.word}")
+        self.partition = partition
+        self.verdict = verdict
+
+
+class Carrier:
+    """Owns one PostgreSQL and one Redis connection. Raises `psycopg.OperationalError` and `BoardUnavailable` when
+    one of them is lost: throw the carrier away then, and make a new one."""
+
+    def __init__(self, database_url: str, redis_url: str, keys: Keys, *, limit: int, redis_timeout_s: float) -> None:
+        self.keys: Final = keys
+        self.limit: Final = limit
+        self.link: Final = Link(redis_url, "leaderboard-relay", redis_timeout_s)
+        self.link.connect()
+        self.sql: Final = queries()
+        self.db: Final = connect(database_url, "leaderboard-relay", session=SESSION)
+        adapt_arrays(self.db)
+        self.cursor: Final = self.db.cursor(binary=True)
+        row = self.db.execute(self.sql["identity"]).fetchone()
+        self.identity: Final[str] = cast(Any, row)[0]
+
+    def close(self) -> None:
+        """Give up both connections; a claim in hand ends with them."""
+        self.db.close()
+        self.link.close()
+
+    def fetch(self, name: str, **parameters: Any) -> list[Any]:
+        """Run a named query, return its rows."""
+        return self.cursor.execute(self.sql[name], parameters or None, prepare=True).fetchall()
+
+    def dirty(self) -> list[int]:
+        """Partitions that have hints, longest unserved first."""
+        return [row[0] for row in self.fetch("pending_partitions", identity=self.identity)]
+
+    def carry(self, partition: int, *, check: bool = False) -> Carried | None:
+        """Carry one batch; None if another relay holds the partition.
+
+        With `check` Redis is asked even when there is nothing to carry: it writes a first watermark, or tells that
+        Redis has lost something. Raises `Refused`.
+        """
+        with self.db.transaction() as transaction:
+            claimed = self.fetch("claim", partition=partition, identity=self.identity)
+            if not claimed:
+                return None
+            committed, low_xid = claimed[0]
+            rows = self.fetch("take", partition=partition, low_xid=str(low_xid), limit=self.limit)
+            fence, hints, low_xid, oldest_s = rows[0][:4]
+            if not hints and not check:
+                raise psycopg.Rollback(transaction)
+            verdict = self.apply(partition, fence, committed, rows)
+            if verdict.word != "ok":
+                raise Refused(partition, verdict)
+            self.cursor.execute(
+                self.sql["commit_fence"],
+                {"fence": fence, "identity": self.identity, "low_xid": low_xid, "partition": partition},
+                prepare=True,
+            )
+            return Carried(hints, len(rows) if rows[0][4] is not None else 0, hints >= self.limit, oldest_s or 0.0)
+        return Carried(0, 0, False, 0.0)
+
+    def apply(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:
+        """Send one partition batch through the fenced script."""
+        keys = [self.keys.watermark[partition], self.keys.periods[partition]]
+        groups = []
+        for _, _, _, _, season_id, period_id, users, scores, reached in rows:
+            if season_id is None:
+                continue
+            season = season_id.encode()
+            keys += (self.keys.board(partition, season), self.keys.members(partition, season))
+            groups.append(((season, b"%d" % period_id), users, scores, reached))
+        head = [b"%d" % fence, b"%d" % committed, self.identity.encode()]
+        return verdict_of(self.link.run(script("apply"), keys, head, groups))

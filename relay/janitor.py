@@ -1,0 +1,72 @@
+"""Housekeeping of the database: rows of ended periods, days of the ledger. One janitor at a time, in small bites."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import psycopg
+
+from board.errors import ServerUnreachable
+from board.settings import Settings
+from board.sql import connect, first_line, queries
+from board.stop import Stop
+
+log: Final = logging.getLogger("janitor")
+
+BITE: Final = 2_000
+REST_S: Final = 0.02
+EVERY_S: Final = 5.0
+DAYS_AHEAD: Final = 7
+
+
+class Janitor:
+    """A process beside the relays. All janitors of all hosts agree by an advisory lock which one works."""
+
+    def __init__(self, settings: Settings, stop: Stop) -> None:
+        self.settings: Final = settings
+        self.stop: Final = stop
+        self.sql: Final = queries()
+
+    def run(self) -> None:
+        """Work until stopped."""
+        while not self.stop.requested:
+            try:
+                with connect(self.settings.database_url, "leaderboard-janitor") as db:
+                    self.keep_house(db)
+            except (psycopg.OperationalError, psycopg.InterfaceError, ServerUnreachable) as error:
+                log.warning("connection lost: %s", first_line(error))
+                self.stop.wait(EVERY_S)
+
+    def keep_house(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
+        """With the lock: collect and prepare, again and again. Without it: wait for it to come free."""
+        mine = False
+        while not self.stop.requested:
+            if not mine:
+                row = db.execute(self.sql["try_janitor"]).fetchone()
+                mine = bool(row and row[0])
+            if mine:
+                self.prepare_ledger(db)
+                self.collect(db)
+            self.stop.wait(EVERY_S)
+
+    def prepare_ledger(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
+        """Make the ledger's next days."""
+        row = db.execute(self.sql["ledger_prepare"], {"ahead": DAYS_AHEAD}).fetchone()
+        if row and row[0]:
+            log.info("ledger: %s new days", row[0])
+
+    def collect(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
+        """Delete the rows of ended periods, a bite at a time; returns how many went."""
+        gone = 0
+        for (period,) in db.execute(self.sql["ended_periods"]).fetchall():
+            while not self.stop.requested:
+                bite = db.execute(self.sql["collect_scores"], {"period": period, "limit": BITE}).rowcount
+                gone += bite
+                if bite < BITE:
+                    db.execute(self.sql["collect_period"], {"period": period})
+                    break
+                self.stop.wait(REST_S)
+        if gone:
+            log.info("collected %d rows of ended periods", gone)
+        return gone

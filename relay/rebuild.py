@@ -1,0 +1,107 @@
+"""Rebuilding a partition in Redis from PostgreSQL, in bounded memory, swapped in at once with its fence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import psycopg
+
+from _speedups import build_load
+from board.lua import script
+from board.sql import queries
+from relay.carrier import Carrier, Refused, verdict_of
+
+PIECE_BYTES: Final = 256 * 1024
+PAIRS: Final = 1_000
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """Seasons and players that were put in place."""
+
+    seasons: int
+    players: int
+
+
+def rebuild(
+    carrier: Carrier, partition: int, progress: Callable[[int], None] | None = None, *, floor: int = 0
+) -> Rebuilt | None:
+    """Load every board of the partition and swap them in; None if another relay holds the partition.
+
+    Snapshot and claim are one: the transaction is REPEATABLE READ, so claiming a row that somebody committed to after
+    our snapshot is a serialisation failure instead of a stale read. Hints younger than the snapshot stay in the
+    outbox and are carried afterwards. `floor` is a fence to rise above (PostgreSQL lost history). `progress` is told
+    the number of players loaded so far. Raises `Refused`, and `psycopg.OperationalError` (also for the
+    serialisation failure: try again).
+    """
+    link, keys = carrier.link, carrier.keys
+    carrier.db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    try:
+        with carrier.db.transaction():
+            if not carrier.fetch("claim", partition=partition, identity=carrier.identity):
+                return None
+            fence = carrier.fetch("advance_fence", floor=floor)[0][0]
+            drop_temporary(carrier, partition)
+            names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
+            head = [b"%d" % fence, carrier.identity.encode(), keys.tag[partition]]
+            players = 0
+            seasons = carrier.fetch("partition_seasons", partition=partition)
+            for season_id, period_id in seasons:
+                season = season_id.encode()
+                board, members = keys.loaded_board(partition, season), keys.loaded_members(partition, season)
+                link.call("SADD", keys.temporary[partition], board, members)
+                loaded = 0
+                for count in load(carrier, board, members, period_id):
+                    loaded += count
+                    if progress is not None:
+                        progress(players + loaded)
+                players += loaded
+                names += (keys.board(partition, season), keys.members(partition, season), board, members)
+                head += (season, b"%d" % period_id, b"%d" % loaded)
+            verdict = verdict_of(link.run(script("swap"), names, head))
+            if verdict.word != "ok":
+                raise Refused(partition, verdict)
+            carrier.cursor.execute(
+                carrier.sql["commit_rebuild"],
+                {"fence": fence, "identity": carrier.identity, "partition": partition},
+            )
+            return Rebuilt(len(seasons), players)
+    finally:
+        carrier.db.isolation_level = None
+
+
+def load(carrier: Carrier, board: bytes, members: bytes, period: int) -> Iterator[int]:
+    """Stream a period's rows into two temporary keys; yields the number of players of each piece sent."""
+    # COPY takes no parameters; the period is our own number.
+    rows_of = queries()["season_rows"].replace(b"{period}", b"%d" % period)
+    with carrier.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:
+        for piece in pieces(copy):
+            payload, commands, rows = build_load(board, members, piece, PAIRS)
+            if commands:
+                carrier.link.exchange(payload, commands)
+            yield rows
+
+
+def pieces(copy: psycopg.Copy) -> Iterator[bytes]:
+    """Glue the row-sized messages of a COPY to pieces of a quarter megabyte, cut between rows."""
+    parts: list[bytes] = []
+    size = 0
+    for data in copy:
+        parts.append(bytes(data))
+        size += len(data)
+        if size >= PIECE_BYTES:
+            yield b"".join(parts)
+            parts.clear()
+            size = 0
+    if parts:
+        yield b"".join(parts)
+
+
+def drop_temporary(carrier: Carrier, partition: int) -> None:
+    """Remove what an earlier rebuild that died has left."""
+    key = carrier.keys.temporary[partition]
+    left: list[Any] = carrier.link.call("SMEMBERS", key)
+    for at in range(0, len(left), 1_000):
+        carrier.link.call("UNLINK", *left[at : at + 1_000])
+    carrier.link.call("DEL", key)

@@ -1,0 +1,1 @@
+"""HTTP: Falcon resources under gunicorn that take submissions and answer board reads."""

@@ -1,0 +1,98 @@
+"""Composition root of a worker: builds every part, hands each what it needs, wires the routes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Final
+
+import falcon.asgi
+
+from _speedups import IMPLEMENTATION
+from board.errors import LeaderboardError
+from board.keys import Keys
+from board.log import setup
+from board.settings import Settings, load
+from service import problems, resources
+from service.boards import RANK, TOP, Boards
+from service.intake import Intake
+from service.openapi import document
+from service.pipe import Pipe
+from service.probes import Probes
+from service.routes import OPERATIONS
+from service.seasons import Seasons
+
+log: Final = logging.getLogger("service")
+
+
+class Worker:
+    """The parts of one worker; made inside its event loop by the lifespan's start."""
+
+    def __init__(self, app: falcon.asgi.App[Any, Any], settings: Settings) -> None:
+        self.app: Final = app
+        self.settings: Final = settings
+        self.intake: Intake
+        self.pipe: Pipe
+        self.probes: Probes
+
+    async def process_startup(self, scope: Any, event: Any) -> None:
+        """Build the parts and add the routes. An error here ends the process: it must not serve errors."""
+        s = self.settings
+        keys = Keys(s.redis_prefix)
+        self.pipe = Pipe(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api")
+        boards = Boards(self.pipe, keys, s.read_cache_ms / 1000)
+        self.probes = Probes(s.database_url, boards, s.probe_deadline_ms / 1000)
+        self.intake = Intake(
+            s.database_url,
+            queue=s.intake_queue,
+            batch=s.intake_batch,
+            connections=s.intake_connections,
+            deadline_s=s.write_deadline_ms / 1000,
+            on_commit=boards.poke,
+        )
+        healthz = resources.Healthz()
+        parts: dict[str, object] = {
+            "scores": resources.Scores(self.intake),
+            "top": resources.Top(boards),
+            "rank": resources.Rank(boards),
+            "around": resources.Around(boards),
+            "season": resources.Season(Seasons(s.database_url, s.write_deadline_ms / 1000), boards, s),
+            "healthz": healthz,
+            "readyz": resources.Readyz(self.probes),
+            "document": resources.Document(document()),
+        }
+        for path, resource in {op.path: op.resource for op in OPERATIONS}.items():
+            self.app.add_route(path, parts[resource])
+        self.pipe.start()
+        self.intake.start()
+        await self.pipe.first_try()
+        log.info("worker is up (%s kernels)", "compiled" if IMPLEMENTATION == "c" else "pure-Python")
+
+    async def process_shutdown(self, scope: Any, event: Any) -> None:
+        """Commit what is queued, then close."""
+        try:
+            async with asyncio.timeout(self.settings.shutdown_grace_s):
+                await self.intake.stop()
+        except TimeoutError:
+            log.warning("%d submissions were not committed in the time given to stop", self.intake.depth)
+        await self.pipe.stop()
+        await self.probes.close()
+
+
+def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
+    """The ASGI application, for any ASGI server. Needs the lifespan protocol."""
+    if settings is None:
+        settings = load()
+        setup(settings.log_level)
+    app = falcon.asgi.App()
+    app.add_error_handler(falcon.HTTPError, problems.on_http_error)
+    app.add_error_handler(LeaderboardError, problems.on_leaderboard_error)
+    app.add_error_handler(Exception, _on_defect)
+    app.add_middleware(Worker(app, settings))
+    return app
+
+
+async def _on_defect(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, params: Any) -> None:
+    """A defect of ours: log it whole, tell the client nothing of it."""
+    log.error("%s %s failed", req.method, req.path, exc_info=error)
+    problems.INTERNAL.write(resp)

@@ -1,0 +1,151 @@
+"""Reading boards: Redis only, rendered as bytes. Equal reads of a top list are one read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from _speedups import decode_score, render_items
+from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
+from board.keys import Keys, partition_of
+from board.lua import script
+from service.pipe import Pipe, pack
+from service.types import PlayerRank
+
+TOP: Final = script("top")
+RANK: Final = script("rank")
+CACHED_MOST: Final = 4_096
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SeasonNotFound(LeaderboardError):
+    """No score was ever posted to the season."""
+
+    code = "season-not-found"
+
+
+class PlayerNotFound(LeaderboardError):
+    """The player is not on the board."""
+
+    code = "player-not-found"
+
+
+class Boards:
+    """Reads of one worker. Raises `BoardRebuilding` and `BoardUnavailable` rather than show half a board."""
+
+    def __init__(self, pipe: Pipe, keys: Keys, cache_s: float) -> None:
+        self._pipe: Final = pipe
+        self._keys: Final = keys
+        self._cache_s: Final = cache_s
+        self._loop: Final = asyncio.get_running_loop()
+        self._cached: dict[tuple[str, int], bytes] = {}
+        self._cached_since = 0.0
+        self._asked: dict[tuple[str, int], asyncio.Task[bytes]] = {}
+
+    async def top(self, season: str, limit: int) -> bytes:
+        """The best `limit` players as the JSON of `service.types.Top`; an unknown season has none."""
+        key = (season, limit)
+        if self._loop.time() - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
+            self._cached.clear()
+            self._cached_since = self._loop.time()
+        elif (body := self._cached.get(key)) is not None:
+            return body
+        task = self._asked.get(key)
+        if task is None:
+            task = self._asked[key] = self._loop.create_task(self._read_top(key))
+            task.add_done_callback(lambda done: self._asked.pop(key, None) and None)
+        # Shielded: the one who hangs up must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    async def _read_top(self, key: tuple[str, int]) -> bytes:
+        season, limit = key
+        began = self._cached_since
+        partition = partition_of(season)
+        name = season.encode()
+        reply = await self._pipe.run(
+            TOP, b"2", self._keys.watermark[partition], self._keys.board(partition, name), b"%d" % (limit - 1)
+        )
+        if not reply:
+            raise BoardRebuilding("the board is being rebuilt")
+        body = b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0))
+        # Kept only in the window it was asked in: no answer is ever older than the window is long.
+        if self._cached_since == began:
+            self._cached[key] = body
+        return body
+
+    async def rank(self, season: str, user: str) -> bytes:
+        """A player's rank as the JSON of `service.types.PlayerRank`. Raises `SeasonNotFound`, `PlayerNotFound`."""
+        _, rank, (member, zscore) = await self._window(season, user, 0)
+        return _encode(
+            PlayerRank(
+                seasonId=season,
+                userId=user,
+                rank=rank + 1,
+                score=decode_score(int(float(zscore)), member),
+                version=int.from_bytes(member[2:10], "big"),
+            )
+        )
+
+    async def around(self, season: str, user: str, side: int) -> bytes:
+        """A player's neighbours as the JSON of `service.types.Around`. Raises `SeasonNotFound`, `PlayerNotFound`."""
+        first, _, items = await self._window(season, user, side)
+        return b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
+            _encode(season),
+            _encode(user),
+            side,
+            render_items(items, first + 1),
+        )
+
+    async def _window(self, season: str, user: str, side: int) -> tuple[int, int, list[bytes]]:
+        partition = partition_of(season)
+        name = season.encode()
+        keys = self._keys
+        reply: list[Any] = await self._pipe.run(
+            RANK,
+            b"4",
+            keys.watermark[partition],
+            keys.periods[partition],
+            keys.board(partition, name),
+            keys.members(partition, name),
+            name,
+            user.encode(),
+            b"%d" % side,
+        )
+        if len(reply) == 4:
+            return reply[1], reply[2], reply[3]
+        if not reply:
+            raise BoardRebuilding("the board is being rebuilt")
+        if len(reply) == 2:
+            raise PlayerNotFound("the player is not on this board")
+        raise SeasonNotFound("there is no such season")
+
+    async def shows(self, season: str, period: int, deadline: float) -> bool:
+        """Wait until Redis shows a season's period (or a later one); False when the loop's clock passes `deadline`."""
+        command = pack((b"HGET", self._keys.periods[partition_of(season)], season.encode()))
+        while True:
+            try:
+                held = await self._pipe.ask(command)
+            except BoardUnavailable:
+                held = None
+            if held is not None and held.isdigit() and int(held) >= period:
+                # Other workers may still hand out what they read a moment ago.
+                await asyncio.sleep(self._cache_s)
+                return True
+            if self._loop.time() >= deadline:
+                return False
+            await asyncio.sleep(0.002)
+
+    def now(self) -> float:
+        """The clock that deadlines are told by."""
+        return self._loop.time()
+
+    def poke(self, partitions: set[int]) -> None:
+        """Tell the relays that these partitions have fresh hints. Lost without harm: relays also poll."""
+        self._pipe.tell(pack((b"ZADD", self._keys.poke, *(x for p in partitions for x in (b"0", b"%d" % p)))))
+
+    async def ping(self) -> None:
+        """Raise `BoardUnavailable` unless Redis answers."""
+        await self._pipe.ask(pack((b"PING",)))

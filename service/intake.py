@@ -1,0 +1,367 @@
+"""Taking submissions: natural group commit.
+
+While one statement is being committed, arrivals gather; when it returns, all of them go into the next one. There is
+no timer: an idle server commits a lone submission at once, a busy one commits hundreds together. A caller is
+answered after the commit that holds its submission and never before. Callers own nothing but a future, so one
+that hangs up cancels only itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+
+from _speedups import pack_int8_array, pack_text_array
+from board.backoff import Backoff
+from board.errors import LeaderboardError, OutcomeUnknown, ServerUnreachable, StoreUnavailable
+from board.keys import partition_of
+from board.sql import Int8Array, TextArray, adapt_arrays, connect_async, first_line, queries
+
+log: Final = logging.getLogger("service.intake")
+
+WRITTEN, NO_SEASON, OUT_OF_RANGE = 0, 1, 2
+RETRIES: Final = 3
+
+
+class QueueFull(StoreUnavailable):
+    """The bounded queue is full; nothing was written."""
+
+    code = "overloaded"
+
+
+class ScoreOutOfRange(LeaderboardError):
+    """The player's score plus delta leaves int64; nothing was written."""
+
+    code = "score-out-of-range"
+
+
+class Item:
+    """One submission on its way. `future` gets (score, version) or an error."""
+
+    __slots__ = ("deadline", "delta", "future", "season", "tries", "user")
+
+    def __init__(self, season: str, user: str, delta: int, future: asyncio.Future[Any], deadline: float) -> None:
+        self.season = season
+        self.user = user
+        self.delta = delta
+        self.future = future
+        self.deadline = deadline
+        self.tries = 0
+
+    def fail(self, error: LeaderboardError) -> None:
+        """Answer with an error, unless the caller is gone or answered."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Intake:
+    """The queue of one worker and the connections that empty it.
+
+    `on_commit` is told, after each commit, the set of partitions that have fresh hints.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        queue: int,
+        batch: int,
+        connections: int,
+        deadline_s: float,
+        on_commit: Callable[[set[int]], None],
+    ) -> None:
+        self._url: Final = database_url
+        self._room: Final = queue
+        self._most: Final = batch
+        self._connections: Final = connections
+        self._deadline_s: Final = deadline_s
+        self._on_commit: Final = on_commit
+        self._queue: deque[Item] = deque()
+        self._solo: deque[Item] = deque()
+        self._flying = 0
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._down: str | None = None
+        self._open = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop = asyncio.get_running_loop()
+
+    def start(self) -> None:
+        """Begin to connect and write."""
+        self._tasks = [asyncio.create_task(self._write(), name=f"intake-{n}") for n in range(self._connections)]
+
+    async def stop(self) -> None:
+        """Commit what is queued (each item at most until its deadline), then close."""
+        await self._idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def depth(self) -> int:
+        """Submissions that wait for their commit."""
+        return len(self._queue) + len(self._solo) + self._flying
+
+    def submit(self, season: str, user: str, delta: int) -> asyncio.Future[tuple[int, int]]:
+        """Queue a checked submission. The future gets (score, version) after the commit.
+
+        Nothing PostgreSQL could refuse may be passed in: it would fail its batch-mates. Raises `QueueFull` and
+        `StoreUnavailable` at once; the future raises `ScoreOutOfRange`, `StoreUnavailable` (not written) and
+        `OutcomeUnknown`.
+        """
+        if self._down is not None:
+            raise StoreUnavailable(self._down)
+        if len(self._queue) >= self._room:
+            raise QueueFull("too many submissions are waiting")
+        future: asyncio.Future[tuple[int, int]] = self._loop.create_future()
+        self._queue.append(Item(season, user, delta, future, self._loop.time() + self._deadline_s))
+        self._wake.set()
+        self._idle.clear()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._deadline_s, self._expire)
+        return future
+
+    def _expire(self) -> None:
+        """Drop queued items whose time is up: they were never sent, so that is certain."""
+        now = self._loop.time()
+        self._timer = None
+        for queue in (self._queue, self._solo):
+            while queue and queue[0].deadline <= now:
+                queue.popleft().fail(StoreUnavailable("PostgreSQL did not get to the submission in time"))
+            if queue:
+                due = queue[0].deadline
+                if self._timer is None or due < self._timer.when():
+                    if self._timer is not None:
+                        self._timer.cancel()
+                    self._timer = self._loop.call_at(due, self._expire)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._queue and not self._solo and not self._flying:
+            self._idle.set()
+
+    def _take(self) -> list[Item]:
+        """The next batch; callers that are gone drop out here."""
+        batch: list[Item] = []
+        if self._solo:
+            # One of each player only: their sums are near the edge and have to be judged one by one.
+            seen: set[tuple[str, str]] = set()
+            rest: deque[Item] = deque()
+            while self._solo:
+                item = self._solo.popleft()
+                if (item.season, item.user) in seen:
+                    rest.append(item)
+                elif not item.future.done():
+                    seen.add((item.season, item.user))
+                    batch.append(item)
+            self._solo = rest
+            return batch
+        queue = self._queue
+        while queue and len(batch) < self._most:
+            item = queue.popleft()
+            if not item.future.done():
+                batch.append(item)
+        return batch
+
+    async def _write(self) -> None:
+        """One connection's life: connect, write batches, connect again."""
+        backoff = Backoff(0.05, 1.0)
+        while True:
+            try:
+                writer = await Writer.connect(self._url, self._deadline_s)
+            except ServerUnreachable as error:
+                self._refuse_all(str(error))
+                await asyncio.sleep(backoff.failed())
+                continue
+            self._down = None
+            self._open += 1
+            backoff.succeeded()
+            try:
+                while not writer.closed:
+                    await self._wake.wait()
+                    batch = self._take()
+                    if not batch:
+                        self._wake.clear()
+                        self._note_idle()
+                        continue
+                    self._flying += len(batch)
+                    timer = self._loop.call_at(batch[0].deadline, self._expire_flying, batch)
+                    try:
+                        await self._commit(writer, batch)
+                    finally:
+                        timer.cancel()
+                        self._flying -= len(batch)
+                        self._note_idle()
+            finally:
+                self._open -= 1
+                await writer.close()
+
+    def _expire_flying(self, batch: list[Item]) -> None:
+        """Nobody waits longer than the deadline, not even for a commit whose outcome is open."""
+        now = self._loop.time()
+        for item in batch:
+            if item.deadline <= now:
+                item.fail(OutcomeUnknown("PostgreSQL did not confirm the commit in time"))
+            elif not item.future.done():
+                self._loop.call_at(item.deadline, self._expire_flying, batch)
+                break
+
+    def _refuse_all(self, reason: str) -> None:
+        """PostgreSQL is down: answer everybody who waits, and everybody who comes, at once."""
+        if self._open:
+            return
+        if self._down is None:
+            log.error("submissions are refused: %s", reason)
+        self._down = reason
+        for queue in (self._queue, self._solo):
+            while queue:
+                queue.popleft().fail(StoreUnavailable(reason))
+        self._note_idle()
+
+    async def _commit(self, writer: Writer, batch: list[Item]) -> None:
+        """Write one batch and answer its callers."""
+        try:
+            rows = await writer.submit(batch)
+        except NotWritten as error:
+            for item in batch:
+                item.fail(StoreUnavailable(str(error)))
+            return
+        except OutcomeUnknown as error:
+            log.warning("outcome of %d submissions unknown: %s", len(batch), error)
+            for item in batch:
+                item.fail(error)
+            return
+        except Indigestible as error:
+            await self._divide(writer, batch, error)
+            return
+        touched: set[int] = set()
+        again: list[Item] = []
+        crowd: dict[tuple[str, str], int] | None = None
+        for item, (_, status, score, version) in zip(batch, rows, strict=True):
+            if status == WRITTEN:
+                if not item.future.done():
+                    item.future.set_result((score, version))
+                touched.add(partition_of(item.season))
+            elif status == NO_SEASON:
+                again.append(item)
+            else:
+                if crowd is None:
+                    crowd = {}
+                    for other in batch:
+                        crowd[other.season, other.user] = crowd.get((other.season, other.user), 0) + 1
+                if crowd[item.season, item.user] > 1:
+                    self._solo.append(item)
+                else:
+                    item.fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
+        if touched:
+            self._on_commit(touched)
+        if again:
+            await self._open_seasons(writer, again)
+
+    async def _open_seasons(self, writer: Writer, items: list[Item]) -> None:
+        """Create the seasons of these items and put the items back in front."""
+        try:
+            await writer.create_seasons({item.season for item in items})
+        except (NotWritten, OutcomeUnknown, Indigestible) as error:
+            for item in items:
+                item.fail(StoreUnavailable(f"the season could not be created: {error}"))
+            return
+        for item in reversed(items):
+            item.tries += 1
+            if item.tries > RETRIES:
+                item.fail(StoreUnavailable("the season could not be created"))
+            else:
+                self._queue.appendleft(item)
+
+    async def _divide(self, writer: Writer, batch: list[Item], error: Indigestible) -> None:
+        """PostgreSQL refused the statement as such: find the item it chokes on, so that it fails alone."""
+        if len(batch) == 1:
+            log.error("a submission was refused by PostgreSQL: %s", error)
+            batch[0].fail(LeaderboardError(str(error)))
+            return
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            if writer.closed:
+                for item in half:
+                    item.fail(StoreUnavailable("the connection to PostgreSQL was lost"))
+            else:
+                await self._commit(writer, half)
+
+
+class NotWritten(Exception):
+    """PostgreSQL rolled the statement back for a passing reason."""
+
+
+class Indigestible(Exception):
+    """PostgreSQL refused the statement because of what is in it."""
+
+
+class Writer:
+    """One autocommit connection that runs the intake's statements."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection: Final = connection
+        self._cursor: Final = connection.cursor(binary=True)
+        texts = queries()
+        self._submit: Final = texts["submit"]
+        self._create: Final = texts["create_seasons"]
+
+    @classmethod
+    async def connect(cls, url: str, deadline_s: float) -> Writer:
+        """Connect. Raises `ServerUnreachable`."""
+        session = {
+            "statement_timeout": f"{int(deadline_s * 1000)}ms",
+            "jit": "off",
+            "plan_cache_mode": "force_generic_plan",
+            # PERF: the batch's joins are between its own small sets; a nested loop over 1,000 x 1,000 is the one
+            # bad plan there is, and statistics of a function's rows do not rule it out.
+            "enable_nestloop": "off",
+        }
+        connection = await connect_async(url, "leaderboard-intake", session=session)
+        adapt_arrays(connection)
+        return cls(connection)
+
+    @property
+    def closed(self) -> bool:
+        return self._connection.closed
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def submit(self, batch: list[Item]) -> list[tuple[int, int, int, int]]:
+        """One statement: rows (ord, status, score, version) in the order of the batch."""
+        return await self._run(
+            self._submit,
+            {
+                "seasons": TextArray(pack_text_array([item.season for item in batch])),
+                "users": TextArray(pack_text_array([item.user for item in batch])),
+                "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
+            },
+            fetch=True,
+        )
+
+    async def create_seasons(self, seasons: set[str]) -> None:
+        """Give each season that has none its first period."""
+        names = sorted(seasons)
+        await self._run(self._create, {"seasons": names, "partitions": [partition_of(name) for name in names]})
+
+    async def _run(self, query: bytes, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
+        try:
+            await self._cursor.execute(query, parameters, prepare=True)
+            return await self._cursor.fetchall() if fetch else []
+        except psycopg.Error as error:
+            text = first_line(error)
+            state = error.sqlstate or ""
+            # Also with an error state at hand: 57P01 and its kin can strike after the commit record is written.
+            if self._connection.closed:
+                raise OutcomeUnknown(text) from error
+            if state[:2] in ("22", "23", "42"):
+                raise Indigestible(text) from error
+            raise NotWritten(text) from error

@@ -1,0 +1,193 @@
+"""Every HTTP error this service answers: one table of stable codes, one way to write them."""
+
+from __future__ import annotations
+
+import http
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+import msgspec
+
+from board import errors
+from service.types import ProblemDetails
+
+PROBLEM_JSON: Final = "application/problem+json"
+RETRY_AFTER_S: Final = "1"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A kind of error: code, HTTP status, title, and whether the client should come back later."""
+
+    code: str
+    status: int
+    title: str
+    meaning: str
+
+    @property
+    def retry(self) -> bool:
+        return self.status == 503
+
+    def details(self, detail: str) -> ProblemDetails:
+        """The body for one occurrence."""
+        return ProblemDetails(
+            type=f"urn:leaderboard:problem:{self.code}",
+            title=self.title,
+            status=self.status,
+            detail=detail,
+            code=self.code,
+            error=detail,
+        )
+
+    def write(self, resp: falcon.asgi.Response, detail: str | None = None) -> None:
+        """Make `resp` this problem.
+
+        PERF: hot responders call this and return. Raising instead costs a trip through Falcon's error handling,
+        several times the price of a good answer.
+        """
+        resp.status = _STATUS_LINES[self.status]
+        resp.content_type = PROBLEM_JSON
+        resp.data = _encode(self.details(detail or self.title))
+        if self.retry:
+            resp.set_header("Retry-After", RETRY_AFTER_S)
+
+
+_encode = msgspec.json.Encoder().encode
+_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
+
+PROBLEMS: Final[dict[str, Problem]] = {}
+
+
+def _problem(code: str, status: int, title: str, meaning: str) -> Problem:
+    problem = PROBLEMS[code] = Problem(code, status, title, meaning)
+    return problem
+
+
+MALFORMED_JSON = _problem("malformed-json", 400, "The body is not JSON.", "The body could not be parsed as UTF-8 JSON.")
+INVALID_BODY = _problem(
+    "invalid-body", 400, "The body does not fit.", "A member is missing, unknown, or of the wrong type."
+)
+INVALID_USER = _problem(
+    "invalid-user-id",
+    400,
+    "userId must be 1 to 128 characters without control characters.",
+    "Empty, too long, not UTF-8, or with control characters (NUL among them).",
+)
+INVALID_SEASON = _problem(
+    "invalid-season-id",
+    400,
+    "The season id must be 1 to 64 characters without control characters.",
+    "Empty, too long, not UTF-8, or with control characters.",
+)
+INVALID_DELTA = _problem(
+    "invalid-delta",
+    400,
+    "delta must be a whole number of 64 bits and not 0.",
+    "Zero, a fraction, a string, or outside -2^63 to 2^63-1.",
+)
+INVALID_LIMIT = _problem(
+    "invalid-limit",
+    400,
+    "limit must be a whole number from 1 to 1000.",
+    "The query's `limit` is out of bounds.",
+)
+INVALID_RANGE = _problem(
+    "invalid-range",
+    400,
+    "range must be a whole number from 0 to 100.",
+    "The query's `range` is out of bounds.",
+)
+BAD_REQUEST = _problem("bad-request", 400, "The request cannot be read.", "HTTP itself was malformed.")
+SEASON_NOT_FOUND = _problem(
+    "season-not-found", 404, "There is no such season.", "No score was ever posted to this season."
+)
+PLAYER_NOT_FOUND = _problem(
+    "player-not-found",
+    404,
+    "The player is not on this board.",
+    "No score of this player counts in this season now.",
+)
+NOT_FOUND = _problem("not-found", 404, "There is nothing at this path.", "Unknown path.")
+METHOD_NOT_ALLOWED = _problem(
+    "method-not-allowed", 405, "This path does not take this method.", "The `Allow` header lists the methods."
+)
+SCORE_OUT_OF_RANGE = _problem(
+    "score-out-of-range",
+    409,
+    "The sum would leave the range of 64 bits; nothing was written.",
+    "The player's score plus `delta` is outside -2^63 to 2^63-1.",
+)
+BODY_TOO_LARGE = _problem("body-too-large", 413, "The body is larger than 1 MiB.", "Nothing was read beyond 1 MiB.")
+UNSUPPORTED_MEDIA_TYPE = _problem(
+    "unsupported-media-type",
+    415,
+    "The body must be application/json.",
+    "The Content-Type names something else.",
+)
+HEADERS_TOO_LARGE = _problem("headers-too-large", 431, "The request's headers are too large.", "Shorten the headers.")
+INTERNAL = _problem("internal-error", 500, "Something went wrong here; it has been logged.", "A defect of ours.")
+OVERLOADED = _problem(
+    "overloaded", 503, "Too many submissions are waiting; nothing was written.", "The intake queue is full."
+)
+STORE_UNAVAILABLE = _problem(
+    "store-unavailable",
+    503,
+    "PostgreSQL did not take the submission; nothing was written.",
+    "PostgreSQL is down or did not commit in time. Sending again is safe.",
+)
+BOARD_UNAVAILABLE = _problem("board-unavailable", 503, "Redis does not answer.", "Reads fail, submissions go on.")
+BOARD_REBUILDING = _problem(
+    "board-rebuilding", 503, "The board is being rebuilt.", "Redis lost the board; it is being loaded again."
+)
+RESET_PENDING = _problem(
+    "reset-pending",
+    503,
+    "The season is reset, but its board does not show it yet.",
+    "The new period is committed; Redis has not followed in time. Asking again is safe.",
+)
+OUTCOME_UNKNOWN = _problem(
+    "outcome-unknown",
+    504,
+    "The connection to PostgreSQL broke while it was committing; the submission may or may not count.",
+    "Nobody can say yet whether the submission counts.",
+)
+
+_FROM_ERROR: Final[dict[str, Problem]] = {
+    errors.StoreUnavailable.code: STORE_UNAVAILABLE,
+    errors.OutcomeUnknown.code: OUTCOME_UNKNOWN,
+    errors.BoardUnavailable.code: BOARD_UNAVAILABLE,
+    errors.BoardRebuilding.code: BOARD_REBUILDING,
+    errors.ServerUnreachable.code: STORE_UNAVAILABLE,
+}
+
+
+def of(error: errors.LeaderboardError) -> Problem:
+    """The problem that tells a client of one of our errors."""
+    return _FROM_ERROR.get(error.code, INTERNAL)
+
+
+_FROM_STATUS: Final[dict[int, Problem]] = {
+    400: BAD_REQUEST,
+    404: NOT_FOUND,
+    405: METHOD_NOT_ALLOWED,
+    413: BODY_TOO_LARGE,
+    415: UNSUPPORTED_MEDIA_TYPE,
+    431: HEADERS_TOO_LARGE,
+}
+
+
+async def on_http_error(req: Any, resp: falcon.asgi.Response, error: falcon.HTTPError, params: Any) -> None:
+    """Falcon's own errors (unknown path, wrong method, …) in our form."""
+    problem = _FROM_STATUS.get(error.status_code)
+    if problem is None:
+        problem = Problem("http-error", error.status_code, error.title or "The request was refused.", "")
+    problem.write(resp)
+    if error.headers:
+        resp.set_headers(error.headers)
+
+
+async def on_leaderboard_error(
+    req: Any, resp: falcon.asgi.Response, error: errors.LeaderboardError, params: Any
+) -> None:
+    """Errors of our own family that a responder let through."""
+    of(error).write(resp)

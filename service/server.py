@@ -1,0 +1,66 @@
+"""gunicorn, configured in code: what `leaderboard serve` runs."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from gunicorn.app.base import BaseApplication
+
+from board.errors import PortTaken
+from board.settings import Settings
+
+KEEPALIVE_S: Final = 75
+WORKER_SILENCE_S: Final = 30
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """The gunicorn application around `service.app`. `run` blocks until the master is told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings: Final = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        s = self.settings
+        options: dict[str, Any] = {
+            "bind": [s.bind],
+            "workers": s.workers,
+            "worker_class": s.worker_class,
+            "keepalive": KEEPALIVE_S,
+            "timeout": WORKER_SILENCE_S,
+            "graceful_timeout": s.shutdown_grace_s,
+            "backlog": 4096,
+            "loglevel": s.log_level,
+            "proc_name": "leaderboard",
+            "control_socket_disable": True,
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., Any]:
+        """Called in each worker after the fork: nothing of the parent's connections or loops is shared."""
+        from service.app import create_app
+
+        return create_app()
+
+
+def check_bind(settings: Settings) -> None:
+    """Raise `PortTaken` if nobody could listen on the address now. gunicorn itself would try for seconds."""
+    if settings.tcp is None:
+        return
+    host, port = settings.tcp
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, proto) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"{settings.bind} is taken by another process; choose another with LEADERBOARD_BIND"
+            ) from error
+        raise PortTaken(f"cannot listen on {settings.bind}: {error.strerror or error}") from error
