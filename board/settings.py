@@ -10,9 +10,9 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -76,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = msgspec.field(default_factory=default_data_dir)
     servers: Annotated[
-        str,
+        Literal["auto", "system", "wheel"],
         Doc(
             "LEADERBOARD_SERVERS",
             "Which embedded servers `run` starts: those installed on the machine, or those of the wheels. "
@@ -213,7 +213,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-def _parse(doc: Doc, kind: Callable[[str], Any], raw: str) -> Any:
+def _parse(doc: Doc, kind: Any, raw: str) -> Any:
     if kind is int:
         if not re.fullmatch(r"-?[0-9]{1,18}", raw):
             raise InvalidSetting(f"{doc.env} must be a whole number, not {raw[:40]!r}")

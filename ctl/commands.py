@@ -1,0 +1,123 @@
+"""The subcommands: each takes the settings and its arguments, and returns the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import Any
+
+import psycopg
+
+from _speedups import IMPLEMENTATION
+from board import schema
+from board.errors import ServerUnreachable
+from board.link import Link
+from board.log import setup
+from board.settings import Settings, environment, shown
+from board.sql import connect
+from board.stop import Stop
+from board.supervisor import Supervisor
+from ctl import demo as demo_game
+from ctl import output, rebuilding, running, statuses, verifying
+from relay.pool import posts
+from service.openapi import release
+from service.server import Server, check_bind
+
+__all__ = ["demo", "migrate", "rebuild", "relay", "release", "run", "serve", "settings", "status", "verify"]
+
+
+def run(s: Settings, args: argparse.Namespace) -> int:
+    """Everything on this machine, under one supervisor."""
+    setup(s.log_level)
+    return running.run(s)
+
+
+def serve(s: Settings, args: argparse.Namespace) -> int:
+    """The API. Checks its servers and its port first: a wrong start is one line, not a crash loop."""
+    setup(s.log_level)
+    output.settings(s)
+    check_bind(s)
+    check_servers(s)
+    try:
+        Server(s).run()
+    except SystemExit as end:
+        # gunicorn's own statuses (3: a worker could not boot, 4: the app could not be loaded) mean other things here.
+        return 0 if end.code in (0, None) else 70
+    return 0
+
+
+def relay(s: Settings, args: argparse.Namespace) -> int:
+    """The pool of this host."""
+    stop = Stop()
+    setup(s.log_level)
+    output.settings(s)
+    check_servers(s)
+    pool = Supervisor(posts(s.relays), stop, env={**os.environ, **environment(s)}, grace_s=float(s.shutdown_grace_s))
+    return pool.run()
+
+
+def migrate(s: Settings, args: argparse.Namespace) -> int:
+    """Apply missing migrations."""
+    db = patiently(s, args.wait)
+    with db:
+        applied = schema.migrate(db, output.note, stage=args.stage)
+    if args.json:
+        output.json({"applied": applied, "required": schema.required()})
+    else:
+        output.note(f"applied {len(applied)} migrations" if applied else "the schema is up to date")
+    return 0
+
+
+def status(s: Settings, args: argparse.Namespace) -> int:
+    """Outbox and fences."""
+    if args.watch and not args.json:
+        return statuses.watch(s, everything=args.all)
+    return statuses.once(s, as_json=args.json, everything=args.all)
+
+
+def verify(s: Settings, args: argparse.Namespace) -> int:
+    """PostgreSQL against Redis."""
+    check_servers(s)
+    return verifying.command(s, season=args.season, wait_s=args.wait, as_json=args.json)
+
+
+def rebuild(s: Settings, args: argparse.Namespace) -> int:
+    """Boards anew."""
+    check_servers(s)
+    return rebuilding.command(s, season=args.season, as_json=args.json)
+
+
+def demo(s: Settings, args: argparse.Namespace) -> int:
+    """Simulated players."""
+    return demo_game.command(s, args)
+
+
+def settings(s: Settings, args: argparse.Namespace) -> int:
+    """What is in force."""
+    if args.json:
+        output.json({**dict(shown(s)), "kernels": IMPLEMENTATION})
+    else:
+        output.settings(s, to_stdout=True)
+    return 0
+
+
+def check_servers(s: Settings) -> None:
+    """Raise unless PostgreSQL answers with the right schema and Redis answers."""
+    with connect(s.database_url, "leaderboard-ctl") as db:
+        schema.check(db)
+    link = Link(s.redis_url, "leaderboard-ctl")
+    link.connect()
+    link.close()
+
+
+def patiently(s: Settings, wait_s: float) -> psycopg.Connection[Any]:
+    """Connect to PostgreSQL, trying again for `wait_s` seconds."""
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            return connect(s.database_url, "leaderboard-ctl")
+        except ServerUnreachable:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.25)

@@ -1,0 +1,226 @@
+"""The data directory: its layout, its owner, its lock, and where the sockets go.
+
+``postgres/`` and ``redis/`` belong to the user that runs the servers, the rest to who runs the command.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from board.errors import DataDirectoryLocked, InvalidSetting, ServerStartFailed
+from ctl.children import Account
+from ctl.embedded.user import blocking_directory, name_of, user_name
+
+# sizeof(sockaddr_un.sun_path) less the closing NUL: unix(7), and unix(4) of the BSDs.
+_LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
+_LONGEST_NAME = ".s.PGSQL.5432"
+_SOCKET_PREFIX = "leaderboard-"
+
+
+class DataDirectory:
+    """Paths below one data directory. Making one creates the directory and its fixed parts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.realpath(root))
+        self.postgres = self.root / "postgres"
+        self.redis = self.root / "redis"
+        self.runtime = self.root / "runtime"
+        self.log = self.root / "log"
+        try:
+            _make_root(self.root)
+            _require_owner(self.root, os.geteuid())
+            for part, mode in ((self.runtime, 0o711), (self.log, 0o700)):
+                _make(part, mode)
+        except OSError as error:
+            raise InvalidSetting(
+                f"the data directory {self.root} cannot be written ({error.strerror}: {error.filename});"
+                " set LEADERBOARD_DATA_DIR to a directory of your own"
+            ) from error
+
+    def give(self, directory: Path, account: Account | None) -> None:
+        """Create ``directory`` if missing, for the servers' user alone."""
+        if directory.is_dir():
+            return
+        directory.mkdir(mode=0o700)
+        _chown(directory, account)
+
+    def require_access(self, account: Account | None) -> None:
+        """Raise InvalidSetting, naming the directory in the way, when ``account`` cannot get here."""
+        blocker = blocking_directory(self.root, account)
+        if blocker is not None:
+            raise InvalidSetting(
+                f"the servers run as the user {name_of(account)}, who may not enter {blocker}, so they cannot"
+                f" use the data directory {self.root}; set LEADERBOARD_DATA_DIR to a directory outside of it"
+            )
+        for part in (self.postgres, self.redis):
+            if part.exists():
+                _require_owner(part, os.geteuid() if account is None else account.uid)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the data directory against a second instance. Raises DataDirectoryLocked.
+
+        The kernel drops the lock with this process, so there is no stale one; servers never inherit it.
+        """
+        path = self.root / "lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InvalidSetting(f"the lock file {path} cannot be opened: {error.strerror}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                raise DataDirectoryLocked(
+                    f"the data directory {self.root} is in use by another leaderboard, process {holder};"
+                    " stop it, or set LEADERBOARD_DATA_DIR to another directory"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            yield
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def sockets(self, account: Account | None) -> Iterator[Path]:
+        """A directory for Unix sockets that only the servers' user (and root) may enter.
+
+        Below the data directory, or, where paths there are too long for a socket, a short temporary one.
+        """
+        usual = self.runtime / "sockets"
+        note = self.runtime / "sockets-elsewhere"
+        _remove_noted(note)
+        if _fits(usual):
+            # Anew each time: without old sockets, and for the user of this run.
+            if usual.exists():
+                shutil.rmtree(usual)
+            self.give(usual, account)
+            yield usual
+            return
+        short = _short_directory(account)
+        try:
+            note.write_text(str(short))
+            yield short
+        finally:
+            _remove_noted(note)
+
+    def open_log(self, name: str) -> int:
+        """A descriptor that appends to ``log/<name>.log``; servers get it as their standard error."""
+        path = self.log_path(name)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(path, flags, 0o600)
+
+    def log_path(self, name: str) -> Path:
+        """Where ``open_log`` writes."""
+        return self.log / f"{name}.log"
+
+
+def _make_root(root: Path) -> None:
+    # Whatever the umask: the user that runs the servers for root has to get through, and sees nothing.
+    as_root = os.geteuid() == 0
+    for parent in reversed(root.parents):
+        _make(parent, 0o755 if as_root else None)
+    _make(root, 0o711 if as_root else 0o700)
+
+
+def _make(directory: Path, mode: int | None) -> None:
+    """Create a directory with exactly ``mode`` (None: as the umask has it); an existing one keeps its own."""
+    if directory.is_dir():
+        return
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        return  # another instance was faster; the lock decides who goes on
+    if mode is not None:
+        directory.chmod(mode)
+
+
+def _chown(directory: Path, account: Account | None) -> None:
+    if account is None:
+        return
+    try:
+        os.chown(directory, account.uid, account.gid, follow_symlinks=False)
+    except OSError as error:
+        raise ServerStartFailed(
+            f"{directory} cannot be given to the user {account.name} ({error.strerror});"
+            " run leaderboard as an ordinary user, or set DATABASE_URL and REDIS_URL"
+        ) from error
+
+
+def _require_owner(directory: Path, uid: int) -> None:
+    # Root in a directory of somebody else could be led anywhere by links put there; a user could not write.
+    owner = directory.stat().st_uid
+    if owner != uid:
+        raise InvalidSetting(
+            f"the data directory {directory} belongs to {user_name(owner)}, not to {user_name(uid)};"
+            f" run leaderboard as {user_name(owner)}, or set LEADERBOARD_DATA_DIR to another directory"
+        )
+
+
+def _fits(directory: Path) -> bool:
+    # libpq takes a comma in "host" for the end of one host.
+    return "," not in str(directory) and len(os.fsencode(directory / _LONGEST_NAME)) <= _LONGEST_SOCKET
+
+
+def _short_directory(account: Account | None) -> Path:
+    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):
+        candidate = Path(os.path.realpath(base))
+        if not _fits(candidate / f"{_SOCKET_PREFIX}12345678") or not os.access(candidate, os.W_OK | os.X_OK):
+            continue
+        if blocking_directory(candidate, account) is not None:
+            continue
+        made = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=candidate))
+        _chown(made, account)
+        return made
+    raise InvalidSetting(
+        f"no temporary directory is short enough for Unix sockets (at most {_LONGEST_SOCKET} bytes) and open"
+        " to the servers' user; set LEADERBOARD_DATA_DIR to a shorter path"
+    )
+
+
+def _remove_noted(note: Path) -> None:
+    """Remove the temporary socket directory of this or an earlier run."""
+    try:
+        directory = Path(note.read_text())
+    except FileNotFoundError:
+        return
+    if directory.name.startswith(_SOCKET_PREFIX):
+        # Somebody may clean the temporary directory before us.
+        with suppress(FileNotFoundError, NotADirectoryError):
+            shutil.rmtree(directory)
+    note.unlink()
+
+
+def tail(path: Path, start: int, lines: int) -> str:
+    """The last lines of a log from byte ``start`` on, joined into one; empty when there are none."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            file.seek(max(start if start <= size else 0, size - 4096))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return " | ".join(line.strip() for line in text.splitlines()[-lines:] if line.strip())
+
+
+def bound_log(path: Path, limit: int = 16 * 1024 * 1024) -> None:
+    """Keep a log within ``limit`` bytes plus one older part beside it.
+
+    Copied and cut rather than renamed: the server goes on appending to the same open file.
+    """
+    try:
+        if path.stat().st_size <= limit:
+            return
+        shutil.copyfile(path, path.with_name(path.name + ".1"))
+        os.truncate(path, 0)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,76 @@
+"""Servers of an earlier run that are still alive.
+
+They should have died with their parent, but may be on their way down, or have missed the signal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from board.errors import ServerStartFailed
+
+_POLL_SECONDS = 0.05
+
+
+def find(directory: Path, names: Sequence[str]) -> list[int]:
+    """Pids of live processes called one of ``names`` whose working directory is ``directory``.
+
+    PostgreSQL and Valkey both change into their data directory, so this cannot hit a recycled pid, and it
+    also finds the backends of a postmaster that was killed. Where there is no /proc the list is empty.
+    """
+    wanted = os.path.realpath(directory)
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        # Processes end while we look, and those of others may not be read.
+        with suppress(OSError):
+            if os.readlink(entry / "cwd") == wanted and (entry / "comm").read_text().strip() in names:
+                found.append(int(entry.name))
+    return found
+
+
+def stop(
+    directory: Path,
+    names: Sequence[str],
+    steps: Sequence[tuple[signal.Signals, float]],
+    report: Callable[[str], None],
+) -> None:
+    """Stop what an earlier run left in ``directory``: each signal of ``steps`` with its patience in seconds.
+
+    Raises ServerStartFailed when processes survive all steps.
+    """
+    if not find(directory, names):
+        return
+    report(f"stopping {names[0]} of an earlier run in {directory}")
+    for number, patience in steps:
+        for pid in heads(find(directory, names)):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while find(directory, names):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+    pids = ", ".join(map(str, find(directory, names)))
+    raise ServerStartFailed(f"{names[0]} of an earlier run still works in {directory}; stop process {pids}")
+
+
+def heads(pids: Sequence[int]) -> list[int]:
+    """Those without a parent among ``pids``: a postmaster stops its own backends, in its own order."""
+    return [pid for pid in pids if parent(pid) not in pids]
+
+
+def parent(pid: int) -> int:
+    """The pid of the parent, 0 when the process is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    # The second field is the name in brackets and may itself hold spaces and brackets.
+    return int(stat.rpartition(")")[2].split()[1])

@@ -1,0 +1,204 @@
+"""The embedded PostgreSQL: one data directory, one postmaster, one Unix socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from board.errors import DataDirectoryMajorMismatch, ServerStartFailed
+from ctl.children import Account
+from ctl.embedded import leftovers
+from ctl.embedded.datadir import DataDirectory
+from ctl.embedded.locate import Installation
+from ctl.embedded.server import Report, Server
+
+ROLE = "leaderboard"
+DATABASE = "leaderboard"
+
+# Recovery after a power cut reads at most max_wal_size of log, which a slow disk still takes minutes for.
+_START_TIMEOUT = 600.0
+
+# SIGINT is the fast shutdown: sessions are rolled back and a checkpoint is written, so the next start needs
+# no recovery. SIGTERM would wait for every client to leave (the service's pools never do), SIGQUIT would skip
+# the checkpoint. A dead parent means the same: our other children are going down too.
+_STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
+_LEFTOVER_SIGNALS = (*_STOP_SIGNALS, (signal.SIGKILL, 10.0))
+
+# Socket directories and ports come from us; these suit a small machine that other processes share.
+_SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",
+    "unix_socket_permissions": "0700",
+    "shared_buffers": "256MB",
+    "max_connections": "100",
+    "max_wal_size": "2GB",
+    "jit": "off",
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_line_prefix": "%m [%p] ",
+}
+
+
+def data_major(directory: Path) -> int | None:
+    """The PostgreSQL major version that made ``directory``; None when there is no database in it.
+
+    Raises ServerStartFailed for a directory that holds something else.
+    """
+    try:
+        return int((directory / "PG_VERSION").read_text().strip().partition(".")[0])
+    except FileNotFoundError:
+        if directory.is_dir() and any(directory.iterdir()):
+            raise ServerStartFailed(
+                f"{directory} is not empty and no PostgreSQL data directory;"
+                " move it away, or set LEADERBOARD_DATA_DIR to another directory"
+            ) from None
+        return None
+    except ValueError as error:
+        raise ServerStartFailed(f"{directory / 'PG_VERSION'} holds no version number") from error
+
+
+def choose(installations: list[Installation], directory: Path) -> Installation:
+    """The best installation that can open ``directory``. Raises DataDirectoryMajorMismatch."""
+    major = data_major(directory)
+    if major is None:
+        return installations[0]
+    for installation in installations:
+        if installation.major == major:
+            return installation
+    found = ", ".join(installation.label for installation in installations)
+    raise DataDirectoryMajorMismatch(
+        f"the data directory {directory} was made by PostgreSQL {major}, but there is only {found};"
+        f" install PostgreSQL {major}, or move the data with {major}'s pg_dump and a new data directory"
+        " (LEADERBOARD_DATA_DIR)"
+    )
+
+
+class Postgres(Server):
+    """The postmaster below a data directory."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        data: DataDirectory,
+        account: Account | None,
+        *,
+        durable: bool,
+    ) -> None:
+        super().__init__(installation, data, account, "postgres", _STOP_SIGNALS)
+        self._directory = data.postgres
+        self._unfinished = data.postgres.with_name("postgres.unfinished")
+        self._pid_file = data.postgres / "postmaster.pid"
+        self._stale_pid_file: tuple[int, int] | None = None
+        self._durable = durable
+
+    def stop_leftovers(self, report: Report) -> None:
+        """End what an earlier run left alive. Raises ServerStartFailed when it does not end."""
+        for directory in (self._directory, self._unfinished):
+            leftovers.stop(directory, ("postgres", "initdb"), _LEFTOVER_SIGNALS, report)
+
+    def start(self, sockets: Path, report: Report) -> str:
+        """Create the database when there is none, start, wait until it answers.
+
+        Call ``stop_leftovers`` first. Returns the URL. Raises ServerStartFailed.
+        """
+        if data_major(self._directory) is None:
+            self._create(report)
+        self._remove_stale_pid_file()
+        self._stale_pid_file = self._pid_file_identity()
+        durable = "on" if self._durable else "off"
+        settings = {
+            **_SETTINGS,
+            "unix_socket_directories": _quoted(sockets),
+            "fsync": durable,
+            "full_page_writes": durable,
+        }
+        options = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
+        self.spawn([self.installation.program, "-D", self._directory, *options], self._directory)
+        self.wait_until(self._is_ready, report, _START_TIMEOUT)
+        return f"postgresql://{ROLE}@/{DATABASE}?host={quote(os.fsencode(sockets), safe='')}"
+
+    def _create(self, report: Report) -> None:
+        # Under another name until it is complete: what has its final name can be started.
+        report(f"creating a {self.installation.product} data directory in {self._directory}")
+        unfinished = self._unfinished
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        self._data.give(unfinished, self._account)
+        initdb: list[str | Path] = [
+            self.installation.program.with_name("initdb"),
+            *("-D", unfinished, "--username", ROLE, "--encoding=UTF8", "--locale=C", "--data-checksums"),
+            # No password: who may enter the socket directory is who may connect. TCP is refused twice.
+            *("--auth-local=trust", "--auth-host=reject", "--no-instructions"),
+            *(() if self._durable else ("--no-sync",)),
+        ]
+        self._run(initdb, unfinished, "")
+        # In single-user mode an error only ends the program, and shows in its status, when told so.
+        single: list[str | Path] = [
+            self.installation.program,
+            *("--single", "-D", unfinished, "-c", "exit_on_error=on", "postgres"),
+        ]
+        self._run(single, unfinished, f"CREATE DATABASE {DATABASE};\n")
+        os.rename(unfinished, self._directory)
+        _sync_directory(self._directory.parent)
+
+    def _run(self, argv: list[str | Path], directory: Path, script: str) -> None:
+        process = self.spawn(argv, directory, subprocess.PIPE)
+        try:
+            process.communicate(script.encode(), timeout=_START_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            self.fail(f"did not finish {Path(argv[0]).name} in {_START_TIMEOUT:.0f} seconds")
+        if process.returncode != 0:
+            self.fail(f"could not create {self._directory}")
+
+    def _is_ready(self) -> bool:
+        # The eighth line is written by the postmaster for exactly this purpose, pg_ctl waits for it too:
+        # https://www.postgresql.org/docs/current/storage-file-layout.html (postmaster.pid).
+        # The file of a crash may say "ready" for the same pid: in a container the numbers repeat.
+        if self._pid_file_identity() in (None, self._stale_pid_file):
+            return False
+        try:
+            lines = self._pid_file.read_text().splitlines()
+        except FileNotFoundError:  # it is giving up
+            return False
+        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+
+    def _pid_file_identity(self) -> tuple[int, int] | None:
+        try:
+            status = self._pid_file.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def _remove_stale_pid_file(self) -> None:
+        """PostgreSQL believes in a pid file whose number is alive, even when it is by now another program's.
+
+        Called when no postgres works in the directory. A file with a dead pid stays: PostgreSQL handles that
+        one itself, and more carefully (it looks for shared memory in use).
+        """
+        with suppress(FileNotFoundError):
+            first = self._pid_file.read_text().partition("\n")[0].strip()
+            if not first.isdigit() or Path("/proc", first).exists():
+                self._pid_file.unlink()
+
+
+def _quoted(path: Path) -> str:
+    """As one entry of a list setting: quotes keep commas and blanks in it."""
+    return '"' + str(path).replace('"', '""') + '"'
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,128 @@
+"""The ``leaderboard`` command: arguments in, exit status out.
+
+0 all is well, 1 `verify` found differences, 2 usage or setting, 3 a server is unreachable, 4 wrong schema version,
+5 port taken, 6 data directory of another PostgreSQL major, 7 data directory in use, 70 internal error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from board.errors import LeaderboardError
+from board.settings import Settings, load
+from ctl import commands
+
+EPILOG = "Settings come from the environment: `leaderboard settings` lists them, docs/settings.md explains them."
+
+
+class Parser(argparse.ArgumentParser):
+    """Usage errors as one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"leaderboard: {message} (see `{self.prog} --help`)\n")
+
+
+def parser() -> Parser:
+    """All subcommands with their arguments."""
+    top = Parser(prog="leaderboard", description="A self-hosted game leaderboard server.", epilog=EPILOG)
+    top.add_argument("--version", action="version", version=f"leaderboard {commands.release()}")
+    sub = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+
+    def add(name: str, text: str, **more: Any) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = sub.add_parser(name, help=text, description=text, epilog=EPILOG, **more)
+        made.set_defaults(call=getattr(commands, name))
+        return made
+
+    run = add("run", "Start everything on this machine: servers (unless their URLs are set), migrations, API, relays.")
+    run.add_argument("--bind", metavar="HOST:PORT", help="address of the API (LEADERBOARD_BIND)")
+    run.add_argument("--workers", metavar="N", help="API worker processes (LEADERBOARD_WORKERS)")
+    run.add_argument("--relays", metavar="N", help="relay processes (LEADERBOARD_RELAYS)")
+    run.add_argument("--data-dir", metavar="DIR", type=Path, help="data of the servers (LEADERBOARD_DATA_DIR)")
+
+    serve = add("serve", "Run the HTTP API under gunicorn.")
+    serve.add_argument("--bind", metavar="HOST:PORT", help="address to listen on (LEADERBOARD_BIND)")
+    serve.add_argument("--workers", metavar="N", help="worker processes (LEADERBOARD_WORKERS)")
+
+    relay = add("relay", "Run a pool of relays, which carry changes from PostgreSQL to Redis.")
+    relay.add_argument("--processes", metavar="N", dest="relays", help="relay processes (LEADERBOARD_RELAYS)")
+
+    migrate = add("migrate", "Bring the database schema to this release.")
+    migrate.add_argument("--stage", choices=("pre", "post"), help="only before (pre) or after (post) a deploy")
+    migrate.add_argument("--wait", type=float, default=0, metavar="S", help="wait this long for PostgreSQL to answer")
+    migrate.add_argument("--json", action="store_true", help="print JSON")
+
+    status = add("status", "Show what waits in the outbox and where every partition's fence is.")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    status.add_argument("--all", action="store_true", help="list idle partitions too")
+    status.add_argument("--watch", action="store_true", help="refresh every second until Ctrl-C")
+
+    verify = add("verify", "Compare PostgreSQL and Redis completely and exactly. Exit status 0 only when equal.")
+    verify.add_argument("--season", metavar="S", help="only this season")
+    verify.add_argument("--wait", type=float, default=10.0, metavar="S", help="seconds to let relays finish (10)")
+    verify.add_argument("--json", action="store_true", help="print JSON")
+
+    rebuild = add("rebuild", "Load boards into Redis anew from PostgreSQL, and swap them in at once.")
+    which = rebuild.add_mutually_exclusive_group(required=True)
+    which.add_argument("--season", metavar="S", help="the partition this season belongs to")
+    which.add_argument("--all", action="store_true", help="every partition")
+    rebuild.add_argument("--json", action="store_true", help="print JSON")
+
+    demo = add("demo", "Simulated players that submit to a running server.")
+    demo.add_argument("--url", default=None, metavar="URL", help="the server (http:// and LEADERBOARD_BIND)")
+    demo.add_argument("--season", default="demo", metavar="S", help="season to play in (demo)")
+    demo.add_argument("--players", type=int, default=200, metavar="N", help="number of players (200)")
+    demo.add_argument("--rate", type=float, default=100.0, metavar="R", help="submissions a second (100)")
+    demo.add_argument("--seconds", type=float, default=None, metavar="S", help="stop after this time (Ctrl-C)")
+    demo.add_argument("--seed", type=int, default=None, metavar="N", help="play the same game again")
+    demo.add_argument("--json", action="store_true", help="no living board, print the final figures as JSON")
+
+    settings = add("settings", "Show the settings in force, secrets masked.")
+    settings.add_argument("--json", action="store_true", help="print JSON")
+    return top
+
+
+def overridden(environ: Mapping[str, str], args: argparse.Namespace) -> Settings:
+    """Settings of the environment, with those given as options on top."""
+    env = dict(environ)
+    for option, variable in (
+        ("bind", "LEADERBOARD_BIND"),
+        ("workers", "LEADERBOARD_WORKERS"),
+        ("relays", "LEADERBOARD_RELAYS"),
+        ("data_dir", "LEADERBOARD_DATA_DIR"),
+    ):
+        value = getattr(args, option, None)
+        if value is not None:
+            env[variable] = str(value)
+    return load(env)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; the exit status."""
+    args = parser().parse_args(argv)
+    try:
+        status: int = args.call(overridden(os.environ, args), args)
+        sys.stdout.flush()
+        return status
+    except LeaderboardError as error:
+        if getattr(args, "json", False):
+            sys.stdout.buffer.write(msgspec.json.encode({"error": str(error), "code": error.code}) + b"\n")
+        print(f"leaderboard: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has enough; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
