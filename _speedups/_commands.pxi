@@ -1,0 +1,238 @@
+# Redis commands from PostgreSQL rows: the batch of a partition, and the load of a board.
+
+# --- build_apply ----------------------------------------------------------------------------------------
+
+cdef int put_argument(Buffer* buffer, object value, str name) except -1:
+    check_bytes(value, name)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
+    reserve(buffer, BULK_ROOM + size)
+    end_at(buffer, put_bulk(tail(buffer), PyBytes_AS_STRING(value), size))
+    return 0
+
+
+cdef Py_ssize_t put_arguments(Buffer* buffer, object values, str name) except -1:
+    cdef Py_ssize_t count = 0
+    for value in values:
+        put_argument(buffer, value, name)
+        count += 1
+    return count
+
+
+cdef int put_number(Buffer* buffer, Py_ssize_t value) except -1:
+    reserve(buffer, BULK_ROOM + 20)
+    end_at(buffer, put_bulk_int(tail(buffer), value))
+    return 0
+
+
+cdef Py_ssize_t put_group(Buffer* buffer, tuple group) except -1:
+    """The arguments of one group; how many they are."""
+    cdef Array users, scores, times
+    cdef Py_ssize_t count, size = 0, unused = 0
+    cdef const uint8_t* user_at
+    cdef const uint8_t* score_at
+    cdef const uint8_t* time_at
+    cdef const uint8_t* user
+    cdef const uint8_t* score
+    cdef const uint8_t* reached
+    cdef uint8_t* at
+    cdef uint32_t low = 0
+    labels = checked_sequence(group[0], "labels")
+    cdef Py_ssize_t arguments = put_arguments(buffer, labels, "labels")
+    read_array(group[1], TEXT_OID, "users", &users)
+    read_array(group[2], INT8_OID, "scores", &scores)
+    read_array(group[3], INT8_OID, "reached", &times)
+    count = users.count
+    if scores.count != count or times.count != count:
+        raise ValueError("users, scores and reached differ in length")
+    put_number(buffer, count)
+    if count > PY_SSIZE_T_MAX // 256:
+        raise MemoryError()
+    reserve(buffer, (users.end - users.items) + count * (BULK_ROOM + PREFIX_ROOM + ZSCORE_ROOM))
+
+    at = tail(buffer)
+    user_at, score_at, time_at = users.items, scores.items, times.items
+    for _ in range(count):
+        user = read_item(&user_at, &size)
+        score = read_item(&score_at, &unused)
+        reached = read_item(&time_at, &unused)
+        if user == NULL:
+            raise ValueError("user is NULL")
+        at = put_bulk(at, user, size)
+        if score == NULL:
+            at = put_line_end(put_count(at, c"$", 0))
+            continue
+        if reached == NULL or reached[0] & 0x80:
+            raise ValueError("reached is NULL or negative")
+        to_zscore(<int64_t>get64(score), &low)
+        at = put_count(at, c"$", PREFIX_SIZE)
+        at = put_line_end(put_prefix(at, low, reached))
+
+    score_at = scores.items
+    for _ in range(count):
+        score = read_item(&score_at, &unused)
+        at = put_bulk_int(at, 0 if score == NULL else to_zscore(<int64_t>get64(score), &low))
+    end_at(buffer, at)
+    return arguments + 1 + 3 * count
+
+
+def build_apply(sha, keys, head, groups):
+    """One EVALSHA command that carries the rows of a partition batch, as RESP."""
+    cdef Buffer buffer = Buffer(NULL, 0, 0)
+    cdef Py_ssize_t arguments, start
+    cdef uint8_t[COUNT_ROOM] count
+    check_bytes(sha, "sha")
+    keys = checked_sequence(keys, "keys")
+    try:
+        # The number of arguments comes first but is known last: leave a gap, fill its right end.
+        reserve(&buffer, 1024)
+        buffer.size = COUNT_ROOM
+        put_argument(&buffer, b"EVALSHA", "command")
+        put_argument(&buffer, sha, "sha")
+        put_number(&buffer, len(keys))
+        arguments = 3 + put_arguments(&buffer, keys, "keys")
+        arguments += put_arguments(&buffer, checked_sequence(head, "head"), "head")
+        for group in checked_sequence(groups, "groups"):
+            if not isinstance(group, tuple) or len(<tuple>group) != 4:
+                raise TypeError("a group must be a tuple (labels, users, scores, reached)")
+            arguments += put_group(&buffer, <tuple>group)
+        start = COUNT_ROOM - (put_count(count, c"*", arguments) - count)
+        put_count(buffer.data + start, c"*", arguments)
+        return result_of(&buffer, start)
+    finally:
+        PyMem_Free(buffer.data)
+
+
+# --- build_load -----------------------------------------------------------------------------------------
+
+cdef struct Rows:
+    const uint8_t* start
+    const uint8_t* at
+    const uint8_t* end
+
+
+cdef int skip_copy_header(Rows* rows) except -1:
+    cdef Py_ssize_t left = rows.end - rows.at
+    cdef uint32_t extension
+    if left < 11 or memcmp(rows.at, b"PGCOPY\n\xff\r\n\0", 11) != 0:
+        return 0
+    if left < 19:
+        raise malformed("rows", left)
+    extension = get32(rows.at + 15)
+    # Bits 16 to 31 are critical: a reader that does not know them must refuse. None is known today.
+    if get32(rows.at + 11) >> 16 != 0 or extension > 0x7FFFFFFF or <Py_ssize_t>extension > left - 19:
+        raise malformed("rows", 11)
+    rows.at += 19 + <Py_ssize_t>extension
+    return 0
+
+
+cdef Py_ssize_t check_rows(Rows* rows, Py_ssize_t limit, Py_ssize_t* size) except -1:
+    """Check and step over up to ``limit`` tuples; their number, and in ``size`` their bytes."""
+    cdef const uint8_t* first = rows.at
+    cdef const uint8_t* at = first
+    cdef Py_ssize_t left = rows.end - at
+    cdef Py_ssize_t count = 0
+    cdef int32_t user
+    while count < limit and left > 0:
+        if left == 2 and at[0] == 0xFF and at[1] == 0xFF:
+            rows.end = at
+            break
+        if left < 30 or at[0] != 0 or at[1] != 3:
+            raise malformed("rows", at - rows.start)
+        user = <int32_t>get32(at + 2)
+        if user < 0 or user > left - 30:
+            raise malformed("rows", at - rows.start)
+        at += 6 + user
+        if get32(at) != 8 or get32(at + 12) != 8:
+            raise malformed("rows", at - rows.start)
+        if at[16] & 0x80:
+            raise ValueError("reached is NULL or negative")
+        at += 24
+        left -= 30 + <Py_ssize_t>user
+        count += 1
+    rows.at = at
+    size[0] = at - first
+    return count
+
+
+cdef uint8_t* put_zadd(uint8_t* at, const uint8_t* row, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t user
+    cdef const uint8_t* numbers
+    cdef uint32_t low = 0
+    for _ in range(count):
+        user = <Py_ssize_t>get32(row + 2)
+        numbers = row + 6 + user
+        at = put_bulk_int(at, to_zscore(<int64_t>get64(numbers + 4), &low))
+        at = put_prefix(put_count(at, c"$", PREFIX_SIZE + user), low, numbers + 16)
+        memcpy(at, row + 6, user)
+        at = put_line_end(at + user)
+        row = numbers + 24
+    return at
+
+
+cdef uint8_t* put_hset(uint8_t* at, const uint8_t* row, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t user
+    cdef const uint8_t* numbers
+    cdef uint32_t low = 0
+    for _ in range(count):
+        user = <Py_ssize_t>get32(row + 2)
+        numbers = row + 6 + user
+        at = put_bulk(at, row + 6, user)
+        to_zscore(<int64_t>get64(numbers + 4), &low)
+        at = put_line_end(put_prefix(put_count(at, c"$", PREFIX_SIZE), low, numbers + 16))
+        row = numbers + 24
+    return at
+
+
+cdef uint8_t* put_command(uint8_t* at, const char* name, bytes key, Py_ssize_t count) noexcept:
+    """The beginning of a command with ``count`` pairs; ``name`` has four letters."""
+    at = put_bulk(put_count(at, c"*", 2 + 2 * <uint64_t>count), name, 4)
+    return put_bulk(at, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+
+
+def build_load(zkey, hkey, rows, pairs):
+    """ZADD and HSET commands that load a piece of a binary COPY stream: (payload, commands, rows)."""
+    cdef Buffer buffer = Buffer(NULL, 0, 0)
+    cdef int64_t limit = 0
+    cdef Py_ssize_t commands = 0, total = 0, count, size = 0
+    cdef Rows piece
+    cdef const uint8_t* first
+    cdef uint8_t* at
+    check_bytes(zkey, "zkey")
+    check_bytes(hkey, "hkey")
+    check_bytes(rows, "rows")
+    if PyBytes_GET_SIZE(rows) > PY_SSIZE_T_MAX // 16:
+        raise MemoryError()
+    if to_int64(pairs, "pairs", &limit):
+        limit = PY_SSIZE_T_MAX if pairs > 0 else 0
+    if limit < 1:
+        raise ValueError("pairs must be at least 1")
+    piece.start = piece.at = <const uint8_t*>PyBytes_AS_STRING(rows)
+    piece.end = piece.start + PyBytes_GET_SIZE(rows)
+    skip_copy_header(&piece)
+    try:
+        # A usual row of 40 to 50 bytes becomes 110 to 120.
+        reserve(&buffer, 256 + 3 * (piece.end - piece.at))
+        while True:
+            first = piece.at
+            count = check_rows(&piece, min(limit, PY_SSIZE_T_MAX), &size)
+            if count == 0:
+                break
+            # The user of each row is written twice, within its 30 other bytes: they are room for the prefixes.
+            reserve(
+                &buffer,
+                2 * size
+                + count * (2 * BULK_ROOM + ZSCORE_ROOM)
+                + 2 * (COUNT_ROOM + 2 * BULK_ROOM + 4)
+                + PyBytes_GET_SIZE(zkey)
+                + PyBytes_GET_SIZE(hkey),
+            )
+            at = put_command(tail(&buffer), b"ZADD", <bytes>zkey, count)
+            at = put_zadd(at, first, count)
+            at = put_command(at, b"HSET", <bytes>hkey, count)
+            at = put_hset(at, first, count)
+            end_at(&buffer, at)
+            commands += 2
+            total += count
+        return result_of(&buffer, 0), commands, total
+    finally:
+        PyMem_Free(buffer.data)

@@ -1,0 +1,353 @@
+"""The pure-Python twin of the Cython kernels, and their specification.
+
+Written to be read: each function is the shortest correct form. `_c.pyx` must give the same bytes and raise
+the same kind of error. Common rules: a wrong Python type is a `TypeError`; input that is malformed, or
+truncated, or has bytes left over is a `ValueError`; sequences are lists or tuples.
+
+Sources: PostgreSQL array and COPY binary formats (``array_send`` in arrayfuncs.c, "Binary Format" of the COPY
+reference page); the Redis serialization protocol (redis.io, "RESP protocol spec"); RFC 8259 for JSON strings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterator, Sequence
+
+INT8_OID = 20
+TEXT_OID = 25
+PREFIX_SIZE = 10
+
+_EXACT = 1 << 52  # Scores nearer to zero than this are their own double.
+_LOW_BITS = 11
+_LOW_MASK = (1 << _LOW_BITS) - 1
+_INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
+_RANK_MAX = 1 << 53
+
+_COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+# What Redis prints for a double; the digit limits keep the C arithmetic inside 64 bits.
+_NUMBER = re.compile(rb"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))?")
+_NUMBER_DIGITS = 18
+
+
+# --- Board entries ---------------------------------------------------------------------------------------
+
+
+def encode_entry(score: int, reached: int) -> tuple[int, bytes]:
+    """The sorted-set score and the 10-byte member prefix of a board entry.
+
+    Ascending (zscore, prefix + user id) is the board order: score descending, then reached ascending, then
+    user id. `OverflowError` when ``score`` is no int64 or ``reached`` is outside 0 .. 2**63 - 1.
+    """
+    _check_int(score, "score")
+    _check_int(reached, "reached")
+    if not _INT64_MIN <= score <= _INT64_MAX:
+        raise OverflowError("score is outside int64")
+    if not 0 <= reached <= _INT64_MAX:
+        raise OverflowError("reached is outside 0 .. 2**63 - 1")
+    if -_EXACT < score < _EXACT:
+        double, low = score, 0
+    elif score > 0:
+        excess = score - _EXACT
+        double, low = _EXACT + (excess >> _LOW_BITS), _LOW_MASK - (excess & _LOW_MASK)
+    else:
+        excess = -score - _EXACT
+        double, low = -(_EXACT + (excess >> _LOW_BITS)), excess & _LOW_MASK
+    return -double, struct.pack(">HQ", low, reached)
+
+
+def decode_score(zscore: int, member: bytes) -> int:
+    """The score of an entry, from its sorted-set score and the first two bytes of its member.
+
+    `ValueError` when the member is shorter than a prefix, or when no int64 score gives this pair.
+    """
+    _check_int(zscore, "zscore")
+    _check_bytes(member, "member")
+    if len(member) < PREFIX_SIZE:
+        raise ValueError("member is shorter than its prefix")
+    low = int.from_bytes(member[:2], "big")
+    if -_EXACT < zscore < _EXACT:
+        if low != 0:
+            raise ValueError("low bits do not fit the zscore")
+        return -zscore
+    if low > _LOW_MASK:
+        raise ValueError("low bits do not fit the zscore")
+    excess = (abs(zscore) - _EXACT) << _LOW_BITS
+    score = _EXACT + excess + _LOW_MASK - low if zscore < 0 else -_EXACT - excess - low
+    if not _INT64_MIN <= score <= _INT64_MAX:
+        raise ValueError("zscore is outside the range of scores")
+    return score
+
+
+# --- PostgreSQL arrays -----------------------------------------------------------------------------------
+
+
+def pack_int8_array(values: Sequence[int | None]) -> bytes:
+    """A PostgreSQL ``int8[]`` in binary form; `None` is NULL. `OverflowError` for a value outside int64."""
+    _check_sequence(values, "values")
+    return _pack_array(INT8_OID, [None if value is None else _int8(value) for value in values])
+
+
+def pack_text_array(values: Sequence[str | None]) -> bytes:
+    """A PostgreSQL ``text[]`` in binary form, UTF-8; `None` is NULL.
+
+    `UnicodeEncodeError` for a lone surrogate, `ValueError` for a NUL character: PostgreSQL refuses both.
+    """
+    _check_sequence(values, "values")
+    return _pack_array(TEXT_OID, [None if value is None else _text(value) for value in values])
+
+
+def _int8(value: int) -> bytes:
+    _check_int(value, "element")
+    if not _INT64_MIN <= value <= _INT64_MAX:
+        raise OverflowError("element is outside int64")
+    return value.to_bytes(8, "big", signed=True)
+
+
+def _text(value: str) -> bytes:
+    if not isinstance(value, str):
+        raise TypeError(f"element must be str or None, not {type(value).__name__}")
+    data = value.encode()
+    if b"\0" in data:
+        raise ValueError("element contains a NUL character")
+    return data
+
+
+def _pack_array(oid: int, items: list[bytes | None]) -> bytes:
+    if not items:
+        return struct.pack(">iii", 0, 0, oid)
+    parts = [struct.pack(">iiiii", 1, None in items, oid, len(items), 1)]
+    for item in items:
+        parts.append(b"\xff\xff\xff\xff" if item is None else struct.pack(">i", len(item)) + item)
+    return b"".join(parts)
+
+
+def _parse_array(data: bytes, oid: int, name: str) -> list[bytes | None]:
+    """The elements of a PostgreSQL array of at most one dimension."""
+    _check_bytes(data, name)
+    reader = _Reader(data, name)
+    dimensions, flags, found = reader.int32(), reader.int32(), reader.int32()
+    if dimensions not in (0, 1) or flags not in (0, 1) or found != oid:
+        raise reader.malformed()
+    items: list[bytes | None] = []
+    if dimensions == 1:
+        length, _lower_bound = reader.int32(), reader.int32()
+        if length < 0:
+            raise reader.malformed()
+        for _ in range(length):
+            item = reader.field()
+            if item is None and flags == 0:
+                raise reader.malformed()
+            if oid == INT8_OID and item is not None and len(item) != 8:
+                raise reader.malformed()
+            items.append(item)
+    if not reader.at_end():
+        raise reader.malformed()
+    return items
+
+
+# --- Redis commands --------------------------------------------------------------------------------------
+
+
+def build_apply(
+    sha: bytes,
+    keys: Sequence[bytes],
+    head: Sequence[bytes],
+    groups: Sequence[tuple[Sequence[bytes], bytes, bytes, bytes]],
+) -> bytes:
+    """One ``EVALSHA`` command that carries the rows of a partition batch, as RESP.
+
+    A group is ``(labels, users, scores, reached)``: the last three are PostgreSQL binary arrays of one length
+    n (text, int8, int8). Arguments: ``sha``, the number of keys, ``keys``, ``head``, then per group its
+    labels, n, n times (user, prefix), n times zscore. A NULL score says that the player is gone: empty
+    prefix, zscore 0, whatever ``reached`` is. User ids go through as they are. `ValueError` for a malformed array,
+    different lengths, a NULL user, or else a NULL or negative ``reached``.
+    """
+    _check_bytes(sha, "sha")
+    arguments = [b"EVALSHA", sha, b"%d" % len(_all_bytes(keys, "keys")), *keys, *_all_bytes(head, "head")]
+    _check_sequence(groups, "groups")
+    for group in groups:
+        if not isinstance(group, tuple) or len(group) != 4:
+            raise TypeError("a group must be a tuple (labels, users, scores, reached)")
+        labels = _all_bytes(group[0], "labels")
+        users = _parse_array(group[1], TEXT_OID, "users")
+        scores = _parse_array(group[2], INT8_OID, "scores")
+        times = _parse_array(group[3], INT8_OID, "reached")
+        if not len(users) == len(scores) == len(times):
+            raise ValueError("users, scores and reached differ in length")
+        pairs: list[bytes] = []
+        zscores: list[bytes] = []
+        for user, score, reached in zip(users, scores, times, strict=True):
+            if user is None:
+                raise ValueError("user is NULL")
+            zscore, prefix = (0, b"") if score is None else _entry(score, reached)
+            pairs += user, prefix
+            zscores.append(b"%d" % zscore)
+        arguments += [*labels, b"%d" % len(users), *pairs, *zscores]
+    return _command(arguments)
+
+
+def build_load(zkey: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[bytes, int, int]:
+    """``ZADD`` and ``HSET`` commands that load a piece of a binary COPY stream: (payload, commands, rows).
+
+    ``rows`` holds whole tuples (user text, score int8, reached int8), nothing NULL, perhaps after the COPY
+    header, perhaps before its trailer. Every ``pairs`` rows (the last time fewer) become one ``ZADD zkey
+    zscore member ...`` and one ``HSET hkey user prefix ...``. No rows: ``(b"", 0, 0)``. `ValueError` for a
+    malformed piece, a negative ``reached`` or ``pairs`` < 1.
+    """
+    _check_bytes(zkey, "zkey")
+    _check_bytes(hkey, "hkey")
+    _check_bytes(rows, "rows")
+    _check_int(pairs, "pairs")
+    if pairs < 1:
+        raise ValueError("pairs must be at least 1")
+    entries = list(_copy_rows(rows))
+    commands: list[bytes] = []
+    for start in range(0, len(entries), pairs):
+        zadd, hset = [b"ZADD", zkey], [b"HSET", hkey]
+        for user, zscore, prefix in entries[start : start + pairs]:
+            zadd += b"%d" % zscore, prefix + user
+            hset += user, prefix
+        commands += _command(zadd), _command(hset)
+    return b"".join(commands), len(commands), len(entries)
+
+
+def _copy_rows(rows: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+    reader = _Reader(rows, "rows")
+    # A tuple begins with its column count, 3, so a piece that begins like the signature has the header.
+    if rows.startswith(_COPY_SIGNATURE):
+        reader.take(len(_COPY_SIGNATURE))
+        flags, extension = reader.int32(), reader.int32()
+        # Bits 16 to 31 are critical: a reader that does not know them must refuse. None is known today.
+        if flags & ~0xFFFF:
+            raise reader.malformed()
+        reader.take(extension)
+    while not reader.at_end():
+        columns = reader.int16()
+        if columns == -1:
+            if not reader.at_end():
+                raise reader.malformed()
+            return
+        if columns != 3:
+            raise reader.malformed()
+        user, score, reached = reader.field(), reader.field(), reader.field()
+        if user is None or score is None or len(score) != 8 or reached is None or len(reached) != 8:
+            raise reader.malformed()
+        yield user, *_entry(score, reached)
+
+
+def _entry(score: bytes, reached: bytes | None) -> tuple[int, bytes]:
+    """The encoded entry of two int8 in network order."""
+    if reached is None or reached[0] & 0x80:
+        raise ValueError("reached is NULL or negative")
+    return encode_entry(int.from_bytes(score, "big", signed=True), int.from_bytes(reached, "big"))
+
+
+def _command(arguments: list[bytes]) -> bytes:
+    parts = [b"*%d\r\n" % len(arguments)]
+    parts += (b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments)
+    return b"".join(parts)
+
+
+# --- JSON ------------------------------------------------------------------------------------------------
+
+
+def render_items(replies: Sequence[bytes], first_rank: int) -> bytes:
+    """The JSON list of a board window, from the flat Redis answer ``[member, zscore, ...]``.
+
+    Items are ``{"userId":...,"score":...}``, and begin with ``"rank"``, counted from ``first_rank``, unless
+    that is 0. A zscore is what Redis prints for an integer in a double, also in exponent form. `ValueError`
+    for an odd number of replies, a rank outside 0 .. 2**53, a bad number, a pair that no score gives, and
+    invalid UTF-8.
+    """
+    _check_int(first_rank, "first_rank")
+    if not 0 <= first_rank <= _RANK_MAX:
+        raise ValueError("first_rank is outside 0 .. 2**53")
+    if len(_all_bytes(replies, "replies")) % 2:
+        raise ValueError("replies must be pairs of member and zscore")
+    items = []
+    for index in range(0, len(replies), 2):
+        member = replies[index]
+        score = decode_score(_number(replies[index + 1]), member)
+        user = json.dumps(member[PREFIX_SIZE:].decode(), ensure_ascii=False)
+        rank = f'"rank":{first_rank + index // 2},' if first_rank else ""
+        items.append(f'{{{rank}"userId":{user},"score":{score}}}')
+    return f"[{','.join(items)}]".encode()
+
+
+def _number(text: bytes) -> int:
+    """The exact value of a number that Redis printed; `ValueError` when it is no integer within +-2**53."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise ValueError("zscore is not a number")
+    sign, whole, fraction, exponent = match[1], match[2], match[3] or b"", int(match[4] or 0)
+    if len(whole) + len(fraction) > _NUMBER_DIGITS:
+        raise ValueError("zscore has too many digits")
+    value: int = int(whole + fraction)
+    rest = 0
+    power = exponent - len(fraction)
+    if power >= 0:
+        value *= 10**power
+    else:
+        value, rest = divmod(value, 10**-power)
+    if rest or value > 1 << 53:
+        raise ValueError("zscore is not an integer that a double holds exactly")
+    return -value if sign else value
+
+
+# --- Checks ----------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """Big-endian fields of a byte string, read in order; a read past the end is a `ValueError`."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self._data = data
+        self._name = name
+        self._at = 0
+
+    def malformed(self) -> ValueError:
+        return ValueError(f"{self._name}: malformed near byte {self._at}")
+
+    def at_end(self) -> bool:
+        return self._at == len(self._data)
+
+    def take(self, size: int) -> bytes:
+        if size < 0 or size > len(self._data) - self._at:
+            raise self.malformed()
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def int16(self) -> int:
+        return int.from_bytes(self.take(2), "big", signed=True)
+
+    def int32(self) -> int:
+        return int.from_bytes(self.take(4), "big", signed=True)
+
+    def field(self) -> bytes | None:
+        """The bytes after a length; `None` (NULL) for length -1."""
+        size = self.int32()
+        return None if size == -1 else self.take(size)
+
+
+def _check_bytes(value: bytes, name: str) -> None:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{name} must be bytes, not {type(value).__name__}")
+
+
+def _check_int(value: int, name: str) -> None:
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be int, not {type(value).__name__}")
+
+
+def _check_sequence(value: object, name: str) -> None:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} must be a list or tuple, not {type(value).__name__}")
+
+
+def _all_bytes(values: Sequence[bytes], name: str) -> Sequence[bytes]:
+    _check_sequence(values, name)
+    for value in values:
+        _check_bytes(value, name)
+    return values

@@ -1,0 +1,1 @@
+"""Benchmarks: each is a module that is run with `python -m bench.<name>`."""
