@@ -117,7 +117,7 @@ WHERE EXISTS (
 ORDER BY p.committed_at NULLS FIRST
 
 -- name: claim --
-SELECT p.fence, CASE WHEN p.identity = %(identity)s THEN p.low_xid ELSE '0'::xid8 END AS low_xid
+SELECT p.fence, (CASE WHEN p.identity = %(identity)s THEN p.low_xid ELSE '0'::xid8 END)::text AS low_xid
 FROM partition p WHERE p.id = %(partition)s
 FOR UPDATE SKIP LOCKED
 

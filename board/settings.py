@@ -141,6 +141,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             10_000,
         ),
     ] = 50
+    relay_pace_ms: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_RELAY_PACE_MS",
+            "A relay rests a partition this long between two batches, so that hints gather under load.",
+            0,
+            1_000,
+        ),
+    ] = 4
     relay_check_ms: Annotated[
         int,
         Doc(

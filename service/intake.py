@@ -147,6 +147,17 @@ class Intake:
         if not self._queue and not self._solo and not self._flying:
             self._idle.set()
 
+    async def _gather(self) -> None:
+        """Let the loop read what has already arrived, as long as each turn brings more.
+
+        PERF: a statement costs PostgreSQL about 0.3 ms before its first row. Taking what the kernel already holds
+        makes batches several times larger under load, and costs an idle server one turn of the loop.
+        """
+        waiting = 0
+        while waiting < len(self._queue) < self._most:
+            waiting = len(self._queue)
+            await asyncio.sleep(0)
+
     def _take(self) -> list[Item]:
         """The next batch; callers that are gone drop out here."""
         batch: list[Item] = []
@@ -186,6 +197,7 @@ class Intake:
             try:
                 while not writer.closed:
                     await self._wake.wait()
+                    await self._gather()
                     batch = self._take()
                     if not batch:
                         self._wake.clear()
