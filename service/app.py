@@ -13,8 +13,10 @@ from board.errors import LeaderboardError
 from board.keys import Keys
 from board.log import setup
 from board.settings import Settings, load
-from service import problems, resources
+from service import resources
+from service.actions import Actions, document_answer
 from service.boards import RANK, TOP, Boards
+from service.express import STATE
 from service.intake import Intake
 from service.openapi import document
 from service.pipe import Pipe
@@ -50,19 +52,26 @@ class Worker:
             deadline_s=s.write_deadline_ms / 1000,
             on_commit=boards.poke,
         )
-        healthz = resources.Healthz()
+        actions = Actions(
+            self.intake,
+            boards,
+            Seasons(s.database_url, s.write_deadline_ms / 1000),
+            self.probes,
+            write_deadline_s=s.write_deadline_ms / 1000,
+        )
         parts: dict[str, object] = {
-            "scores": resources.Scores(self.intake),
-            "top": resources.Top(boards),
-            "rank": resources.Rank(boards),
-            "around": resources.Around(boards),
-            "season": resources.Season(Seasons(s.database_url, s.write_deadline_ms / 1000), boards, s),
-            "healthz": healthz,
-            "readyz": resources.Readyz(self.probes),
-            "document": resources.Document(document()),
+            "scores": resources.Scores(actions),
+            "top": resources.Top(actions),
+            "rank": resources.Rank(actions),
+            "around": resources.Around(actions),
+            "season": resources.Season(actions),
+            "healthz": resources.Healthz(actions),
+            "readyz": resources.Readyz(actions),
+            "document": resources.Document(document_answer(document())),
         }
         for path, resource in {op.path: op.resource for op in OPERATIONS}.items():
             self.app.add_route(path, parts[resource])
+        scope.get("state", {})[STATE] = actions
         self.pipe.start()
         self.intake.start()
         await self.pipe.first_try()
@@ -85,14 +94,8 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
         settings = load()
         setup(settings.log_level)
     app = falcon.asgi.App()
-    app.add_error_handler(falcon.HTTPError, problems.on_http_error)
-    app.add_error_handler(LeaderboardError, problems.on_leaderboard_error)
-    app.add_error_handler(Exception, _on_defect)
+    app.add_error_handler(falcon.HTTPError, resources.on_http_error)
+    app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
+    app.add_error_handler(Exception, resources.on_defect)
     app.add_middleware(Worker(app, settings))
     return app
-
-
-async def _on_defect(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, params: Any) -> None:
-    """A defect of ours: log it whole, tell the client nothing of it."""
-    log.error("%s %s failed", req.method, req.path, exc_info=error)
-    problems.INTERNAL.write(resp)

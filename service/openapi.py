@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from service.problems import PROBLEM_JSON, Problem
+from service.answers import PROBLEM_JSON
+from service.problems import Problem
 from service.routes import OPERATIONS, Operation
 from service.types import ProblemDetails
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import http
-from typing import Any, Final
+from typing import Final
 
-import falcon
-import falcon.asgi
 import msgspec
 
 from board import errors
+from service.answers import PROBLEM_JSON, Answer
 from service.types import ProblemDetails
 
-PROBLEM_JSON: Final = "application/problem+json"
-RETRY_AFTER_S: Final = "1"
+RETRY_AFTER_S: Final = 1
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """A kind of error: code, HTTP status, title, and whether the client should come back later."""
+    """A kind of error: code, HTTP status, title, and what it means to a client."""
 
     code: str
     status: int
@@ -25,12 +22,13 @@ class Problem(msgspec.Struct, frozen=True):
     meaning: str
 
     @property
-    def retry(self) -> bool:
-        return self.status == 503
+    def retry_after_s(self) -> int:
+        """Seconds a client should wait before it asks again; 0 where waiting does not help."""
+        return RETRY_AFTER_S if self.status == 503 else 0
 
-    def details(self, detail: str) -> ProblemDetails:
-        """The body for one occurrence."""
-        return ProblemDetails(
+    def saying(self, detail: str) -> Answer:
+        """The answer for one occurrence, with a text of its own."""
+        details = ProblemDetails(
             type=f"urn:leaderboard:problem:{self.code}",
             title=self.title,
             status=self.status,
@@ -38,22 +36,19 @@ class Problem(msgspec.Struct, frozen=True):
             code=self.code,
             error=detail,
         )
+        return Answer(self.status, _encode(details), PROBLEM_JSON, self.retry_after_s)
 
-    def write(self, resp: falcon.asgi.Response, detail: str | None = None) -> None:
-        """Make `resp` this problem.
-
-        PERF: hot responders call this and return. Raising instead costs a trip through Falcon's error handling,
-        several times the price of a good answer.
-        """
-        resp.status = _STATUS_LINES[self.status]
-        resp.content_type = PROBLEM_JSON
-        resp.data = _encode(self.details(detail or self.title))
-        if self.retry:
-            resp.set_header("Retry-After", RETRY_AFTER_S)
+    @property
+    def answer(self) -> Answer:
+        """The answer whose text is the title. PERF: made once; refused requests must be as cheap as good ones."""
+        made = _ANSWERS.get(self.code)
+        if made is None:
+            made = _ANSWERS[self.code] = self.saying(self.title)
+        return made
 
 
 _encode = msgspec.json.Encoder().encode
-_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
+_ANSWERS: Final[dict[str, Answer]] = {}
 
 PROBLEMS: Final[dict[str, Problem]] = {}
 
@@ -176,18 +171,6 @@ _FROM_STATUS: Final[dict[int, Problem]] = {
 }
 
 
-async def on_http_error(req: Any, resp: falcon.asgi.Response, error: falcon.HTTPError, params: Any) -> None:
-    """Falcon's own errors (unknown path, wrong method, …) in our form."""
-    problem = _FROM_STATUS.get(error.status_code)
-    if problem is None:
-        problem = Problem("http-error", error.status_code, error.title or "The request was refused.", "")
-    problem.write(resp)
-    if error.headers:
-        resp.set_headers(error.headers)
-
-
-async def on_leaderboard_error(
-    req: Any, resp: falcon.asgi.Response, error: errors.LeaderboardError, params: Any
-) -> None:
-    """Errors of our own family that a responder let through."""
-    of(error).write(resp)
+def of_status(status: int, title: str | None) -> Problem:
+    """The problem that tells of a status which the framework, not an operation of ours, came to."""
+    return _FROM_STATUS.get(status) or Problem("http-error", status, title or "The request was refused.", "")

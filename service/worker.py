@@ -1,4 +1,4 @@
-"""The gunicorn worker class: uvicorn's, on uvloop and httptools."""
+"""The gunicorn worker class: uvicorn's, on uvloop and httptools, with the express lane."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import Any
 
 from uvicorn_worker import UvicornWorker
 
+from service.express import Protocol
+
 
 class Worker(UvicornWorker):  # type: ignore[misc]
     """Same worker, its parts chosen instead of guessed, and nothing done per request that nobody reads."""
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012
         "loop": "uvloop",
-        "http": "httptools",
+        "http": Protocol,
         "ws": "none",
         # A failed start must stop the process, not serve errors.
         "lifespan": "on",

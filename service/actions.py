@@ -1,0 +1,188 @@
+"""The operations: check the input completely, ask one collaborator, return an answer.
+
+They know no framework. Falcon's resources hand requests over to them, and so does the express lane below Falcon, so
+both answer alike by construction.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from board.errors import LeaderboardError, StoreUnavailable
+from service import problems
+from service.answers import Answer
+from service.boards import Boards, PlayerNotFound, SeasonNotFound
+from service.intake import Intake, QueueFull, ScoreOutOfRange
+from service.probes import Probes
+from service.seasons import Seasons
+from service.types import SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
+
+BODY_MOST: Final = 1024 * 1024
+LIMIT_DEFAULT, LIMIT_MOST = 10, 1_000
+RANGE_DEFAULT, RANGE_MOST = 5, 100
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_decode = msgspec.json.Decoder(Submission).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def is_plain(text: str, longest: int) -> bool:
+    """1 to `longest` characters, none of them a control character or a lone surrogate."""
+    if not 0 < len(text) <= longest:
+        return False
+    # PERF: printable ASCII is what nearly every id is.
+    return text.isprintable() if text.isascii() else _CONTROL.search(text) is None
+
+
+def number_of(text: str | None, default: int, low: int, high: int) -> int | None:
+    """A whole number from `low` to `high`, the default for no text, None for anything else."""
+    if text is None:
+        return default
+    if not _NUMBER.fullmatch(text):
+        return None
+    number = int(text)
+    return number if low <= number <= high else None
+
+
+def is_json(content_type: str) -> bool:
+    """True for application/json, with or without parameters."""
+    return content_type == "application/json" or content_type.partition(";")[0].strip().lower() == "application/json"
+
+
+def problem_of(error: msgspec.ValidationError) -> problems.Problem:
+    """Which problem a body has that is JSON but does not fit."""
+    text = str(error)
+    if text.endswith("`$.userId`"):
+        return problems.INVALID_USER
+    if text.endswith("`$.delta`"):
+        return problems.INVALID_DELTA
+    return problems.INVALID_BODY
+
+
+class Actions:
+    """All operations of one worker. Ids come as text already decoded; an empty one stands for one that cannot be."""
+
+    def __init__(
+        self, intake: Intake, boards: Boards, seasons: Seasons, probes: Probes, *, write_deadline_s: float
+    ) -> None:
+        self._submit: Final = intake.submit
+        self._boards: Final = boards
+        self._seasons: Final = seasons
+        self._probes: Final = probes
+        self._write_deadline_s: Final = write_deadline_s
+
+    async def submit(self, season: str, content_type: str | None, body: bytes) -> Answer:
+        """Add to a player's score; answered after the commit."""
+        if not is_plain(season, SEASON_ID_MAX):
+            return problems.INVALID_SEASON.answer
+        if content_type is not None and not is_json(content_type):
+            return problems.UNSUPPORTED_MEDIA_TYPE.answer
+        if len(body) > BODY_MOST:
+            return problems.BODY_TOO_LARGE.answer
+        try:
+            submission = _decode(body)
+        except msgspec.ValidationError as error:
+            return problem_of(error).saying(str(error))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return problems.MALFORMED_JSON.answer
+        user = submission.userId
+        if not is_plain(user, USER_ID_MAX):
+            return problems.INVALID_USER.answer
+        if submission.delta == 0:
+            return problems.INVALID_DELTA.answer
+        try:
+            score, version = await self._submit(season, user, submission.delta)
+        except QueueFull:
+            return problems.OVERLOADED.answer
+        except ScoreOutOfRange:
+            return problems.SCORE_OUT_OF_RANGE.answer
+        except StoreUnavailable:
+            return problems.STORE_UNAVAILABLE.answer
+        except LeaderboardError as error:
+            return problems.of(error).answer
+        return Answer(202, _encode(Accepted(season, user, True, score, version)))
+
+    async def top(self, season: str, limit_text: str | None) -> Answer:
+        """The best players."""
+        if not is_plain(season, SEASON_ID_MAX):
+            return problems.INVALID_SEASON.answer
+        limit = number_of(limit_text, LIMIT_DEFAULT, 1, LIMIT_MOST)
+        if limit is None:
+            return problems.INVALID_LIMIT.answer
+        try:
+            return Answer(200, await self._boards.top(season, limit))
+        except LeaderboardError as error:
+            return problems.of(error).answer
+
+    async def rank(self, season: str, user: str) -> Answer:
+        """A player's rank and score."""
+        if not is_plain(season, SEASON_ID_MAX):
+            return problems.INVALID_SEASON.answer
+        if not is_plain(user, USER_ID_MAX):
+            return problems.INVALID_USER.answer
+        try:
+            return Answer(200, await self._boards.rank(season, user))
+        except PlayerNotFound:
+            return problems.PLAYER_NOT_FOUND.answer
+        except SeasonNotFound:
+            return problems.SEASON_NOT_FOUND.answer
+        except LeaderboardError as error:
+            return problems.of(error).answer
+
+    async def around(self, season: str, user: str, range_text: str | None) -> Answer:
+        """A player among neighbours."""
+        if not is_plain(season, SEASON_ID_MAX):
+            return problems.INVALID_SEASON.answer
+        if not is_plain(user, USER_ID_MAX):
+            return problems.INVALID_USER.answer
+        side = number_of(range_text, RANGE_DEFAULT, 0, RANGE_MOST)
+        if side is None:
+            return problems.INVALID_RANGE.answer
+        try:
+            return Answer(200, await self._boards.around(season, user, side))
+        except PlayerNotFound:
+            return problems.PLAYER_NOT_FOUND.answer
+        except SeasonNotFound:
+            return problems.SEASON_NOT_FOUND.answer
+        except LeaderboardError as error:
+            return problems.of(error).answer
+
+    async def reset(self, season: str) -> Answer:
+        """Begin a new period; answered when no reader can see the old one any more."""
+        if not is_plain(season, SEASON_ID_MAX):
+            return problems.INVALID_SEASON.answer
+        deadline = self._boards.now() + self._write_deadline_s
+        try:
+            turned = await self._seasons.reset(season)
+        except LeaderboardError as error:
+            return problems.of(error).answer
+        if turned is not None:
+            partition, period = turned
+            self._boards.poke({partition})
+            if not await self._boards.shows(season, period, deadline):
+                return problems.RESET_PENDING.answer
+        return Answer(200, _encode(Deleted(season, True)))
+
+    async def live(self) -> Answer:
+        """The process answers, whatever its servers do."""
+        return ALIVE
+
+    async def ready(self) -> Answer:
+        """Whether this worker can serve."""
+        state = await self._probes.readiness()
+        body: bytes = _encode(state)
+        if state.status == "ready":
+            return Answer(200, body)
+        return Answer(503, body, retry_after_s=problems.RETRY_AFTER_S)
+
+
+ALIVE: Final = Answer(200, _encode(Health("ok")))
+
+
+def document_answer(document: dict[str, Any]) -> Answer:
+    """The OpenAPI document, encoded once."""
+    return Answer(200, _encode(document))

@@ -1,0 +1,193 @@
+"""The express lane: the four hot operations in their plainest spelling, answered below the framework.
+
+uvicorn reads HTTP and keeps the connection, as for every request. Where a request is one of the four, has nothing
+percent-encoded, no unusual header and a small body, its action is called right away and the answer is written in one
+piece: no ASGI scope, no Falcon request and response, no second write. Everything else takes the ordinary way to
+the same actions. A test sends the same requests both ways and compares the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service import problems
+from service.actions import Actions
+from service.answers import Answer
+
+log: Final = logging.getLogger("service.express")
+
+BODY_MOST: Final = 16 * 1024
+
+_PLAIN: Final = rb"[A-Za-z0-9_.~-]"
+_URL: Final = re.compile(
+    rb"/v1/seasons/(%b{1,64})/(?:(scores)|leaderboard/(?:"
+    rb"(top)(?:\?limit=([0-9]{1,9}))?"
+    rb"|(rank)\?userId=(%b{1,128})"
+    rb"|(around)\?userId=(%b{1,128})(?:&range=([0-9]{1,9}))?"
+    rb"))" % (_PLAIN, _PLAIN, _PLAIN)
+)
+
+STATE: Final = "leaderboard.actions"
+"""Where in the lifespan's state the composition root puts the actions."""
+
+Order = Callable[[bytes], Coroutine[Any, Any, Answer]]
+"""What a planned request will do with its body."""
+
+
+def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> Order | None:
+    """What to do with a request, or None if it is not for the express lane. Header names are lower case."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        return None
+    content_type: str | None = None
+    length = -1
+    for name, value in headers:
+        if name == b"content-type":
+            if content_type is not None:
+                return None
+            content_type = value.decode("latin-1")
+        elif name == b"content-length":
+            if length >= 0 or not value.isdigit():
+                return None
+            length = int(value)
+        elif name in (b"transfer-encoding", b"expect", b"upgrade"):
+            return None
+    sid, scores, top, limit, rank, rank_user, _, around_user, side = found.groups()
+    season = sid.decode()
+    if scores is not None:
+        if method != b"POST" or not 0 <= length <= BODY_MOST:
+            return None
+        return lambda body: actions.submit(season, content_type, body)
+    if method != b"GET" or length > 0:
+        return None
+    if top is not None:
+        return lambda _: actions.top(season, None if limit is None else limit.decode())
+    if rank is not None:
+        return lambda _: actions.rank(season, rank_user.decode())
+    return lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode())
+
+
+class _NoEvent:
+    """Stands in for the event by which uvicorn tells an ASGI application of more body; nobody waits here."""
+
+    @staticmethod
+    def set() -> None:
+        """Nothing to wake."""
+
+
+class _Cycle:
+    """What uvicorn's protocol needs to know of a request in progress."""
+
+    __slots__ = ("body", "disconnected", "keep_alive", "message_event", "more_body", "order", "response_complete")
+
+    def __init__(self, order: Order, keep_alive: bool) -> None:
+        self.order = order
+        self.keep_alive = keep_alive
+        self.body = b""
+        self.more_body = True
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event = _NoEvent
+
+
+_HEADS: Final[dict[tuple[int, str, int], bytes]] = {}
+
+
+def head(answer: Answer) -> bytes:
+    """Status line and the headers that depend on the kind of answer only; made once for each kind."""
+    key = (answer.status, answer.media_type, answer.retry_after_s)
+    made = _HEADS.get(key)
+    if made is None:
+        retry = f"retry-after: {answer.retry_after_s}\r\n" if answer.retry_after_s else ""
+        status = HTTPStatus(answer.status)
+        made = _HEADS[key] = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}content-type: {answer.media_type}\r\n".encode()
+        )
+    return made
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with the express lane in front."""
+
+    _default: Any = None
+    _default_bytes = b""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What the lifespan's start has put into the state that uvicorn hands to every connection.
+        self._actions: Final[Actions | None] = self.app_state.get(STATE)
+
+    def on_message_begin(self) -> None:
+        """A request begins. The ASGI scope is made later, for those that need one."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_headers_complete(self) -> None:
+        """The head is read: choose the lane."""
+        actions = self._actions
+        current: Any = self.cycle
+        # A pipelined request behind one in progress is queued by uvicorn, the ordinary way.
+        if actions is not None and (current is None or current.response_complete) and not self.pipeline:
+            parser = self.parser
+            order = plan(actions, parser.get_method(), self.url, self.headers)
+            if order is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
+                cycle: Any = _Cycle(order, parser.should_keep_alive())
+                self.cycle = cycle
+                return
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers = self.scope["headers"] = headers
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body is read: an express request starts now."""
+        cycle: Any = self.cycle
+        if type(cycle) is not _Cycle:
+            super().on_message_complete()
+        elif cycle.more_body:
+            cycle.more_body = False
+            task: asyncio.Task[Any] = self.loop.create_task(cycle.order(cycle.body))
+            self.tasks.add(task)
+            task.add_done_callback(self._deliver)
+
+    def _deliver(self, task: asyncio.Task[Answer]) -> None:
+        """Write the answer of an express request in one piece."""
+        self.tasks.discard(task)
+        cycle: Any = self.cycle
+        cycle.response_complete = True
+        if task.cancelled():
+            self.transport.close()
+            return
+        error = task.exception()
+        if error is not None:
+            log.error("%s %s failed", self.url, "in the express lane", exc_info=error)
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        answer = problems.INTERNAL.answer if error is not None else task.result()
+        defaults = self.server_state.default_headers
+        if defaults is not Protocol._default:
+            # uvicorn makes a new list when the date changes.
+            Protocol._default_bytes = b"".join(b"%b: %b\r\n" % pair for pair in defaults)
+            Protocol._default = defaults
+        self.transport.write(
+            b"%b%bcontent-length: %d\r\n%b\r\n%b"
+            % (
+                head(answer),
+                Protocol._default_bytes,
+                len(answer.body),
+                b"" if cycle.keep_alive else b"connection: close\r\n",
+                answer.body,
+            )
+        )
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
