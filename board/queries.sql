@@ -133,7 +133,10 @@ WITH taken AS (
     RETURNING xid, period_id, user_id, queued_at
 ), stats AS (
     SELECT nextval('fence') AS fence, count(*) AS hints,
-           CASE WHEN count(*) < %(limit)s THEN pg_snapshot_xmin(pg_current_snapshot()) ELSE max(t.xid::text::bigint)::text::xid8 END AS low_xid,
+           -- Never past a transaction still in progress: its hints are older than ours and not visible yet.
+           CASE WHEN count(*) < %(limit)s THEN pg_snapshot_xmin(pg_current_snapshot())::text
+                ELSE least(max(t.xid::text::bigint), pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::text
+           END AS low_xid,
            extract(epoch FROM clock_timestamp() - min(t.queued_at))::float8 AS oldest_s
     FROM taken t
 ), changed AS (
@@ -149,7 +152,7 @@ WITH taken AS (
     LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
     GROUP BY s.season_id, s.period_id
 )
-SELECT t.fence, t.hints, t.low_xid::text, t.oldest_s, g.season_id, g.period_id, g.users, g.scores, g.reached
+SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.users, g.scores, g.reached
 FROM stats t LEFT JOIN grouped g ON true
 
 -- name: commit_fence --

@@ -63,14 +63,13 @@ def stop(
 
 def heads(pids: Sequence[int]) -> list[int]:
     """Those without a parent among ``pids``: a postmaster stops its own backends, in its own order."""
-    return [pid for pid in pids if parent(pid) not in pids]
+    return [pid for pid in pids if _parent(pid) not in (None, *pids)]
 
 
-def parent(pid: int) -> int:
-    """The pid of the parent, 0 when the process is gone."""
+def _parent(pid: int) -> int | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return 0
+        return None
     # The second field is the name in brackets and may itself hold spaces and brackets.
     return int(stat.rpartition(")")[2].split()[1])
