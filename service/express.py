@@ -159,6 +159,11 @@ class Protocol(HttpToolsProtocol):
             self.tasks.add(task)
             task.add_done_callback(self._deliver)
 
+    def send_400_response(self, msg: str) -> None:
+        """Malformed HTTP, in our form instead of uvicorn's plain text."""
+        self._write(problems.BAD_REQUEST.answer, keep_alive=False)
+        self.transport.close()
+
     def _deliver(self, task: asyncio.Task[Answer]) -> None:
         """Write the answer of an express request in one piece."""
         self.tasks.discard(task)
@@ -173,6 +178,13 @@ class Protocol(HttpToolsProtocol):
         if cycle.disconnected or self.transport.is_closing():
             return
         answer = problems.INTERNAL.answer if error is not None else task.result()
+        self._write(answer, keep_alive=cycle.keep_alive)
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _write(self, answer: Answer, *, keep_alive: bool) -> None:
+        """Head and body in one write."""
         defaults = self.server_state.default_headers
         if defaults is not Protocol._default:
             # uvicorn makes a new list when the date changes.
@@ -184,10 +196,7 @@ class Protocol(HttpToolsProtocol):
                 head(answer),
                 Protocol._default_bytes,
                 len(answer.body),
-                b"" if cycle.keep_alive else b"connection: close\r\n",
+                b"" if keep_alive else b"connection: close\r\n",
                 answer.body,
             )
         )
-        if not cycle.keep_alive:
-            self.transport.close()
-        self.on_response_complete()
