@@ -36,7 +36,8 @@ def run(s: Settings, args: argparse.Namespace) -> int:
 def serve(s: Settings, args: argparse.Namespace) -> int:
     """The API. Checks its servers and its port first: a wrong start is one line, not a crash loop."""
     setup(s.log_level)
-    output.settings(s)
+    if not args.quiet:
+        output.settings(s)
     check_bind(s)
     check_servers(s)
     try:

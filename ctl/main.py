@@ -48,6 +48,7 @@ def parser() -> Parser:
 
     serve = add("serve", "Run the HTTP API under gunicorn.")
     serve.add_argument("--bind", metavar="HOST:PORT", help="address to listen on (LEADERBOARD_BIND)")
+    serve.add_argument("--quiet", action="store_true", help="do not print the settings")
     serve.add_argument("--workers", metavar="N", help="worker processes (LEADERBOARD_WORKERS)")
 
     relay = add("relay", "Run a pool of relays, which carry changes from PostgreSQL to Redis.")

@@ -18,7 +18,7 @@ stdout = Console(highlight=False)
 
 def note(text: str) -> None:
     """A line for the person who waits."""
-    stderr.print(text, markup=False)
+    stderr.print(text, markup=False, soft_wrap=True)
 
 
 def json(value: Any) -> None:

@@ -10,7 +10,6 @@ import urllib.request
 from typing import Final
 
 import msgspec
-from rich.panel import Panel
 
 from board import schema
 from board.link import Link
@@ -55,7 +54,7 @@ def run(s: Settings) -> int:
 
         everything = Supervisor(
             # The API goes first when all stop: what it has taken is committed, and the relays still carry it.
-            [Post("API", [sys.executable, "-m", "ctl", "serve"]), *posts(s.relays)],
+            [Post("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *posts(s.relays)],
             stop,
             env={**os.environ, **environment(s)},
             grace_s=float(s.shutdown_grace_s),
@@ -83,16 +82,16 @@ class Announcer:
             output.note(f"The leaderboard listens on {self.bind}")
             self.done = True
         elif self.ready(self.url):
-            output.stderr.print(
-                Panel(
-                    f"The leaderboard is at [bold]{self.url}[/bold]\n\n"
-                    f"curl -X POST {self.url}/v1/seasons/spring/scores -H 'Content-Type: application/json' \\\n"
-                    '     -d \'{"userId": "ada", "delta": 120}\'\n'
-                    f"curl '{self.url}/v1/seasons/spring/leaderboard/rank?userId=ada'\n\n"
-                    "`leaderboard demo` brings it to life. Ctrl-C stops everything; the data stays.",
-                    expand=False,
-                )
-            )
+            output.stderr.rule(f"The leaderboard is at [bold]{self.url}[/bold]")
+            for line in (
+                f"curl -X POST {self.url}/v1/seasons/spring/scores \\",
+                '     -H \'Content-Type: application/json\' -d \'{"userId": "ada", "delta": 120}\'',
+                f"curl '{self.url}/v1/seasons/spring/leaderboard/rank?userId=ada'",
+                "",
+                "In another terminal, `make demo` brings it to life. Ctrl-C stops everything; the data stays.",
+            ):
+                output.note(line)
+            output.stderr.rule()
             self.done = True
         elif time.monotonic() > self.until:
             output.note(f"the API at {self.url} is not ready after {READY_WITHIN_S:.0f} s; see the log above")

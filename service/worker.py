@@ -18,6 +18,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "ws": "none",
         # A failed start must stop the process, not serve errors.
         "lifespan": "on",
+        # gunicorn already tells of starts and stops.
+        "log_level": "warning",
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,
