@@ -208,8 +208,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     known = {doc.env for doc in table.values()}
     for name in env:
         if name.startswith("LEADERBOARD_") and name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f"; did you mean {close[0]}?" if close else "; `leaderboard settings` lists the known ones"
+            # Without the prefix they share, else everything resembles everything.
+            tails = {variable.removeprefix("LEADERBOARD_"): variable for variable in known}
+            close = difflib.get_close_matches(name.removeprefix("LEADERBOARD_"), tails, n=1, cutoff=0.6)
+            hint = f"; did you mean {tails[close[0]]}?" if close else "; `leaderboard settings` lists the known ones"
             raise InvalidSetting(f"unknown setting {name}{hint}")
     hints = get_type_hints(Settings)
     values: dict[str, Any] = {}
@@ -264,7 +266,8 @@ def mask(value: str) -> str:
             return MASK
         query = re.sub(r"(?i)((?:password|sslpassword|passfile)=)[^&]*", rf"\g<1>{MASK}", parts.query)
         return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
-    return re.sub(r"(?i)((?:ssl)?password\s*=\s*)('[^']*'|\S+)", rf"\g<1>{MASK}", value)
+    # libpq's quoting: a backslash takes the next character, inside quotes and out.
+    return re.sub(r"(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)", rf"\g<1>{MASK}", value)
 
 
 def shown(settings: Settings) -> list[tuple[str, str]]:

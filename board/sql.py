@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import cache
 from importlib.resources import files
@@ -104,14 +105,18 @@ def connect(
 
 
 async def connect_async(
-    database_url: str, application: str, *, session: dict[str, str] | None = None
+    database_url: str, application: str, *, session: dict[str, str] | None = None, timeout_s: float = 5.0
 ) -> psycopg.AsyncConnection[Any]:
-    """Open an asynchronous autocommit connection. Raises `ServerUnreachable`."""
+    """Open an asynchronous autocommit connection within `timeout_s`. Raises `ServerUnreachable`."""
     text = dsn(database_url, application)
     try:
-        connection = await psycopg.AsyncConnection.connect(text, autocommit=True)
-        for name, value in (session or {}).items():
-            await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        # libpq's own connect_timeout knows whole seconds only, and none below two.
+        async with asyncio.timeout(timeout_s):
+            connection = await psycopg.AsyncConnection.connect(text, autocommit=True)
+            for name, value in (session or {}).items():
+                await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    except TimeoutError as error:
+        raise ServerUnreachable(f"PostgreSQL does not answer within {timeout_s:g} s") from error
     except psycopg.OperationalError as error:
         raise ServerUnreachable(f"PostgreSQL does not answer: {first_line(error)}") from error
     return connection

@@ -58,6 +58,7 @@ class Relay:
         """Partitions that Redis or the database refused for a reason of their own."""
         self.next_check = 0.0
         self.next_poll = 0.0
+        self.pokes = True
 
     def run(self) -> None:
         """Carry until stopped; reconnect with backoff after a lost connection."""
@@ -127,7 +128,16 @@ class Relay:
         until = min([self.next_poll, *self.due.values()], default=now)
         # Redis takes 0 as "for ever" and rounds below a millisecond.
         timeout = min(self.idle_s, max(0.001, until - now))
-        reply: Any = carrier.link.call("BZPOPMIN", self.keys.poke, f"{timeout:.3f}")
+        try:
+            reply: Any = carrier.link.call("BZPOPMIN", self.keys.poke, f"{timeout:.3f}")
+        except ResponseError as error:
+            # Read-only after a failover, or out of memory: without pokes the poll still finds everything.
+            if self.pokes:
+                log.warning("no pokes for now, looking for hints instead: %s", error)
+            self.pokes = False
+            self.stop.wait(timeout)
+            return None
+        self.pokes = True
         if reply is None:
             return None
         partition = int(reply[1]) if reply[1].isdigit() else -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import psycopg
@@ -27,9 +28,9 @@ class Seasons:
         `StoreUnavailable` (nothing happened), `ServerUnreachable`, `OutcomeUnknown`.
         """
         session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
-        connection = await connect_async(self._url, "leaderboard-seasons", session=session)
+        connection = await connect_async(self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s)
         try:
-            async with connection.transaction():
+            async with asyncio.timeout(self._deadline_s), connection.transaction():
                 row = await (await connection.execute(self._lock, {"season": season})).fetchone()
                 if row is None:
                     return None
@@ -38,6 +39,8 @@ class Seasons:
                 if made is None:
                     raise StoreUnavailable("the season could not be reset")
             return partition, made[0]
+        except TimeoutError as error:
+            raise OutcomeUnknown("PostgreSQL did not confirm the reset in time") from error
         except psycopg.Error as error:
             if connection.closed:
                 raise OutcomeUnknown(first_line(error)) from error
