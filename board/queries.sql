@@ -13,19 +13,30 @@ FROM pg_control_system()
 -- One batch of submissions in one statement. Input: parallel arrays in order of arrival.
 -- Output: a row per submission (ord from 1): the player's score after it and its version;
 -- status 0 written, 1 the season does not exist yet, 2 the sum would leave int64 (or, among several of
--- one player in this batch, might: such ones are to be sent again one by one).
+-- one player in this batch, might: such ones are to be sent again one by one), 3 written before under this key,
+-- 4 the key was used for something else, 5 the key is twice in this batch and this is not the first: send again.
 WITH input AS MATERIALIZED (
-    SELECT i.ord, i.season_id, i.user_id, i.delta, nextval('submission') AS submission
-    FROM unnest(%(seasons)s, %(users)s, %(deltas)s) WITH ORDINALITY AS i (season_id, user_id, delta, ord)
+    SELECT i.ord, i.season_id, i.user_id, i.delta, i.digest::uuid AS digest, i.print::uuid AS print,
+           nextval('submission') AS submission
+    FROM unnest(%(seasons)s, %(users)s, %(deltas)s, %(digests)s, %(prints)s)
+         WITH ORDINALITY AS i (season_id, user_id, delta, digest, print, ord)
+), known AS MATERIALIZED (
+    SELECT k.digest, k.print, k.score, k.version FROM idempotency k
+    WHERE k.digest = ANY (ARRAY(SELECT digest FROM input WHERE digest IS NOT NULL))
+), first AS MATERIALIZED (
+    SELECT min(ord) AS ord FROM input
+    WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM known)
+    GROUP BY digest
 ), here AS MATERIALIZED (
     -- The lock makes a reset wait for us, or us for it; after the wait the row read is the new one.
     SELECT season_id, partition, period_id FROM season
     WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input))
     ORDER BY season_id FOR KEY SHARE
 ), placed AS MATERIALIZED (
-    SELECT i.ord, i.user_id, i.delta, i.submission, h.partition, h.period_id,
+    SELECT i.ord, i.user_id, i.delta, i.submission, i.digest, i.print, h.partition, h.period_id,
            sum(i.delta) OVER w AS upto, count(*) OVER w AS nth
     FROM input i JOIN here h ON h.season_id = i.season_id
+    WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first)
     WINDOW w AS (PARTITION BY h.period_id, i.user_id ORDER BY i.ord)
 ), folded AS MATERIALIZED (
     SELECT partition, period_id, user_id, sum(delta) AS total, count(*) AS n, max(submission) AS reached
@@ -49,7 +60,7 @@ WITH input AS MATERIALIZED (
     END
     RETURNING s.period_id, s.user_id, s.score, s.reached
 ), done AS MATERIALIZED (
-    SELECT p.ord, p.user_id, p.delta, p.submission, p.period_id,
+    SELECT p.ord, p.user_id, p.delta, p.submission, p.digest, p.print, p.period_id,
            w.score - (f.total - p.upto)::bigint AS score,
            w.reached - (f.n - p.nth) AS version
     FROM placed p
@@ -62,13 +73,26 @@ WITH input AS MATERIALIZED (
     INSERT INTO outbox (partition, period_id, user_id)
     SELECT f.partition, w.period_id, w.user_id
     FROM written w JOIN folded f ON f.period_id = w.period_id AND f.user_id = w.user_id
+), keyed AS (
+    -- A concurrent batch with the same key makes this a unique violation: all is rolled back, and sent again it finds
+    -- the key known. In order, so that two batches with two such keys cannot deadlock.
+    INSERT INTO idempotency (digest, print, score, version)
+    SELECT digest, print, score, version FROM done WHERE digest IS NOT NULL ORDER BY digest
 )
 SELECT i.ord,
-       CASE WHEN d.ord IS NOT NULL THEN 0 WHEN p.ord IS NULL THEN 1 ELSE 2 END AS status,
-       d.score, d.version
+       CASE
+           WHEN d.ord IS NOT NULL THEN 0
+           WHEN p.ord IS NOT NULL THEN 2
+           WHEN k.digest IS NOT NULL THEN CASE WHEN k.print = i.print THEN 3 ELSE 4 END
+           WHEN h.season_id IS NULL THEN 1
+           ELSE 5
+       END AS status,
+       coalesce(d.score, k.score) AS score, coalesce(d.version, k.version) AS version
 FROM input i
 LEFT JOIN placed p ON p.ord = i.ord
 LEFT JOIN done d ON d.ord = i.ord
+LEFT JOIN known k ON k.digest = i.digest
+LEFT JOIN here h ON h.season_id = i.season_id
 ORDER BY i.ord
 
 -- name: create_seasons --
@@ -205,6 +229,13 @@ DELETE FROM score WHERE ctid = ANY (ARRAY(
 -- name: collect_period --
 DELETE FROM period WHERE period_id = %(period)s AND ended_at IS NOT NULL
   AND NOT EXISTS (SELECT FROM score s WHERE s.period_id = %(period)s)
+
+-- name: forget_keys --
+-- A bounded bite out of the idempotency keys older than the retention.
+DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
+    SELECT k.ctid FROM idempotency k
+    WHERE k.accepted_at < now() - make_interval(mins => %(minutes)s)
+    ORDER BY k.accepted_at LIMIT %(limit)s))
 
 -- name: ledger_prepare --
 SELECT ledger_prepare(%(ahead)s)

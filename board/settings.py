@@ -120,6 +120,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     intake_connections: Annotated[
         int, Doc("LEADERBOARD_INTAKE_CONNECTIONS", "PostgreSQL connections of a worker's intake.", 1, 16)
     ] = 1
+    idempotency_minutes: Annotated[
+        int,
+        Doc("LEADERBOARD_IDEMPOTENCY_MINUTES", "Idempotency keys are kept at least this long.", 1, 525_600),
+    ] = 1_440
     read_cache_ms: Annotated[
         int,
         Doc(

@@ -48,6 +48,7 @@ class Janitor:
             if mine:
                 self.prepare_ledger(db)
                 self.collect(db)
+                self.forget_keys(db)
             self.stop.wait(EVERY_S)
 
     def prepare_ledger(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
@@ -69,4 +70,18 @@ class Janitor:
                 self.stop.wait(REST_S)
         if gone:
             log.info("collected %d rows of ended periods", gone)
+        return gone
+
+    def forget_keys(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
+        """Delete idempotency keys older than their retention, a bite at a time; returns how many went."""
+        gone = 0
+        parameters = {"minutes": self.settings.idempotency_minutes, "limit": BITE}
+        while not self.stop.requested:
+            bite = db.execute(self.sql["forget_keys"], parameters).rowcount
+            gone += bite
+            if bite < BITE:
+                break
+            self.stop.wait(REST_S)
+        if gone:
+            log.info("forgot %d idempotency keys", gone)
         return gone

@@ -15,10 +15,11 @@ from board.errors import LeaderboardError, StoreUnavailable
 from service import problems
 from service.answers import Answer
 from service.boards import Boards, PlayerNotFound, SeasonNotFound
-from service.intake import Intake, QueueFull, ScoreOutOfRange
+from service.intake import Intake
+from service.item import KeyReused, QueueFull, ScoreOutOfRange
 from service.probes import Probes
 from service.seasons import Seasons
-from service.types import SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
+from service.types import KEY_TEXT, SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
 
 BODY_MOST: Final = 1024 * 1024
 LIMIT_DEFAULT, LIMIT_MOST = 10, 1_000
@@ -26,6 +27,7 @@ RANGE_DEFAULT, RANGE_MOST = 5, 100
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_KEY: Final = re.compile(KEY_TEXT)
 _decode = msgspec.json.Decoder(Submission).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -53,6 +55,14 @@ def is_json(content_type: str) -> bool:
     return content_type == "application/json" or content_type.partition(";")[0].strip().lower() == "application/json"
 
 
+def key_of(header: str) -> str | None:
+    """The key in an `Idempotency-Key` header: a quoted string (RFC 8941), or bare for convenience; None if unusable."""
+    text = header.strip()
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    return text if _KEY.fullmatch(text) else None
+
+
 def problem_of(error: msgspec.ValidationError) -> problems.Problem:
     """Which problem a body has that is JSON but does not fit."""
     text = str(error)
@@ -60,6 +70,8 @@ def problem_of(error: msgspec.ValidationError) -> problems.Problem:
         return problems.INVALID_USER
     if text.endswith("`$.delta`"):
         return problems.INVALID_DELTA
+    if text.endswith("`$.submissionId`"):
+        return problems.INVALID_KEY
     return problems.INVALID_BODY
 
 
@@ -75,8 +87,8 @@ class Actions:
         self._probes: Final = probes
         self._write_deadline_s: Final = write_deadline_s
 
-    async def submit(self, season: str, content_type: str | None, body: bytes) -> Answer:
-        """Add to a player's score; answered after the commit."""
+    async def submit(self, season: str, content_type: str | None, header: str | None, body: bytes) -> Answer:
+        """Add to a player's score; answered after the commit. `header` is that of `Idempotency-Key`."""
         if not is_plain(season, SEASON_ID_MAX):
             return problems.INVALID_SEASON.answer
         if content_type is not None and not is_json(content_type):
@@ -94,12 +106,20 @@ class Actions:
             return problems.INVALID_USER.answer
         if submission.delta == 0:
             return problems.INVALID_DELTA.answer
+        key = submission.submissionId
+        if header is not None:
+            named = key_of(header)
+            if named is None or (key is not None and key != named):
+                return problems.INVALID_KEY.answer
+            key = named
         try:
-            score, version = await self._submit(season, user, submission.delta)
+            score, version = await self._submit(season, user, submission.delta, key)
         except QueueFull:
             return problems.OVERLOADED.answer
         except ScoreOutOfRange:
             return problems.SCORE_OUT_OF_RANGE.answer
+        except KeyReused:
+            return problems.KEY_REUSED.answer
         except StoreUnavailable:
             return problems.STORE_UNAVAILABLE.answer
         except LeaderboardError as error:

@@ -47,6 +47,7 @@ def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes,
     if found is None:
         return None
     content_type: str | None = None
+    key: str | None = None
     length = -1
     for name, value in headers:
         if name == b"content-type":
@@ -57,6 +58,10 @@ def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes,
             if length >= 0 or not value.isdigit():
                 return None
             length = int(value)
+        elif name == b"idempotency-key":
+            if key is not None:
+                return None
+            key = value.decode("latin-1")
         elif name in (b"transfer-encoding", b"expect", b"upgrade"):
             return None
     sid, scores, top, limit, rank, rank_user, _, around_user, side = found.groups()
@@ -64,7 +69,7 @@ def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes,
     if scores is not None:
         if method != b"POST" or not 0 <= length <= BODY_MOST:
             return None
-        return lambda body: actions.submit(season, content_type, body)
+        return lambda body: actions.submit(season, content_type, key, body)
     if method != b"GET" or length > 0:
         return None
     if top is not None:

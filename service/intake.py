@@ -9,54 +9,22 @@ that hangs up cancels only itself.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import psycopg
-
-from _speedups import pack_int8_array, pack_text_array
 from board.backoff import Backoff
 from board.errors import LeaderboardError, OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.keys import partition_of
-from board.sql import Int8Array, TextArray, adapt_arrays, connect_async, first_line, queries
+from service.item import Item, KeyReused, QueueFull, ScoreOutOfRange
+from service.writer import Collision, Indigestible, NotWritten, Writer
 
 log: Final = logging.getLogger("service.intake")
 
-WRITTEN, NO_SEASON, OUT_OF_RANGE = 0, 1, 2
+WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
 RETRIES: Final = 3
-
-
-class QueueFull(StoreUnavailable):
-    """The bounded queue is full; nothing was written."""
-
-    code = "overloaded"
-
-
-class ScoreOutOfRange(LeaderboardError):
-    """The player's score plus delta leaves int64; nothing was written."""
-
-    code = "score-out-of-range"
-
-
-class Item:
-    """One submission on its way. `future` gets (score, version) or an error."""
-
-    __slots__ = ("deadline", "delta", "future", "season", "tries", "user")
-
-    def __init__(self, season: str, user: str, delta: int, future: asyncio.Future[Any], deadline: float) -> None:
-        self.season = season
-        self.user = user
-        self.delta = delta
-        self.future = future
-        self.deadline = deadline
-        self.tries = 0
-
-    def fail(self, error: LeaderboardError) -> None:
-        """Answer with an error, unless the caller is gone or answered."""
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class Intake:
@@ -109,19 +77,24 @@ class Intake:
         """Submissions that wait for their commit."""
         return len(self._queue) + len(self._solo) + self._flying
 
-    def submit(self, season: str, user: str, delta: int) -> asyncio.Future[tuple[int, int]]:
+    def submit(self, season: str, user: str, delta: int, key: str | None = None) -> asyncio.Future[tuple[int, int]]:
         """Queue a checked submission. The future gets (score, version) after the commit.
 
+        With an idempotency key, a submission that counts already gets the same answer again.
+
         Nothing PostgreSQL could refuse may be passed in: it would fail its batch-mates. Raises `QueueFull` and
-        `StoreUnavailable` at once; the future raises `ScoreOutOfRange`, `StoreUnavailable` (not written) and
-        `OutcomeUnknown`.
+        `StoreUnavailable` at once; the future raises `ScoreOutOfRange`, `KeyReused`, `StoreUnavailable` (not written)
+        and `OutcomeUnknown`.
         """
         if self._down is not None:
             raise StoreUnavailable(self._down)
         if len(self._queue) >= self._room:
             raise QueueFull("too many submissions are waiting")
         future: asyncio.Future[tuple[int, int]] = self._loop.create_future()
-        self._queue.append(Item(season, user, delta, future, self._loop.time() + self._deadline_s))
+        item = Item(season, user, delta, future, self._loop.time() + self._deadline_s)
+        if key is not None:
+            item.digest, item.print = hashed(season, key), hashed(user, str(delta))
+        self._queue.append(item)
         self._wake.set()
         self._idle.clear()
         if self._timer is None:
@@ -250,19 +223,24 @@ class Intake:
             for item in batch:
                 item.fail(error)
             return
-        except Indigestible as error:
+        except (Indigestible, Collision) as error:
             await self._divide(writer, batch, error)
             return
         touched: set[int] = set()
         again: list[Item] = []
+        repeated: list[Item] = []
         crowd: dict[tuple[str, str], int] | None = None
         for item, (_, status, score, version) in zip(batch, rows, strict=True):
-            if status == WRITTEN:
+            if status in (WRITTEN, REPLAYED):
                 if not item.future.done():
                     item.future.set_result((score, version))
                 touched.add(partition_of(item.season))
             elif status == NO_SEASON:
                 again.append(item)
+            elif status == KEY_REUSED:
+                item.fail(KeyReused("the idempotency key was used for another submission"))
+            elif status == KEY_TWICE:
+                repeated.append(item)
             else:
                 if crowd is None:
                     crowd = {}
@@ -274,6 +252,7 @@ class Intake:
                     item.fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
         if touched:
             self._on_commit(touched)
+        self._send_again(repeated)
         if again:
             await self._open_seasons(writer, again)
 
@@ -285,15 +264,27 @@ class Intake:
             for item in items:
                 item.fail(StoreUnavailable(f"the season could not be created: {error}"))
             return
+        self._send_again(items)
+
+    def _send_again(self, items: list[Item]) -> None:
+        """Put items back in front of the queue, each a bounded number of times."""
         for item in reversed(items):
             item.tries += 1
             if item.tries > RETRIES:
-                item.fail(StoreUnavailable("the season could not be created"))
+                item.fail(StoreUnavailable("the submission could not be placed"))
             else:
                 self._queue.appendleft(item)
+        if items:
+            self._wake.set()
 
-    async def _divide(self, writer: Writer, batch: list[Item], error: Indigestible) -> None:
-        """PostgreSQL refused the statement as such: find the item it chokes on, so that it fails alone."""
+    async def _divide(self, writer: Writer, batch: list[Item], error: Indigestible | Collision) -> None:
+        """PostgreSQL refused the statement as such: find the item it chokes on, so that it fails alone.
+
+        A collision of idempotency keys is over once the other batch has committed, so all of it is sent again.
+        """
+        if isinstance(error, Collision):
+            self._send_again(batch)
+            return
         if len(batch) == 1:
             log.error("a submission was refused by PostgreSQL: %s", error)
             batch[0].fail(LeaderboardError(str(error)))
@@ -307,73 +298,6 @@ class Intake:
                 await self._commit(writer, half)
 
 
-class NotWritten(Exception):
-    """PostgreSQL rolled the statement back for a passing reason."""
-
-
-class Indigestible(Exception):
-    """PostgreSQL refused the statement because of what is in it."""
-
-
-class Writer:
-    """One autocommit connection that runs the intake's statements."""
-
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        self._connection: Final = connection
-        self._cursor: Final = connection.cursor(binary=True)
-        texts = queries()
-        self._submit: Final = texts["submit"]
-        self._create: Final = texts["create_seasons"]
-
-    @classmethod
-    async def connect(cls, url: str, deadline_s: float) -> Writer:
-        """Connect. Raises `ServerUnreachable`."""
-        session = {
-            "statement_timeout": f"{int(deadline_s * 1000)}ms",
-            "jit": "off",
-            "plan_cache_mode": "force_generic_plan",
-            # PERF: the batch's joins are between its own small sets; a nested loop over 1,000 x 1,000 is the one
-            # bad plan there is, and statistics of a function's rows do not rule it out.
-            "enable_nestloop": "off",
-        }
-        connection = await connect_async(url, "leaderboard-intake", session=session)
-        adapt_arrays(connection)
-        return cls(connection)
-
-    @property
-    def closed(self) -> bool:
-        return self._connection.closed
-
-    async def close(self) -> None:
-        await self._connection.close()
-
-    async def submit(self, batch: list[Item]) -> list[tuple[int, int, int, int]]:
-        """One statement: rows (ord, status, score, version) in the order of the batch."""
-        return await self._run(
-            self._submit,
-            {
-                "seasons": TextArray(pack_text_array([item.season for item in batch])),
-                "users": TextArray(pack_text_array([item.user for item in batch])),
-                "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
-            },
-            fetch=True,
-        )
-
-    async def create_seasons(self, seasons: set[str]) -> None:
-        """Give each season that has none its first period."""
-        names = sorted(seasons)
-        await self._run(self._create, {"seasons": names, "partitions": [partition_of(name) for name in names]})
-
-    async def _run(self, query: bytes, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
-        try:
-            await self._cursor.execute(query, parameters, prepare=True)
-            return await self._cursor.fetchall() if fetch else []
-        except psycopg.Error as error:
-            text = first_line(error)
-            state = error.sqlstate or ""
-            # Also with an error state at hand: 57P01 and its kin can strike after the commit record is written.
-            if self._connection.closed:
-                raise OutcomeUnknown(text) from error
-            if state[:2] in ("22", "23", "42"):
-                raise Indigestible(text) from error
-            raise NotWritten(text) from error
+def hashed(first: str, second: str) -> str:
+    """32 hex digits of SHA-256 over two texts; what is kept of an idempotency key, and of what it was used for."""
+    return hashlib.sha256(f"{first}\0{second}".encode()).hexdigest()[:32]

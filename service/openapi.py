@@ -74,7 +74,7 @@ def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
             {
                 "name": parameter.name,
                 "in": parameter.place,
-                "required": parameter.default is None,
+                "required": parameter.required and parameter.default is None,
                 "description": parameter.meaning,
                 "schema": schema_of[repr(parameter.kind)]
                 | ({} if parameter.default is None else {"default": parameter.default}),

@@ -80,6 +80,12 @@ INVALID_DELTA = _problem(
     "delta must be a whole number of 64 bits and not 0.",
     "Zero, a fraction, a string, or outside -2^63 to 2^63-1.",
 )
+INVALID_KEY = _problem(
+    "invalid-idempotency-key",
+    400,
+    "The idempotency key must be 1 to 255 visible ASCII characters, and the same in header and body.",
+    "The `Idempotency-Key` header or the body's `submissionId` is malformed, or they differ.",
+)
 INVALID_LIMIT = _problem(
     "invalid-limit",
     400,
@@ -118,6 +124,12 @@ UNSUPPORTED_MEDIA_TYPE = _problem(
     415,
     "The body must be application/json.",
     "The Content-Type names something else.",
+)
+KEY_REUSED = _problem(
+    "idempotency-key-reused",
+    422,
+    "This idempotency key was used for another submission; nothing was written.",
+    "The same key came before with another player or another `delta`.",
 )
 HEADERS_TOO_LARGE = _problem("headers-too-large", 431, "The request's headers are too large.", "Shorten the headers.")
 INTERNAL = _problem("internal-error", 500, "Something went wrong here; it has been logged.", "A defect of ours.")

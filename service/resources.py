@@ -65,7 +65,8 @@ class Scores:
             return
         # One byte more than allowed is enough to know; the rest is never read.
         body = await req.stream.read(BODY_MOST + 1)
-        give(resp, await self._actions.submit(season_of(req, sid), req.content_type, body))
+        key = req.get_header("Idempotency-Key")
+        give(resp, await self._actions.submit(season_of(req, sid), req.content_type, key, body))
 
 
 class Top:

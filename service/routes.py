@@ -19,6 +19,7 @@ class Parameter(msgspec.Struct, frozen=True):
     kind: Any
     meaning: str
     default: int | None = None
+    required: bool = True
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -47,6 +48,13 @@ _RANGE: Final = Parameter(
     "How many neighbours on each side.",
     default=5,
 )
+_KEY: Final = Parameter(
+    "Idempotency-Key",
+    "header",
+    t.IdempotencyKey,
+    "A quoted string, as the header's draft has it; bare is accepted, too.",
+    required=False,
+)
 _READ: Final = (p.INVALID_SEASON, p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -63,7 +71,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             p.INVALID_USER,
             p.INVALID_SEASON,
             p.INVALID_DELTA,
+            p.INVALID_KEY,
             p.SCORE_OUT_OF_RANGE,
+            p.KEY_REUSED,
             p.BODY_TOO_LARGE,
             p.UNSUPPORTED_MEDIA_TYPE,
             p.INTERNAL,
@@ -71,7 +81,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             p.STORE_UNAVAILABLE,
             p.OUTCOME_UNKNOWN,
         ),
-        (_SID,),
+        (_SID, _KEY),
         t.Submission,
     ),
     Operation(

@@ -34,6 +34,18 @@ SeasonId = Annotated[
         examples=["spring"],
     ),
 ]
+# Visible ASCII and spaces inside: what a header can carry unchanged.
+KEY_TEXT: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
+IdempotencyKey = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=255,
+        pattern=f"^{KEY_TEXT}(?![\\s\\S])",
+        description="Names this submission within its season, best a UUID. Sent again, it gets the first answer again.",
+        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    ),
+]
 Score = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, description="A whole number of 64 bits.")]
 Rank = Annotated[int, msgspec.Meta(ge=1, description="1 is the best.")]
 Version = Annotated[
@@ -43,13 +55,14 @@ Version = Annotated[
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client posts: add `delta` to the player's score."""
+    """What a client posts: add `delta` to the player's score. `submissionId` is the `Idempotency-Key` in the body."""
 
     userId: UserId
     delta: Annotated[
         int,
         msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, description="Whole number of 64 bits, not 0.", examples=[120]),
     ]
+    submissionId: IdempotencyKey | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True):

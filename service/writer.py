@@ -1,0 +1,93 @@
+"""The statements of the intake, on one PostgreSQL connection."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg
+
+from _speedups import pack_int8_array, pack_text_array
+from board.errors import OutcomeUnknown
+from board.keys import partition_of
+from board.sql import Int8Array, TextArray, adapt_arrays, connect_async, first_line, queries
+from service.item import Item
+
+
+class NotWritten(Exception):
+    """PostgreSQL rolled the statement back for a passing reason."""
+
+
+class Indigestible(Exception):
+    """PostgreSQL refused the statement because of what is in it."""
+
+
+class Collision(Exception):
+    """An idempotency key of the batch was used by a concurrent batch; all was rolled back. Sent again it is found."""
+
+
+class Writer:
+    """One autocommit connection that runs the intake's statements."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection: Final = connection
+        self._cursor: Final = connection.cursor(binary=True)
+        texts = queries()
+        self._submit: Final = texts["submit"]
+        self._create: Final = texts["create_seasons"]
+
+    @classmethod
+    async def connect(cls, url: str, deadline_s: float) -> Writer:
+        """Connect. Raises `ServerUnreachable`."""
+        session = {
+            "statement_timeout": f"{int(deadline_s * 1000)}ms",
+            "jit": "off",
+            "plan_cache_mode": "force_generic_plan",
+            # PERF: the batch's joins are between its own small sets; a nested loop over 1,000 x 1,000 is the one
+            # bad plan there is, and statistics of a function's rows do not rule it out.
+            "enable_nestloop": "off",
+        }
+        connection = await connect_async(url, "leaderboard-intake", session=session)
+        adapt_arrays(connection)
+        return cls(connection)
+
+    @property
+    def closed(self) -> bool:
+        return self._connection.closed
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def submit(self, batch: list[Item]) -> list[tuple[int, int, int, int]]:
+        """One statement: rows (ord, status, score, version) in the order of the batch."""
+        return await self._run(
+            self._submit,
+            {
+                "seasons": TextArray(pack_text_array([item.season for item in batch])),
+                "users": TextArray(pack_text_array([item.user for item in batch])),
+                "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
+                "digests": TextArray(pack_text_array([item.digest for item in batch])),
+                "prints": TextArray(pack_text_array([item.print for item in batch])),
+            },
+            fetch=True,
+        )
+
+    async def create_seasons(self, seasons: set[str]) -> None:
+        """Give each season that has none its first period."""
+        names = sorted(seasons)
+        await self._run(self._create, {"seasons": names, "partitions": [partition_of(name) for name in names]})
+
+    async def _run(self, query: bytes, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
+        try:
+            await self._cursor.execute(query, parameters, prepare=True)
+            return await self._cursor.fetchall() if fetch else []
+        except psycopg.Error as error:
+            text = first_line(error)
+            state = error.sqlstate or ""
+            # Also with an error state at hand: 57P01 and its kin can strike after the commit record is written.
+            if self._connection.closed:
+                raise OutcomeUnknown(text) from error
+            if state == "23505":
+                raise Collision(text) from error
+            if state[:2] in ("22", "23", "42"):
+                raise Indigestible(text) from error
+            raise NotWritten(text) from error
