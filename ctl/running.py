@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import urllib.error
@@ -27,13 +28,13 @@ READY_WITHIN_S: Final = 30.0
 
 def run(s: Settings) -> int:
     """Start all, block until Ctrl-C or SIGTERM, stop all in order; the exit status."""
-    stop = Stop()
     check_bind(s)
+    # Until all servers are up, both signals interrupt whatever is being waited for (a crash recovery takes minutes).
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Embedded(
         s.data_dir, postgres=not s.database_url, redis=not s.redis_url, report=output.note, prefer=s.servers
     ) as servers:
-        if stop.requested:
-            return 0
+        stop = Stop()
         s = msgspec.structs.replace(
             s,
             database_url=servers.database_url or s.database_url,

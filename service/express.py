@@ -12,6 +12,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Coroutine
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -139,8 +140,10 @@ class Protocol(HttpToolsProtocol):
         """The head is read: choose the lane."""
         actions = self._actions
         current: Any = self.cycle
-        # A pipelined request behind one in progress is queued by uvicorn, the ordinary way.
-        if actions is not None and (current is None or current.response_complete) and not self.pipeline:
+        # A pipelined request behind one in progress is queued by uvicorn, the ordinary way. So is one of a client that
+        # does not read its answers: uvicorn's lane waits until it does, this one only ever writes.
+        idle = (current is None or current.response_complete) and not self.pipeline
+        if actions is not None and idle and not self.flow.write_paused:
             parser = self.parser
             order = plan(actions, parser.get_method(), self.url, self.headers)
             if order is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
@@ -162,24 +165,24 @@ class Protocol(HttpToolsProtocol):
             cycle.more_body = False
             task: asyncio.Task[Any] = self.loop.create_task(cycle.order(cycle.body))
             self.tasks.add(task)
-            task.add_done_callback(self._deliver)
+            # Not self.cycle: that may be a pipelined request by the time this one is answered.
+            task.add_done_callback(partial(self._deliver, cycle))
 
     def send_400_response(self, msg: str) -> None:
         """Malformed HTTP, in our form instead of uvicorn's plain text."""
         self._write(problems.BAD_REQUEST.answer, keep_alive=False)
         self.transport.close()
 
-    def _deliver(self, task: asyncio.Task[Answer]) -> None:
+    def _deliver(self, cycle: _Cycle, task: asyncio.Task[Answer]) -> None:
         """Write the answer of an express request in one piece."""
         self.tasks.discard(task)
-        cycle: Any = self.cycle
         cycle.response_complete = True
         if task.cancelled():
             self.transport.close()
             return
         error = task.exception()
         if error is not None:
-            log.error("%s %s failed", self.url, "in the express lane", exc_info=error)
+            log.error("an express request failed", exc_info=error)
         if cycle.disconnected or self.transport.is_closing():
             return
         answer = problems.INTERNAL.answer if error is not None else task.result()
