@@ -171,8 +171,9 @@ WITH taken AS (
            coalesce(array_agg(r.score) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS scores,
            coalesce(array_agg(r.reached) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS reached
     FROM changed c
-    -- Hints of periods that have ended are dropped here: the reset left a hint of its own.
-    JOIN season s ON s.period_id = c.period_id
+    -- Hints of periods that have ended are dropped here: the reset left a hint of its own. So are those of seasons set
+    -- aside: they will be loaded whole.
+    JOIN season s ON s.period_id = c.period_id AND NOT EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id)
     LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
     GROUP BY s.season_id, s.period_id
 )
@@ -184,9 +185,33 @@ UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = %(low
 WHERE id = %(partition)s
 
 -- name: commit_rebuild --
+-- All seasons of the partition are as PostgreSQL has them, so none is ailing any more.
+WITH well AS (
+    DELETE FROM ailing WHERE partition = %(partition)s
+)
 UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = '0',
     committed_at = clock_timestamp(), rebuilt_at = clock_timestamp()
 WHERE id = %(partition)s
+
+-- name: commit_season --
+WITH well AS (
+    DELETE FROM ailing WHERE season_id = %(season)s
+)
+UPDATE partition SET fence = %(fence)s, committed_at = clock_timestamp() WHERE id = %(partition)s
+
+-- name: set_aside --
+-- A season that Redis refuses; the next try comes after twice the time of the last, at most five minutes.
+INSERT INTO ailing AS a (season_id, partition, reason, retry_at)
+VALUES (%(season)s, %(partition)s, %(reason)s, now() + interval '1 second')
+ON CONFLICT (season_id) DO UPDATE
+SET reason = excluded.reason, tries = a.tries + 1,
+    retry_at = now() + least(interval '5 minutes', interval '1 second' * 2 ^ least(a.tries, 20))
+
+-- name: ailing_due --
+SELECT season_id, partition FROM ailing WHERE retry_at <= now() ORDER BY retry_at LIMIT 100
+
+-- name: ailing --
+SELECT season_id, partition, reason, tries, since, retry_at FROM ailing ORDER BY season_id
 
 -- name: advance_fence --
 -- Draw a fence above `floor`, also when the sequence has fallen behind it (PostgreSQL lost history). The sequence is
@@ -218,6 +243,25 @@ ORDER BY p.id
 -- Players of a period whose hints no relay has taken yet; a null means the period itself.
 SELECT DISTINCT user_id FROM outbox WHERE partition = %(partition)s AND period_id = %(period)s
 
+-- name: sample_seasons --
+-- The next seasons by name; `size` is exact up to 2,000 players, 2,001 stands for more.
+SELECT s.season_id, s.partition, s.period_id,
+       (SELECT count(*) FROM (SELECT FROM score r WHERE r.period_id = s.period_id LIMIT 2001) AS counted) AS size
+FROM season s WHERE s.season_id > %(after)s ORDER BY s.season_id LIMIT %(limit)s
+
+-- name: sample_players --
+-- Named players, and the next ones by name after one of them, so that those missing in Redis are met, too.
+(SELECT user_id, score, reached FROM score WHERE period_id = %(period)s AND user_id = ANY (%(users)s))
+UNION
+(SELECT user_id, score, reached FROM score WHERE period_id = %(period)s AND user_id > %(after)s ORDER BY user_id LIMIT 8)
+
+-- name: count_players --
+SELECT count(*) FROM score WHERE period_id = %(period)s
+
+-- name: season_now --
+SELECT s.period_id, EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id) FROM season s
+WHERE s.season_id = %(season)s
+
 -- name: ended_periods --
 SELECT period_id FROM period WHERE ended_at IS NOT NULL ORDER BY period_id LIMIT 100
 
@@ -236,6 +280,9 @@ DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
     SELECT k.ctid FROM idempotency k
     WHERE k.accepted_at < now() - make_interval(mins => %(minutes)s)
     ORDER BY k.accepted_at LIMIT %(limit)s))
+
+-- name: ledger_drop --
+SELECT ledger_drop(%(days)s)
 
 -- name: ledger_prepare --
 SELECT ledger_prepare(%(ahead)s)

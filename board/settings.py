@@ -13,7 +13,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_type_hints
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -163,6 +162,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             600_000,
         ),
     ] = 2_000
+    relay_sample_ms: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_RELAY_SAMPLE_MS",
+            "A relay compares a few seasons and random players with PostgreSQL this often.",
+            100,
+            3_600_000,
+        ),
+    ] = 1_000
+    ledger_days: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_LEDGER_DAYS",
+            "Days of the ledger (every accepted submission) that are kept. 0 keeps all.",
+            0,
+            36_500,
+        ),
+    ] = 90
     redis_timeout_ms: Annotated[
         int,
         Doc(
@@ -262,14 +279,14 @@ MASK: Final = "******"
 
 def mask(value: str) -> str:
     """A URL or connection string with its password hidden."""
-    if "://" in value:
-        try:
-            parts = urlsplit(value)
-            netloc = re.sub(r":[^:@/]*@", f":{MASK}@", parts.netloc)
-        except ValueError:
-            return MASK
-        query = re.sub(r"(?i)((?:password|sslpassword|passfile)=)[^&]*", rf"\g<1>{MASK}", parts.query)
-        return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    scheme, separator, rest = value.partition("://")
+    if separator:
+        netloc, slash, tail = rest.partition("/")
+        account, at, host = netloc.rpartition("@")
+        if ":" in account:
+            account = f"{account.partition(':')[0]}:{MASK}"
+        tail = re.sub(r"(?i)((?:password|sslpassword|passfile)=)[^&]*", rf"\g<1>{MASK}", tail)
+        return f"{scheme}://{account}{at}{host}{slash}{tail}"
     # libpq's quoting: a backslash takes the next character, inside quotes and out.
     return re.sub(r"(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)", rf"\g<1>{MASK}", value)
 

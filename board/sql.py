@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
+import socket
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -120,3 +124,25 @@ async def connect_async(
     except psycopg.OperationalError as error:
         raise ServerUnreachable(f"PostgreSQL does not answer: {first_line(error)}") from error
     return connection
+
+
+def sever(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Cut the network under a call that hangs: the call then fails as if the server had gone.
+
+    Cancelling instead would make psycopg try to cancel the query in the server first, over the same dead network, for
+    many seconds. A closed connection stays as it is.
+    """
+    if connection.closed:
+        return
+    with socket.socket(fileno=os.dup(connection.fileno())) as wire, contextlib.suppress(OSError):
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def lifeline(connection: psycopg.AsyncConnection[Any], seconds: float) -> Iterator[None]:
+    """Whatever is awaited on the connection inside ends within `seconds`: then the connection is cut."""
+    timer = asyncio.get_running_loop().call_later(seconds, sever, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -103,7 +103,11 @@ class Comparison:
     def watermark(self) -> None:
         """The fence in Redis is not below the committed one, and of the same PostgreSQL."""
         row = self.side.reads.execute("SELECT fence FROM partition WHERE id = %s", (self.partition,)).fetchone()
-        fence, identity = self.side.link.call("HMGET", self.side.keys.watermark[self.partition], "fence", "identity")
+        (held,) = self.side.link.pipeline(("HMGET", self.side.keys.watermark[self.partition], "fence", "identity"))
+        if isinstance(held, ResponseError):
+            self.differ("", "", f"the watermark cannot be read: {held}")
+            return
+        fence, identity = held
         committed = row[0] if row else 0
         if fence is None:
             if committed:
@@ -118,7 +122,10 @@ class Comparison:
     def season_set(self, seasons: dict[str, int], only: str | None) -> None:
         """Redis knows the same seasons in the same periods, and holds no board beside them."""
         keys, link = self.side.keys, self.side.link
-        held = link.call("HGETALL", keys.periods[self.partition])
+        (held,) = link.pipeline(("HGETALL", keys.periods[self.partition]))
+        if isinstance(held, ResponseError):
+            self.differ("", "", f"the periods cannot be read: {held}")
+            held = []
         periods = dict(zip(held[::2], held[1::2], strict=True))
         for season, period in seasons.items():
             theirs = periods.pop(season.encode(), None)

@@ -23,6 +23,7 @@ from board.sql import first_line
 from board.stop import Stop
 from relay.carrier import Carried, Carrier, Refused
 from relay.rebuild import rebuild
+from relay.sampler import Sampler
 
 log: Final = logging.getLogger("relay")
 
@@ -59,6 +60,9 @@ class Relay:
         self.next_check = 0.0
         self.next_poll = 0.0
         self.pokes = True
+        self.sample_s: Final = settings.relay_sample_ms / 1000
+        self.next_sample = 0.0
+        self.sampler: Final = Sampler(self.random)
 
     def run(self) -> None:
         """Carry until stopped; reconnect with backoff after a lost connection."""
@@ -102,7 +106,11 @@ class Relay:
         now = self.clock()
         if now >= self.next_check:
             self.check(carrier)
+            self.retry_ailing(carrier)
             self.next_check = self.clock() + self.check_s * (0.75 + 0.5 * self.random.random())
+        if now >= self.next_sample:
+            self.sample(carrier)
+            self.next_sample = self.clock() + self.sample_s * (0.75 + 0.5 * self.random.random())
         poked = self.wait_for_poke(carrier, now)
         if poked is not None:
             # PERF: a batch costs both servers about as much as forty players in it. Under load a partition is
@@ -197,10 +205,8 @@ class Relay:
         fences = carrier.fetch("partition_fences")
         replies = carrier.link.pipeline(*(("HMGET", self.keys.watermark[p], "fence", "identity") for p, _, _ in fences))
         for (partition, committed, _), held in zip(fences, replies, strict=True):
-            if isinstance(held, ResponseError):
-                self.ailing(partition, f"Redis: {held}")
-                continue
-            fence, identity = held
+            # An error is a key of another type in the watermark's place, which the fenced call finds lost.
+            fence, identity = (None, None) if isinstance(held, ResponseError) else held
             sound = (
                 fence is not None
                 and fence.isdigit()
@@ -209,6 +215,42 @@ class Relay:
             )
             if not sound and not self.stop.requested:
                 self.serve(carrier, partition, check=True)
+
+    def retry_ailing(self, carrier: Carrier) -> None:
+        """Load the seasons whose time has come whole; those refused again wait longer."""
+        for season, partition in carrier.fetch("ailing_due"):
+            if self.stop.requested:
+                return
+            try:
+                self.mend(carrier, partition, season)
+            except ResponseError as error:
+                log.error("season %r stays aside: %s", season, error)
+                carrier.execute("set_aside", season=season, partition=partition, reason=str(error)[:500])
+
+    def sample(self, carrier: Carrier) -> None:
+        """Compare a few seasons and players at random; mend the seasons that are found to differ."""
+        try:
+            for partition, season, why in self.sampler.look(carrier):
+                log.warning("season %r differs from PostgreSQL (%s), rebuilding it", season, why)
+                self.mend(carrier, partition, season)
+        except psycopg.errors.SerializationFailure:
+            log.debug("a suspect's partition was busy, it is looked at again in the next round")
+        except ResponseError as error:
+            log.warning("the sampler was refused: %s", error)
+
+    def mend(self, carrier: Carrier, partition: int, season: str) -> None:
+        """Rebuild one season."""
+        try:
+            done = rebuild(carrier, partition, only=season)
+        except Refused as refusal:
+            self.heal(carrier, refusal)
+            return
+        except psycopg.errors.SerializationFailure:
+            done = None
+        if done is None:
+            self.later(partition)
+        else:
+            log.warning("season %r: rebuilt %d players", season, done.players)
 
     def heal(self, carrier: Carrier, refusal: Refused) -> None:
         """Redis and PostgreSQL are not of one history: rebuild, unless it is we who are out of date."""

@@ -9,6 +9,8 @@ replaying absolute rows is harmless.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import msgspec
@@ -16,7 +18,7 @@ import psycopg
 
 from board.errors import FenceRefused
 from board.keys import Keys
-from board.link import Link
+from board.link import Link, ResponseError
 from board.lua import script
 from board.sql import adapt_arrays, connect, queries
 
@@ -93,6 +95,25 @@ class Carrier:
         """Run a named query, return its rows."""
         return self.cursor.execute(self.sql[name], parameters or None, prepare=True).fetchall()
 
+    def execute(self, name: str, **parameters: Any) -> None:
+        """Run a named query that returns nothing."""
+        self.cursor.execute(self.sql[name], parameters, prepare=True)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """A REPEATABLE READ transaction: a claim made first in it and everything read later are of one snapshot.
+
+        Claiming a row that somebody committed to after the snapshot raises `psycopg.errors.SerializationFailure`, so
+        whoever holds the claim sees what the last holder has written.
+        """
+        self.db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        try:
+            with self.db.transaction():
+                yield
+        finally:
+            if not self.db.closed:
+                self.db.isolation_level = None
+
     def dirty(self) -> list[int]:
         """Partitions that have hints, longest unserved first."""
         return [row[0] for row in self.fetch("pending_partitions", identity=self.identity)]
@@ -112,15 +133,17 @@ class Carrier:
             fence, hints, low_xid, oldest_s = rows[0][:4]
             if not hints and not check:
                 raise psycopg.Rollback(transaction)
-            verdict = self.apply(partition, fence, committed, rows)
+            rows = [row for row in rows if row[4] is not None]
+            try:
+                verdict = self.apply(partition, fence, committed, rows)
+            except ResponseError as error:
+                if concerns_all(error) or not rows:
+                    raise
+                verdict = self.apply_singly(partition, fence, committed, rows)
             if verdict.word != "ok":
                 raise Refused(partition, verdict)
-            self.cursor.execute(
-                self.sql["commit_fence"],
-                {"fence": fence, "identity": self.identity, "low_xid": low_xid, "partition": partition},
-                prepare=True,
-            )
-            return Carried(hints, len(rows) if rows[0][4] is not None else 0, hints >= self.limit, oldest_s or 0.0)
+            self.execute("commit_fence", fence=fence, identity=self.identity, low_xid=low_xid, partition=partition)
+            return Carried(hints, len(rows), hints >= self.limit, oldest_s or 0.0)
         return Carried(0, 0, False, 0.0)
 
     def apply(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:
@@ -128,10 +151,42 @@ class Carrier:
         keys = [self.keys.watermark[partition], self.keys.periods[partition]]
         groups = []
         for _, _, _, _, season_id, period_id, users, scores, reached in rows:
-            if season_id is None:
-                continue
             season = season_id.encode()
             keys += (self.keys.board(partition, season), self.keys.members(partition, season))
             groups.append(((season, b"%d" % period_id), users, scores, reached))
         head = [b"%d" % fence, b"%d" % committed, self.identity.encode()]
         return verdict_of(self.link.run(script("apply"), keys, head, groups))
+
+    def apply_singly(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:
+        """Redis refused the batch: write each season by itself, and set aside those that are refused again."""
+        verdict = Verdict("ok", fence, self.identity)
+        for row in rows:
+            try:
+                verdict = self.apply(partition, fence, committed, [row])
+            except ResponseError as error:
+                if concerns_all(error):
+                    raise
+                log.error("season %r is set aside: %s", row[4], error)
+                self.execute("set_aside", season=row[4], partition=partition, reason=str(error)[:500])
+            if verdict.word != "ok":
+                return verdict
+        return verdict
+
+
+_CONCERNS_ALL: Final = (
+    "OOM ",
+    "READONLY",
+    "MISCONF",
+    "MASTERDOWN",
+    "LOADING",
+    "BUSY ",
+    "NOREPLICAS",
+    "NOPERM",
+    "CLUSTER",
+)
+
+
+def concerns_all(error: ResponseError) -> bool:
+    """True for an error reply that any write would get: memory, disk, role, rights; not this season's own trouble."""
+    text = str(error)
+    return any(word in text for word in _CONCERNS_ALL)

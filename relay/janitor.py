@@ -18,6 +18,7 @@ BITE: Final = 2_000
 REST_S: Final = 0.02
 EVERY_S: Final = 5.0
 DAYS_AHEAD: Final = 7
+SESSION: Final = {"lock_timeout": "300ms"}
 
 
 class Janitor:
@@ -32,7 +33,7 @@ class Janitor:
         """Work until stopped."""
         while not self.stop.requested:
             try:
-                with connect(self.settings.database_url, "leaderboard-janitor") as db:
+                with connect(self.settings.database_url, "leaderboard-janitor", session=SESSION) as db:
                     self.keep_house(db)
             except (psycopg.OperationalError, psycopg.InterfaceError, ServerUnreachable) as error:
                 log.warning("connection lost: %s", first_line(error))
@@ -52,10 +53,18 @@ class Janitor:
             self.stop.wait(EVERY_S)
 
     def prepare_ledger(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
-        """Make the ledger's next days."""
-        row = db.execute(self.sql["ledger_prepare"], {"ahead": DAYS_AHEAD}).fetchone()
-        if row and row[0]:
-            log.info("ledger: %s new days", row[0])
+        """Make the ledger's next days and drop its oldest."""
+        try:
+            row = db.execute(self.sql["ledger_prepare"], {"ahead": DAYS_AHEAD}).fetchone()
+            if row and row[0]:
+                log.info("ledger: %s new days", row[0])
+            if self.settings.ledger_days:
+                row = db.execute(self.sql["ledger_drop"], {"days": self.settings.ledger_days}).fetchone()
+                if row and row[0]:
+                    log.info("ledger: %s old days dropped", row[0])
+        except psycopg.errors.LockNotAvailable:
+            # Submissions must not queue behind us; there is another time.
+            log.info("the ledger is busy, its days are looked after later")
 
     def collect(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
         """Delete the rows of ended periods, a bite at a time; returns how many went."""

@@ -25,9 +25,14 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 def rebuild(
-    carrier: Carrier, partition: int, progress: Callable[[int], None] | None = None, *, floor: int = 0
+    carrier: Carrier,
+    partition: int,
+    progress: Callable[[int], None] | None = None,
+    *,
+    floor: int = 0,
+    only: str | None = None,
 ) -> Rebuilt | None:
-    """Load every board of the partition and swap them in; None if another relay holds the partition.
+    """Load every board of the partition (or `only` one season's) and swap them in; None if another relay holds it.
 
     Snapshot and claim are one: the transaction is REPEATABLE READ, so claiming a row that somebody committed to after
     our snapshot is a serialisation failure instead of a stale read. Hints younger than the snapshot stay in the
@@ -36,39 +41,39 @@ def rebuild(
     serialisation failure: try again).
     """
     link, keys = carrier.link, carrier.keys
-    carrier.db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    try:
-        with carrier.db.transaction():
-            if not carrier.fetch("claim", partition=partition, identity=carrier.identity):
-                return None
-            fence = carrier.fetch("advance_fence", floor=floor)[0][0]
-            drop_temporary(carrier, partition)
-            names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
-            head = [b"%d" % fence, carrier.identity.encode(), keys.tag[partition]]
-            players = 0
-            seasons = carrier.fetch("partition_seasons", partition=partition)
-            for season_id, period_id in seasons:
-                season = season_id.encode()
-                board, members = keys.loaded_board(partition, season), keys.loaded_members(partition, season)
-                link.call("SADD", keys.temporary[partition], board, members)
-                loaded = 0
-                for count in load(carrier, board, members, period_id):
-                    loaded += count
-                    if progress is not None:
-                        progress(players + loaded)
-                players += loaded
-                names += (keys.board(partition, season), keys.members(partition, season), board, members)
-                head += (season, b"%d" % period_id, b"%d" % loaded)
-            verdict = verdict_of(link.run(script("swap"), names, head))
-            if verdict.word != "ok":
-                raise Refused(partition, verdict)
-            carrier.cursor.execute(
-                carrier.sql["commit_rebuild"],
-                {"fence": fence, "identity": carrier.identity, "partition": partition},
-            )
-            return Rebuilt(len(seasons), players)
-    finally:
-        carrier.db.isolation_level = None
+    with carrier.snapshot():
+        claimed = carrier.fetch("claim", partition=partition, identity=carrier.identity)
+        if not claimed:
+            return None
+        committed = claimed[0][0]
+        fence = carrier.fetch("advance_fence", floor=floor)[0][0]
+        drop_temporary(carrier, partition)
+        names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
+        head = [b"%d" % fence, b"%d" % committed, carrier.identity.encode(), keys.tag[partition]]
+        head.append(b"all" if only is None else b"some")
+        players = seasons = 0
+        for season_id, period_id in carrier.fetch("partition_seasons", partition=partition):
+            if only is not None and season_id != only:
+                continue
+            season = season_id.encode()
+            board, members = keys.loaded_board(partition, season), keys.loaded_members(partition, season)
+            link.call("SADD", keys.temporary[partition], board, members)
+            loaded = 0
+            for count in load(carrier, board, members, period_id):
+                loaded += count
+                if progress is not None:
+                    progress(players + loaded)
+            players += loaded
+            seasons += 1
+            names += (keys.board(partition, season), keys.members(partition, season), board, members)
+            head += (season, b"%d" % period_id, b"%d" % loaded)
+        verdict = verdict_of(link.run(script("swap"), names, head))
+        if verdict.word != "ok":
+            raise Refused(partition, verdict)
+        commit = "commit_rebuild" if only is None else "commit_season"
+        parameters = {"fence": fence, "identity": carrier.identity, "partition": partition, "season": only}
+        carrier.cursor.execute(carrier.sql[commit], parameters)
+        return Rebuilt(seasons, players)
 
 
 def load(carrier: Carrier, board: bytes, members: bytes, period: int) -> Iterator[int]:

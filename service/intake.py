@@ -248,6 +248,7 @@ class Intake:
                         crowd[other.season, other.user] = crowd.get((other.season, other.user), 0) + 1
                 if crowd[item.season, item.user] > 1:
                     self._solo.append(item)
+                    self._wake.set()
                 else:
                     item.fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
         if touched:

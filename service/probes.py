@@ -9,7 +9,7 @@ import psycopg
 
 from board import schema
 from board.errors import BoardUnavailable, LeaderboardError, WrongSchemaVersion
-from board.sql import connect_async, queries
+from board.sql import connect_async, lifeline, queries
 from service.boards import Boards
 from service.types import Readiness
 
@@ -46,13 +46,14 @@ class Probes:
 
     async def _postgres(self) -> tuple[Literal["ok", "down"], Literal["ok", "missing", "unknown"]]:
         try:
-            async with asyncio.timeout(self._deadline_s), self._lock:
+            async with self._lock:
                 if self._connection is None or self._connection.closed:
-                    self._connection = await connect_async(self._url, "leaderboard-probe")
-                rows = await (await self._connection.execute(self._versions)).fetchall()
+                    self._connection = await connect_async(self._url, "leaderboard-probe", timeout_s=self._deadline_s)
+                with lifeline(self._connection, self._deadline_s):
+                    rows = await (await self._connection.execute(self._versions)).fetchall()
         except psycopg.errors.UndefinedTable:
             return "ok", "missing"
-        except (psycopg.Error, LeaderboardError, TimeoutError):
+        except (psycopg.Error, LeaderboardError):
             await self._drop()
             return "down", "unknown"
         try:

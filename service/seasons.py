@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import psycopg
 
 from board.errors import OutcomeUnknown, StoreUnavailable
-from board.sql import connect_async, first_line, queries
+from board.sql import connect_async, first_line, lifeline, queries
 
 
 class Seasons:
@@ -30,17 +29,16 @@ class Seasons:
         session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
         connection = await connect_async(self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s)
         try:
-            async with asyncio.timeout(self._deadline_s), connection.transaction():
-                row = await (await connection.execute(self._lock, {"season": season})).fetchone()
-                if row is None:
-                    return None
-                partition, period = row
-                made = await (await connection.execute(self._reset, {"period": period})).fetchone()
-                if made is None:
-                    raise StoreUnavailable("the season could not be reset")
+            with lifeline(connection, self._deadline_s):
+                async with connection.transaction():
+                    row = await (await connection.execute(self._lock, {"season": season})).fetchone()
+                    if row is None:
+                        return None
+                    partition, period = row
+                    made = await (await connection.execute(self._reset, {"period": period})).fetchone()
+                    if made is None:
+                        raise StoreUnavailable("the season could not be reset")
             return partition, made[0]
-        except TimeoutError as error:
-            raise OutcomeUnknown("PostgreSQL did not confirm the reset in time") from error
         except psycopg.Error as error:
             if connection.closed:
                 raise OutcomeUnknown(first_line(error)) from error

@@ -9,7 +9,7 @@ import psycopg
 from _speedups import pack_int8_array, pack_text_array
 from board.errors import OutcomeUnknown
 from board.keys import partition_of
-from board.sql import Int8Array, TextArray, adapt_arrays, connect_async, first_line, queries
+from board.sql import Int8Array, TextArray, adapt_arrays, connect_async, first_line, lifeline, queries
 from service.item import Item
 
 
@@ -28,7 +28,9 @@ class Collision(Exception):
 class Writer:
     """One autocommit connection that runs the intake's statements."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection[Any], patience_s: float) -> None:
+        # PostgreSQL gives up on a statement after the deadline by itself; no word long after that is a dead network.
+        self._patience_s: Final = patience_s
         self._connection: Final = connection
         self._cursor: Final = connection.cursor(binary=True)
         texts = queries()
@@ -48,7 +50,7 @@ class Writer:
         }
         connection = await connect_async(url, "leaderboard-intake", session=session)
         adapt_arrays(connection)
-        return cls(connection)
+        return cls(connection, 2 * deadline_s + 0.2)
 
     @property
     def closed(self) -> bool:
@@ -78,8 +80,9 @@ class Writer:
 
     async def _run(self, query: bytes, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
         try:
-            await self._cursor.execute(query, parameters, prepare=True)
-            return await self._cursor.fetchall() if fetch else []
+            with lifeline(self._connection, self._patience_s):
+                await self._cursor.execute(query, parameters, prepare=True)
+                return await self._cursor.fetchall() if fetch else []
         except psycopg.Error as error:
             text = first_line(error)
             state = error.sqlstate or ""

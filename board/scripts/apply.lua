@@ -4,7 +4,11 @@
 --       season, period, n, n times (user, prefix), n times zscore; an empty prefix removes the player
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Only ok has written.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
-local held = redis.call('HMGET', KEYS[1], 'fence', 'identity')
+local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity')
+if held.err or type(redis.pcall('HLEN', KEYS[2])) == 'table' or (held[1] and not tonumber(held[1])) then
+  -- Somebody has put something else in the place of our bookkeeping: as good as lost.
+  return {'lost', '', ''}
+end
 if not held[1] then
   if committed > 0 then return {'lost', '', ''} end
 elseif held[2] ~= ARGV[3] then
