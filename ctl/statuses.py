@@ -38,6 +38,17 @@ class PartitionStatus(msgspec.Struct, frozen=True):
     rebuilt_at: str | None
 
 
+class Ailing(msgspec.Struct, frozen=True):
+    """A season that Redis refuses, why, how often it was tried, and when it is tried again."""
+
+    season: str
+    partition: int
+    reason: str
+    tries: int
+    since: str
+    retry_at: str
+
+
 class Status(msgspec.Struct, frozen=True):
     """Everything, for `--json`."""
 
@@ -46,6 +57,7 @@ class Status(msgspec.Struct, frozen=True):
     pending: int
     oldest_s: float
     seasons: int
+    ailing: list[Ailing]
     partitions: list[PartitionStatus]
 
 
@@ -56,6 +68,7 @@ def read(s: Settings) -> Status:
         schema.check(db)
         identity = db.execute(queries()["identity"]).fetchone()
         rows = db.execute(queries()["status"]).fetchall()
+        aside = db.execute(queries()["ailing"]).fetchall()
     held: list[Any] | None
     try:
         link = Link(s.redis_url, "leaderboard-ctl")
@@ -85,6 +98,7 @@ def read(s: Settings) -> Status:
         pending=sum(p.pending for p in partitions),
         oldest_s=max(p.oldest_s for p in partitions),
         seasons=sum(p.seasons for p in partitions),
+        ailing=[Ailing(*row[:4], row[4].isoformat(), row[5].isoformat()) for row in aside],
         partitions=partitions,
     )
 
@@ -127,7 +141,10 @@ def render(status: Status, *, everything: bool) -> Group:
     )
     if idle:
         total += f"; {idle} idle partitions not shown (--all)"
-    return Group(table, Text(total))
+    parts: list[Table | Text] = [table, Text(total)]
+    for a in status.ailing:
+        parts.append(Text(f"season {a.season!r} is set aside since {a.since[:19]}: {a.reason}", style="red"))
+    return Group(*parts)
 
 
 def once(s: Settings, *, as_json: bool, everything: bool) -> int:
