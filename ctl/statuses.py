@@ -98,7 +98,10 @@ def read(s: Settings) -> Status:
         pending=sum(p.pending for p in partitions),
         oldest_s=max(p.oldest_s for p in partitions),
         seasons=sum(p.seasons for p in partitions),
-        ailing=[Ailing(*row[:4], row[4].isoformat(), row[5].isoformat()) for row in aside],
+        ailing=[
+            Ailing(season, partition, reason, tries, since.isoformat(), retry_at.isoformat())
+            for season, partition, reason, tries, since, retry_at in aside
+        ],
         partitions=partitions,
     )
 
