@@ -15,32 +15,38 @@ FROM pg_control_system()
 -- status 0 written, 1 the season does not exist yet, 2 the sum would leave int64 (or, among several of
 -- one player in this batch, might: such ones are to be sent again one by one), 3 written before under this key,
 -- 4 the key was used for something else, 5 the key is twice in this batch and this is not the first: send again.
+-- Lines that end in "-- keyed" are left out of the text for batches without idempotency keys.
 WITH input AS MATERIALIZED (
-    SELECT i.ord, i.season_id, i.user_id, i.delta, i.digest::uuid AS digest, i.print::uuid AS print,
+    SELECT i.ord, i.season_id, i.user_id, i.delta,
+           i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
            nextval('submission') AS submission
-    FROM unnest(%(seasons)s, %(users)s, %(deltas)s, %(digests)s, %(prints)s)
-         WITH ORDINALITY AS i (season_id, user_id, delta, digest, print, ord)
-), known AS MATERIALIZED (
-    SELECT k.digest, k.print, k.score, k.version FROM idempotency k
-    WHERE k.digest = ANY (ARRAY(SELECT digest FROM input WHERE digest IS NOT NULL))
-), first AS MATERIALIZED (
-    SELECT min(ord) AS ord FROM input
-    WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM known)
-    GROUP BY digest
+    FROM unnest(%(seasons)s, %(users)s, %(deltas)s
+                , %(digests)s, %(prints)s -- keyed
+         ) WITH ORDINALITY AS i (season_id, user_id, delta
+                , digest, print -- keyed
+         , ord)
+), known AS MATERIALIZED ( -- keyed
+    SELECT k.digest, k.print, k.score, k.version FROM idempotency k -- keyed
+    WHERE k.digest = ANY (ARRAY(SELECT digest FROM input WHERE digest IS NOT NULL)) -- keyed
+), first AS MATERIALIZED ( -- keyed
+    SELECT min(ord) AS ord FROM input -- keyed
+    WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM known) -- keyed
+    GROUP BY digest -- keyed
 ), here AS MATERIALIZED (
     -- The lock makes a reset wait for us, or us for it; after the wait the row read is the new one.
     SELECT season_id, partition, period_id FROM season
     WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input))
     ORDER BY season_id FOR KEY SHARE
 ), placed AS MATERIALIZED (
-    SELECT i.ord, i.user_id, i.delta, i.submission, i.digest, i.print, h.partition, h.period_id,
+    SELECT i.ord, i.user_id, i.delta, i.submission, h.period_id,
+           i.digest, i.print, -- keyed
            sum(i.delta) OVER w AS upto, count(*) OVER w AS nth
     FROM input i JOIN here h ON h.season_id = i.season_id
-    WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first)
+    WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed
     WINDOW w AS (PARTITION BY h.period_id, i.user_id ORDER BY i.ord)
 ), folded AS MATERIALIZED (
-    SELECT partition, period_id, user_id, sum(delta) AS total, count(*) AS n, max(submission) AS reached
-    FROM placed GROUP BY partition, period_id, user_id
+    SELECT period_id, user_id, sum(delta) AS total, count(*) AS n, max(submission) AS reached
+    FROM placed GROUP BY period_id, user_id
     -- Several of one player: every intermediate sum must stay far from the edge, whatever the start (see below).
     HAVING count(*) = 1
         OR (max(upto) <= 2305843009213693952 AND min(upto) >= -2305843009213693952)
@@ -60,7 +66,8 @@ WITH input AS MATERIALIZED (
     END
     RETURNING s.period_id, s.user_id, s.score, s.reached
 ), done AS MATERIALIZED (
-    SELECT p.ord, p.user_id, p.delta, p.submission, p.digest, p.print, p.period_id,
+    SELECT p.ord, p.user_id, p.delta, p.submission, p.period_id,
+           p.digest, p.print, -- keyed
            w.score - (f.total - p.upto)::bigint AS score,
            w.reached - (f.n - p.nth) AS version
     FROM placed p
@@ -71,28 +78,28 @@ WITH input AS MATERIALIZED (
     SELECT submission, period_id, user_id, delta FROM done
 ), hinted AS (
     INSERT INTO outbox (partition, period_id, user_id)
-    SELECT f.partition, w.period_id, w.user_id
-    FROM written w JOIN folded f ON f.period_id = w.period_id AND f.user_id = w.user_id
-), keyed AS (
+    SELECT h.partition, w.period_id, w.user_id FROM written w JOIN here h ON h.period_id = w.period_id
+), keyed AS ( -- keyed
     -- A concurrent batch with the same key makes this a unique violation: all is rolled back, and sent again it finds
     -- the key known. In order, so that two batches with two such keys cannot deadlock.
-    INSERT INTO idempotency (digest, print, score, version)
-    SELECT digest, print, score, version FROM done WHERE digest IS NOT NULL ORDER BY digest
+    INSERT INTO idempotency (digest, print, score, version) -- keyed
+    SELECT digest, print, score, version FROM done WHERE digest IS NOT NULL ORDER BY digest -- keyed
 )
 SELECT i.ord,
        CASE
            WHEN d.ord IS NOT NULL THEN 0
            WHEN p.ord IS NOT NULL THEN 2
-           WHEN k.digest IS NOT NULL THEN CASE WHEN k.print = i.print THEN 3 ELSE 4 END
-           WHEN h.season_id IS NULL THEN 1
-           ELSE 5
+           WHEN k.digest IS NOT NULL THEN CASE WHEN k.print = i.print THEN 3 ELSE 4 END -- keyed
+           WHEN h.season_id IS NOT NULL THEN 5 -- keyed
+           ELSE 1
        END AS status,
-       coalesce(d.score, k.score) AS score, coalesce(d.version, k.version) AS version
+       d.score, d.version
+       , k.score AS first_score, k.version AS first_version -- keyed
 FROM input i
 LEFT JOIN placed p ON p.ord = i.ord
 LEFT JOIN done d ON d.ord = i.ord
-LEFT JOIN known k ON k.digest = i.digest
-LEFT JOIN here h ON h.season_id = i.season_id
+LEFT JOIN known k ON k.digest = i.digest -- keyed
+LEFT JOIN here h ON h.season_id = i.season_id -- keyed
 ORDER BY i.ord
 
 -- name: create_seasons --

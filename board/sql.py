@@ -23,10 +23,19 @@ INT8_ARRAY_OID = 1016
 
 @cache
 def queries() -> dict[str, bytes]:
-    """Query name -> its text, from ``queries.sql``. The comments stay in: they show in pg_stat_activity."""
+    """Query name -> its text, from ``queries.sql``.
+
+    One with lines that end in ``-- keyed`` is there twice: with them as ``<name>_keyed``, without them under its name.
+    """
     text = files("board").joinpath("queries.sql").read_text(encoding="utf-8")
     parts = re.split(r"(?m)^-- name: (\w+) --\n", text)
-    return {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+    found = {}
+    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+        plain = re.sub(r"(?m)^.*-- keyed\n", "", body)
+        if plain != body:
+            found[f"{name}_keyed"] = body.strip().encode()
+        found[name] = plain.strip().encode()
+    return found
 
 
 class TextArray(bytes):

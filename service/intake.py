@@ -19,11 +19,20 @@ from board.backoff import Backoff
 from board.errors import LeaderboardError, OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.keys import partition_of
 from service.item import Item, KeyReused, QueueFull, ScoreOutOfRange
-from service.writer import Collision, Indigestible, NotWritten, Writer
+from service.writer import (
+    KEY_REUSED,
+    KEY_TWICE,
+    NO_SEASON,
+    REPLAYED,
+    WRITTEN,
+    Collision,
+    Indigestible,
+    NotWritten,
+    Writer,
+)
 
 log: Final = logging.getLogger("service.intake")
 
-WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
 RETRIES: Final = 3
 
 
@@ -230,7 +239,7 @@ class Intake:
         again: list[Item] = []
         repeated: list[Item] = []
         crowd: dict[tuple[str, str], int] | None = None
-        for item, (_, status, score, version) in zip(batch, rows, strict=True):
+        for item, (status, score, version) in zip(batch, rows, strict=True):
             if status in (WRITTEN, REPLAYED):
                 if not item.future.done():
                     item.future.set_result((score, version))

@@ -12,6 +12,9 @@ from board.keys import partition_of
 from board.sql import Int8Array, TextArray, adapt_arrays, connect_async, first_line, lifeline, queries
 from service.item import Item
 
+WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
+"""What `submit` says of a submission; see the query."""
+
 
 class NotWritten(Exception):
     """PostgreSQL rolled the statement back for a passing reason."""
@@ -35,6 +38,7 @@ class Writer:
         self._cursor: Final = connection.cursor(binary=True)
         texts = queries()
         self._submit: Final = texts["submit"]
+        self._submit_keyed: Final = texts["submit_keyed"]
         self._create: Final = texts["create_seasons"]
 
     @classmethod
@@ -59,19 +63,24 @@ class Writer:
     async def close(self) -> None:
         await self._connection.close()
 
-    async def submit(self, batch: list[Item]) -> list[tuple[int, int, int, int]]:
-        """One statement: rows (ord, status, score, version) in the order of the batch."""
-        return await self._run(
-            self._submit,
-            {
-                "seasons": TextArray(pack_text_array([item.season for item in batch])),
-                "users": TextArray(pack_text_array([item.user for item in batch])),
-                "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
-                "digests": TextArray(pack_text_array([item.digest for item in batch])),
-                "prints": TextArray(pack_text_array([item.print for item in batch])),
-            },
-            fetch=True,
-        )
+    async def submit(self, batch: list[Item]) -> list[tuple[int, int, int]]:
+        """One statement: (status, score, version) of each submission, in the order of the batch."""
+        parameters = {
+            "seasons": TextArray(pack_text_array([item.season for item in batch])),
+            "users": TextArray(pack_text_array([item.user for item in batch])),
+            "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
+        }
+        # PERF: the look-up and insertion of keys costs a batch a fifth more, so batches without keys go without it.
+        if not any(item.digest for item in batch):
+            rows = await self._run(self._submit, parameters, fetch=True)
+            return [(status, score, version) for _, status, score, version in rows]
+        parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
+        parameters["prints"] = TextArray(pack_text_array([item.print for item in batch]))
+        rows = await self._run(self._submit_keyed, parameters, fetch=True)
+        return [
+            (status, first_score, first_version) if status == REPLAYED else (status, score, version)
+            for _, status, score, version, first_score, first_version in rows
+        ]
 
     async def create_seasons(self, seasons: set[str]) -> None:
         """Give each season that has none its first period."""
