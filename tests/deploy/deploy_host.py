@@ -1,0 +1,154 @@
+"""A Debian 12 host with systemd, its own network and sshd, booted in systemd-nspawn for one test run."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from deploy_tree import HOST_PACKAGES, connect_to_registries, overlay, run, tree
+
+BOOT_SECONDS = 60.0
+# With this status systemd-nspawn asks whoever started it to start it again.
+REBOOT = 133
+T = TypeVar("T")
+TOOLS = ("setpriv", "systemd-nspawn", "debootstrap", "iptables", "ip", "ssh", "ssh-keygen")
+
+
+def poll(probe: Callable[[], T | None], what: str, seconds: float = BOOT_SECONDS) -> T:
+    """Ask until there is an answer. Raises `AssertionError` after the deadline."""
+    deadline = time.monotonic() + seconds
+    while (answer := probe()) is None:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.2)
+    return answer
+
+
+@dataclass
+class Host:
+    """A running host: reached by ssh as root at `address`; `root` is its file system seen from outside."""
+
+    name: str
+    address: str
+    key: Path
+    root: Path
+    console: Path
+    machine: subprocess.Popen[bytes] = field(init=False)
+
+    @property
+    def ssh_options(self) -> list[str]:
+        return [
+            *("-i", str(self.key)),
+            *("-o", "StrictHostKeyChecking=no"),
+            *("-o", "UserKnownHostsFile=/dev/null"),
+            *("-o", "LogLevel=ERROR"),
+            *("-o", "ConnectTimeout=5"),
+        ]
+
+    def ssh(self, command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a shell command on the host."""
+        return run("ssh", *self.ssh_options, f"root@{self.address}", command, check=check)
+
+    def boot_id(self) -> str | None:
+        """What changes with every boot; None while the host cannot be reached."""
+        done = self.ssh(
+            "systemctl is-system-running --wait >/dev/null; cat /proc/sys/kernel/random/boot_id", check=False
+        )
+        return done.stdout.strip() or None if done.returncode == 0 else None
+
+    def reboot(self) -> None:
+        """Restart the host and wait until it is up again."""
+        self.ssh("systemctl reboot", check=False)
+        status = self.machine.wait(BOOT_SECONDS)
+        assert status == REBOOT, f"the host ended with {status} (see {self.console})"
+        self.switch_on()
+
+    def switch_on(self) -> None:
+        """Boot, and wait until the host is up. What it keeps on its disk is kept between boots."""
+        with open(self.console, "ab") as log:
+            self.machine = subprocess.Popen(
+                [
+                    # Whatever ends the test run switches the host off.
+                    *("setpriv", "--pdeathsig=TERM"),
+                    *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"),
+                    *(f"--directory={self.root}", f"--machine={self.name}"),
+                    *(f"--network-namespace-path=/run/netns/{self.name}", "--resolv-conf=copy-host"),
+                    *("--console=pipe", "--kill-signal=SIGRTMIN+3"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        poll(self.boot_id, f"boot of the test host (see {self.console})")
+
+    def switch_off(self) -> None:
+        """Power off; a host that does not obey is killed with everything in it."""
+        children = Path(f"/proc/{self.machine.pid}/task/{self.machine.pid}/children")
+        init = children.read_text().split() if children.exists() else []
+        self.machine.terminate()
+        try:
+            self.machine.wait(BOOT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.machine.kill()
+            self.machine.wait()
+            # Killing the first process of a pid namespace ends all of it; the kernel does the rest.
+            for pid in init:
+                os.kill(int(pid), signal.SIGKILL)
+
+
+@contextmanager
+def network(name: str) -> Iterator[str]:
+    """A network namespace of this name behind address translation: yields its address."""
+    block = ipaddress.ip_network("10.231.0.0/16")
+    pair = list(ipaddress.ip_network((int(block[0]) + os.getpid() % 16384 * 4, 30)).hosts())
+    outside, inside = f"{pair[0]}", f"{pair[1]}"
+    link = f"lb{os.getpid()}"
+    rule = ["POSTROUTING", "-s", f"{inside}/32", "!", "-d", f"{outside}/32", "-j", "MASQUERADE"]
+    forward = Path("/proc/sys/net/ipv4/ip_forward")
+    forwarded = forward.read_text()
+    with ExitStack() as undo:
+        run("ip", "netns", "add", name)
+        undo.callback(run, "ip", "netns", "delete", name)
+        run("ip", "link", "add", link, "type", "veth", "peer", "name", "host0", "netns", name)
+        # The pair goes with its namespace, but only some time later: the name must be free at once.
+        undo.callback(run, "ip", "link", "delete", link, check=False)
+        run("ip", "address", "add", f"{outside}/30", "dev", link)
+        run("ip", "link", "set", link, "up")
+        run("ip", "-n", name, "address", "add", f"{inside}/30", "dev", "host0")
+        for device in ("lo", "host0"):
+            run("ip", "-n", name, "link", "set", device, "up")
+        run("ip", "-n", name, "route", "add", "default", "via", outside)
+        run("iptables", "-t", "nat", "-A", *rule)
+        undo.callback(run, "iptables", "-t", "nat", "-D", *rule)
+        forward.write_text("1")
+        undo.callback(forward.write_text, forwarded)
+        yield inside
+
+
+@contextmanager
+def debian_host(directory: Path) -> Iterator[Host]:
+    """Boot a fresh host; it is switched off and forgotten at the end. Console output goes to `directory`."""
+    name = f"leaderboard-{os.getpid()}"
+    key, console = directory / "id", directory / "console.log"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    with overlay(tree(HOST_PACKAGES)) as root, network(name) as address:
+        connect_to_registries(root)
+        (root / "etc/hostname").write_text("leaderboard\n")
+        (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(key.with_suffix(".pub"), root / "root/.ssh/authorized_keys")
+        host = Host(name, address, key, root, console)
+        try:
+            host.switch_on()
+            yield host
+        finally:
+            host.switch_off()

@@ -1,0 +1,205 @@
+"""The playbook on a real Debian 12 host with systemd: installed, run again, used, upgraded, rebooted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deploy_host import TOOLS, Host, debian_host, poll
+from deploy_tools import ROOT, need, tool
+from deploy_tree import run
+
+pytestmark = pytest.mark.deploy
+
+ANSIBLE = ROOT / "ansible"
+SECRET_FILES = ("/etc/leaderboard/secrets/postgres-password", "/etc/leaderboard/secrets/redis-password")
+
+
+def ansible(home: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run one of Ansible's commands with the project's configuration and a home of its own."""
+    executable = tool(command[0], "ansible ansible-lint")
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+        "ANSIBLE_HOME": str(home),
+        "NO_COLOR": "1",
+        "PATH": f"{Path(executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return run(executable, *command[1:], check=check, cwd=ANSIBLE, env=environment, stdin=subprocess.DEVNULL)
+
+
+def test_lint_passes_the_production_profile_with_nothing_skipped(tmp_path: Path) -> None:
+    assert "skip_list: []" in (ANSIBLE / ".ansible-lint").read_text()
+    assert not [path for path in ANSIBLE.rglob("*.yml") if "noqa" in path.read_text()]
+    done = ansible(tmp_path, "ansible-lint", "--nocolor")
+    assert "Profile 'production' was required, and it passed." in done.stdout + done.stderr
+
+
+def test_syntax(tmp_path: Path) -> None:
+    ansible(tmp_path, "ansible-playbook", "--syntax-check", "site.yml")
+
+
+@dataclass(frozen=True)
+class Site:
+    """The host, and how to run the playbook against it."""
+
+    host: Host
+    home: Path
+    source: Path
+
+    def play(self, *options: str) -> dict[str, int]:
+        """Run site.yml; returns the counts of its recap."""
+        inventory = self.home / "test-host.json"
+        wanted = {
+            "ansible_host": self.host.address,
+            "ansible_ssh_private_key_file": str(self.host.key),
+            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+            "common_source_dir": str(self.source),
+            "common_bind": "0.0.0.0:8080",
+            # The kernel is that of the machine under test and its settings are not the container's to change.
+            "redis_overcommit": False,
+        }
+        inventory.write_text(json.dumps({"all": {"hosts": {"leaderboard": wanted}}}))
+        inventories = ("-i", "inventory/single-host.yml", "-i", str(inventory))
+        done = ansible(self.home, "ansible-playbook", *inventories, "site.yml", *options)
+        recap = re.search(r"^leaderboard +: (.*)$", done.stdout, re.MULTILINE)
+        assert recap, done.stdout
+        for path in SECRET_FILES:
+            secret = self.host.root / path.lstrip("/")
+            if secret.exists():
+                assert secret.read_text() not in done.stdout + done.stderr, f"{path} was printed"
+        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap[1])}
+
+    def get(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Ask the API; returns the status and the JSON answer. Status 0: no answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{self.host.address}:8080{path}", data)
+        request.add_header("Content-Type", "application/json")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=5) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, {}
+        except OSError:
+            return 0, {}
+
+    def rank(self, user: str, score: int) -> int:
+        """The rank of a player, once the board shows this score."""
+
+        def ask() -> int | None:
+            status, answer = self.get(f"/v1/seasons/s1/leaderboard/rank?userId={user}")
+            return int(answer["rank"]) if status == 200 and answer["score"] == score else None
+
+        return poll(ask, f"{user} with {score}", 30)
+
+
+@pytest.fixture(scope="module")
+def new_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    need(*TOOLS)
+    tool("ansible-playbook", "ansible")
+    directory = tmp_path_factory.mktemp("host")
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.so", "*.egg-info", "build", "dist", "tests", "bench")
+    source = Path(shutil.copytree(ROOT, directory / "source", ignore=unwanted))
+    with debian_host(directory) as host:
+        yield Site(host, directory, source)
+
+
+@pytest.fixture(scope="module")
+def site(new_host: Site) -> Site:
+    """The host with the playbook run once, after a dry run that must not have touched it."""
+    dry = new_host.play("--check")
+    assert dry["failed"] == 0
+    assert dry["changed"] > 0
+    assert not [path for path in ("opt/leaderboard", "etc/leaderboard") if (new_host.host.root / path).exists()]
+    first = new_host.play()
+    assert first["changed"] > 0
+    return new_host
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    assert site.play()["changed"] == 0
+
+
+def test_a_dry_run_of_an_installed_host_predicts_nothing(site: Site) -> None:
+    assert site.play("--check", "--diff")["changed"] == 0
+
+
+def test_a_dry_run_shows_new_settings_without_applying_them(site: Site) -> None:
+    before = site.host.ssh("cat /etc/leaderboard/leaderboard.env").stdout
+    assert site.play("--check", "-e", "common_log_level=debug")["changed"] > 0
+    assert site.host.ssh("cat /etc/leaderboard/leaderboard.env").stdout == before
+
+
+def test_a_score_becomes_a_rank(site: Site) -> None:
+    for user, delta in (("ada", 30), ("bob", 20), ("ada", 5)):
+        status, answer = site.get("/v1/seasons/s1/scores", {"userId": user, "delta": delta})
+        assert (status, answer.get("queued")) == (202, True)
+    assert (site.rank("ada", 35), site.rank("bob", 20)) == (1, 2)
+    assert site.host.ssh("leaderboard verify").returncode == 0
+
+
+def test_the_kernels_are_compiled_on_the_host(site: Site) -> None:
+    site.host.ssh("/opt/leaderboard/current/bin/python -c 'import _speedups._c'")
+
+
+def test_secrets_are_kept(site: Site) -> None:
+    stat = site.host.ssh(f"stat -c '%a %U:%G' {' '.join(SECRET_FILES)} /etc/leaderboard/leaderboard.env").stdout
+    assert stat.splitlines() == ["600 root:root", "600 root:root", "640 root:leaderboard"]
+    assert "NOAUTH" in site.host.ssh("redis-cli ping", check=False).stdout
+    for port in (5432, 6379):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((site.host.address, port), timeout=5)
+    owner = "select rolsuper or rolcreaterole or rolcreatedb from pg_roles where rolname = 'leaderboard'"
+    assert site.host.ssh(f'sudo -u postgres psql -qAtc "{owner}"').stdout.strip() == "f"
+
+
+@pytest.mark.parametrize("unit", ["leaderboard-api", "leaderboard-relay"])
+def test_units_are_sandboxed(site: Site, unit: str) -> None:
+    shown = site.host.ssh(f"systemctl show {unit} -p User -p NoNewPrivileges -p ProtectSystem -p CapabilityBoundingSet")
+    assert set(shown.stdout.splitlines()) == {
+        "User=leaderboard",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "CapabilityBoundingSet=",
+    }
+    # systemd's own measure, from 0 (nothing allowed) to 100.
+    site.host.ssh(f"systemd-analyze security --threshold=20 {unit}")
+
+
+def test_another_release_is_installed_beside_the_old_one_and_started(site: Site) -> None:
+    command = "systemctl show leaderboard-api leaderboard-relay -p MainPID --value"
+    before = site.host.ssh(command).stdout.split()
+    new = ("-e", "common_release=next", "-e", "common_log_level=debug")
+    assert site.play(*new)["changed"] > 0
+    after = site.host.ssh(command).stdout.split()
+    assert len(after) == 2
+    assert not set(after) & set(before)
+    assert site.host.ssh("readlink /opt/leaderboard/current").stdout.strip().endswith("/next")
+    assert len(site.host.ssh("ls /opt/leaderboard/releases").stdout.split()) == 2
+    # Nothing is left to do but what is asked for now.
+    assert site.play(*new, "-e", "common_keep_releases=1")["changed"] == 1
+    assert site.host.ssh("ls /opt/leaderboard/releases").stdout.split() == ["next"]
+
+
+def test_everything_is_back_after_a_reboot(site: Site) -> None:
+    status, _ = site.get("/v1/seasons/s1/scores", {"userId": "eve", "delta": 70})
+    assert status == 202
+    site.host.reboot()
+    poll(lambda: True if site.get("/readyz")[0] == 200 else None, "the API after a reboot")
+    assert site.rank("eve", 70) == 1
+    status, _ = site.get("/v1/seasons/s1/scores", {"userId": "eve", "delta": 1})
+    assert status == 202
+    assert site.rank("eve", 71) == 1
+    assert site.host.ssh("systemctl --failed --plain --no-legend").stdout == ""
