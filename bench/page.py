@@ -1,0 +1,84 @@
+"""The figures of a JSON report as Markdown: ``python -m bench.page REPORT [--write PAGE]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.report import SHOWN, Line, Report, besides, cell, number
+
+BEGIN: Final = "<!-- figures: begin -->"
+END: Final = "<!-- figures: end -->"
+FIRST: Final = ("postgresql", "redis", "valkey", "Python", "kernels", "wrk")
+"""Versions worth a place in the text; the JSON has all."""
+
+
+def markdown(report: Report) -> str:
+    """Where, when and how it was measured, the table, and the notes."""
+    m, o = report.machine, report.options
+    versions = ", ".join(f"{name} {report.versions[name]}" for name in FIRST if name in report.versions)
+    commit = report.commit.commit[:12] + (" with changes" if report.commit.dirty else "")
+    lines = [
+        f"{report.date[:10]}, commit {commit}: `{report.command}`",
+        "",
+        f"{m.cpu}, {m.cores} cores, {m.memory_gib} GiB, kernel {m.kernel}, {m.file_system}; load {m.load} at the "
+        f"start, {report.steal_percent:.1f} % stolen. {versions}. {o['workers']} API workers, {o['relays']} relays, "
+        f"{o['connections']} connections, {o['seconds']} s a load, median of {o['rounds']} rounds (lowest - highest).",
+        "",
+        "| row | | p50 / p90 / p99 ms | original, scaled | ratio | besides |",
+        "|---|---|---|---|---|---|",
+        *(cells(row) for row in report.rows),
+        "",
+        *(f"- {note}" for note in report.notes),
+    ]
+    if not report.correct or not report.complete:
+        lines.append("- **not a valid run**: " + ("it was cut short" if report.correct else "a check failed"))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def cells(row: Line) -> str:
+    """One line of the table."""
+    main = row.figures[row.main]
+    times = " / ".join(cell(row.figures.get(name)) for name in SHOWN) if row.figures.keys() & set(SHOWN) else ""
+    star = "\\*" if row.scaled is not None and row.scale == "none" else ""
+    original = "" if row.scaled is None else number(row.scaled.median) + star
+    better = "" if row.ratio is None else f"**{row.ratio.median:.2f}** ({row.ratio.low:.2f} - {row.ratio.high:.2f})"
+    ours = f"**{number(main.median)} {row.unit}** ({number(main.low)} - {number(main.high)})"
+    wrong = "" if row.correct else " **WRONG**"
+    return f"| `{row.name}`{wrong} | {ours} | {times} | {original} | {better} | {besides(row)} |"
+
+
+def replaced(page: str, text: str) -> str:
+    """The page with that text between its two marks. Raises `ValueError` without the marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page has no {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{text}{END}{after}"
+
+
+def main(argv: Sequence[str]) -> int:
+    """The program; its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench.page", description="Write a report's figures as Markdown.")
+    parser.add_argument("report", type=Path, help="what `python -m bench --json` wrote")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures of this page, not print them")
+    options = parser.parse_args(argv)
+    try:
+        text = markdown(msgspec.json.decode(options.report.read_bytes(), type=Report))
+        if options.write is None:
+            sys.stdout.write(text)
+        else:
+            options.write.write_text(replaced(options.write.read_text(encoding="utf-8"), text), encoding="utf-8")
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        print(f"bench.page: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,35 @@
+"""What a run is asked to do, shared by all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from bench.figures import Measure
+from bench.stack import Stack
+from board.settings import Settings
+from ctl.embedded import Prefer
+
+Results = Iterator[tuple[str, Measure]]
+"""Rows in the order they are measured: name, what came out."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The options of a run; `seed` is the round's own."""
+
+    settings: Settings
+    parent: Path
+    servers: Prefer
+    seconds: int
+    connections: int
+    players: int
+    hints: int
+    samples: int
+    rate: int
+    seed: int
+
+    def stack(self) -> Stack:
+        """Fresh servers; enter it."""
+        return Stack(self.settings, parent=self.parent, prefer=self.servers)

@@ -1,0 +1,99 @@
+"""POST: submissions committed in PostgreSQL while relays carry them to Redis."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import msgspec
+
+from bench import load
+from bench.figures import Measure
+from bench.plan import Plan, Results
+from bench.stack import Stack
+
+POOL: Final = 1_000
+WARM_S: Final = 1
+
+
+class Books(msgspec.Struct, frozen=True):
+    """What PostgreSQL holds of a season: rows and sum of deltas of the ledger, submissions and sum of the scores."""
+
+    ledger: int
+    delta: int
+    submissions: int
+    score: int
+
+
+def books(stack: Stack, season: str) -> Books:
+    """Read the books of a season."""
+    row = stack.db.execute(
+        "WITH p AS (SELECT period_id FROM season WHERE season_id = %s) SELECT"
+        " (SELECT count(*) FROM ledger l JOIN p USING (period_id)),"
+        " (SELECT coalesce(sum(delta), 0) FROM ledger l JOIN p USING (period_id)),"
+        " (SELECT coalesce(sum(submissions), 0) FROM score s JOIN p USING (period_id)),"
+        " (SELECT coalesce(sum(score), 0) FROM score s JOIN p USING (period_id))",
+        (season,),
+    ).fetchone()
+    return Books(*(int(n) for n in row))
+
+
+def audit(held: Books, accepted: int, errors: int) -> list[str]:
+    """What is wrong with the books when clients were told of that many accepted submissions.
+
+    A request without a good answer is a fault of its own, since it may have been written or not; so is no request.
+    """
+    faults = []
+    if errors or not accepted:
+        faults.append(f"{accepted} submissions were accepted, {errors} got an error or no answer")
+    if not accepted <= held.ledger <= accepted + errors:
+        faults.append(f"the ledger has {held.ledger} rows, clients saw {accepted} accepted and {errors} errors")
+    if held.submissions != held.ledger or held.score != held.delta:
+        faults.append(
+            f"scores hold {held.submissions} submissions and the sum {held.score}, "
+            f"the ledger {held.ledger} and {held.delta}"
+        )
+    return faults
+
+
+def measure(plan: Plan, name: str) -> Results:
+    """One row: ``post`` has a new player in each request, ``post_hot`` a pool of 1,000."""
+    pool = POOL if name == "post_hot" else 0
+    with plan.stack() as stack, stack.relays(), stack.api():
+        post(stack, plan, "warm", WARM_S, pool)
+        stack.until_empty()
+        stack.checkpoint()
+        end = End(stack)
+        done = post(stack, plan, "measured", plan.seconds, pool, end)
+        faults = audit(books(stack, "measured"), done.accepted, done.errors)
+        faults += stack.unequal()
+        figures = done.figures(plan.seconds) | {"backlog": end.backlog, "empty_ms": end.empty_s * 1000}
+        checks = (f"{done.accepted:,} accepted are {done.accepted:,} ledger rows", "PostgreSQL and Redis are equal")
+        yield name, Measure(figures, () if faults else checks, tuple(faults))
+
+
+class End:
+    """Looks at the outbox in the moment the sending ends: hints left, and seconds until there are none."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack: Final = stack
+        self.backlog = 0
+        self.empty_s = 0.0
+
+    def __call__(self) -> None:
+        started = time.perf_counter()
+        self.backlog = self.stack.pending()
+        self.empty_s = self.stack.until_empty(started)
+
+
+def post(stack: Stack, plan: Plan, season: str, seconds: int, pool: int, at_end: End | None = None) -> load.Load:
+    """Load one season."""
+    return load.post(
+        stack.url,
+        f"/v1/seasons/{season}/scores",
+        seconds=seconds,
+        connections=plan.connections,
+        seed=plan.seed,
+        pool=pool,
+        at_end=at_end or load.nothing,
+    )

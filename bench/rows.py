@@ -1,0 +1,111 @@
+"""The rows of the benchmark: what each measures, and how to measure a round of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from bench import calibrate, draining, posting, reading, visibility
+from bench.plan import Plan, Results
+from board.errors import UsageError
+
+Scale = Literal["writes", "reads", "none"]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of the report. `main` is the figure that is compared; `original` is that of the original system on its
+    own machine, and `scale` says which calibration carries it over to this one."""
+
+    name: str
+    family: str
+    text: str
+    main: str = "per_s"
+    unit: str = "/s"
+    original: float | None = None
+    scale: Scale = "none"
+
+
+ROWS: Final = (
+    Row("pgbench", "calibration", "pgbench: two inserts in a transaction, 50 clients, prepared"),
+    Row("zrevrank", "calibration", "redis-benchmark: ZREVRANK, unpipelined, 50 clients"),
+    Row("zrevrange", "calibration", "redis-benchmark: ZREVRANGE 0 99 WITHSCORES, unpipelined, 50 clients"),
+    Row("nginx", "calibration", "nginx: a constant answer"),
+    Row("post", "writes", "POST, a new player each time, relays running", original=5_950, scale="writes"),
+    Row("post_hot", "writes", "POST to a pool of 1,000 players, relays running"),
+    Row("rebuild", "rebuild", "rebuild of one board (players)"),
+    Row("top10", "reads", "top 10", original=34_000, scale="reads"),
+    Row("top100", "reads", "top 100", original=17_000, scale="reads"),
+    Row("rank", "reads", "rank, a different player each time", original=24_000, scale="reads"),
+    Row("around", "reads", "around, range 5, a different player each time", original=17_500, scale="reads"),
+    Row("drain_1", "drain", "drain of a backlog in 1 season (hints)"),
+    Row("drain_1000", "drain", "drain of a backlog in 1,000 seasons (hints)"),
+    Row("visible_idle", "visible", "POST to visible in rank, idle", "p50_ms", "ms", original=86),
+    Row("visible_busy", "visible", "POST to visible in rank, under open-loop writes", "p50_ms", "ms"),
+)
+
+NEEDS: Final[dict[Scale, tuple[str, ...]]] = {
+    "writes": ("pgbench",),
+    "reads": ("zrevrank", "zrevrange", "nginx"),
+    "none": (),
+}
+"""The calibration lines behind each scale."""
+
+
+def chosen(only: Sequence[str]) -> list[Row]:
+    """The rows named, by row or by family, in order, with the calibration lines they are compared by; all for none.
+
+    Raises `UsageError` for a name that is neither.
+    """
+    names = {row.name for row in ROWS} | {row.family for row in ROWS}
+    if unknown := [name for name in only if name not in names]:
+        raise UsageError(f"there is no row {', '.join(unknown)}; `python -m bench --list` shows all")
+    wanted = {row.name for row in ROWS if not only or row.name in only or row.family in only}
+    wanted |= {line for row in ROWS if row.name in wanted for line in NEEDS[row.scale]}
+    return [row for row in ROWS if row.name in wanted]
+
+
+def programs(wanted: Collection[str]) -> dict[str, str | None]:
+    """Outside programs these rows need, and where they are: None when missing."""
+    needed: dict[str, str | None] = {}
+    if "pgbench" in wanted:
+        needed["pgbench"] = shutil.which("pgbench")
+    if {"zrevrank", "zrevrange"} & set(wanted):
+        needed["redis-benchmark"] = calibrate.redis_benchmark()
+    if {"nginx", "post", "post_hot", *reading.NAMES} & set(wanted):
+        needed["wrk"] = shutil.which("wrk")
+    return needed
+
+
+def round_of(plan: Plan, wanted: Collection[str]) -> Results:
+    """Measure each wanted row once. Rows that share a board share servers; all others get fresh ones."""
+    lines = [name for name in ("pgbench", "zrevrank", "zrevrange", "nginx") if name in wanted]
+    if lines:
+        yield from calibration(plan, lines)
+    for name in ("post", "post_hot"):
+        if name in wanted:
+            yield from posting.measure(plan, name)
+    if {"rebuild", *reading.NAMES} & set(wanted):
+        yield from reading.measure(plan, wanted)
+    for name in draining.SEASONS:
+        if name in wanted:
+            yield from draining.measure(plan, name)
+    if {"visible_idle", "visible_busy"} & set(wanted):
+        yield from visibility.measure(plan, wanted)
+
+
+def calibration(plan: Plan, lines: Collection[str]) -> Results:
+    """The calibration lines, with neither API nor relays running."""
+    with plan.stack() as stack:
+        if "pgbench" in lines:
+            yield "pgbench", calibrate.pgbench(stack, plan.seconds)
+        if {"zrevrank", "zrevrange"} & set(lines):
+            calibrate.fill_redis(stack)
+        if "zrevrank" in lines:
+            yield "zrevrank", calibrate.redis_line(stack, plan.seconds, "ZREVRANK calibration __rand_int__")
+        if "zrevrange" in lines:
+            yield "zrevrange", calibrate.redis_line(stack, plan.seconds, "ZREVRANGE calibration 0 99 WITHSCORES")
+        if "nginx" in lines:
+            yield "nginx", calibrate.nginx(stack, plan.seconds, plan.connections)
