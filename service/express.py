@@ -31,7 +31,7 @@ _URL: Final = re.compile(
     rb"/v1/seasons/(%b{1,64})/(?:(scores)|leaderboard/(?:"
     rb"(top)(?:\?limit=([0-9]{1,9}))?"
     rb"|(rank)\?userId=(%b{1,128})"
-    rb"|(around)\?userId=(%b{1,128})(?:&range=([0-9]{1,9}))?"
+    rb"|(around)\?(?:range=([0-9]{1,9})&)?userId=(%b{1,128})(?:&range=([0-9]{1,9}))?"
     rb"))" % (_PLAIN, _PLAIN, _PLAIN)
 )
 
@@ -65,7 +65,7 @@ def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes,
             key = value.decode("latin-1")
         elif name in (b"transfer-encoding", b"expect", b"upgrade"):
             return None
-    sid, scores, top, limit, rank, rank_user, _, around_user, side = found.groups()
+    sid, scores, top, limit, rank, rank_user, _, side_first, around_user, side_last = found.groups()
     season = sid.decode()
     if scores is not None:
         if method != b"POST" or not 0 <= length <= BODY_MOST:
@@ -77,6 +77,9 @@ def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes,
         return lambda _: actions.top(season, None if limit is None else limit.decode())
     if rank is not None:
         return lambda _: actions.rank(season, rank_user.decode())
+    if side_first is not None and side_last is not None:
+        return None
+    side = side_first or side_last
     return lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode())
 
 
