@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import http.client
 import os
 import random
 import shlex
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import msgspec
+import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -26,6 +28,7 @@ from bench.plan import Plan
 from bench.report import Report, lines, number, remarks, show
 from board.errors import LeaderboardError, UsageError
 from board.settings import load, shown
+from board.sql import first_line
 
 WIDTH: Final = 120
 REPLACED: Final = ("DATABASE_URL", "REDIS_URL", "LEADERBOARD_BIND", "LEADERBOARD_DATA_DIR", "LEADERBOARD_SERVERS")
@@ -200,6 +203,10 @@ def main(argv: Sequence[str]) -> int:
     except LeaderboardError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
+    except (psycopg.Error, OSError, http.client.HTTPException) as error:
+        # A server or the API went away under the measurement. Status 1 would say that an answer was wrong.
+        print(f"bench: {type(error).__name__}: {first_line(error)}", file=sys.stderr)
+        return LeaderboardError.exit_code
 
 
 def finish(run: Run, file: Path | None, command: str) -> int:

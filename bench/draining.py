@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
-from _speedups import pack_int8_array, pack_text_array
 from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.stack import Stack
 from board.keys import partition_of
-from board.sql import Int8Array, TextArray, adapt_arrays, connect, queries
+from board.sql import connect, queries
 
 BATCH: Final = 500
-"""Submissions in one statement, about what a busy worker's intake gathers."""
+"""Scores and hints in one transaction, about what a busy worker's intake gathers."""
 SEASONS: Final = {"drain_1": 1, "drain_1000": 1_000}
+
+SCORES: Final = """
+INSERT INTO score (period_id, user_id, score, reached, submissions)
+SELECT s.period_id, 'player-' || n, n %% 1000 + 1, nextval('submission'), 1
+FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
+JOIN season s ON s.season_id = 'season-' || n %% %(seasons)s
+"""
+HINTS: Final = """
+INSERT INTO outbox (partition, period_id, user_id)
+SELECT s.partition, s.period_id, 'player-' || n
+FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
+JOIN season s ON s.season_id = 'season-' || n %% %(seasons)s
+"""
 
 
 def measure(plan: Plan, name: str) -> Results:
@@ -33,7 +45,7 @@ def measure(plan: Plan, name: str) -> Results:
         stack.until_empty()
         with connect(stack.settings.database_url, "leaderboard-bench", autocommit=False) as claims:
             claims.execute("SELECT FROM partition ORDER BY id FOR UPDATE")
-            submit(stack, seasons, plan.hints)
+            pile_up(stack, len(seasons), plan.hints)
             stack.checkpoint()
             backlog = stack.pending()
             started = time.perf_counter()
@@ -48,17 +60,10 @@ def measure(plan: Plan, name: str) -> Results:
         yield name, Measure(figures, () if faults else checks, tuple(faults))
 
 
-def submit(stack: Stack, seasons: list[str], count: int) -> None:
-    """Write that many submissions with the statement of the service's intake."""
-    session = {"enable_nestloop": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
-    with connect(stack.settings.database_url, "leaderboard-bench", session=session) as db:
-        adapt_arrays(db)
-        cursor: Any = db.cursor(binary=True)
-        for first in range(0, count, BATCH):
-            numbers = range(first, min(first + BATCH, count))
-            parameters = {
-                "seasons": TextArray(pack_text_array([seasons[n % len(seasons)] for n in numbers])),
-                "users": TextArray(pack_text_array([f"player-{n}" for n in numbers])),
-                "deltas": Int8Array(pack_int8_array([n % 1_000 + 1 for n in numbers])),
-            }
-            cursor.execute(queries()["submit"], parameters, prepare=True)
+def pile_up(stack: Stack, seasons: int, count: int) -> None:
+    """Write that many scores, each with its hint, in transactions of the size the service's intake makes them."""
+    for first in range(0, count, BATCH):
+        numbers = {"first": first, "last": min(first + BATCH, count) - 1, "seasons": seasons}
+        with stack.db.transaction():
+            stack.db.execute(SCORES, numbers)
+            stack.db.execute(HINTS, numbers)

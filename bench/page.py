@@ -34,7 +34,7 @@ def markdown(report: Report) -> str:
         "|---|---|---|---|---|---|",
         *(cells(row) for row in report.rows),
         "",
-        *(f"- {note}" for note in report.notes),
+        *("- " + note.replace("*", "\\*") for note in report.notes),
     ]
     if not report.correct or not report.complete:
         lines.append("- **not a valid run**: " + ("it was cut short" if report.correct else "a check failed"))
