@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from board.backoff import Backoff
-from board.children import spawn, terminate
+from board.children import kill_group, spawn
 from board.stop import Stop
 
 log: Final = logging.getLogger("supervisor")
@@ -98,6 +98,12 @@ class Supervisor:
         deadline = time.monotonic() + self.grace_s
         for post in running:
             if post.process is not None:
-                terminate(post.process, timeout=max(0.1, deadline - time.monotonic()))
+                # Told once; a second signal would mean "now" to some.
+                try:
+                    post.process.wait(max(0.1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    log.error("%s has not stopped within %.0f s and is killed", post.name, self.grace_s)
+                    kill_group(post.process)
+                    post.process.wait()
                 log.info("%s has stopped", post.name)
                 post.process = None
