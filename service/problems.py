@@ -83,7 +83,7 @@ INVALID_DELTA = _problem(
 INVALID_KEY = _problem(
     "invalid-idempotency-key",
     400,
-    "The idempotency key must be 1 to 255 visible ASCII characters, and the same in header and body.",
+    "The idempotency key must be 1 to 255 printable ASCII characters, and the same in header and body.",
     "The `Idempotency-Key` header or the body's `submissionId` is malformed, or they differ.",
 )
 INVALID_LIMIT = _problem(

@@ -34,7 +34,7 @@ SeasonId = Annotated[
         examples=["spring"],
     ),
 ]
-# Visible ASCII and spaces inside: what a header can carry unchanged.
+# Printable ASCII, no space at either end: what a header can carry unchanged.
 KEY_TEXT: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
 IdempotencyKey = Annotated[
     str,
