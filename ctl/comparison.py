@@ -7,7 +7,8 @@ in pages, so memory stays bounded unless there are differences to name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -177,26 +178,26 @@ class Comparison:
             return
         name = season.encode()
         try:
-            equal = self.in_step(name, period, hints)
+            if not self.in_step(name, period, hints):
+                self.name_differences(season, period, hints)
         except (ResponseError, ValueError) as error:
             self.differ(season, "", f"the board cannot be read: {error}")
-            return
-        if not equal:
-            self.name_differences(season, period, hints)
 
     def in_step(self, season: bytes, period: int, hints: set[str | None]) -> bool:
         """Walk both sides in order; False at the first step that differs."""
-        mine = (row for row in self.rows(period) if row[0] not in hints)
-        theirs = (row for row in self.entries(season) if row[0] not in hints)
-        for ours, held in zip_longest(mine, theirs):
-            if ours != held:
-                return False
-            self.players += 1
+        # Closed here and not by the garbage collector, which may strike while psycopg holds the connection's lock.
+        with closing(self.rows(period)) as rows:
+            mine = (row for row in rows if row[0] not in hints)
+            theirs = (row for row in self.entries(season) if row[0] not in hints)
+            for ours, held in zip_longest(mine, theirs):
+                if ours != held:
+                    return False
+                self.players += 1
         size = self.side.link.call("ZCARD", self.side.keys.board(self.partition, season))
         members = self.side.link.call("HLEN", self.side.keys.members(self.partition, season))
         return bool(size == members)
 
-    def rows(self, period: int) -> Iterator[Row]:
+    def rows(self, period: int) -> Generator[Row, None, None]:
         """PostgreSQL's side, best first."""
         with self.side.reads.cursor(name="rows") as cursor:
             cursor.itersize = PAGE
@@ -219,7 +220,7 @@ class Comparison:
             prefixes = self.side.link.call("HMGET", members, *(member[10:] for member in found))
             for member, zscore, prefix in zip(found, page[1::2], prefixes, strict=True):
                 reached = int.from_bytes(member[2:10], "big") if prefix == member[:10] else -1
-                yield member[10:].decode("utf-8", "replace"), decode_score(int(float(zscore)), member), reached
+                yield member[10:].decode("utf-8", "replace"), decode_score(whole(zscore), member), reached
             at += PAGE
 
     def name_differences(self, season: str, period: int, hints: set[str | None]) -> None:
@@ -274,6 +275,19 @@ class Comparison:
             zscore = None if prefix is None else self.side.link.call("ZSCORE", board, prefix + user.encode())
             theirs = None
             if prefix is not None and zscore is not None:
-                theirs = (decode_score(int(float(zscore)), prefix + user.encode()), int.from_bytes(prefix[2:10], "big"))
+                try:
+                    score = decode_score(whole(zscore), prefix + user.encode())
+                except ValueError as error:
+                    self.differ(season, user, f"the entry cannot be read: {error}")
+                    continue
+                theirs = (score, int.from_bytes(prefix[2:10], "big"))
             if mine != theirs:
                 self.differ(season, user, "score", mine and mine[0], theirs and theirs[0])
+
+
+def whole(zscore: bytes) -> int:
+    """A sorted-set score as the whole number it has to be. Raises ValueError."""
+    number = float(zscore)
+    if not number.is_integer():
+        raise ValueError(f"zscore {zscore.decode('ascii', 'replace')} is no whole number")
+    return int(number)

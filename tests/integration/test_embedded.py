@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import redis
 
+from board.children import Account, spawn, terminate
 from board.errors import (
     ChildFailed,
     DataDirectoryLocked,
@@ -25,7 +26,6 @@ from board.errors import (
     InvalidSetting,
     ServerStartFailed,
 )
-from board.children import Account, spawn, terminate
 from ctl.embedded import Embedded, Prefer, leftovers
 from ctl.embedded.datadir import bound_log
 from ctl.embedded.locate import postgres_installations

@@ -1,0 +1,219 @@
+"""The whole system as a person starts it: `leaderboard run` with its own servers, many players, one Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.http import Http, free_port
+from support.processes import Command, alive, answers, children_of, environment, run
+from support.waiting import eventually
+from support.world import private
+
+from ctl.embedded import Prefer
+
+pytestmark = pytest.mark.acceptance
+
+
+class House:
+    """A data directory, and the environment to run in it."""
+
+    def __init__(self, directory: Path, prefer: Prefer) -> None:
+        self.port = free_port()
+        self.env = environment(
+            LEADERBOARD_DATA_DIR=str(directory / "data"),
+            LEADERBOARD_SERVERS=prefer,
+            LEADERBOARD_BIND=f"127.0.0.1:{self.port}",
+            LEADERBOARD_RELAY_CHECK_MS="200",
+            LEADERBOARD_WRITE_DEADLINE_MS="8000",
+            LEADERBOARD_READ_DEADLINE_MS="5000",
+            **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
+        )
+        self.sockets = directory / "data" / "runtime" / "sockets"
+
+    def urls(self) -> dict[str, str]:
+        """Where the embedded servers are, for commands beside the running house."""
+        return {
+            **self.env,
+            "DATABASE_URL": f"postgresql://leaderboard@/leaderboard?host={self.sockets}",
+            "REDIS_URL": f"unix://{self.sockets}/redis.sock?db=0",
+        }
+
+    def start(self) -> Command:
+        """`leaderboard run`, ready."""
+        command = Command(["run"], self.env)
+        try:
+            command.until(lambda: answers(self.port, "/readyz"), 60)
+        except BaseException:
+            print(command.text())
+            command.stop()
+            raise
+        return command
+
+
+@pytest.fixture
+def house(prefer_servers: Prefer) -> Iterator[House]:
+    directory = private(Path(tempfile.mkdtemp(prefix="lb-test-")))
+    yield House(directory, prefer_servers)
+    shutil.rmtree(directory)
+
+
+def verified(house: House) -> dict[str, object]:
+    """What `leaderboard verify` says of the running house; it must find both sides equal."""
+    done = run(["verify", "--json", "--wait", "30"], house.urls())
+    assert done.returncode == 0, done.stdout + done.stderr
+    report: dict[str, object] = json.loads(done.stdout)
+    assert report["equal"] is True
+    return report
+
+
+def gone(pids: set[int]) -> None:
+    """Every one of these processes ends."""
+    eventually(lambda: not alive(pids), 20)
+
+
+def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> None:
+    seasons = ["spring", "summer", "h\u00f6stcup", "2026-4", "one more"]
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    scores: dict[tuple[str, str], int] = {}
+    reached: dict[tuple[str, str], int] = {}
+    lock = threading.Lock()
+    wrong: list[object] = []
+
+    def player(number: int) -> None:
+        rng = random.Random(seed + number)
+        with Http(house.port) as http:
+            for _ in range(150):
+                season, user = rng.choice(seasons), f"player {rng.randrange(60)}"
+                delta = rng.choice([1, 2, 5, -1, 10**6])
+                answer = http.post(season, user, delta)
+                if answer.status != 202:
+                    wrong.append((answer.status, answer.body))
+                    continue
+                body = answer.json
+                with lock:
+                    scores[season, user] = scores.get((season, user), 0) + delta
+                    reached[season, user] = max(reached.get((season, user), 0), body["version"])
+
+    with house.start() as command:
+        threads = [threading.Thread(target=player, args=(n,)) for n in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        assert not wrong
+        report = verified(house)
+        assert (report["seasons"], report["players"]) == (len(seasons), len(scores))
+        with Http(house.port) as http:
+            for season in seasons:
+                mine = {user: score for (name, user), score in scores.items() if name == season}
+                # Best first, and among equals who got there first.
+                board = sorted(mine, key=lambda user: (-mine[user], reached[season, user]))
+                items = http.top(season, 1000).json["items"]
+                assert [(i["userId"], i["score"]) for i in items] == [(user, mine[user]) for user in board]
+                for rank, user in enumerate(board, 1):
+                    found = http.rank(season, user).json
+                    assert (found["rank"], found["score"]) == (rank, mine[user])
+                middle = len(board) // 2
+                window = http.around(season, board[middle], 3).json["items"]
+                assert [i["userId"] for i in window] == board[max(0, middle - 3) : middle + 4]
+        everybody = children_of(command.process.pid)
+        assert len(everybody) >= 8, "two servers, API and workers, relays, janitor"
+        assert command.stop(signal.SIGINT) == 0, command.text()
+        gone(everybody)
+
+
+def test_ctrl_c_while_players_post_loses_nothing_and_the_next_start_keeps_it(house: House) -> None:
+    accepted: set[str] = set()
+    stop = threading.Event()
+
+    def player(number: int) -> None:
+        n = 0
+        while not stop.is_set():
+            try:
+                with Http(house.port) as http:
+                    while not stop.is_set():
+                        n += 1
+                        if http.post("s", f"p{number} {n}", 1).status == 202:
+                            accepted.add(f"p{number} {n}")
+                        else:
+                            stop.wait(0.01)
+            except Exception as error:  # noqa: BLE001 - whatever a dying server does to its clients
+                assert not isinstance(error, AssertionError)
+                stop.wait(0.01)
+
+    threads = [threading.Thread(target=player, args=(n,)) for n in range(4)]
+    with house.start() as command:
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(accepted) > 200, 30)
+        everybody = children_of(command.process.pid)
+        assert command.stop(signal.SIGINT) == 0, command.text()
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        gone(everybody)
+    with house.start() as command:
+        verified(house)
+        with Http(house.port) as http:
+            for user in sorted(accepted)[::7]:
+                assert http.rank("s", user).status == 200
+            # Every acknowledged one is there; one that was not answered may be.
+            assert len(http.top("s", 1000).json["items"]) == 1000 or len(accepted) < 1000
+        assert command.stop(signal.SIGTERM) == 0
+
+
+def test_kill_9_leaves_no_process_and_no_data_is_lost(house: House) -> None:
+    with house.start() as command:
+        with Http(house.port) as http:
+            for n in range(30):
+                assert http.post("s", f"p{n}", n + 1).status == 202
+        everybody = children_of(command.process.pid)
+        command.stop(signal.SIGKILL)
+        gone(everybody)
+    with house.start() as command:
+        verified(house)
+        with Http(house.port) as http:
+            assert len(http.top("s", 1000).json["items"]) == 30
+        second = run(["run"], {**house.env, "LEADERBOARD_BIND": f"127.0.0.1:{free_port()}"})
+        assert second.returncode == 7, second.stderr
+        assert command.stop() == 0
+
+
+def test_the_demo_brings_it_to_life_while_processes_die(house: House) -> None:
+    with house.start() as command:
+        arguments = ["demo", "--seconds", "3", "--rate", "200", "--json", "--url", f"http://127.0.0.1:{house.port}"]
+        done = run(arguments, house.env)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        assert result["accepted"] > 300 and result["refused"] == 0
+        assert verified(house)["seasons"] == 1
+        # Relays are killed; the supervisor puts others in their place, and what was posted meanwhile arrives.
+        victims = {p for p in children_of(command.process.pid) if b"carry" in commandline(p)}
+        assert victims
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        with Http(house.port) as http:
+            assert http.post("demo", "afterwards", 10**9).status == 202
+            eventually(lambda: http.rank("demo", "afterwards").status == 200, 20)
+        verified(house)
+        status = run(["status", "--json"], house.urls())
+        assert status.returncode == 0 and json.loads(status.stdout)["pending"] == 0
+        assert command.stop(signal.SIGINT) == 0
+
+
+def commandline(pid: int) -> bytes:
+    """How a process was called; empty if it has gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

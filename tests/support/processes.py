@@ -1,0 +1,172 @@
+"""The real command in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from support.http import Http, free_port
+from support.waiting import eventually
+from support.world import World
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+
+
+class Command:
+    """A running `leaderboard …`; its output goes to a file that a failing test can show."""
+
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+        self.output: Final = tempfile.NamedTemporaryFile(prefix="lb-test-", suffix=".log")  # noqa: SIM115
+        self.process: Final = subprocess.Popen(
+            [sys.executable, "-m", "ctl", *arguments],
+            env=dict(env),
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=self.output,
+        )
+
+    def __enter__(self) -> Command:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if error is not None:
+            print(f"--- output of {' '.join(map(str, self.process.args))}\n{self.text()}")  # type: ignore[arg-type]
+        self.output.close()
+
+    def text(self) -> str:
+        """Everything it has written so far."""
+        return Path(self.output.name).read_text(errors="replace")
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = 30.0) -> int:
+        """Signal it and wait for its end; the exit status."""
+        if self.running():
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def until(self, look: Callable[[], Any], within_s: float = 30.0) -> Any:
+        """Wait for something while it runs; fails at once when it ends before."""
+
+        def careful() -> Any:
+            assert self.running(), f"ended with {self.process.returncode}:\n{self.text()}"
+            return look()
+
+        return eventually(careful, within_s)
+
+
+class Api:
+    """The real API process of a world."""
+
+    def __init__(self, world: World, command: Command, port: int) -> None:
+        self.world: Final = world
+        self.command: Final = command
+        self.port: Final = port
+
+    def client(self, timeout_s: float = 20.0) -> Http:
+        """A connection of its own."""
+        return Http(self.port, timeout_s)
+
+
+def answers(port: int, path: str = "/livez", status: int = 200) -> bool:
+    """Whether a server gives this status on the port."""
+    try:
+        with Http(port, 2.0) as http:
+            return http.get(path).status == status
+    except OSError:
+        return False
+
+
+@contextmanager
+def serving(world: World, ready: str = "/livez", **settings: str) -> Iterator[Api]:
+    """`leaderboard serve` in a world, on a free port, with one worker unless told otherwise."""
+    port = free_port()
+    env = world.environment(**{"LEADERBOARD_WORKERS": "1", **settings}, LEADERBOARD_BIND=f"127.0.0.1:{port}")
+    with Command(["serve"], env) as command:
+        command.until(lambda: answers(port, ready))
+        yield Api(world, command, port)
+
+
+@contextmanager
+def relaying(world: World, processes: int = 1, **settings: str) -> Iterator[Command]:
+    """`leaderboard relay` in a world."""
+    with Command(["relay", "--processes", str(processes)], world.environment(**settings)) as command:
+        command.until(lambda: command.text().count("relay is up") >= processes)
+        yield command
+
+
+def leaderboard(world: World, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return run([*arguments], world.environment(**settings))
+
+
+def run(arguments: Sequence[str], env: Mapping[str, str], within_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run `leaderboard …` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "ctl", *arguments],
+        env=dict(env),
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=within_s,
+    )
+
+
+def children_of(pid: int) -> set[int]:
+    """Every living process below this one (Linux)."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    found: set[int] = set()
+    fresh = {pid}
+    while fresh:
+        fresh = {child for child, parent in parents.items() if parent in fresh} - found
+        found |= fresh
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Those of the processes that are neither gone nor zombies waiting for their parent."""
+    found = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state not in "ZX":
+            found.add(pid)
+    return found
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, without any setting of the leaderboard."""
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith("LEADERBOARD_") and k not in ("DATABASE_URL", "REDIS_URL")
+    }
+    return {**kept, "COLUMNS": "200", **more}

@@ -1,0 +1,235 @@
+"""A world: a PostgreSQL schema and role and a Redis prefix that one test, or one group of tests, has for itself."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import redis
+
+from _speedups import pack_int8_array, pack_text_array
+from board import schema
+from board.keys import Keys, partition_of
+from board.settings import Settings, environment, load
+from board.sql import Int8Array, TextArray, adapt_arrays, queries
+from relay.carrier import Carrier
+
+_count = itertools.count(1)
+
+Accepted = tuple[int, int, int]
+"""Status (0 written, 1 no season, 2 out of range), score, version."""
+
+
+class World:
+    """Own schema, own key prefix, own Redis database; `settings` are those of every process in it.
+
+    The role owns the schema and nothing else, so whatever needs more rights fails here, too.
+    """
+
+    def __init__(self, database_url: str, redis_url: str, *, redis_db: int = 1, migrate: bool = True) -> None:
+        self.name: Final = f"t{os.getpid()}_{next(_count)}_{secrets.token_hex(3)}"
+        self.server_url: Final = database_url
+        self.socket: Final = redis_url.partition("?")[0]
+        with psycopg.connect(database_url, autocommit=True) as admin:
+            admin.execute(f'CREATE ROLE "{self.name}" LOGIN'.encode())
+            admin.execute(f'CREATE SCHEMA "{self.name}" AUTHORIZATION "{self.name}"'.encode())
+        self.settings: Settings = load(
+            {
+                "DATABASE_URL": self.database_url(),
+                "REDIS_URL": f"{self.socket}?db={redis_db}",
+                "LEADERBOARD_REDIS_PREFIX": self.name,
+                "LEADERBOARD_DATA_DIR": "/nonexistent",
+                "LEADERBOARD_SHUTDOWN_GRACE_S": "5",
+                "LEADERBOARD_RELAY_CHECK_MS": "200",
+                # A busy machine is no reason to fail; tests of deadlines set their own.
+                "LEADERBOARD_WRITE_DEADLINE_MS": "8000",
+                "LEADERBOARD_READ_DEADLINE_MS": "5000",
+                "LEADERBOARD_PROBE_DEADLINE_MS": "5000",
+                **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
+            }
+        )
+        self.keys: Final = Keys(self.name)
+        self.db: Final = psycopg.connect(self.settings.database_url, autocommit=True)
+        adapt_arrays(self.db)
+        if migrate:
+            schema.migrate(self.db, lambda text: None)
+        self.redis: Final[Any] = redis.Redis.from_url(self.settings.redis_url)
+        self._carriers: list[Carrier] = []
+
+    def database_url(self, address: str | None = None) -> str:
+        """The URL of this world's schema, as this world's role; `address` (host:port) leads through a door."""
+        options = f"options={quote(f'-c search_path={self.name}')}"
+        parts = urlsplit(self.server_url)
+        if address is not None:
+            return f"postgresql://{self.name}@{address}{parts.path}?{options}"
+        return f"postgresql://{self.name}@{parts.path}?{parts.query}&{options}"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment of a process in this world, without anything of ours that it would refuse."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("LEADERBOARD_")}
+        return {**kept, **environment(self.settings), "COLUMNS": "200", **more}
+
+    def close(self) -> None:
+        """Remove everything."""
+        for carrier in self._carriers:
+            carrier.close()
+        self.db.close()
+        with psycopg.connect(self.server_url, autocommit=True) as admin:
+            admin.execute("SET lock_timeout = '10s'")
+            admin.execute("SET client_min_messages = error")
+            admin.execute(f'DROP SCHEMA "{self.name}" CASCADE'.encode())
+            admin.execute(f'DROP ROLE "{self.name}"'.encode())
+        self.drop_keys()
+        self.redis.close()
+
+    # --- Redis
+
+    def drop_keys(self) -> int:
+        """Take away every key of this world."""
+        found = list(self.redis.scan_iter(match=f"{self.name}:*", count=1_000))
+        for at in range(0, len(found), 500):
+            self.redis.unlink(*found[at : at + 500])
+        return len(found)
+
+    def board(self, season: str) -> list[tuple[str, int, int]]:
+        """What Redis holds, best first: (user, score, reached). Decoded here, not by the product."""
+        key = self.keys.board(partition_of(season), season.encode())
+        return [decoded(member, zscore) for member, zscore in self.redis.zrange(key, 0, -1, withscores=True)]
+
+    def fence(self, season: str) -> int | None:
+        """The fence in Redis of the season's partition."""
+        held = self.redis.hget(self.keys.watermark[partition_of(season)], "fence")
+        return None if held is None else int(held)
+
+    # --- PostgreSQL
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return list(self.db.execute(query.encode(), parameters).fetchall())
+
+    def execute(self, *statements: str) -> None:
+        """Run statements that return nothing."""
+        for statement in statements:
+            self.db.execute(statement.encode())
+
+    def value(self, query: str, *parameters: Any) -> Any:
+        """The one value of a query."""
+        return self.rows(query, *parameters)[0][0]
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        tables = ("season", "period", "score", "ledger", "outbox")
+        return {table: self.value(f"SELECT count(*) FROM {table}") for table in tables}
+
+    def expected(self, season: str) -> list[tuple[str, int, int]]:
+        """The board as PostgreSQL has it, best first: (user, score, reached). Ordered here, not by the product."""
+        rows = self.rows(
+            "SELECT user_id, score, reached FROM score JOIN season USING (period_id) WHERE season_id = %s", season
+        )
+        return sorted(((u, s, r) for u, s, r in rows), key=lambda row: (-row[1], row[2], row[0].encode()))
+
+    def create(self, *seasons: str) -> None:
+        """Give seasons their first period."""
+        self.db.execute(
+            queries()["create_seasons"],
+            {"seasons": sorted(seasons), "partitions": [partition_of(s) for s in sorted(seasons)]},
+        )
+
+    def submit(self, *batch: tuple[str, str, int], db: psycopg.Connection[Any] | None = None) -> list[Accepted]:
+        """One batch of (season, user, delta) by the intake's own statement; the seasons are created first."""
+        connection = db or self.db
+        if db is None:
+            self.create(*{season for season, _, _ in batch})
+        rows = connection.execute(
+            queries()["submit"],
+            {
+                "seasons": TextArray(pack_text_array([s for s, _, _ in batch])),
+                "users": TextArray(pack_text_array([u for _, u, _ in batch])),
+                "deltas": Int8Array(pack_int8_array([d for _, _, d in batch])),
+            },
+        ).fetchall()
+        return [(status, score, version) for _, status, score, version in rows]
+
+    def correct(self, season: str, user: str, score: int | None) -> None:
+        """What a moderator's tool does: change a row, or take it away, and leave a hint."""
+        with self.db.transaction():
+            period, partition = self.rows(
+                "SELECT period_id, partition FROM season WHERE season_id = %s FOR KEY SHARE", season
+            )[0]
+            if score is None:
+                self.db.execute("DELETE FROM score WHERE period_id = %s AND user_id = %s", (period, user))
+            else:
+                self.db.execute(
+                    "UPDATE score SET score = %s, reached = nextval('submission') "
+                    "WHERE period_id = %s AND user_id = %s",
+                    (score, period, user),
+                )
+            self.db.execute(
+                "INSERT INTO outbox (partition, period_id, user_id) VALUES (%s, %s, %s)", (partition, period, user)
+            )
+
+    def reset(self, season: str) -> None:
+        """End the season's period by the service's own statements."""
+        with self.db.transaction():
+            found = self.db.execute(queries()["lock_season"], {"season": season}).fetchone()
+            if found is not None:
+                self.db.execute(queries()["reset_season"], {"period": found[1]})
+
+    def carrier(self, kind: type[Carrier] = Carrier, *, limit: int = 2_000, redis_timeout_s: float = 10.0) -> Carrier:
+        """A carrier of this world, closed with it."""
+        made = kind(
+            self.settings.database_url, self.settings.redis_url, self.keys, limit=limit, redis_timeout_s=redis_timeout_s
+        )
+        self._carriers.append(made)
+        return made
+
+    @contextmanager
+    def held(self, season: str) -> Iterator[psycopg.Connection[Any]]:
+        """Nobody can write to the season while this lasts; ends with the connection's commit, or with the block."""
+        with psycopg.connect(self.settings.database_url) as db:
+            db.execute("SELECT FROM season WHERE season_id = %s FOR UPDATE", (season,))
+            yield db
+
+    def waiting(self, application: str = "leaderboard-intake") -> int:
+        """How many of this world's connections with this name wait for a lock."""
+        return self.connections(application, "wait_event_type = 'Lock'")
+
+    def connections(self, application: str, condition: str = "true") -> int:
+        """How many connections of this name this world has."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = current_user AND application_name = %s AND "
+        return int(self.value(query + condition, application))
+
+    def terminate(self, application: str) -> int:
+        """Let PostgreSQL end this world's connections of this name; how many."""
+        return len(
+            self.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE usename = current_user AND application_name = %s AND pid <> pg_backend_pid()",
+                application,
+            )
+        )
+
+
+def decoded(member: bytes, zscore: float) -> tuple[str, int, int]:
+    """A sorted-set entry as (user, score, reached), straight from the layout in docs/architecture.md."""
+    low, reached, user = int.from_bytes(member[:2], "big"), int.from_bytes(member[2:10], "big"), member[10:].decode()
+    double = -int(zscore)
+    edge = 2**52
+    if abs(double) < edge:
+        return user, double, reached
+    if double > 0:
+        return user, edge + (double - edge) * 2048 + (2047 - low), reached
+    return user, -edge + (double + edge) * 2048 - low, reached
+
+
+def private(directory: Path) -> Path:
+    """A directory that the servers' user may pass through; pytest's own are closed to everybody but root."""
+    directory.chmod(0o711)
+    return directory

@@ -1,0 +1,166 @@
+"""What the resources let through: ids, numbers, content types, bodies."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from falcon import testing
+from falcon.asgi import Request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.actions import is_json, is_plain, number_of, problem_of
+from service.resources import season_of, text_of
+from service.types import USER_ID_MAX, Submission
+
+
+def request(query: str = "", raw_path: bytes = b"/") -> Request:
+    scope = testing.create_scope(query_string=query)
+    scope["raw_path"] = raw_path
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    return Request(scope, receive)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "x" * 128,
+        " ",
+        "Ada Lovelace",
+        "\u00e4\u00f6\u00fc",
+        "\U0001f600" * 128,
+        "a/b",
+        "\ufffd",
+        "\u00a0",
+        "\u200f",
+    ],
+)
+def test_plain_ids(text: str) -> None:
+    assert is_plain(text, USER_ID_MAX)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x" * 129,
+        "\U0001f600" * 129,
+        "\0",
+        "a\0b",
+        "a\n",
+        "\t",
+        "\x1f",
+        "\x7f",
+        "\x80",
+        "\x9f",
+        "\u00e4\x85",
+        "\ud800",
+        "a\udfff\u00e4",
+    ],
+)
+def test_ids_that_are_not_plain(text: str) -> None:
+    assert not is_plain(text, USER_ID_MAX)
+
+
+@given(st.text(st.characters(min_codepoint=0, max_codepoint=0x10FFFF), max_size=140))
+def test_plain_is_the_same_promise_for_every_text(text: str) -> None:
+    controls = any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) <= 0xDFFF for c in text)
+    assert is_plain(text, 128) == (1 <= len(text) <= 128 and not controls)
+
+
+@given(st.text(max_size=140))
+def test_the_document_and_the_check_agree_about_users(text: str) -> None:
+    body = msgspec.json.encode({"userId": text, "delta": 1})
+    try:
+        msgspec.json.decode(body, type=Submission)
+        accepted = True
+    except msgspec.ValidationError:
+        accepted = False
+    assert accepted == is_plain(text, USER_ID_MAX)
+
+
+@pytest.mark.parametrize(("text", "number"), [(None, 10), ("1", 1), ("1000", 1000), ("007", 7)])
+def test_numbers_in_bounds(text: str | None, number: int) -> None:
+    assert number_of(text, 10, 1, 1000) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0",
+        "1001",
+        "-1",
+        "+5",
+        "5.0",
+        "5e0",
+        "0x5",
+        "x",
+        "",
+        " ",
+        "5 ",
+        "5\n",
+        "\u0665",
+        "9" * 400,
+        "1,2",
+        "null",
+        "1_0",
+    ],
+)
+def test_numbers_out_of_bounds_or_none_at_all(text: str) -> None:
+    assert number_of(text, 10, 1, 1000) is None
+
+
+@pytest.mark.parametrize("query", ["userId=", "userId=a&userId=b", "userId=%FF", "userId=a%C3", "userId=%ED%A0%80"])
+def test_a_text_that_cannot_be_had_is_empty(query: str) -> None:
+    assert text_of(request(query), "userId") == ""
+
+
+def test_texts_of_the_query() -> None:
+    assert text_of(request(""), "userId") is None
+    assert text_of(request("userid=ada"), "userId") is None
+    assert text_of(request("userId=J%C3%B6rg+x"), "userId") == "J\u00f6rg x"
+    assert text_of(request("userId=%EF%BF%BD"), "userId") == "\ufffd"
+    assert text_of(request("userId=%ef%bf%bd"), "userId") == "\ufffd"
+
+
+def test_bytes_that_are_no_text_do_not_become_a_season() -> None:
+    assert season_of(request(raw_path=b"/v1/seasons/%FF/scores"), "\ufffd") == ""
+    assert season_of(request(raw_path=b"/v1/seasons/%EF%BF%BD/scores"), "\ufffd") == "\ufffd"
+    assert season_of(request(), "spring") == "spring"
+
+
+@pytest.mark.parametrize(
+    "text", ["application/json", "Application/JSON", "application/json; charset=utf-8", " application/json ;x"]
+)
+def test_json_content_types(text: str) -> None:
+    assert is_json(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "text/plain", "application/jsonp", "application/problem+json", "application/x-www-form-urlencoded"]
+)
+def test_other_content_types(text: str) -> None:
+    assert not is_json(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"userId":"","delta":1}', "invalid-user-id"),
+        (b'{"userId":5,"delta":1}', "invalid-user-id"),
+        (b'{"userId":"a","delta":1.0}', "invalid-delta"),
+        (b'{"userId":"a","delta":9223372036854775808}', "invalid-delta"),
+        (b'{"userId":"a"}', "invalid-body"),
+        (b'{"userId":"a","delta":1,"x":1}', "invalid-body"),
+        (b'{"userId":"a","delta":1,"`$.delta`":1}', "invalid-body"),
+        (b"[]", "invalid-body"),
+    ],
+)
+def test_bodies_are_told_apart(body: bytes, code: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(body, type=Submission)
+    assert problem_of(caught.value).code == code
