@@ -203,18 +203,20 @@ def test_a_client_that_never_reads_costs_little(world: World) -> None:
         (worker,) = children_of(api.command.process.pid)
         with socket.socket() as greedy:
             greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            # Each request in a packet of its own: one that comes while another is in work takes the other lane.
+            greedy.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             greedy.connect(("127.0.0.1", api.port))
             greedy.setblocking(False)
             before = resident(worker)
-            for _ in range(400):
+            for _ in range(200):
                 try:
                     greedy.send(b"GET /v1/seasons/big/leaderboard/top?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n")
                 except BlockingIOError:
                     break
-                # One loop serves both: when this is answered, the other one has been, too.
-                assert http.top("big", 1).status == 200
+                # One loop serves both, and ranks are never kept: when these are answered, the other one has been, too.
+                for _ in range(3):
+                    assert http.rank("big", users[0][0]).status == 200
             grown = resident(worker) - before
-        print(f"{grown / size:.1f} answers")
         assert grown < 60 * size, f"{grown / size:.0f} answers are kept"
 
 

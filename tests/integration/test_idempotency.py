@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import msgspec
+import psycopg
 import pytest
 from support.http import JSON, Answer, Http, base
 from support.processes import Api, serving
@@ -16,7 +17,10 @@ from support.relays import Unsignalled
 from support.waiting import eventually
 from support.world import World
 
+from _speedups import pack_int8_array, pack_text_array
+from board.sql import Int8Array, TextArray, adapt_arrays, queries
 from relay.janitor import Janitor
+from service.intake import hashed
 
 
 def post(
@@ -249,6 +253,32 @@ def test_keys_are_forgotten_after_their_time_and_not_before(lone_api: Api) -> No
         Janitor(world.settings, Unsignalled()).forget_keys(world.db)
         assert post(http, "s", "fay", 3, "new").json["score"] == 8, "kept: the first answer"
         assert post(http, "s", "fay", 5, "old").json["score"] == 13, "forgotten: counts anew"
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_key_that_another_worker_is_just_committing(lone_api: Api, commits: bool) -> None:
+    """The other worker is this test, which takes its time; ours meets its key in the index and has to wait for it."""
+    world, user = lone_api.world, f"collision {commits}"
+    parameters = {
+        "seasons": TextArray(pack_text_array(["s"])),
+        "users": TextArray(pack_text_array([f"{user} somebody else"])),
+        "deltas": Int8Array(pack_int8_array([5])),
+        "digests": TextArray(pack_text_array([hashed("s", user)])),
+        "prints": TextArray(pack_text_array([hashed(f"{user} somebody else", "5")])),
+    }
+    with psycopg.connect(world.settings.database_url) as other, lone_api.client() as http:
+        adapt_arrays(other)
+        other.execute(queries()["submit_keyed"], parameters)
+        send(http, "s", f"{user} somebody else" if commits else user, 5, None, user)
+        eventually(lambda: world.waiting() == 1)
+        if commits:
+            other.commit()
+        else:
+            other.rollback()
+        answer = http.receive()
+    assert answer.status == 202, answer.body
+    assert answer.json["score"] == 5
+    assert score_of(world, f"{user} somebody else" if commits else user) == 5
 
 
 def test_an_unknown_outcome_is_settled_by_asking_again(world: World) -> None:

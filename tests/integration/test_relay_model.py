@@ -159,7 +159,7 @@ def test_whatever_happens_both_sides_end_up_equal(world: World) -> None:
     run_state_machine_as_test(
         machine(world),  # type: ignore[arg-type]
         settings=settings(
-            max_examples=30,
+            max_examples=20,
             stateful_step_count=25,
             deadline=None,
             print_blob=True,
