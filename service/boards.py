@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -43,22 +44,29 @@ class Boards:
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int], bytes] = {}
         self._cached_since = 0.0
-        self._asked: dict[tuple[str, int], asyncio.Task[bytes]] = {}
+        self._asked: dict[tuple[str, int], tuple[asyncio.Task[bytes], float]] = {}
 
     async def top(self, season: str, limit: int) -> bytes:
         """The best `limit` players as the JSON of `service.types.Top`; an unknown season has none."""
         key = (season, limit)
-        if self._loop.time() - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
+        now = self._loop.time()
+        if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
-            self._cached_since = self._loop.time()
+            self._cached_since = now
         elif (body := self._cached.get(key)) is not None:
             return body
-        task = self._asked.get(key)
-        if task is None:
-            task = self._asked[key] = self._loop.create_task(self._read_top(key))
-            task.add_done_callback(lambda done: self._asked.pop(key, None) and None)
+        task, began = self._asked.get(key, (None, 0.0))
+        # A read that has been under way for longer may be older than a reset that is answered by now (see `shows`).
+        if task is None or now - began > self._cache_s:
+            task = self._loop.create_task(self._read_top(key))
+            self._asked[key] = (task, now)
+            task.add_done_callback(partial(self._answered, key))
         # Shielded: the one who hangs up must not take the answer from the others.
         return await asyncio.shield(task)
+
+    def _answered(self, key: tuple[str, int], task: asyncio.Task[bytes]) -> None:
+        if self._asked.get(key, (None, 0.0))[0] is task:
+            del self._asked[key]
 
     async def _read_top(self, key: tuple[str, int]) -> bytes:
         season, limit = key

@@ -378,7 +378,7 @@ def test_a_graceful_stop_loses_nothing(world: World) -> None:
 def test_a_worker_that_is_killed_is_replaced(world: World) -> None:
     with serving(world, LEADERBOARD_WORKERS="2") as api:
         master = api.command.process.pid
-        workers = eventually(lambda: (found := children_of(master)) and len(found) >= 2 and found)
+        workers = eventually(lambda: found if len(found := children_of(master)) >= 2 else set())
         accounts = Accounts(api)
         try:
             accounts.more()

@@ -444,8 +444,8 @@ def test_a_rebuild_is_identical_to_what_the_relay_made(world: World) -> None:
         pass
     key, members = world.keys.board(S, b"s"), world.keys.members(S, b"s")
     before = (world.redis.zrange(key, 0, -1, withscores=True), world.redis.hgetall(members))
-    done = rebuild(carrier, S)
-    assert done is not None and (done.seasons, done.players) == (1, len(world.expected("s")))
+    rebuilt = rebuild(carrier, S)
+    assert rebuilt is not None and (rebuilt.seasons, rebuilt.players) == (1, len(world.expected("s")))
     assert (world.redis.zrange(key, 0, -1, withscores=True), world.redis.hgetall(members)) == before
     assert equal(world)
     assert world.redis.keys(f"{world.name}:*t[zh]:*") == []
