@@ -120,13 +120,7 @@ class Pipe:
 
     async def ask(self, command: bytes) -> Any:
         """Send and wait at most the deadline. Raises `BoardUnavailable`, also for an error reply."""
-        future = self.send(command)
-        # PERF: a bare timer instead of asyncio.timeout: no task bookkeeping, cancelled in nearly every case.
-        timer = self._loop.call_later(self._deadline_s, _give_up, future)
-        try:
-            reply = await future
-        finally:
-            timer.cancel()
+        reply = await self._reply(command)
         if isinstance(reply, hiredis.ReplyError):
             raise BoardUnavailable(f"Redis refused: {reply}")
         return reply
@@ -134,18 +128,23 @@ class Pipe:
     async def run(self, script: Script, *args: bytes) -> Any:
         """Call a read-only script (``args``: number of keys, keys, arguments) by its digest."""
         command = pack((b"EVALSHA_RO", script.sha, *args))
-        future = self.send(command)
-        timer = self._loop.call_later(self._deadline_s, _give_up, future)
-        try:
-            reply = await future
-        finally:
-            timer.cancel()
+        reply = await self._reply(command)
         if isinstance(reply, hiredis.ReplyError):
             if not str(reply).startswith("NOSCRIPT"):
                 raise BoardUnavailable(f"Redis refused: {reply}")
             await self.ask(pack((b"SCRIPT", b"LOAD", script.source)))
             return await self.ask(command)
         return reply
+
+    async def _reply(self, command: bytes) -> Any:
+        """Send and wait at most the deadline; an error reply is returned as a `hiredis.ReplyError`."""
+        future = self.send(command)
+        # PERF: a bare timer instead of asyncio.timeout: no task bookkeeping, cancelled in nearly every case.
+        timer = self._loop.call_later(self._deadline_s, _give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
 
     def _put(self, command: bytes, future: asyncio.Future[Any] | None) -> None:
         protocol = self._protocol
