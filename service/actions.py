@@ -11,12 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from board.errors import LeaderboardError, StoreUnavailable
+from board.errors import LeaderboardError
 from service import problems
 from service.answers import Answer
-from service.boards import Boards, PlayerNotFound, SeasonNotFound
+from service.boards import Boards
 from service.intake import Intake
-from service.item import KeyReused, QueueFull, ScoreOutOfRange
 from service.probes import Probes
 from service.seasons import Seasons
 from service.types import KEY_TEXT, SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
@@ -114,14 +113,6 @@ class Actions:
             key = named
         try:
             score, version = await self._submit(season, user, submission.delta, key)
-        except QueueFull:
-            return problems.OVERLOADED.answer
-        except ScoreOutOfRange:
-            return problems.SCORE_OUT_OF_RANGE.answer
-        except KeyReused:
-            return problems.KEY_REUSED.answer
-        except StoreUnavailable:
-            return problems.STORE_UNAVAILABLE.answer
         except LeaderboardError as error:
             return problems.of(error).answer
         return Answer(202, _encode(Accepted(season, user, True, score, version)))
@@ -146,10 +137,6 @@ class Actions:
             return problems.INVALID_USER.answer
         try:
             return Answer(200, await self._boards.rank(season, user))
-        except PlayerNotFound:
-            return problems.PLAYER_NOT_FOUND.answer
-        except SeasonNotFound:
-            return problems.SEASON_NOT_FOUND.answer
         except LeaderboardError as error:
             return problems.of(error).answer
 
@@ -164,10 +151,6 @@ class Actions:
             return problems.INVALID_RANGE.answer
         try:
             return Answer(200, await self._boards.around(season, user, side))
-        except PlayerNotFound:
-            return problems.PLAYER_NOT_FOUND.answer
-        except SeasonNotFound:
-            return problems.SEASON_NOT_FOUND.answer
         except LeaderboardError as error:
             return problems.of(error).answer
 

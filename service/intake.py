@@ -232,7 +232,11 @@ class Intake:
             for item in batch:
                 item.fail(error)
             return
-        except (Indigestible, Collision) as error:
+        except Collision:
+            # It is over once the other batch has committed.
+            self._send_again(batch)
+            return
+        except Indigestible as error:
             await self._divide(writer, batch, error)
             return
         touched: set[int] = set()
@@ -287,14 +291,8 @@ class Intake:
         if items:
             self._wake.set()
 
-    async def _divide(self, writer: Writer, batch: list[Item], error: Indigestible | Collision) -> None:
-        """PostgreSQL refused the statement as such: find the item it chokes on, so that it fails alone.
-
-        A collision of idempotency keys is over once the other batch has committed, so all of it is sent again.
-        """
-        if isinstance(error, Collision):
-            self._send_again(batch)
-            return
+    async def _divide(self, writer: Writer, batch: list[Item], error: Indigestible) -> None:
+        """PostgreSQL refused the statement as such: find the item it chokes on, so that it fails alone."""
         if len(batch) == 1:
             log.error("a submission was refused by PostgreSQL: %s", error)
             batch[0].fail(LeaderboardError(str(error)))

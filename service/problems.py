@@ -159,18 +159,13 @@ OUTCOME_UNKNOWN = _problem(
     "Nobody can say yet whether the submission counts.",
 )
 
-_FROM_ERROR: Final[dict[str, Problem]] = {
-    errors.StoreUnavailable.code: STORE_UNAVAILABLE,
-    errors.OutcomeUnknown.code: OUTCOME_UNKNOWN,
-    errors.BoardUnavailable.code: BOARD_UNAVAILABLE,
-    errors.BoardRebuilding.code: BOARD_REBUILDING,
-    errors.ServerUnreachable.code: STORE_UNAVAILABLE,
-}
-
 
 def of(error: errors.LeaderboardError) -> Problem:
-    """The problem that tells a client of one of our errors."""
-    return _FROM_ERROR.get(error.code, INTERNAL)
+    """The problem that tells a client of one of our errors: the one of the same code."""
+    # A PostgreSQL that cannot be reached has not taken anything, either.
+    if isinstance(error, errors.ServerUnreachable):
+        return STORE_UNAVAILABLE
+    return PROBLEMS.get(error.code, INTERNAL)
 
 
 _FROM_STATUS: Final[dict[int, Problem]] = {

@@ -7,8 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
 from deploy_tree import missing
+from support.absent import absent
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,9 +25,3 @@ def need(*names: str) -> None:
     """Skip or fail unless these system tools are there and this is root."""
     if lacking := missing(*names):
         absent(f"missing: {', '.join(lacking)}")
-
-
-def absent(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)

@@ -20,8 +20,9 @@ from typing import Any
 import deploy_image
 import pytest
 from deploy_host import poll
-from deploy_tools import ROOT, absent, need, tool
+from deploy_tools import ROOT, need, tool
 from deploy_tree import run
+from support.absent import absent
 
 from board import settings
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from support.absent import absent
 
 from board.children import Account, spawn, terminate
 from board.errors import (
@@ -48,7 +49,7 @@ def installed(prefer: Prefer) -> bool:
 @pytest.fixture(params=["wheel", "system"])
 def prefer(request: pytest.FixtureRequest) -> Prefer:
     if not installed(request.param):
-        pytest.skip(f"no {request.param} servers here")
+        absent(f"no {request.param} servers here")
     wanted: Prefer = request.param
     return wanted
 
@@ -259,7 +260,7 @@ def test_another_major_version_is_refused(place: Path, prefer: Prefer) -> None:
 
 def test_the_server_that_fits_the_data_is_preferred(data: Path, prefer: Prefer) -> None:
     if not (installed("wheel") and installed("system")):
-        pytest.skip("needs servers of both kinds")
+        absent("needs servers of both kinds")
     with start(data, "auto", redis=False) as servers:
         assert f"({prefer})" in servers.describe()[0]
         assert sql(servers, "select n from kept") == 42

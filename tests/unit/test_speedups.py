@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.adapt import PyFormat, Transformer
+from support.absent import absent
 
 from _speedups import _py
 
@@ -48,7 +49,7 @@ def load(name: str) -> Any:
     try:
         return importlib.import_module("_speedups._c")
     except ImportError as error:
-        pytest.skip(f"the compiled kernels are not built: {error}")
+        absent(f"the compiled kernels are not built: {error}")
 
 
 @pytest.fixture(scope="module", params=["python", "c"])
