@@ -116,6 +116,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     intake_batch: Annotated[
         int, Doc("LEADERBOARD_INTAKE_BATCH", "Most submissions in one statement and commit.", 1, 5_000)
     ] = 1_000
+    batch_queue: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_BATCH_QUEUE",
+            "Submissions of batch requests that a worker keeps waiting; past it the answer is 503.",
+            5_000,
+            1_000_000,
+        ),
+    ] = 20_000
     intake_connections: Annotated[
         int, Doc("LEADERBOARD_INTAKE_CONNECTIONS", "PostgreSQL connections of a worker's intake.", 1, 16)
     ] = 1

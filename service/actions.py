@@ -6,7 +6,6 @@ both answer alike by construction.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
@@ -15,63 +14,18 @@ from board.errors import LeaderboardError
 from service import problems
 from service.answers import Answer
 from service.boards import Boards
+from service.checks import fault_of, fault_of_body, is_json, is_plain, key_of, number_of
 from service.intake import Intake
 from service.probes import Probes
 from service.seasons import Seasons
-from service.types import KEY_TEXT, SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
+from service.types import SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
 
 BODY_MOST: Final = 1024 * 1024
 LIMIT_DEFAULT, LIMIT_MOST = 10, 1_000
 RANGE_DEFAULT, RANGE_MOST = 5, 100
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_NUMBER: Final = re.compile(r"[0-9]{1,9}")
-_KEY: Final = re.compile(KEY_TEXT)
 _decode = msgspec.json.Decoder(Submission).decode
 _encode = msgspec.json.Encoder().encode
-
-
-def is_plain(text: str, longest: int) -> bool:
-    """1 to `longest` characters, none of them a control character or a lone surrogate."""
-    if not 0 < len(text) <= longest:
-        return False
-    # PERF: printable ASCII is what nearly every id is.
-    return text.isprintable() if text.isascii() else _CONTROL.search(text) is None
-
-
-def number_of(text: str | None, default: int, low: int, high: int) -> int | None:
-    """A whole number from `low` to `high`, the default for no text, None for anything else."""
-    if text is None:
-        return default
-    if not _NUMBER.fullmatch(text):
-        return None
-    number = int(text)
-    return number if low <= number <= high else None
-
-
-def is_json(content_type: str) -> bool:
-    """True for application/json, with or without parameters."""
-    return content_type == "application/json" or content_type.partition(";")[0].strip().lower() == "application/json"
-
-
-def key_of(header: str) -> str | None:
-    """The key in an `Idempotency-Key` header: a quoted string (RFC 8941), or bare for convenience; None if unusable."""
-    text = header.strip()
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-    return text if _KEY.fullmatch(text) else None
-
-
-def problem_of(error: msgspec.ValidationError) -> problems.Problem:
-    """Which problem a body has that is JSON but does not fit."""
-    text = str(error)
-    if text.endswith("`$.userId`"):
-        return problems.INVALID_USER
-    if text.endswith("`$.delta`"):
-        return problems.INVALID_DELTA
-    if text.endswith("`$.submissionId`"):
-        return problems.INVALID_KEY
-    return problems.INVALID_BODY
 
 
 class Actions:
@@ -97,14 +51,13 @@ class Actions:
         try:
             submission = _decode(body)
         except msgspec.ValidationError as error:
-            return problem_of(error).saying(str(error))
+            return fault_of_body(error).saying(str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return problems.MALFORMED_JSON.answer
+        fault = fault_of(submission)
+        if fault is not None:
+            return fault.answer
         user = submission.userId
-        if not is_plain(user, USER_ID_MAX):
-            return problems.INVALID_USER.answer
-        if submission.delta == 0:
-            return problems.INVALID_DELTA.answer
         key = submission.submissionId
         if header is not None:
             named = key_of(header)

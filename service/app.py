@@ -19,10 +19,12 @@ from service.boards import RANK, TOP, Boards
 from service.express import STATE
 from service.intake import Intake
 from service.openapi import document
+from service.parcels import Parcels
 from service.pipe import Pipe
 from service.probes import Probes
 from service.routes import OPERATIONS
 from service.seasons import Seasons
+from service.types import BATCH_MOST
 
 log: Final = logging.getLogger("service")
 
@@ -34,6 +36,7 @@ class Worker:
         self.app: Final = app
         self.settings: Final = settings
         self.intake: Intake
+        self.parcels: Intake
         self.pipe: Pipe
         self.probes: Probes
 
@@ -52,6 +55,14 @@ class Worker:
             deadline_s=s.write_deadline_ms / 1000,
             on_commit=boards.poke,
         )
+        self.parcels = Intake(
+            s.database_url,
+            queue=s.batch_queue,
+            batch=BATCH_MOST,
+            connections=1,
+            deadline_s=s.write_deadline_ms / 1000,
+            on_commit=boards.poke,
+        )
         actions = Actions(
             self.intake,
             boards,
@@ -61,6 +72,7 @@ class Worker:
         )
         parts: dict[str, object] = {
             "scores": resources.Scores(actions),
+            "batch": resources.Batch(Parcels(self.parcels)),
             "top": resources.Top(actions),
             "rank": resources.Rank(actions),
             "around": resources.Around(actions),
@@ -81,9 +93,10 @@ class Worker:
         """Commit what is queued, then close."""
         try:
             async with asyncio.timeout(self.settings.shutdown_grace_s):
-                await self.intake.stop()
+                await asyncio.gather(self.intake.stop(), self.parcels.stop())
         except TimeoutError:
-            log.warning("%d submissions were not committed in the time given to stop", self.intake.depth)
+            left = self.intake.depth + self.parcels.depth
+            log.warning("%d submissions were not committed in the time given to stop", left)
         await self.pipe.stop()
         await self.probes.close()
 

@@ -9,7 +9,6 @@ that hangs up cancels only itself.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from typing import Final
 from board.backoff import Backoff
 from board.errors import LeaderboardError, OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.keys import partition_of
-from service.item import Item, KeyReused, QueueFull, ScoreOutOfRange
+from service.item import Item, KeyReused, Outcome, Parcel, Part, QueueFull, ScoreOutOfRange
 from service.writer import (
     KEY_REUSED,
     KEY_TWICE,
@@ -102,8 +101,36 @@ class Intake:
         future: asyncio.Future[tuple[int, int]] = self._loop.create_future()
         item = Item(season, user, delta, future, self._loop.time() + self._deadline_s)
         if key is not None:
-            item.digest, item.print = hashed(season, key), hashed(user, str(delta))
+            item.name(key)
         self._queue.append(item)
+        self._wake.set()
+        self._idle.clear()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._deadline_s, self._expire)
+        return future
+
+    def submit_all(self, season: str, submissions: list[tuple[str, int, str | None]]) -> asyncio.Future[list[Outcome]]:
+        """Queue checked submissions (user, delta, key or None) as one parcel, which one statement writes.
+
+        At most `batch` of them. The future gets an `Outcome` for each, in order, and never raises. Raises
+        `QueueFull` and `StoreUnavailable` at once. An empty queue takes a parcel of any size.
+        """
+        if self._down is not None:
+            raise StoreUnavailable(self._down)
+        if self._queue and len(self._queue) + len(submissions) > self._room:
+            raise QueueFull("too many submissions are waiting")
+        if not self._tasks:
+            # Its connection is opened when the first parcel comes.
+            self.start()
+        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
+        parcel = Parcel(future, len(submissions))
+        deadline = self._loop.time() + self._deadline_s
+        parts = [Part(season, user, delta, deadline, parcel, at) for at, (user, delta, _) in enumerate(submissions)]
+        parts[0].weight = len(parts)
+        for part, (_, _, key) in zip(parts, submissions, strict=True):
+            if key is not None:
+                part.name(key)
+        self._queue.extend(parts)
         self._wake.set()
         self._idle.clear()
         if self._timer is None:
@@ -157,7 +184,7 @@ class Intake:
             self._solo = rest
             return batch
         queue = self._queue
-        while queue and len(batch) < self._most:
+        while queue and len(batch) + queue[0].weight <= self._most:
             item = queue.popleft()
             if not item.future.done():
                 batch.append(item)
@@ -304,8 +331,3 @@ class Intake:
                     item.fail(StoreUnavailable("the connection to PostgreSQL was lost"))
             else:
                 await self._commit(writer, half)
-
-
-def hashed(first: str, second: str) -> str:
-    """32 hex digits of SHA-256 over two texts; what is kept of an idempotency key, and of what it was used for."""
-    return hashlib.sha256(f"{first}\0{second}".encode()).hexdigest()[:32]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import hashlib
+from typing import Any, Final, Protocol
 
 from board.errors import LeaderboardError, StoreUnavailable
 
@@ -26,8 +27,27 @@ class KeyReused(LeaderboardError):
     code = "idempotency-key-reused"
 
 
+Outcome = tuple[int, int] | LeaderboardError
+"""(score, version) of a submission that counts, or why it does not."""
+
+
+class Promise(Protocol):
+    """The side of a future that the intake needs."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: tuple[int, int], /) -> None: ...
+
+    def set_exception(self, error: LeaderboardError, /) -> None: ...
+
+
 class Item:
-    """`future` gets (score, version) or an error; `digest` and `print` are 32 hex digits, or None without a key."""
+    """`future` gets (score, version) or an error; `digest` and `print` are 32 hex digits, or None without a key.
+
+    `weight` is how many items go into one statement with this one and behind it: 1, or all of its parcel.
+    """
+
+    weight = 1
 
     __slots__ = ("deadline", "delta", "digest", "future", "print", "season", "tries", "user")
 
@@ -36,7 +56,7 @@ class Item:
         season: str,
         user: str,
         delta: int,
-        future: asyncio.Future[Any],
+        future: Promise,
         deadline: float,
         digest: str | None = None,
         print: str | None = None,
@@ -50,7 +70,53 @@ class Item:
         self.print = print
         self.tries = 0
 
+    def name(self, key: str) -> None:
+        """Give the submission its idempotency key."""
+        self.digest, self.print = hashed(self.season, key), hashed(self.user, str(self.delta))
+
     def fail(self, error: LeaderboardError) -> None:
         """Answer with an error, unless the caller is gone or answered."""
         if not self.future.done():
             self.future.set_exception(error)
+
+
+class Parcel:
+    """Submissions of one request, written by one statement. `future` gets an outcome for each, in order."""
+
+    def __init__(self, future: asyncio.Future[list[Outcome]], size: int) -> None:
+        self.future: Final = future
+        self.outcomes: Final[list[Any]] = [None] * size
+        self.open = size
+
+    def close(self, at: int, outcome: Outcome) -> None:
+        """Note what became of a submission; the last one answers the request."""
+        self.outcomes[at] = outcome
+        self.open -= 1
+        if not self.open and not self.future.done():
+            self.future.set_result(self.outcomes)
+
+
+class Part(Item):
+    """One submission of a parcel. PERF: it is its own promise; a future each would double what a submission costs."""
+
+    __slots__ = ("at", "parcel", "weight")
+
+    def __init__(self, season: str, user: str, delta: int, deadline: float, parcel: Parcel, at: int) -> None:
+        super().__init__(season, user, delta, self, deadline)
+        self.parcel = parcel
+        self.at = at
+        self.weight = 1
+
+    def done(self) -> bool:
+        return self.parcel.outcomes[self.at] is not None or self.parcel.future.done()
+
+    def set_result(self, result: tuple[int, int], /) -> None:
+        self.parcel.close(self.at, result)
+
+    def set_exception(self, error: LeaderboardError, /) -> None:
+        self.parcel.close(self.at, error)
+
+
+def hashed(first: str, second: str) -> str:
+    """32 hex digits of SHA-256 over two texts; what is kept of an idempotency key, and of what it was used for."""
+    return hashlib.sha256(f"{first}\0{second}".encode()).hexdigest()[:32]

@@ -119,6 +119,9 @@ SCORE_OUT_OF_RANGE = _problem(
     "The player's score plus `delta` is outside -2^63 to 2^63-1.",
 )
 BODY_TOO_LARGE = _problem("body-too-large", 413, "The body is larger than 1 MiB.", "Nothing was read beyond 1 MiB.")
+BATCH_TOO_LARGE = _problem(
+    "batch-too-large", 413, "The body of a batch is larger than 4 MiB.", "Nothing was read beyond 4 MiB."
+)
 UNSUPPORTED_MEDIA_TYPE = _problem(
     "unsupported-media-type",
     415,

@@ -13,6 +13,8 @@ from board.errors import LeaderboardError
 from service import problems
 from service.actions import BODY_MOST, Actions
 from service.answers import Answer
+from service.parcels import BODY_MOST as BATCH_BODY_MOST
+from service.parcels import Parcels
 
 log: Final = logging.getLogger("service")
 
@@ -52,6 +54,16 @@ def text_of(req: Request, name: str) -> str | None:
     return ""
 
 
+async def body_of(req: Request, most: int) -> bytes | None:
+    """The body; None if it is longer than `most` bytes."""
+    length = req.content_length
+    if length is not None and length > most:
+        return None
+    # One byte more than allowed is enough to know; the rest is never read.
+    body: bytes = await req.stream.read(most + 1)
+    return None if len(body) > most else body
+
+
 class Scores:
     """``/v1/seasons/{sid}/scores``"""
 
@@ -59,14 +71,27 @@ class Scores:
         self._actions: Final = actions
 
     async def on_post(self, req: Request, resp: Response, sid: str) -> None:
-        length = req.content_length
-        if length is not None and length > BODY_MOST:
+        body = await body_of(req, BODY_MOST)
+        if body is None:
             give(resp, problems.BODY_TOO_LARGE.answer)
             return
-        # One byte more than allowed is enough to know; the rest is never read.
-        body = await req.stream.read(BODY_MOST + 1)
         key = req.get_header("Idempotency-Key")
         give(resp, await self._actions.submit(season_of(req, sid), req.content_type, key, body))
+
+
+class Batch:
+    """``/v1/seasons/{sid}/scores/batch``"""
+
+    def __init__(self, parcels: Parcels) -> None:
+        self._parcels: Final = parcels
+
+    async def on_post(self, req: Request, resp: Response, sid: str) -> None:
+        body = await body_of(req, BATCH_BODY_MOST)
+        if body is None:
+            give(resp, problems.BATCH_TOO_LARGE.answer)
+            return
+        key = req.get_header("Idempotency-Key")
+        give(resp, await self._parcels.submit(season_of(req, sid), req.content_type, key, body))
 
 
 class Top:

@@ -65,6 +65,40 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     submissionId: IdempotencyKey | None = None
 
 
+BATCH_MOST: Final = 5_000
+_Several = msgspec.Meta(min_length=1, max_length=BATCH_MOST)
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 5,000 submissions to one season. Each is judged by itself; those that count are committed together."""
+
+    submissions: Annotated[list[Submission], _Several]
+
+
+class LooseBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A batch whose items are not decoded yet."""
+
+    submissions: Annotated[list[msgspec.Raw], _Several]
+
+
+class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one: 202 with `userId`, `score`, `version`; else an error's `status`, `code`, `detail`."""
+
+    status: int
+    userId: UserId | msgspec.UnsetType = msgspec.UNSET
+    score: Score | msgspec.UnsetType = msgspec.UNSET
+    version: Version | msgspec.UnsetType = msgspec.UNSET
+    code: str | msgspec.UnsetType = msgspec.UNSET
+    detail: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """A result for each submission, in the order they were sent."""
+
+    seasonId: SeasonId
+    results: list[BatchResult]
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """The submission is committed in PostgreSQL; the board follows within milliseconds."""
 

@@ -20,7 +20,7 @@ from support.world import World
 from _speedups import pack_int8_array, pack_text_array
 from board.sql import Int8Array, TextArray, adapt_arrays, queries
 from relay.janitor import Janitor
-from service.intake import hashed
+from service.item import hashed
 
 
 def post(

@@ -9,7 +9,7 @@ from falcon.asgi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.actions import is_json, is_plain, number_of, problem_of
+from service.checks import fault_of_body, is_json, is_plain, number_of
 from service.resources import season_of, text_of
 from service.types import USER_ID_MAX, Submission
 
@@ -163,4 +163,4 @@ def test_other_content_types(text: str) -> None:
 def test_bodies_are_told_apart(body: bytes, code: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.json.decode(body, type=Submission)
-    assert problem_of(caught.value).code == code
+    assert fault_of_body(caught.value).code == code
