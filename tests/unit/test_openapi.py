@@ -34,6 +34,7 @@ def test_it_is_valid(doc: dict[str, Any]) -> None:
 def test_it_has_the_contract(doc: dict[str, Any]) -> None:
     contract = {
         ("post", "/v1/seasons/{sid}/scores"),
+        ("post", "/v1/seasons/{sid}/scores/batch"),
         ("get", "/v1/seasons/{sid}/leaderboard/top"),
         ("get", "/v1/seasons/{sid}/leaderboard/rank"),
         ("get", "/v1/seasons/{sid}/leaderboard/around"),
