@@ -162,7 +162,8 @@ class Stack:
     def is_empty(self) -> bool:
         """Whether no partition has hints, asked the way relays ask: it costs the same however many rows are dead."""
         identity = self.value(queries()["identity"].decode())
-        return not self.db.execute(queries()["pending_partitions"], {"identity": identity}).fetchall()
+        known = {"identity": identity, "partitions": PARTITIONS}
+        return not self.db.execute(queries()["pending_partitions"], known).fetchall()
 
     def pending(self) -> int:
         """Hints that wait; counts the table, so not for loops."""

@@ -139,7 +139,14 @@ SELECT period_id FROM turned
 
 -- name: pending_partitions --
 -- Partitions that have hints. `low_xid` keeps the look-up from walking over dead index entries.
-SELECT p.id FROM partition p
+-- Every commit of a relay leaves a dead version of its `partition` row, and somebody's old snapshot keeps them all.
+-- Equal index entries lie in the order of their places, so a scan from the end meets the newest version first and stops
+-- there. Written as a range: for `=` the planner drops the order, and the scan starts with the oldest. So below, too.
+SELECT p.id FROM generate_series(0, %(partitions)s - 1) AS n
+CROSS JOIN LATERAL (
+    SELECT id, identity, low_xid, committed_at FROM partition
+    WHERE id >= n::smallint AND id <= n::smallint ORDER BY id DESC LIMIT 1
+) AS p
 WHERE EXISTS (
     SELECT FROM outbox o
     WHERE o.partition = p.id
@@ -149,7 +156,8 @@ ORDER BY p.committed_at NULLS FIRST
 
 -- name: claim --
 SELECT p.fence, (CASE WHEN p.identity = %(identity)s THEN p.low_xid ELSE '0'::xid8 END)::text AS low_xid
-FROM partition p WHERE p.id = %(partition)s
+FROM partition p WHERE p.id >= %(partition)s AND p.id <= %(partition)s
+ORDER BY p.id DESC LIMIT 1
 FOR UPDATE SKIP LOCKED
 
 -- name: take --
@@ -189,7 +197,7 @@ FROM stats t LEFT JOIN grouped g ON true
 
 -- name: commit_fence --
 UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = %(low_xid)s::xid8, committed_at = clock_timestamp()
-WHERE id = %(partition)s
+WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)
 
 -- name: commit_rebuild --
 -- All seasons of the partition are as PostgreSQL has them, so none is ailing any more.
@@ -198,13 +206,14 @@ WITH well AS (
 )
 UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = '0',
     committed_at = clock_timestamp(), rebuilt_at = clock_timestamp()
-WHERE id = %(partition)s
+WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)
 
 -- name: commit_season --
 WITH well AS (
     DELETE FROM ailing WHERE season_id = %(season)s
 )
-UPDATE partition SET fence = %(fence)s, committed_at = clock_timestamp() WHERE id = %(partition)s
+UPDATE partition SET fence = %(fence)s, committed_at = clock_timestamp()
+WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)
 
 -- name: set_aside --
 -- A season that Redis refuses; the next try comes after twice the time of the last, at most five minutes.
@@ -227,7 +236,12 @@ SELECT CASE WHEN drawn > %(floor)s::bigint THEN drawn ELSE setval('fence', %(flo
 FROM (SELECT nextval('fence') AS drawn OFFSET 0) AS d
 
 -- name: partition_fences --
-SELECT id, fence, identity FROM partition ORDER BY id
+SELECT p.id, p.fence, p.identity FROM generate_series(0, %(partitions)s - 1) AS n
+CROSS JOIN LATERAL (
+    SELECT id, fence, identity FROM partition
+    WHERE id >= n::smallint AND id <= n::smallint ORDER BY id DESC LIMIT 1
+) AS p
+ORDER BY p.id
 
 -- name: partition_seasons --
 SELECT season_id, period_id FROM season WHERE partition = %(partition)s ORDER BY season_id

@@ -202,7 +202,7 @@ class Relay:
 
         A look without a lock, so it may suspect a partition that is fine: the fenced call under the claim decides.
         """
-        fences = carrier.fetch("partition_fences")
+        fences = carrier.fetch("partition_fences", partitions=PARTITIONS)
         replies = carrier.link.pipeline(*(("HMGET", self.keys.watermark[p], "fence", "identity") for p, _, _ in fences))
         for (partition, committed, _), held in zip(fences, replies, strict=True):
             # An error is a key of another type in the watermark's place, which the fenced call finds lost.

@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 
 from board.errors import FenceRefused
-from board.keys import Keys
+from board.keys import PARTITIONS, Keys
 from board.link import Link, ResponseError
 from board.lua import script
 from board.sql import adapt_arrays, connect, queries
@@ -116,7 +116,7 @@ class Carrier:
 
     def dirty(self) -> list[int]:
         """Partitions that have hints, longest unserved first."""
-        return [row[0] for row in self.fetch("pending_partitions", identity=self.identity)]
+        return [row[0] for row in self.fetch("pending_partitions", identity=self.identity, partitions=PARTITIONS)]
 
     def carry(self, partition: int, *, check: bool = False) -> Carried | None:
         """Carry one batch; None if another relay holds the partition.

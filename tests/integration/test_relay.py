@@ -418,7 +418,7 @@ def test_rows_are_read_after_the_claim(world: World) -> None:
             "CREATE FUNCTION pause() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN "
             "IF current_setting('application_name') = 'slow' THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; "
             "RETURN true; END $$;"
-            "CREATE VIEW partition AS SELECT * FROM partition_table WHERE pause();"
+            "CREATE VIEW partition AS SELECT ctid, * FROM partition_table WHERE pause();"
         )
         thread = threading.Thread(target=b.carry, args=(S,))
         thread.start()
