@@ -235,6 +235,12 @@ SELECT season_id, partition, reason, tries, since, retry_at FROM ailing ORDER BY
 SELECT CASE WHEN drawn > %(floor)s::bigint THEN drawn ELSE setval('fence', %(floor)s::bigint + 1) END
 FROM (SELECT nextval('fence') AS drawn OFFSET 0) AS d
 
+-- name: draw_fence --
+SELECT nextval('fence')
+
+-- name: last_fence --
+SELECT last_value FROM fence
+
 -- name: partition_fences --
 SELECT p.id, p.fence, p.identity FROM generate_series(0, %(partitions)s - 1) AS n
 CROSS JOIN LATERAL (

@@ -22,6 +22,7 @@ from board.settings import Settings
 from board.sql import first_line
 from board.stop import Stop
 from relay.carrier import Carried, Carrier, Refused
+from relay.history import is_past, suspects
 from relay.rebuild import rebuild
 from relay.sampler import Sampler
 
@@ -202,18 +203,8 @@ class Relay:
 
         A look without a lock, so it may suspect a partition that is fine: the fenced call under the claim decides.
         """
-        fences = carrier.fetch("partition_fences", partitions=PARTITIONS)
-        replies = carrier.link.pipeline(*(("HMGET", self.keys.watermark[p], "fence", "identity") for p, _, _ in fences))
-        for (partition, committed, _), held in zip(fences, replies, strict=True):
-            # An error is a key of another type in the watermark's place, which the fenced call finds lost.
-            fence, identity = (None, None) if isinstance(held, ResponseError) else held
-            sound = (
-                fence is not None
-                and fence.isdigit()
-                and int(fence) >= committed
-                and identity == carrier.identity.encode()
-            )
-            if not sound and not self.stop.requested:
+        for partition in suspects(carrier):
+            if not self.stop.requested:
                 self.serve(carrier, partition, check=True)
 
     def retry_ailing(self, carrier: Carrier) -> None:
@@ -255,7 +246,6 @@ class Relay:
     def heal(self, carrier: Carrier, refusal: Refused) -> None:
         """Redis and PostgreSQL are not of one history: rebuild, unless it is we who are out of date."""
         partition, verdict = refusal.partition, refusal.verdict
-        floor = 0
         if verdict.word == "identity" and is_past(carrier.identity, verdict.identity):
             raise ServerUnreachable(
                 f"this PostgreSQL ({carrier.identity}) has been succeeded by {verdict.identity}; not writing to Redis"
@@ -263,19 +253,19 @@ class Relay:
         if verdict.word == "ahead":
             # Somebody newer wrote, or PostgreSQL went back in time. Only a fresh draw tells: a newer relay's fence is
             # below it, a lost future's is not.
-            fresh = carrier.fetch("advance_fence", floor=0)[0][0]
-            if fresh > verdict.fence:
+            if carrier.fetch("draw_fence")[0][0] > verdict.fence:
                 log.warning("partition %d: a newer relay has written, batch dropped", partition)
-                self.later(partition)
-                return
-            floor = verdict.fence
+            else:
+                self.next_check = 0.0
+            self.later(partition)
+            return
         log.warning(
             "partition %d: %s (Redis has fence %d of %s), rebuilding",
             partition, verdict.word, verdict.fence, verdict.identity or "nobody",
         )  # fmt: skip
         started = self.clock()
         try:
-            done = rebuild(carrier, partition, floor=floor)
+            done = rebuild(carrier, partition)
         except Refused as again:
             log.warning("partition %d: rebuild refused: %s", partition, again.verdict.word)
             self.later(partition)
@@ -288,10 +278,3 @@ class Relay:
             "partition %d: rebuilt %d seasons, %d players in %.2f s",
             partition, done.seasons, done.players, self.clock() - started,
         )  # fmt: skip
-
-
-def is_past(mine: str, theirs: str) -> bool:
-    """True if the other identity is a later timeline (8 hex digits) of the same cluster."""
-    system, _, timeline = mine.partition(":")
-    other, _, later = theirs.partition(":")
-    return system == other and later > timeline

@@ -29,16 +29,14 @@ def rebuild(
     partition: int,
     progress: Callable[[int], None] | None = None,
     *,
-    floor: int = 0,
     only: str | None = None,
 ) -> Rebuilt | None:
     """Load every board of the partition (or `only` one season's) and swap them in; None if another relay holds it.
 
     Snapshot and claim are one: the transaction is REPEATABLE READ, so claiming a row that somebody committed to after
     our snapshot is a serialisation failure instead of a stale read. Hints younger than the snapshot stay in the
-    outbox and are carried afterwards. `floor` is a fence to rise above (PostgreSQL lost history). `progress` is told
-    the number of players loaded so far. Raises `Refused`, and `psycopg.OperationalError` (also for the
-    serialisation failure: try again).
+    outbox and are carried afterwards. `progress` is told the number of players loaded so far. Raises `Refused`, and
+    `psycopg.OperationalError` (also for the serialisation failure: try again).
     """
     link, keys = carrier.link, carrier.keys
     with carrier.snapshot():
@@ -46,7 +44,7 @@ def rebuild(
         if not claimed:
             return None
         committed = claimed[0][0]
-        fence = carrier.fetch("advance_fence", floor=floor)[0][0]
+        fence = carrier.fetch("draw_fence")[0][0]
         drop_temporary(carrier, partition)
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
         head = [b"%d" % fence, b"%d" % committed, carrier.identity.encode(), keys.tag[partition]]

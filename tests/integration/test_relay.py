@@ -14,8 +14,8 @@ from support.world import World
 
 from board.keys import PARTITIONS, partition_of
 from board.sql import adapt_arrays
-from relay.actor import is_past
 from relay.carrier import Carrier, Refused, Verdict
+from relay.history import is_past
 from relay.rebuild import rebuild
 
 S = partition_of("s")
@@ -315,6 +315,36 @@ def test_postgresql_that_lost_history_overtakes_redis(world: World, carried: Car
     world.submit(("s", "ada", 1))
     hand.drain()
     assert equal(world)
+
+
+def test_postgresql_that_went_back_is_noticed_on_every_board(world: World) -> None:
+    """Also on those that nobody writes to, and on those whose last lost batch is older than fences drawn since."""
+    world.submit(("s", "ada", 5), ("t", "bob", 5), ("u", "cy", 5))
+    hand = Hand(world)
+    hand.drain()
+    world.keep()
+    world.submit(("t", "bob", 100))
+    hand.drain()
+    for _ in range(20):
+        world.submit(("s", "ada", 1))
+        hand.drain()
+    world.go_back()
+    hand.let_go()
+    assert not equal(world, "s", "t")
+    world.submit(("s", "ada", 1))
+    hand.drain()
+    assert equal(world, "s", "t", "u")
+    assert world.value("SELECT last_value FROM fence") >= max(world.fence(season) or 0 for season in "stu")
+
+
+@pytest.mark.parametrize("fence", [2**53, 2**63, 10**40])
+def test_a_fence_that_nobody_can_have_drawn_does_no_harm(world: World, carried: Carrier, fence: int) -> None:
+    watermark(world, fence=fence)
+    hand = Hand(world)
+    hand.drain()
+    assert equal(world)
+    assert world.fence("s") == world.value("SELECT fence FROM partition WHERE id = %s", S)
+    assert world.value("SELECT last_value FROM fence") < 10**6
 
 
 class Paused(Carrier):

@@ -23,6 +23,9 @@ from relay.carrier import Carrier
 
 _count = itertools.count(1)
 
+TABLES: Final = ("season", "period", "score", "ledger", "outbox", "partition", "ailing", "idempotency")
+SEQUENCES: Final = ("fence", "submission", "period_period_id_seq")
+
 Accepted = tuple[int, int, int]
 """Status (0 written, 1 no season, 2 out of range), score, version."""
 
@@ -181,6 +184,26 @@ class World:
             found = self.db.execute(queries()["lock_season"], {"season": season}).fetchone()
             if found is not None:
                 self.db.execute(queries()["reset_season"], {"period": found[1]})
+
+    def keep(self) -> None:
+        """Remember all that PostgreSQL has of this world, as a copy of its volume would."""
+        for table in TABLES:
+            self.execute(f"DROP TABLE IF EXISTS kept_{table}", f"CREATE TABLE kept_{table} AS TABLE {table}")
+        for sequence in SEQUENCES:
+            self.execute(
+                f"DROP TABLE IF EXISTS kept_{sequence}",
+                f"CREATE TABLE kept_{sequence} AS SELECT last_value, is_called FROM {sequence}",
+            )
+
+    def go_back(self) -> None:
+        """Let PostgreSQL have what it had at `keep`, sequences too: its volume was set back. Ends every connection."""
+        self.terminate("leaderboard-relay")
+        with self.db.transaction():
+            self.execute(f"TRUNCATE {', '.join(TABLES)}")
+            for table in TABLES:
+                self.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE kept_{table}")
+            for sequence in SEQUENCES:
+                self.rows(f"SELECT setval('{sequence}', last_value, is_called) FROM kept_{sequence}")
 
     def carrier(self, kind: type[Carrier] = Carrier, *, limit: int = 2_000, redis_timeout_s: float = 10.0) -> Carrier:
         """A carrier of this world, closed with it."""
