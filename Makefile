@@ -7,7 +7,7 @@ SOURCES := pyproject.toml setup.py $(wildcard _speedups/*.pyx _speedups/*.pxi)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system lint format docs bench micro test-deploy clean
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak lint format docs bench micro test-deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,10 +52,19 @@ test-deploy: $(VENV)/.dev ## container files, and Ansible on a booted host (root
 	@$(BIN)/python -m pip install -q -e '.[deploy]'
 	@$(BIN)/python -m pytest -m deploy tests/deploy $(ARGS)
 
+test-faults: $(VENV)/.dev ## break everything, for about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
+	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \
+	  $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(ARGS)
+	@[ -n "$(ONLY)" ] || $(BIN)/python -m pytest -q -m faults tests/faults
+
+soak: $(VENV)/.dev ## break things at random (MINUTES=60)
+	@PYTHONPATH=tests:. $(BIN)/python -m faults.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 lint: $(VENV)/.dev ## ruff, mypy --strict, import arrows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/faults
 	@$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## format the code

@@ -68,6 +68,12 @@ def spawn(
     )
 
 
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Let the kernel send this process ``number`` when the thread that forked it ends (prctl(2)). Linux only."""
+    if sys.platform == "linux":
+        ctypes.PyDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+
 def _between_fork_and_exec(death_signal: signal.Signals) -> Callable[[], None]:
     # subprocess calls this after the switch of user, which matters: a change of user clears the death signal.
     # PyDLL is loaded before the fork and keeps the interpreter lock: the child does nothing but the call.

@@ -65,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_class: Annotated[str, Doc("LEADERBOARD_WORKER_CLASS", "gunicorn worker class that serves the ASGI app.")] = (
         "service.worker.Worker"
     )
+    max_requests: Annotated[
+        int, Doc("LEADERBOARD_MAX_REQUESTS", "A worker is replaced after about so many requests; 0: never.", 0, 10**9)
+    ] = 0
     relays: Annotated[int, Doc("LEADERBOARD_RELAYS", "Relay processes in the pool of this host.", 1, 64)] = 2
     data_dir: Annotated[
         Path,

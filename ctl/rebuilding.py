@@ -1,4 +1,4 @@
-"""`leaderboard rebuild`: load partitions anew, with a progress bar."""
+"""`leaderboard rebuild`: load one season or all partitions anew, with a progress bar."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 import psycopg
 from rich.progress import Progress, TaskID
 
-from board.errors import ServerUnreachable
+from board.errors import ServerUnreachable, UsageError
 from board.keys import PARTITIONS, Keys, partition_of
 from board.settings import Settings
 from ctl import output
-from relay.carrier import Carrier
+from relay.carrier import Carrier, Refused
 from relay.rebuild import Rebuilt, rebuild
 
 GIVE_UP_S: Final = 30.0
@@ -21,7 +21,7 @@ RETRY_S: Final = 0.01
 
 
 def command(s: Settings, *, season: str | None, as_json: bool) -> int:
-    """Rebuild the partition of one season, or all."""
+    """Rebuild one season, or everything. Raises `UsageError` for a season that does not exist."""
     wanted = list(range(PARTITIONS)) if season is None else [partition_of(season)]
     timeout_s = s.redis_timeout_ms / 1000
     carrier = Carrier(s.database_url, s.redis_url, Keys(s.redis_prefix), limit=s.relay_batch, redis_timeout_s=timeout_s)
@@ -33,12 +33,14 @@ def command(s: Settings, *, season: str | None, as_json: bool) -> int:
             task = bar.add_task("", total=len(wanted), players=0)
             for partition in wanted:
                 before = players
-                done = insist(carrier, partition, Count(bar, task, before))
+                done = insist(carrier, partition, Count(bar, task, before), season)
                 seasons += done.seasons
                 players += done.players
                 bar.update(task, advance=1, players=players)
     finally:
         carrier.close()
+    if season is not None and not seasons:
+        raise UsageError(f"there is no season {season!r}")
     seconds = time.monotonic() - started
     if as_json:
         output.json({"partitions": len(wanted), "seasons": seasons, "players": players, "seconds": round(seconds, 3)})
@@ -59,14 +61,21 @@ class Count:
         self.bar.update(self.task, players=self.before + players)
 
 
-def insist(carrier: Carrier, partition: int, progress: Callable[[int], None]) -> Rebuilt:
-    """Rebuild one partition, waiting for a relay that holds it to let go."""
+def insist(carrier: Carrier, partition: int, progress: Callable[[int], None], season: str | None = None) -> Rebuilt:
+    """Rebuild a partition or one season of it, waiting for a relay that holds it to let go.
+
+    A season alone can be put in place only where the rest of its partition is sound; else all of it is loaded.
+    """
     until = time.monotonic() + GIVE_UP_S
     while True:
         try:
-            done = rebuild(carrier, partition, progress)
+            done = rebuild(carrier, partition, progress, only=season)
         except psycopg.errors.SerializationFailure:
             done = None
+        except Refused:
+            if season is None:
+                raise
+            season, done = None, None
         if done is not None:
             return done
         if time.monotonic() > until:

@@ -26,6 +26,9 @@ log: Final = logging.getLogger("service.express")
 
 BODY_MOST: Final = 16 * 1024
 
+LINGER_S: Final = 1.0
+"""How long a worker that stops still answers on connections that are silent now."""
+
 _PLAIN: Final = rb"[A-Za-z0-9_.~-]"
 _URL: Final = re.compile(
     rb"/v1/seasons/(%b{1,64})/(?:(scores)|leaderboard/(?:"
@@ -133,6 +136,35 @@ class Protocol(HttpToolsProtocol):
         # What the lifespan's start has put into the state that uvicorn hands to every connection.
         self._actions: Final[Actions | None] = self.app_state.get(STATE)
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client. It may have been accepted in the very turn in which the worker began to stop."""
+        super().connection_made(transport)
+        self._leaving = False
+        if getattr(self.server_state, "leaving", False):
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """The worker stops: close as soon as nothing is lost by it.
+
+        A client on a keep-alive connection may be sending just now, and would not know whether its request counts if
+        the connection broke under it. So what comes within a moment is still answered, with ``connection: close``.
+        """
+        self.server_state.leaving = True  # type: ignore[attr-defined]
+        self._leaving = True
+        if self._is_idle():
+            self.loop.call_later(LINGER_S, self._leave)
+        else:
+            self.cycle.keep_alive = False
+
+    def _is_idle(self) -> bool:
+        cycle: Any = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _leave(self) -> None:
+        """Close a connection that has been silent. One that is being answered is closed by its answer."""
+        if self._is_idle() and not self.transport.is_closing():
+            self.transport.close()
+
     def on_message_begin(self) -> None:
         """A request begins. The ASGI scope is made later, for those that need one."""
         self.url = b""
@@ -150,7 +182,7 @@ class Protocol(HttpToolsProtocol):
             parser = self.parser
             order = plan(actions, parser.get_method(), self.url, self.headers)
             if order is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
-                cycle: Any = _Cycle(order, parser.should_keep_alive())
+                cycle: Any = _Cycle(order, parser.should_keep_alive() and not self._leaving)
                 self.cycle = cycle
                 return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
@@ -158,6 +190,8 @@ class Protocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers = self.scope["headers"] = headers
         super().on_headers_complete()
+        if self._leaving:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """The body is read: an express request starts now."""

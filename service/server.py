@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 
+from board.children import end_with_parent
 from board.errors import PortTaken
 from board.settings import Settings
 
@@ -36,6 +38,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "loglevel": s.log_level,
             "proc_name": "leaderboard",
             "control_socket_disable": True,
+            "max_requests": s.max_requests,
+            "max_requests_jitter": s.max_requests // 10,
+            "post_fork": post_fork,
         }
         for name, value in options.items():
             if name in self.cfg.settings:
@@ -46,6 +51,13 @@ class Server(BaseApplication):  # type: ignore[misc]
         from service.app import create_app
 
         return create_app()
+
+
+def post_fork(arbiter: Any, worker: Any) -> None:
+    """A worker whose master was killed would keep the address, and with it the next master, from being used."""
+    end_with_parent()
+    if os.getppid() != arbiter.pid:  # the master died before the line above
+        os._exit(0)
 
 
 def check_bind(settings: Settings) -> None:

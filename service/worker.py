@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 from uvicorn_worker import UvicornWorker
@@ -24,3 +26,9 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "server_header": False,
         "proxy_headers": False,
     }
+
+    async def callback_notify(self) -> None:
+        """Called by uvicorn now and then. A worker without a master ends, wherever the kernel did not see to it."""
+        await super().callback_notify()
+        if os.getppid() != self.ppid:
+            os.kill(os.getpid(), signal.SIGTERM)

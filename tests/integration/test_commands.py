@@ -235,6 +235,32 @@ def test_rebuild_of_one_season(settled: World) -> None:
     assert look(settled).equal
 
 
+def test_rebuild_of_one_season_leaves_its_neighbours_alone(settled: World) -> None:
+    neighbour = next(name for n in range(500) if partition_of(name := f"n{n}") == S)
+    settled.submit((neighbour, "ada", 1))
+    with relaying(settled):
+        eventually(lambda: settled.board(neighbour))
+    settled.redis.zadd(settled.keys.board(S, neighbour.encode()), {b"mark": 1})
+    settled.redis.delete(settled.keys.board(S, b"s"))
+    done = leaderboard(settled, "rebuild", "--season", "s", "--json")
+    assert json.loads(done.stdout)["seasons"] == 1
+    assert settled.board("s") == settled.expected("s")
+    assert settled.redis.zscore(settled.keys.board(S, neighbour.encode()), b"mark") == 1
+
+
+def test_rebuild_of_one_season_loads_all_where_the_partition_is_lost(settled: World) -> None:
+    neighbour = next(name for n in range(500) if partition_of(name := f"n{n}") == S)
+    settled.submit((neighbour, "ada", 1))
+    settled.redis.flushdb()
+    done = leaderboard(settled, "rebuild", "--season", "s", "--json")
+    assert json.loads(done.stdout)["seasons"] == 2
+    assert settled.board("s") == settled.expected("s") and settled.board(neighbour) == settled.expected(neighbour)
+
+
+def test_rebuild_of_an_unknown_season(settled: World) -> None:
+    fails(["rebuild", "--season", "nobody"], 2, env=settled.environment(), says="there is no season 'nobody'")
+
+
 def test_rebuild_beside_relays(settled: World) -> None:
     with relaying(settled, 2):
         settled.submit(*(("s", f"p{n}", n + 1) for n in range(500)))

@@ -1,0 +1,325 @@
+"""Clients that play against the service and write down, as JSON lines, what they asked and what they were told.
+
+A line is an event: `invoke` when a request is sent; then `ok`, `fail` (the answer says for certain that nothing
+happened) or `unknown` (no answer, a broken connection, 504). A submission is named by its `op`, which is also its
+`delta`, so every row of the ledger tells which submission wrote it. Tries of one submission share the `op`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+CLIENTS: Final = 24
+ANSWER_WITHIN_S: Final = 12.0
+PLAYERS: Final = 400
+HOT: Final = 4
+
+
+class Unanswered(Exception):
+    """The request may or may not have been carried out."""
+
+
+class Connection:
+    """One keep-alive HTTP/1.1 connection."""
+
+    def __init__(self, port: int) -> None:
+        self.port: Final = port
+        self.reader: asyncio.StreamReader | None = None
+        self.writer: asyncio.StreamWriter | None = None
+        self.retry_after = False
+        """Whether the last answer said when to come back."""
+
+    def drop(self) -> None:
+        """Reset the connection."""
+        if self.writer is not None:
+            self.writer.transport.abort()
+        self.reader = self.writer = None
+
+    async def send(self, method: str, path: str, body: bytes = b"", headers: str = "") -> None:
+        """Connect if needed, and send. Raises OSError if the request cannot have reached anybody."""
+        if self.reader is not None and self.reader.at_eof():
+            # The server has closed it while nothing was asked: every client library looks before it sends.
+            self.drop()
+        if self.writer is None:
+            self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+        head = f"{method} {path} HTTP/1.1\r\nHost: t\r\n{headers}"
+        if body or method == "POST":
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        self.writer.write(f"{head}\r\n".encode() + body)
+
+    async def receive(self) -> tuple[int, Any]:
+        """Status and decoded body. Raises `Unanswered`."""
+        assert self.reader is not None
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                length = int(head.partition("content-length: ")[2].split("\r\n")[0])
+                body = await self.reader.readexactly(length)
+        except (OSError, EOFError, TimeoutError) as error:
+            self.drop()
+            raise Unanswered(repr(error)) from error
+        self.retry_after = "retry-after: " in head
+        if "connection: close" in head:
+            self.drop()
+        return int(head.split(" ", 2)[1]), json.loads(body) if "json\r\n" in head else None
+
+
+class Generator:
+    """`rate` operations a second in all, over seasons of its own. Runs in a thread until `stop`."""
+
+    def __init__(
+        self,
+        port: int,
+        history: Path,
+        *,
+        seed: str,
+        rate: float = 400.0,
+        seasons: int = 3,
+        resets: bool = False,
+        hang_ups: float = 0.01,
+        first_op: int = 1,
+        give_up_s: float = 60.0,
+    ) -> None:
+        self.port: Final = port
+        self.rate: Final = rate
+        self.seasons: Final = [f"{seed}-{n}" for n in range(seasons)]
+        self.hang_ups = hang_ups
+        self.give_up_s: Final = give_up_s
+        self.resets: Final = resets
+        self.acknowledged = 0
+        self.refused = 0
+        self.unknown = 0
+        self.resets_sent = 0
+        self.figures: dict[str, Any] = {}
+        """What a fault has measured."""
+        self._seed: Final = seed
+        self._file: Final = history.open("w", buffering=1 << 16)
+        self._op = first_op
+        self._seen: Final[dict[str, list[str]]] = {season: [] for season in self.seasons}
+        self._stop: Final = threading.Event()
+        self._hold: Final = threading.Event()
+        self._parked = 0
+        self._thread: Final = threading.Thread(target=lambda: asyncio.run(self._play()), daemon=True)
+        self._failed: BaseException | None = None
+
+    def __enter__(self) -> Generator:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Finish what is under way (submissions with a key are retried until they are answered), then end."""
+        self._stop.set()
+        self._thread.join()
+        self._file.close()
+        if self._failed is not None:
+            raise self._failed
+
+    def pause(self) -> None:
+        """Wait until every client has finished what it was about, and keep them all from going on."""
+        self._hold.set()
+        while self._parked < CLIENTS + self.resets:
+            self.check()
+            time.sleep(0.005)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._hold.clear()
+
+    async def _rest(self, seconds: float) -> None:
+        """Between two operations; longer while the clients are held."""
+        await asyncio.sleep(seconds)
+        if self._hold.is_set():
+            self._parked += 1
+            while self._hold.is_set() and not self._stop.is_set():
+                await asyncio.sleep(0.005)
+            self._parked -= 1
+
+    def check(self) -> bool:
+        """True; raises what ended a client that should not have ended."""
+        if self._failed is not None:
+            raise self._failed
+        return True
+
+    # --- the clients
+
+    async def _play(self) -> None:
+        clients = [asyncio.create_task(self._client(n)) for n in range(CLIENTS)]
+        if self.resets:
+            clients.append(asyncio.create_task(self._resetter(CLIENTS)))
+        try:
+            await asyncio.gather(*clients)
+        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
+            self._failed = error
+
+    async def _client(self, number: int) -> None:
+        rng = random.Random(f"{self._seed} {number}")
+        connection = Connection(self.port)
+        while not self._stop.is_set():
+            await self._rest(rng.expovariate(self.rate / CLIENTS))
+            season = rng.choice(self.seasons)
+            kind = rng.random()
+            if kind < 0.60:
+                await self._submit(connection, number, rng, season)
+            elif kind < 0.66:
+                await self._batch(connection, number, rng, season)
+            elif kind < 0.84 and self._seen[season]:
+                await self._read(connection, number, "rank", season, rng.choice(self._seen[season]))
+            elif kind < 0.93:
+                await self._read(connection, number, "top", season)
+            elif self._seen[season]:
+                await self._read(connection, number, "around", season, rng.choice(self._seen[season]))
+        connection.drop()
+
+    def _player(self, rng: random.Random) -> str:
+        return f"hot{rng.randrange(HOT)}" if rng.random() < 0.3 else f"p{rng.randrange(PLAYERS)}"
+
+    async def _submit(self, connection: Connection, client: int, rng: random.Random, season: str) -> None:
+        self._op += 1
+        op, user = self._op, self._player(rng)
+        key = rng.choice(("", "", "header", "body"))
+        item: dict[str, Any] = {"userId": user, "delta": op}
+        headers = ""
+        if key == "header":
+            headers = f'Idempotency-Key: "k{op}"\r\n'
+        elif key == "body":
+            item["submissionId"] = f"k{op}"
+        body = json.dumps(item).encode()
+        about = {"op": op, "client": client, "do": "submit", "season": season, "user": user, "keyed": bool(key)}
+        until = time.monotonic() + self.give_up_s
+        while True:
+            self._note("invoke", about)
+            hang_up = rng.random() < self.hang_ups
+            try:
+                await connection.send("POST", f"/v1/seasons/{season}/scores", body, headers)
+                if hang_up:
+                    if rng.random() < 0.5 and connection.writer is not None:
+                        await connection.writer.drain()
+                    connection.drop()
+                    raise Unanswered("hung up")
+                status, answer = await connection.receive()
+            except Unanswered:
+                certain = self._told(about, None, None)
+            except OSError:
+                # Nobody listens: not even a byte was sent.
+                certain = self._told(about, 0, None)
+            else:
+                certain = self._told(about, status, answer)
+            if certain is True:
+                if len(self._seen[season]) < 2_000:
+                    self._seen[season].append(user)
+                return
+            # Without a key only what is certain not to count may be sent again.
+            if (certain is None and not key) or time.monotonic() > until:
+                return
+            await asyncio.sleep(rng.uniform(0.02, 0.2))
+
+    async def _batch(self, connection: Connection, client: int, rng: random.Random, season: str) -> None:
+        keyed = rng.random() < 0.5
+        abouts: list[dict[str, Any]] = []
+        for _ in range(rng.randrange(1, 20)):
+            self._op += 1
+            abouts.append(
+                {"op": self._op, "client": client, "do": "submit", "season": season, "user": self._player(rng)}
+                | {"keyed": keyed}
+            )
+        until = time.monotonic() + self.give_up_s
+        while abouts:
+            items = [
+                {"userId": a["user"], "delta": a["op"]} | ({"submissionId": f"k{a['op']}"} if keyed else {})
+                for a in abouts
+            ]
+            for about in abouts:
+                self._note("invoke", about)
+            answer: Any = None
+            try:
+                path = f"/v1/seasons/{season}/scores/batch"
+                await connection.send("POST", path, json.dumps({"submissions": items}).encode())
+                status, answer = await connection.receive()
+            except Unanswered:
+                results: list[tuple[int | None, Any]] = [(None, None)] * len(abouts)
+            except OSError:
+                results = [(0, None)] * len(abouts)
+            else:
+                results = (
+                    [(r["status"], r) for r in answer["results"]] if status == 200 else [(status, answer)] * len(abouts)
+                )
+            left = []
+            for about, (status_of_item, told) in zip(abouts, results, strict=True):
+                certain = self._told(about, status_of_item, told)
+                if certain is True:
+                    self._seen[season].append(about["user"])
+                elif certain is False or keyed:
+                    left.append(about)
+            abouts = left
+            if time.monotonic() > until:
+                return
+            if abouts:
+                await asyncio.sleep(rng.uniform(0.02, 0.2))
+
+    async def _read(self, connection: Connection, client: int, do: str, season: str, user: str = "") -> None:
+        self._op += 1
+        about = {"op": self._op, "client": client, "do": do, "season": season, "user": user}
+        path = f"/v1/seasons/{season}/leaderboard/{do}"
+        path += "?limit=1000" if do == "top" else f"?userId={user}"
+        self._note("invoke", about)
+        try:
+            await connection.send("GET", path)
+            status, answer = await connection.receive()
+        except (Unanswered, OSError):
+            self._note("unknown", about)
+            return
+        more: dict[str, Any] = {"status": status}
+        if status == 200 and do == "rank":
+            more |= {"score": answer["score"], "version": answer["version"]}
+        elif status == 200:
+            more |= {"users": [item["userId"] for item in answer["items"]]}
+        self._note("ok" if status in (200, 404) else "fail", about | more)
+
+    async def _resetter(self, client: int) -> None:
+        """Resets one season after the other, each answered before the next; only the last season is spared."""
+        rng = random.Random(f"{self._seed} reset")
+        connection = Connection(self.port)
+        while not self._stop.is_set():
+            await self._rest(rng.uniform(0.3, 1.5))
+            self._op += 1
+            about = {"op": self._op, "client": client, "do": "reset", "season": rng.choice(self.seasons[:-1])}
+            self._note("invoke", about)
+            self.resets_sent += 1
+            try:
+                await connection.send("DELETE", f"/v1/seasons/{about['season']}")
+                status, answer = await connection.receive()
+            except (Unanswered, OSError):
+                self._note("unknown", about)
+                continue
+            committed = status == 200
+            pending = status == 503 and answer["code"] == "reset-pending"
+            self._note("ok" if committed else "unknown" if pending or status == 504 else "fail", about)
+        connection.drop()
+
+    # --- the history
+
+    def _note(self, kind: str, about: dict[str, Any]) -> None:
+        self._file.write(json.dumps({"t": time.monotonic(), "kind": kind, **about}) + "\n")
+
+    def _told(self, about: dict[str, Any], status: int | None, answer: Any) -> bool | None:
+        """Write down what became of a try: True counts, False certainly does not, None nobody knows."""
+        if status == 202:
+            self.acknowledged += 1
+            self._note("ok", about | {"score": answer["score"], "version": answer["version"]})
+            return True
+        if status is None or (status >= 500 and status != 503):
+            self.unknown += 1
+            self._note("unknown", about | {"status": status})
+            return None
+        self.refused += 1
+        self._note("fail", about | {"status": status, "code": (answer or {}).get("code")})
+        return False

@@ -1,0 +1,144 @@
+"""Copies of the product that have lost a guard. The faults have to find each of them: ``make test-faults`` shows it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from support.processes import REPOSITORY
+
+PACKAGES: Final = ("_speedups", "board", "service", "relay", "ctl")
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """Which guard goes (file, text, what stands there instead), which fault must find it, as what."""
+
+    guard: str
+    edits: tuple[tuple[str, str, str], ...]
+    fault: str
+    found_as: tuple[str, ...]
+
+
+MUTANTS: Final = (
+    Mutant(
+        "the fence is not compared",
+        (("board/scripts/apply.lua", "elseif tonumber(held[1]) > mine then", "elseif false then"),),
+        "relay: zombie after-take",
+        ("I3", "I4"),
+    ),
+    Mutant(
+        "a lower fence in Redis goes unnoticed",
+        (
+            ("board/scripts/apply.lua", "elseif tonumber(held[1]) < committed then", "elseif false then"),
+            ("relay/actor.py", "and int(fence) >= committed", "and int(fence) >= 0"),
+        ),
+        "redis: kill -9, restarted with old data",
+        ("I3",),
+    ),
+    Mutant(
+        "an empty Redis goes unnoticed",
+        (("board/scripts/apply.lua", "if committed > 0 then return {'lost', '', ''} end", ""),),
+        "redis: FLUSHALL",
+        ("I3",),
+    ),
+    Mutant(
+        "the identity of PostgreSQL is not compared",
+        (
+            ("board/scripts/apply.lua", "elseif held[2] ~= ARGV[3] then", "elseif false then"),
+            ("relay/actor.py", "and identity == carrier.identity.encode()", "and identity is not None"),
+        ),
+        "postgres: lagging standby promoted",
+        ("I3",),
+    ),
+    Mutant(
+        "idempotency keys are not looked at",
+        (
+            ("board/queries.sql", "WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed", "-- keyed"),
+            (
+                "board/queries.sql",
+                "FROM done WHERE digest IS NOT NULL ORDER BY digest -- keyed",
+                "FROM done WHERE digest IS NOT NULL ORDER BY digest ON CONFLICT DO NOTHING -- keyed",
+            ),
+        ),
+        "api: clients reset after sending",
+        ("I2",),
+    ),
+    Mutant(
+        "an unknown outcome is called not written",
+        (("service/writer.py", "raise OutcomeUnknown(text) from error", "raise NotWritten(text) from error"),),
+        "postgres: connection cut during COMMIT",
+        ("I2",),
+    ),
+    Mutant(
+        "the period is not checked",
+        (("board/scripts/apply.lua", "if redis.call('HGET', KEYS[2], season) ~= period then", "if false then"),),
+        "reset: seasons reset under load",
+        ("I3",),
+    ),
+    Mutant(
+        "hints of an ended period are carried",
+        (
+            (
+                "board/queries.sql",
+                "JOIN season s ON s.period_id = c.period_id AND NOT EXISTS",
+                "JOIN period e ON e.period_id = c.period_id JOIN season s ON s.season_id = e.season_id AND NOT EXISTS",
+            ),
+        ),
+        "reset: relays stand still meanwhile",
+        ("I3", "I4", "I8"),
+    ),
+    Mutant(
+        "the hints are committed before the script",
+        (
+            (
+                "relay/carrier.py",
+                "            try:\n                verdict = self.apply(partition, fence, committed, rows)",
+                '            self.db.execute("COMMIT")\n'
+                "            try:\n                verdict = self.apply(partition, fence, committed, rows)",
+            ),
+        ),
+        "relay: kill -9 mid-payload",
+        ("I3",),
+    ),
+    Mutant(
+        "a board without a watermark is read",
+        (("board/scripts/top.lua", "if not fence then return {} end", "if not fence then fence = '0' end"),),
+        "redis: FLUSHALL",
+        ("I8",),
+    ),
+    Mutant(
+        "a client that hangs up cancels its batch",
+        (
+            (
+                "service/express.py",
+                "    def send_400_response(self",
+                "    def connection_lost(self, exc: Exception | None) -> None:\n"
+                "        super().connection_lost(exc)\n"
+                "        for task in list(self.tasks):\n"
+                "            task.cancel()\n\n"
+                "    def send_400_response(self",
+            ),
+            (
+                "service/intake.py",
+                "                if not item.future.done():\n                    item.future.set_result",
+                "                if True:\n                    item.future.set_result",
+            ),
+        ),
+        "api: clients reset after sending",
+        ("I5",),
+    ),
+)
+
+
+def make(mutant: Mutant, tree: Path) -> Path:
+    """A copy of the product without this guard. Fails if the guard is not where it was."""
+    for package in PACKAGES:
+        shutil.copytree(REPOSITORY / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, old, new in mutant.edits:
+        path = tree / name
+        text = path.read_text()
+        assert text.count(old) == 1, f"{name} has {text.count(old)} times: {old}"
+        path.write_text(text.replace(old, new))
+    return tree

@@ -1,0 +1,212 @@
+"""The judge itself: a true history passes, and every kind of breach is found in one that is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from support.relays import Hand
+from support.world import World
+
+from board.keys import partition_of
+from faults.judge import INVARIANTS, Breaches, History, judge
+
+
+class Tape:
+    """Writes events as the generator does."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.clock = 0.0
+
+    def note(self, kind: str, do: str, op: int, **more: Any) -> None:
+        self.clock += 1.0
+        self.events.append({"t": self.clock, "kind": kind, "op": op, "do": do, "client": 0, "season": "s", **more})
+
+    def submit(self, op: int, user: str, answer: tuple[int, int] | None, *, kind: str = "ok") -> None:
+        """A submission with its answer (score, version)."""
+        self.note("invoke", "submit", op, user=user, keyed=False)
+        more = {} if answer is None else {"score": answer[0], "version": answer[1]}
+        self.note(kind, "submit", op, user=user, keyed=False, **more)
+
+    def read(self, do: str, op: int, user: str = "", **answer: Any) -> None:
+        """A read with its answer."""
+        self.note("invoke", do, op, user=user)
+        self.note("ok", do, op, user=user, status=answer.pop("status", 200), **answer)
+
+    def lines(self) -> Iterable[str]:
+        return [json.dumps(event) for event in self.events]
+
+
+class Case:
+    """Two players, three submissions, reads of all kinds, a reset of another season: all as it should be."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.tape = Tape()
+        self.hand = Hand(world)
+        for op, user in ((11, "ada"), (12, "bob"), (13, "ada")):
+            ((_, score, version),) = world.submit(("s", user, op))
+            self.tape.submit(op, user, (score, version))
+            self.last = (score, version)
+        self.hand.drain()
+        score, version = self.last
+        self.tape.read("rank", 21, "ada", score=score, version=version)
+        self.tape.read("top", 22, users=["ada", "bob"])
+        self.tape.read("around", 23, "bob", users=["ada", "bob"])
+
+    def judged(self) -> Breaches:
+        """What the judge says, without the invariants that hold."""
+        url = self.world.settings
+        found = judge(History(self.tape.lines()), url.database_url, url.redis_url, prefix=self.world.name)
+        assert set(found) == set(INVARIANTS)
+        return {name: lines for name, lines in found.items() if lines}
+
+
+@pytest.fixture
+def case(world: World) -> Case:
+    return Case(world)
+
+
+def test_a_true_history_passes(case: Case) -> None:
+    assert case.judged() == {}
+
+
+def ledger(case: Case, op: int, user: str) -> None:
+    """One more row for a submission."""
+    case.world.execute(
+        "INSERT INTO ledger (submission, period_id, user_id, delta) "
+        f"SELECT nextval('submission'), period_id, '{user}', {op} FROM season WHERE season_id = 's'"
+    )
+
+
+def lose(case: Case) -> None:
+    case.world.execute("DELETE FROM ledger WHERE delta = 12")
+
+
+def double(case: Case) -> None:
+    ledger(case, 12, "bob")
+
+
+def count_refused(case: Case) -> None:
+    case.tape.submit(14, "bob", None, kind="fail")
+    ledger(case, 14, "bob")
+
+
+def answer_twice(case: Case) -> None:
+    case.tape.note("ok", "submit", 11, user="ada", keyed=True, score=99, version=1)
+
+
+def wrong_sum(case: Case) -> None:
+    case.world.execute("UPDATE score SET score = score + 1 WHERE user_id = 'bob'")
+
+
+def board(case: Case) -> Any:
+    return case.world.keys.board(partition_of("s"), b"s")
+
+
+def miss_a_member(case: Case) -> None:
+    case.world.redis.zrem(board(case), case.world.redis.zrange(board(case), 0, 0)[0])
+
+
+def alter_a_score(case: Case) -> None:
+    case.world.redis.zincrby(board(case), 1, case.world.redis.zrange(board(case), 0, 0)[0])
+
+
+def alter_the_hash(case: Case) -> None:
+    case.world.redis.hdel(case.world.keys.members(partition_of("s"), b"s"), "bob")
+
+
+def show_an_old_period(case: Case) -> None:
+    case.world.redis.hset(case.world.keys.periods[partition_of("s")], "s", "0")
+
+
+def go_back(case: Case) -> None:
+    case.tape.read("rank", 24, "ada", score=11, version=1)
+
+
+def show_what_never_was(case: Case) -> None:
+    score, version = case.last
+    case.tape.read("rank", 24, "ada", score=score + 1, version=version)
+
+
+def leave_a_hint(case: Case) -> None:
+    case.world.execute("INSERT INTO outbox (partition, period_id, user_id) VALUES (1, 1, 'ada')")
+
+
+def leave_a_temporary_key(case: Case) -> None:
+    case.world.redis.set(case.world.keys.loaded_board(3, b"s"), "x")
+
+
+def show_half_a_board(case: Case) -> None:
+    case.tape.read("top", 24, users=["ada"])
+
+
+def show_an_empty_board(case: Case) -> None:
+    case.tape.read("top", 24, users=[])
+
+
+def lose_sight_of_a_player(case: Case) -> None:
+    case.tape.read("rank", 24, "bob", status=404)
+
+
+def show_a_window_without_the_player(case: Case) -> None:
+    case.tape.read("around", 24, "bob", users=["ada"])
+
+
+def count_over_a_reset(case: Case) -> None:
+    """Acknowledged before the reset, yet in the same period as one sent after its answer."""
+    case.tape.note("invoke", "reset", 31)
+    case.tape.note("ok", "reset", 31)
+    case.tape.submit(15, "cy", (15, 99))
+    case.world.submit(("s", "cy", 15))
+    case.hand.drain()
+
+
+@pytest.mark.parametrize(
+    ("breach", "name"),
+    [
+        (lose, "I1"),
+        (double, "I2"),
+        (count_refused, "I2"),
+        (answer_twice, "I2"),
+        (wrong_sum, "I2"),
+        (miss_a_member, "I3"),
+        (alter_a_score, "I3"),
+        (alter_the_hash, "I3"),
+        (show_an_old_period, "I3"),
+        (go_back, "I4"),
+        (show_what_never_was, "I4"),
+        (leave_a_hint, "I5"),
+        (leave_a_temporary_key, "I7"),
+        (show_half_a_board, "I8"),
+        (show_an_empty_board, "I8"),
+        (lose_sight_of_a_player, "I8"),
+        (show_a_window_without_the_player, "I8"),
+        (count_over_a_reset, "reset"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_breach_is_found(case: Case, breach: Callable[[Case], None], name: str) -> None:
+    breach(case)
+    assert name in case.judged()
+
+
+def test_what_is_unknown_may_count_or_not(case: Case) -> None:
+    case.tape.submit(14, "dan", None, kind="unknown")
+    case.tape.submit(15, "eve", None, kind="unknown")
+    case.world.submit(("s", "dan", 14))
+    case.hand.drain()
+    assert case.judged() == {}
+
+
+def test_a_reset_excuses_an_empty_board(case: Case) -> None:
+    case.tape.note("invoke", "reset", 31)
+    case.world.reset("s")
+    case.hand.drain()
+    case.tape.note("ok", "reset", 31)
+    case.tape.read("top", 32, users=[])
+    case.tape.read("rank", 33, "ada", status=404)
+    assert case.judged() == {}
