@@ -282,6 +282,7 @@ class Generator:
             more |= {"score": answer["score"], "version": answer["version"]}
         elif status == 200:
             more |= {"users": [item["userId"] for item in answer["items"]]}
+            more |= {"scores": [item["score"] for item in answer["items"]]}
         self._note("ok" if status in (200, 404) else "fail", about | more)
 
     async def _resetter(self, client: int) -> None:

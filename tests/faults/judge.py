@@ -27,6 +27,7 @@ INVARIANTS: Final = {
     "I3": "every board equals PostgreSQL: members, scores, order",
     "I4": "per player, what readers see only moves forward, and was once true",
     "I5": "the backlog is gone",
+    "I6": "the watermark of every partition is this PostgreSQL's, and not below what it has committed",
     "I7": "no temporary key, no hint, no connection is left behind",
     "I8": "no reader saw an empty or half-built board",
     "reset": "nothing accepted before a reset counts after it, nothing accepted after it is lost",
@@ -109,6 +110,7 @@ class Store:
             self.ledger: list[tuple[int, str, int]] = db.execute(
                 "SELECT period_id, user_id, delta FROM ledger ORDER BY submission"
             ).fetchall()
+            self.fences: list[tuple[int, int, str]] = db.execute("SELECT id, fence, identity FROM partition").fetchall()
             self.hints: int = db.execute("SELECT count(*) FROM outbox").fetchall()[0][0]
             self.connections: dict[str, int] = dict(
                 db.execute(
@@ -126,6 +128,7 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
     sums(history, store, counted, breaches)
     with redis.Redis.from_url(redis_url, socket_timeout=30) as client:
         boards(store, client, prefix, breaches)
+        watermarks(store, client, prefix, breaches)
     moves_forward(history, breaches)
     never_empty(history, breaches)
     resets(history, counted, breaches)
@@ -203,6 +206,14 @@ def boards(store: Store, client: Any, prefix: str, breaches: Breaches) -> None:
         breaches["I7"].append(f"temporary keys: {left[:5]}")
 
 
+def watermarks(store: Store, client: Any, prefix: str, breaches: Breaches) -> None:
+    """What the fence in Redis says of who wrote last; I6."""
+    for partition, fence, identity in store.fences:
+        held, whose = client.hmget(f"{prefix}:{{{partition}}}:w", "fence", "identity")
+        if fence and (held is None or int(held) < fence or whose != identity.encode()):
+            breaches["I6"].append(f"partition {partition}: Redis has {held!r} of {whose!r}, not {fence} of {identity}")
+
+
 def decode(member: bytes, double: float) -> tuple[int, int, str]:
     """(-score, reached, user) of a member: 2 bytes of low bits, 8 bytes reached, the user id."""
     low, reached, user = int.from_bytes(member[:2], "big"), int.from_bytes(member[2:10], "big"), member[10:].decode()
@@ -267,6 +278,10 @@ def never_empty(history: History, breaches: Breaches) -> None:
             # A reset that may have taken effect after the player was seen and before this read was answered.
             return not any(began <= until and ended >= since for began, ended in resets[season])
 
+        if "users" in read and (
+            len(set(read["users"])) < len(read["users"]) or read["scores"] != ordered(read["scores"])
+        ):
+            breaches["I8"].append(f"read {read['op']} of {season} shows a player twice, or not in order")
         if read["do"] == "top" and read["status"] == 200:
             missing = [user for user, since in seen[season].items() if still(since) and user not in set(read["users"])]
             if missing and len(read["users"]) < 1000:
@@ -275,6 +290,11 @@ def never_empty(history: History, breaches: Breaches) -> None:
             breaches["I8"].append(f"read {read['op']} does not find {read['user']} of {season}, who was there")
         elif read["do"] == "around" and read["status"] == 200 and read["user"] not in read["users"]:
             breaches["I8"].append(f"read {read['op']} around {read['user']} shows the player not among them")
+
+
+def ordered(scores: list[int]) -> list[int]:
+    """Best first."""
+    return sorted(scores, reverse=True)
 
 
 def resets(history: History, counted: dict[int, list[int]], breaches: Breaches) -> None:

@@ -122,7 +122,7 @@ def attempt(rig: Rig, fault: Fault, number: int, seed: str, directory: Path, rou
         told = History(lines)
     found = judge(told, rig.database_url, rig.redis_url)
     # The backlog drains and altered boards are mended by themselves; I3 and I5 are judged when that has had its time.
-    while (found["I3"] or found["I5"] or found["I7"]) and time.monotonic() - silent < patience_s:
+    while any(found[name] for name in ("I3", "I5", "I6", "I7")) and time.monotonic() - silent < patience_s:
         time.sleep(0.1)
         found = judge(told, rig.database_url, rig.redis_url)
     settled = time.monotonic() - silent

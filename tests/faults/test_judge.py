@@ -54,8 +54,8 @@ class Case:
         self.hand.drain()
         score, version = self.last
         self.tape.read("rank", 21, "ada", score=score, version=version)
-        self.tape.read("top", 22, users=["ada", "bob"])
-        self.tape.read("around", 23, "bob", users=["ada", "bob"])
+        self.tape.read("top", 22, users=["ada", "bob"], scores=[24, 12])
+        self.tape.read("around", 23, "bob", users=["ada", "bob"], scores=[24, 12])
 
     def judged(self) -> Breaches:
         """What the judge says, without the invariants that hold."""
@@ -141,11 +141,27 @@ def leave_a_temporary_key(case: Case) -> None:
 
 
 def show_half_a_board(case: Case) -> None:
-    case.tape.read("top", 24, users=["ada"])
+    case.tape.read("top", 24, users=["ada"], scores=[24])
 
 
 def show_an_empty_board(case: Case) -> None:
-    case.tape.read("top", 24, users=[])
+    case.tape.read("top", 24, users=[], scores=[])
+
+
+def show_a_player_twice(case: Case) -> None:
+    case.tape.read("top", 24, users=["ada", "bob", "ada"], scores=[24, 12, 11])
+
+
+def show_the_worst_first(case: Case) -> None:
+    case.tape.read("top", 24, users=["bob", "ada"], scores=[12, 24])
+
+
+def fall_back(case: Case) -> None:
+    case.world.redis.hset(case.world.keys.watermark[partition_of("s")], "fence", 0)
+
+
+def be_of_another(case: Case) -> None:
+    case.world.redis.hset(case.world.keys.watermark[partition_of("s")], "identity", "1:00000001")
 
 
 def lose_sight_of_a_player(case: Case) -> None:
@@ -153,7 +169,7 @@ def lose_sight_of_a_player(case: Case) -> None:
 
 
 def show_a_window_without_the_player(case: Case) -> None:
-    case.tape.read("around", 24, "bob", users=["ada"])
+    case.tape.read("around", 24, "bob", users=["ada"], scores=[24])
 
 
 def count_over_a_reset(case: Case) -> None:
@@ -180,9 +196,13 @@ def count_over_a_reset(case: Case) -> None:
         (go_back, "I4"),
         (show_what_never_was, "I4"),
         (leave_a_hint, "I5"),
+        (fall_back, "I6"),
+        (be_of_another, "I6"),
         (leave_a_temporary_key, "I7"),
         (show_half_a_board, "I8"),
         (show_an_empty_board, "I8"),
+        (show_a_player_twice, "I8"),
+        (show_the_worst_first, "I8"),
         (lose_sight_of_a_player, "I8"),
         (show_a_window_without_the_player, "I8"),
         (count_over_a_reset, "reset"),
@@ -207,6 +227,6 @@ def test_a_reset_excuses_an_empty_board(case: Case) -> None:
     case.world.reset("s")
     case.hand.drain()
     case.tape.note("ok", "reset", 31)
-    case.tape.read("top", 32, users=[])
+    case.tape.read("top", 32, users=[], scores=[])
     case.tape.read("rank", 33, "ada", status=404)
     assert case.judged() == {}
