@@ -7,6 +7,7 @@ itself fills in samples for an answer that took more than twice the mean interva
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,9 +84,10 @@ def get(
     script: str = "get.lua",
     arguments: Sequence[str] = (),
     meanwhile: Callable[[], None] = nothing,
+    key: str = "",
 ) -> Load:
     """GET for that many seconds; `meanwhile` is called once the load has begun."""
-    return run(script, url, seconds, connections, arguments, meanwhile, nothing)
+    return run(script, url, seconds, connections, arguments, meanwhile, nothing, key)
 
 
 def post(
@@ -97,10 +99,11 @@ def post(
     seed: int,
     pool: int = 0,
     at_end: Callable[[], None] = nothing,
+    key: str = "",
 ) -> Load:
     """POST scores for that many seconds, then wait for all answers; `at_end` is called when the sending ends."""
     arguments = [path, str(seconds), str(seed), str(pool)]
-    return run("post.lua", base, seconds + TAIL_S, connections, arguments, nothing, at_end)
+    return run("post.lua", base, seconds + TAIL_S, connections, arguments, nothing, at_end, key)
 
 
 def run(
@@ -111,10 +114,11 @@ def run(
     arguments: Sequence[str],
     meanwhile: Callable[[], None],
     at_end: Callable[[], None],
+    key: str,
 ) -> Load:
-    """Run one script. Raises `ChildFailed` when wrk ends without figures."""
+    """Run one script; with a key, each request carries it. Raises `ChildFailed` when wrk ends without figures."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPTS / script), url, "--", *arguments]
-    process = spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = spawn(argv, env={**os.environ, "LEADERBOARD_KEY": key}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     last, result = b"", None
     try:
         meanwhile()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -88,7 +89,9 @@ class Pacer:
         self.loop: Final = asyncio.get_running_loop()
         self.rate: Final = rate
         self.dice: Final = random.Random(seed)
-        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: "
+        key = os.environ.get("LEADERBOARD_KEY")
+        allowed = f"Authorization: Bearer {key}\r\n" if key else ""
+        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\n{allowed}Content-Type: application/json\r\nContent-Length: "
         self.head: Final = head.encode()
         self.free: Final[deque[Connection]] = deque()
         self.waiting: Final[deque[float]] = deque()

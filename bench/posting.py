@@ -96,4 +96,5 @@ def post(stack: Stack, plan: Plan, season: str, seconds: int, pool: int, at_end:
         seed=plan.seed,
         pool=pool,
         at_end=at_end or load.nothing,
+        key=stack.settings.key,
     )

@@ -102,14 +102,18 @@ def read(stack: Stack, plan: Plan, name: str, truth: Truth, client: Client, faul
                 wrong.append(f"{path}: {fault}")
             time.sleep(plan.seconds / (2 * SAMPLES))
 
+    key = stack.settings.key
+
     def get(seconds: int, meanwhile: Callable[[], None]) -> load.Load:
         if name in ("rank", "around"):
             arguments = (paths[name], "", str(plan.players), str(load.stride(plan.players)))
             return load.get(
                 stack.url, seconds=seconds, connections=plan.connections, script="player.lua",
-                arguments=arguments, meanwhile=meanwhile,
+                arguments=arguments, meanwhile=meanwhile, key=key,
             )  # fmt: skip
-        return load.get(stack.url + paths[name], seconds=seconds, connections=plan.connections, meanwhile=meanwhile)
+        return load.get(
+            stack.url + paths[name], seconds=seconds, connections=plan.connections, meanwhile=meanwhile, key=key
+        )
 
     get(WARM_S, load.nothing)
     done = get(plan.seconds, sample)

@@ -26,6 +26,8 @@ from board.sql import connect, queries
 from ctl import verifying
 from ctl.demo import Client
 from ctl.embedded import Embedded, Prefer
+from service.access import keystore
+from service.access.keystore import Wanted
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 READY_WITHIN_S: Final = 30.0
@@ -75,6 +77,9 @@ class Stack:
             )
             self.db = stack.enter_context(connect(self.settings.database_url, "leaderboard-bench"))
             schema.migrate(self.db, ignore)
+            if self.settings.auth == "keys":
+                key = keystore.created(self.db, Wanted("bench", ["read", "submit"])).key
+                self.settings = msgspec.structs.replace(self.settings, key=key)
             self.link = Link(self.settings.redis_url, "leaderboard-bench", 30.0)
             stack.callback(self.link.close)
             self._stack = stack.pop_all()
@@ -99,7 +104,7 @@ class Stack:
         """`leaderboard serve`, all its workers up; yields a client of it."""
         s = self.settings
         with self.command("serve") as alive:
-            client = Client(self.url)
+            client = Client(self.url, self.settings.key)
             intake = s.workers * s.intake_connections
             self.wait(lambda: self.connections("leaderboard-intake") >= intake and ready(client), alive)
             yield client

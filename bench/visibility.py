@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -133,7 +134,8 @@ def background(stack: Stack, plan: Plan) -> Iterator[list[pacer.Paced]]:
         sys.executable, "-m", "bench.pacer", "--port", stack.settings.bind.rpartition(":")[2],
         "--path", f"{PATH}/scores", "--rate", str(plan.rate), "--seed", str(plan.seed),
     ]  # fmt: skip
-    process = spawn(argv, cwd=REPOSITORY, stdout=subprocess.PIPE)
+    environ = {**os.environ, "LEADERBOARD_KEY": stack.settings.key}
+    process = spawn(argv, env=environ, cwd=REPOSITORY, stdout=subprocess.PIPE)
     results: list[pacer.Paced] = []
     try:
         if process.stdout is None or process.stdout.readline().strip() != pacer.STARTED:

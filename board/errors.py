@@ -112,3 +112,17 @@ class FenceRefused(LeaderboardError):
 
     code = "fence-refused"
     exit_code = 3
+
+
+class KeyNotFound(LeaderboardError):
+    """There is no key of this id."""
+
+    code = "key-not-found"
+    exit_code = 2
+
+
+class KeyNotRotatable(LeaderboardError):
+    """The key is revoked, expired, or has a successor already."""
+
+    code = "key-not-rotatable"
+    exit_code = 2

@@ -7,6 +7,7 @@ written from it (``python -m board.settings``) and a test holds the two together
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import sys
@@ -20,7 +21,10 @@ from board.errors import InvalidSetting
 
 
 class Doc(msgspec.Struct, frozen=True):
-    """What a person needs to know of a setting: its variable, meaning, and range (inclusive) or choices."""
+    """What a person needs to know of a setting: its variable, meaning, and range (inclusive) or choices.
+
+    `secret` is a URL whose password is masked; of a `hidden` one nothing is shown.
+    """
 
     env: str
     text: str
@@ -28,6 +32,7 @@ class Doc(msgspec.Struct, frozen=True):
     high: float | None = None
     choices: tuple[str, ...] = ()
     secret: bool = False
+    hidden: bool = False
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
@@ -61,6 +66,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind: Annotated[str, Doc("LEADERBOARD_BIND", "Address of the HTTP service: `host:port` or `unix:/path`.")] = (
         "127.0.0.1:8080"
     )
+    auth: Annotated[
+        Literal["keys", "open"],
+        Doc(
+            "LEADERBOARD_AUTH",
+            "`keys`: every request but probes and `/openapi.json` needs a key or a token. `open`: anybody who reaches "
+            "the address may read, submit and reset. `run` on loopback is open unless this is set.",
+            choices=("keys", "open"),
+        ),
+    ] = "keys"
+    open_to_the_world: Annotated[
+        Literal["no", "yes"],
+        Doc(
+            "LEADERBOARD_OPEN_TO_THE_WORLD",
+            "Allows `LEADERBOARD_AUTH=open` on an address that is not loopback.",
+            choices=("no", "yes"),
+        ),
+    ] = "no"
+    key: Annotated[
+        str,
+        Doc("LEADERBOARD_KEY", "The key with which `demo` speaks to a server. Not used by a server.", hidden=True),
+    ] = ""
     workers: Annotated[int, Doc("LEADERBOARD_WORKERS", "gunicorn worker processes.", 1, 256)] = 2
     worker_class: Annotated[str, Doc("LEADERBOARD_WORKER_CLASS", "gunicorn worker class that serves the ASGI app.")] = (
         "service.worker.Worker"
@@ -220,6 +246,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
 
     @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches `bind`. A Unix socket is reached by this machine only."""
+        if self.tcp is None:
+            return True
+        host = self.tcp[0]
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    @property
     def tcp(self) -> tuple[str, int] | None:
         """Host and port of `bind`, or None for a Unix socket."""
         if self.bind.startswith("unix:"):
@@ -282,6 +319,11 @@ def _check(settings: Settings) -> None:
         host, colon, port = settings.bind.rpartition(":")
         if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise InvalidSetting(f"LEADERBOARD_BIND must be host:port or unix:/path, not {settings.bind[:60]!r}")
+    if settings.auth == "open" and not settings.loopback and settings.open_to_the_world != "yes":
+        raise InvalidSetting(
+            f"LEADERBOARD_AUTH=open would let anybody who reaches {settings.bind} write and reset every board; bind to "
+            "loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes if that is what you want"
+        )
     if settings.redis_url and not re.match(r"(rediss?|unix)://", settings.redis_url):
         raise InvalidSetting("REDIS_URL must start with redis://, rediss:// or unix://")
 
@@ -308,6 +350,8 @@ def shown(settings: Settings) -> list[tuple[str, str]]:
     rows = []
     for field, doc in docs().items():
         value = str(getattr(settings, field))
+        if doc.hidden:
+            value = MASK if value else ""
         rows.append((doc.env, (mask(value) if doc.secret else value) or "-"))
     return rows
 

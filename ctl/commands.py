@@ -19,12 +19,12 @@ from board.sql import connect
 from board.stop import Stop
 from board.supervisor import Supervisor
 from ctl import demo as demo_game
-from ctl import output, rebuilding, running, statuses, verifying
+from ctl import keying, output, rebuilding, running, statuses, verifying
 from relay.pool import posts
 from service.openapi import release
 from service.server import Server, check_bind
 
-__all__ = ["demo", "migrate", "rebuild", "relay", "release", "run", "serve", "settings", "status", "verify"]
+__all__ = ["demo", "key", "migrate", "rebuild", "relay", "release", "run", "serve", "settings", "status", "verify"]
 
 
 def run(s: Settings, args: argparse.Namespace) -> int:
@@ -40,6 +40,7 @@ def serve(s: Settings, args: argparse.Namespace) -> int:
         output.settings(s)
     check_bind(s)
     check_servers(s)
+    keying.announce(s)
     try:
         Server(s).run()
     except SystemExit as end:
@@ -92,6 +93,11 @@ def rebuild(s: Settings, args: argparse.Namespace) -> int:
 def demo(s: Settings, args: argparse.Namespace) -> int:
     """Simulated players."""
     return demo_game.command(s, args)
+
+
+def key(s: Settings, args: argparse.Namespace) -> int:
+    """Keys."""
+    return keying.command(s, args)
 
 
 def settings(s: Settings, args: argparse.Namespace) -> int:

@@ -53,7 +53,8 @@ def names(count: int, rng: random.Random) -> list[str]:
 class Client:
     """One keep-alive connection to the server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = "") -> None:
+        self.headers: Final = {"Authorization": f"Bearer {key}"} if key else {}
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise UsageError(f"--url must be http://host:port, not {url!r}")
@@ -62,7 +63,7 @@ class Client:
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
         """One request. Raises OSError or http.client.HTTPException when there is no answer."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        headers = self.headers if body is None else {**self.headers, "Content-Type": "application/json"}
         try:
             self.connection.request(method, path, data, headers)
             answer = self.connection.getresponse()
@@ -72,9 +73,9 @@ class Client:
             raise
 
 
-def play(url: str, season: str, moves: queue.Queue[tuple[str, int] | None], tally: Tally) -> None:
+def play(url: str, key: str, season: str, moves: queue.Queue[tuple[str, int] | None], tally: Tally) -> None:
     """A client thread: post moves until there are no more."""
-    client = Client(url)
+    client = Client(url, key)
     path = f"/v1/seasons/{quote(season, safe='')}/scores"
     while (move := moves.get()) is not None:
         try:
@@ -88,13 +89,17 @@ def command(s: Settings, args: argparse.Namespace) -> int:
     url = args.url or f"http://{s.bind}"
     if args.players < 1 or args.rate <= 0:
         raise UsageError("--players and --rate must be positive")
-    viewer = Client(url)
+    viewer = Client(url, s.key)
     try:
         status, body = viewer.ask("GET", "/readyz")
     except (OSError, http.client.HTTPException) as error:
         raise ServerUnreachable(f"no leaderboard at {url}: {error}; start one with `leaderboard run`") from error
     if status != 200:
         raise ServerUnreachable(f"the leaderboard at {url} is not ready: {body.decode('utf-8', 'replace')[:200]}")
+    status, body = viewer.ask("GET", f"/v1/seasons/{quote(args.season, safe='')}/leaderboard/top?limit=1")
+    if status in (401, 403):
+        text = body.decode("utf-8", "replace")[:300]
+        raise UsageError(f"set LEADERBOARD_KEY to a key with the scopes read and submit; {url} says {text}")
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(2**32)
     rng = random.Random(seed)
     players = names(args.players, rng)
@@ -102,7 +107,7 @@ def command(s: Settings, args: argparse.Namespace) -> int:
     moves: queue.Queue[tuple[str, int] | None] = queue.Queue(maxsize=1_000)
     tally = Tally()
     threads = [
-        threading.Thread(target=play, args=(url, args.season, moves, tally), daemon=True) for _ in range(CLIENTS)
+        threading.Thread(target=play, args=(url, s.key, args.season, moves, tally), daemon=True) for _ in range(CLIENTS)
     ]
     for thread in threads:
         thread.start()

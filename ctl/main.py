@@ -17,7 +17,7 @@ import msgspec
 
 from board.errors import LeaderboardError
 from board.settings import Settings, load
-from ctl import commands
+from ctl import commands, keying
 
 EPILOG = "Settings come from the environment: `leaderboard settings` lists them, docs/settings.md explains them."
 
@@ -84,6 +84,26 @@ def parser() -> Parser:
     demo.add_argument("--seed", type=int, default=None, metavar="N", help="play the same game again")
     demo.add_argument("--json", action="store_true", help="no living board, print the final figures as JSON")
 
+    key = add("key", "Keys: who may read, submit, administrate.")
+    keys = key.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+
+    def add_key(verb: str, text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = keys.add_parser(verb, help=text, description=text, epilog=EPILOG)
+        made.add_argument("--json", action="store_true", help="print JSON")
+        return made
+
+    create = add_key("create", "Make a key. Its text is printed to standard output, once and nowhere else.")
+    create.add_argument("--name", required=True, metavar="NAME", help="whose it is, for the list")
+    create.add_argument("--scopes", required=True, metavar="S,...", help=f"of {', '.join(keying.SCOPES)}")
+    create.add_argument("--season", action="append", metavar="S", help="good for this season only (repeatable)")
+    create.add_argument("--days", type=int, metavar="N", help="valid that many days (until it is revoked)")
+    add_key("list", "Show all keys, without their secrets.")
+    rotate = add_key("rotate", "Give a key a successor; for a time of grace both are valid.")
+    rotate.add_argument("id", metavar="ID", help="what stands between the key's first two underscores")
+    rotate.add_argument("--grace", type=int, metavar="S", help="seconds the old one stays valid (one day)")
+    revoke = add_key("revoke", "End a key, everywhere within two seconds.")
+    revoke.add_argument("id", metavar="ID", help="what stands between the key's first two underscores")
+
     settings = add("settings", "Show the settings in force, secrets masked.")
     settings.add_argument("--json", action="store_true", help="print JSON")
     return top
@@ -101,7 +121,11 @@ def overridden(environ: Mapping[str, str], args: argparse.Namespace) -> Settings
         value = getattr(args, option, None)
         if value is not None:
             env[variable] = str(value)
-    return load(env)
+    settings = load(env)
+    if args.command == "run" and settings.loopback and not env.get("LEADERBOARD_AUTH", "").strip():
+        # One command on one's own machine: nobody else reaches it.
+        return msgspec.structs.replace(settings, auth="open")
+    return settings
 
 
 def main(argv: Sequence[str]) -> int:

@@ -71,6 +71,7 @@ class Announcer:
 
     def __init__(self, s: Settings) -> None:
         self.bind: Final = s.bind
+        self.header: Final = "" if s.auth == "open" else ' -H "Authorization: Bearer $LEADERBOARD_KEY"'
         self.url: Final = None if s.tcp is None else f"http://{s.bind}"
         self.until: Final = time.monotonic() + READY_WITHIN_S
         self.done = False
@@ -85,9 +86,9 @@ class Announcer:
         elif self.ready(self.url):
             output.stderr.rule(f"The leaderboard is at [bold]{self.url}[/bold]")
             for line in (
-                f"curl -X POST {self.url}/v1/seasons/spring/scores \\",
+                f"curl -X POST {self.url}/v1/seasons/spring/scores{self.header} \\",
                 '     -H \'Content-Type: application/json\' -d \'{"userId": "ada", "delta": 120}\'',
-                f"curl '{self.url}/v1/seasons/spring/leaderboard/rank?userId=ada'",
+                f"curl '{self.url}/v1/seasons/spring/leaderboard/rank?userId=ada'{self.header}",
                 "",
                 "In another terminal, `make demo` brings it to life. Ctrl-C stops everything; the data stays.",
             ):

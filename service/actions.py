@@ -12,9 +12,11 @@ import msgspec
 
 from board.errors import LeaderboardError
 from service import problems
+from service.access.gate import REFUSALS
+from service.access.grant import Player
 from service.answers import Answer
 from service.boards import Boards
-from service.checks import fault_of, fault_of_body, is_json, is_plain, key_of, number_of
+from service.checks import beyond, fault_of, fault_of_body, is_json, is_plain, key_of, number_of
 from service.intake import Intake
 from service.probes import Probes
 from service.seasons import Seasons
@@ -40,8 +42,13 @@ class Actions:
         self._probes: Final = probes
         self._write_deadline_s: Final = write_deadline_s
 
-    async def submit(self, season: str, content_type: str | None, header: str | None, body: bytes) -> Answer:
-        """Add to a player's score; answered after the commit. `header` is that of `Idempotency-Key`."""
+    async def submit(
+        self, season: str, content_type: str | None, header: str | None, body: bytes, player: Player | None = None
+    ) -> Answer:
+        """Add to a player's score; answered after the commit. `header` is that of `Idempotency-Key`.
+
+        `player` is the one whose token it came with.
+        """
         if not is_plain(season, SEASON_ID_MAX):
             return problems.INVALID_SEASON.answer
         if content_type is not None and not is_json(content_type):
@@ -57,6 +64,8 @@ class Actions:
         fault = fault_of(submission)
         if fault is not None:
             return fault.answer
+        if player is not None and (refusal := beyond(player, submission)) is not None:
+            return REFUSALS[refusal.code]
         user = submission.userId
         key = submission.submissionId
         if header is not None:

@@ -11,9 +11,10 @@ PROBLEM_JSON: Final = "application/problem+json"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """One HTTP answer: status code, body, media type, and seconds for `Retry-After` (0: no such header)."""
+    """One HTTP answer: status code, body, media type, seconds for `Retry-After` (0: no such header), more headers."""
 
     status: int
     body: bytes
     media_type: str = JSON
     retry_after_s: int = 0
+    headers: tuple[tuple[str, str], ...] = ()

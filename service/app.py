@@ -14,9 +14,13 @@ from board.keys import Keys
 from board.log import setup
 from board.settings import Settings, load
 from service import resources
+from service.access.gate import Gate
+from service.access.keyring import Keyring
+from service.access.manage import Manage
 from service.actions import Actions, document_answer
 from service.boards import RANK, TOP, Boards
-from service.express import STATE
+from service.express import GATE, STATE
+from service.guard import Guard
 from service.intake import Intake
 from service.openapi import document
 from service.parcels import Parcels
@@ -32,9 +36,11 @@ log: Final = logging.getLogger("service")
 class Worker:
     """The parts of one worker; made inside its event loop by the lifespan's start."""
 
-    def __init__(self, app: falcon.asgi.App[Any, Any], settings: Settings) -> None:
+    def __init__(self, app: falcon.asgi.App[Any, Any], settings: Settings, guard: Guard | None) -> None:
         self.app: Final = app
+        self.guard: Final = guard
         self.settings: Final = settings
+        self.keyring: Keyring | None = None
         self.intake: Intake
         self.parcels: Intake
         self.pipe: Pipe
@@ -70,6 +76,7 @@ class Worker:
             self.probes,
             write_deadline_s=s.write_deadline_ms / 1000,
         )
+        manage = Manage(s.database_url, s.write_deadline_ms / 1000, self.keys_changed, open_=self.guard is None)
         parts: dict[str, object] = {
             "scores": resources.Scores(actions),
             "batch": resources.Batch(Parcels(self.parcels)),
@@ -77,17 +84,31 @@ class Worker:
             "rank": resources.Rank(actions),
             "around": resources.Around(actions),
             "season": resources.Season(actions),
+            "keys": resources.Keys(manage),
+            "rotation": resources.Rotation(manage),
+            "key": resources.Key(manage),
             "healthz": resources.Healthz(actions),
             "readyz": resources.Readyz(actions),
-            "document": resources.Document(document_answer(document())),
+            "document": resources.Document(document_answer(document(guarded=self.guard is not None))),
         }
         for path, resource in {op.path: op.resource for op in OPERATIONS}.items():
             self.app.add_route(path, parts[resource])
-        scope.get("state", {})[STATE] = actions
+        state = scope.get("state", {})
+        state[STATE] = actions
         self.pipe.start()
         self.intake.start()
+        if self.guard is not None:
+            self.keyring = Keyring(s.database_url)
+            state[GATE] = self.guard.gate = Gate(self.keyring)
+            self.keyring.start(self.guard.gate.forget)
+            await self.keyring.first_try()
         await self.pipe.first_try()
         log.info("worker is up (%s kernels)", "compiled" if IMPLEMENTATION == "c" else "pure-Python")
+
+    def keys_changed(self) -> None:
+        """This worker has changed a key: it need not wait to be told."""
+        if self.keyring is not None:
+            self.keyring.hurry()
 
     async def process_shutdown(self, scope: Any, event: Any) -> None:
         """Commit what is queued, then close."""
@@ -97,6 +118,8 @@ class Worker:
         except TimeoutError:
             left = self.intake.depth + self.parcels.depth
             log.warning("%d submissions were not committed in the time given to stop", left)
+        if self.keyring is not None:
+            await self.keyring.stop()
         await self.pipe.stop()
         await self.probes.close()
 
@@ -110,5 +133,8 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_error_handler(falcon.HTTPError, resources.on_http_error)
     app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
     app.add_error_handler(Exception, resources.on_defect)
-    app.add_middleware(Worker(app, settings))
+    guard = Guard() if settings.auth == "keys" else None
+    app.add_middleware(Worker(app, settings, guard))
+    if guard is not None:
+        app.add_middleware(guard)
     return app

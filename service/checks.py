@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from service import problems
+from service.access.grant import Player
 from service.problems import Problem
 from service.types import KEY_TEXT, USER_ID_MAX, Submission
 
@@ -65,4 +66,13 @@ def fault_of(submission: Submission) -> Problem | None:
         return problems.INVALID_USER
     if submission.delta == 0:
         return problems.INVALID_DELTA
+    return None
+
+
+def beyond(player: Player, submission: Submission) -> Problem | None:
+    """What in a submission goes beyond what the player's token allows; None if nothing."""
+    if submission.userId != player.user:
+        return problems.PLAYER_FORBIDDEN
+    if not player.low <= submission.delta <= player.high:
+        return problems.DELTA_FORBIDDEN
     return None

@@ -19,8 +19,12 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import problems
+from service.access.gate import Gate
+from service.access.grant import Player
+from service.access.scopes import bits
 from service.actions import Actions
 from service.answers import Answer
+from service.routes import scope_of
 
 log: Final = logging.getLogger("service.express")
 
@@ -40,18 +44,28 @@ _URL: Final = re.compile(
 
 STATE: Final = "leaderboard.actions"
 """Where in the lifespan's state the composition root puts the actions."""
+GATE: Final = "leaderboard.gate"
+"""And where the gate; nothing there when the server runs open."""
+
+_SUBMIT: Final = bits([scope_of("submitScore") or ""])
+_TOP: Final = bits([scope_of("getTop") or ""])
+_RANK: Final = bits([scope_of("getRank") or ""])
+_AROUND: Final = bits([scope_of("getAround") or ""])
 
 Order = Callable[[bytes], Coroutine[Any, Any, Answer]]
 """What a planned request will do with its body."""
 
 
-def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> Order | None:
+def plan(
+    actions: Actions, gate: Gate | None, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]
+) -> Order | None:
     """What to do with a request, or None if it is not for the express lane. Header names are lower case."""
     found = _URL.fullmatch(url)
     if found is None:
         return None
     content_type: str | None = None
     key: str | None = None
+    credential: bytes | None = None
     length = -1
     for name, value in headers:
         if name == b"content-type":
@@ -66,6 +80,10 @@ def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes,
             if key is not None:
                 return None
             key = value.decode("latin-1")
+        elif name == b"authorization":
+            if credential is not None:
+                return None
+            credential = value
         elif name in (b"transfer-encoding", b"expect", b"upgrade"):
             return None
     sid, scores, top, limit, rank, rank_user, _, side_first, around_user, side_last = found.groups()
@@ -73,17 +91,32 @@ def plan(actions: Actions, method: bytes, url: bytes, headers: list[tuple[bytes,
     if scores is not None:
         if method != b"POST" or not 0 <= length <= BODY_MOST:
             return None
-        return lambda body: actions.submit(season, content_type, key, body)
+        player: Player | None = None
+        if gate is not None:
+            verdict = gate.admit(credential, _SUBMIT, season)
+            if isinstance(verdict, Answer):
+                return partial(answered, verdict)
+            player = verdict.player
+        return lambda body: actions.submit(season, content_type, key, body, player)
     if method != b"GET" or length > 0:
         return None
+    if side_first is not None and side_last is not None:
+        return None
+    if gate is not None:
+        verdict = gate.admit(credential, _TOP if top is not None else _RANK if rank is not None else _AROUND, season)
+        if isinstance(verdict, Answer):
+            return partial(answered, verdict)
     if top is not None:
         return lambda _: actions.top(season, None if limit is None else limit.decode())
     if rank is not None:
         return lambda _: actions.rank(season, rank_user.decode())
-    if side_first is not None and side_last is not None:
-        return None
     side = side_first or side_last
     return lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode())
+
+
+async def answered(answer: Answer, body: bytes) -> Answer:
+    """An answer there is already."""
+    return answer
 
 
 class _NoEvent:
@@ -135,6 +168,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         # What the lifespan's start has put into the state that uvicorn hands to every connection.
         self._actions: Final[Actions | None] = self.app_state.get(STATE)
+        self._gate: Final[Gate | None] = self.app_state.get(GATE)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client. It may have been accepted in the very turn in which the worker began to stop."""
@@ -180,7 +214,7 @@ class Protocol(HttpToolsProtocol):
         idle = (current is None or current.response_complete) and not self.pipeline
         if actions is not None and idle and not self.flow.write_paused:
             parser = self.parser
-            order = plan(actions, parser.get_method(), self.url, self.headers)
+            order = plan(actions, self._gate, parser.get_method(), self.url, self.headers)
             if order is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
                 cycle: Any = _Cycle(order, parser.should_keep_alive() and not self._leaving)
                 self.cycle = cycle
@@ -235,10 +269,12 @@ class Protocol(HttpToolsProtocol):
             # uvicorn makes a new list when the date changes.
             Protocol._default_bytes = b"".join(b"%b: %b\r\n" % pair for pair in defaults)
             Protocol._default = defaults
+        more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode() if answer.headers else b""
         self.transport.write(
-            b"%b%bcontent-length: %d\r\n%b\r\n%b"
+            b"%b%b%bcontent-length: %d\r\n%b\r\n%b"
             % (
                 head(answer),
+                more,
                 Protocol._default_bytes,
                 len(answer.body),
                 b"" if keep_alive else b"connection: close\r\n",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from service import problems
+from service.access.scopes import SCOPES
 from service.answers import PROBLEM_JSON
 from service.problems import Problem
 from service.routes import OPERATIONS, Operation
@@ -21,8 +23,35 @@ def release() -> str:
         return "0"
 
 
-def document() -> dict[str, Any]:
-    """The whole document, ready to be encoded as JSON."""
+ACCESS: Final = (
+    problems.CREDENTIAL_MISSING,
+    problems.CREDENTIAL_MALFORMED,
+    problems.CREDENTIAL_UNKNOWN,
+    problems.CREDENTIAL_EXPIRED,
+    problems.CREDENTIAL_REVOKED,
+    problems.CREDENTIAL_EARLY,
+    problems.SCOPE_MISSING,
+    problems.SEASON_FORBIDDEN,
+    problems.ACCESS_NOT_LOADED,
+)
+"""What every operation that needs a scope can answer besides its own."""
+
+
+BOUNDS: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
+"""What only a player's token runs into."""
+
+
+def problems_of(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
+    """All problems of an operation."""
+    if operation.scope is None:
+        return operation.problems
+    if guarded:
+        return (*operation.problems, *ACCESS)
+    return tuple(problem for problem in operation.problems if problem not in BOUNDS)
+
+
+def document(*, guarded: bool = True) -> dict[str, Any]:
+    """The whole document, ready to be encoded as JSON. `guarded`: the server wants credentials."""
     types: list[Any] = [ProblemDetails]
     for operation in OPERATIONS:
         types += [kind for _, kind in operation.answers.values()]
@@ -33,7 +62,12 @@ def document() -> dict[str, Any]:
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, guarded)
+    scheme = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": f"A key (`lb_…`) or a player's token. Scopes: {', '.join(f'`{scope}`' for scope in SCOPES)}.",
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -43,17 +77,17 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, **({"securitySchemes": {"bearer": scheme}} if guarded else {})},
     }
 
 
-def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _operation(operation: Operation, schema_of: dict[str, Any], guarded: bool) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(status): {"description": text, "content": {"application/json": {"schema": schema_of[repr(kind)]}}}
         for status, (text, kind) in operation.answers.items()
     }
     by_status: dict[int, list[Problem]] = {}
-    for problem in operation.problems:
+    for problem in problems_of(operation, guarded=guarded):
         by_status.setdefault(problem.status, []).append(problem)
     for status, found in sorted(by_status.items()):
         responses[str(status)] = {
@@ -69,6 +103,11 @@ def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
         "summary": operation.summary,
         "responses": responses,
     }
+    if guarded and operation.scope is not None:
+        entry["security"] = [{"bearer": [operation.scope]}]
+        responses["401"]["headers"] = responses["403"]["headers"] = {
+            "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}}
+        }
     if operation.parameters:
         entry["parameters"] = [
             {
@@ -83,7 +122,7 @@ def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
         ]
     if operation.body is not None:
         entry["requestBody"] = {
-            "required": True,
+            "required": operation.body_required,
             "content": {"application/json": {"schema": schema_of[repr(operation.body)]}},
         }
     return entry

@@ -9,8 +9,9 @@ import msgspec
 
 from board.errors import LeaderboardError
 from service import problems
+from service.access.grant import Player
 from service.answers import Answer
-from service.checks import fault_of, fault_of_body, is_json, is_plain
+from service.checks import beyond, fault_of, fault_of_body, is_json, is_plain
 from service.intake import Intake
 from service.item import Outcome
 from service.problems import Problem
@@ -32,8 +33,13 @@ class Parcels:
     def __init__(self, intake: Intake) -> None:
         self._submit_all: Final = intake.submit_all
 
-    async def submit(self, season: str, content_type: str | None, header: str | None, body: bytes) -> Answer:
-        """Check everything, write what passes, answer for each submission in order. `header` is `Idempotency-Key`'s."""
+    async def submit(
+        self, season: str, content_type: str | None, header: str | None, body: bytes, player: Player | None = None
+    ) -> Answer:
+        """Check everything, write what passes, answer for each submission in order. `header` is `Idempotency-Key`'s.
+
+        `player` is the one whose token it came with: every item has to be that player's.
+        """
         if not is_plain(season, SEASON_ID_MAX):
             return problems.INVALID_SEASON.answer
         if content_type is not None and not is_json(content_type):
@@ -49,7 +55,7 @@ class Parcels:
             except msgspec.ValidationError:
                 # One that does not fit must not take the others with it: look at each by itself.
                 judged = map(judge_raw, _decode_loose(body).submissions)
-            results = list(judged)
+            results = list(judged if player is None else (allowed(player, one) for one in judged))
         except msgspec.ValidationError as error:
             return problems.INVALID_BODY.saying(str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -87,6 +93,11 @@ def judge_raw(raw: msgspec.Raw) -> Submission | Problem:
         return judge(_decode_one(raw))
     except msgspec.ValidationError as error:
         return fault_of_body(error)
+
+
+def allowed(player: Player, judged: Submission | Problem) -> Submission | Problem:
+    """The submission, unless the player's token does not allow it."""
+    return (beyond(player, judged) or judged) if isinstance(judged, Submission) else judged
 
 
 def told(submission: Submission, outcome: Outcome) -> BatchResult:

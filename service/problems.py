@@ -38,6 +38,10 @@ class Problem(msgspec.Struct, frozen=True):
         )
         return Answer(self.status, _encode(details), PROBLEM_JSON, self.retry_after_s)
 
+    def answer_with(self, *headers: tuple[str, str]) -> Answer:
+        """The same answer with further headers; names in lower case."""
+        return msgspec.structs.replace(self.answer, headers=headers)
+
     @property
     def answer(self) -> Answer:
         """The answer whose text is the title. PERF: made once; refused requests must be as cheap as good ones."""
@@ -99,6 +103,66 @@ INVALID_RANGE = _problem(
     "The query's `range` is out of bounds.",
 )
 BAD_REQUEST = _problem("bad-request", 400, "The request cannot be read.", "HTTP itself was malformed.")
+CREDENTIAL_MISSING = _problem(
+    "credential-missing",
+    401,
+    "A credential is needed: Authorization: Bearer …",
+    "The `Authorization` header is missing.",
+)
+CREDENTIAL_MALFORMED = _problem(
+    "credential-malformed",
+    401,
+    "The Authorization header holds nothing that could be a credential.",
+    "Not `Bearer`, twice, cut short, or mistyped: a key's checksum tells.",
+)
+CREDENTIAL_UNKNOWN = _problem(
+    "credential-unknown",
+    401,
+    "The credential is not known here.",
+    "No such key, a wrong secret, or a signature of others.",
+)
+CREDENTIAL_EXPIRED = _problem("credential-expired", 401, "The credential has expired.", "Its time is over.")
+CREDENTIAL_REVOKED = _problem("credential-revoked", 401, "The credential was revoked.", "Somebody ended it.")
+CREDENTIAL_EARLY = _problem(
+    "credential-not-yet-valid", 401, "The token is not valid yet.", "Its `nbf` or `iat` lies in the future."
+)
+SCOPE_MISSING = _problem(
+    "scope-missing",
+    403,
+    "The credential is not good for this; nothing was done.",
+    "The scope in `WWW-Authenticate` is needed.",
+)
+SEASON_FORBIDDEN = _problem(
+    "season-forbidden",
+    403,
+    "The credential is limited to other seasons; nothing was done.",
+    "Also for operations that belong to no season.",
+)
+PLAYER_FORBIDDEN = _problem(
+    "player-forbidden",
+    403,
+    "A player's token submits for that player only; nothing was written.",
+    "`userId` is not `sub`.",
+)
+DELTA_FORBIDDEN = _problem(
+    "delta-forbidden",
+    403,
+    "delta is outside the bounds of the token; nothing was written.",
+    "See `min_delta`, `max_delta`.",
+)
+KEYS_ARE_OFF = _problem(
+    "keys-are-off",
+    403,
+    "This server runs open; keys are managed with the command `leaderboard key`.",
+    "With `LEADERBOARD_AUTH=open` nobody could be told from an administrator.",
+)
+KEY_NOT_FOUND = _problem("key-not-found", 404, "There is no such key.", "No key has this id.")
+KEY_NOT_ROTATABLE = _problem(
+    "key-not-rotatable",
+    409,
+    "The key is revoked, expired, or has a successor already.",
+    "Only a valid key that was not rotated before can be.",
+)
 SEASON_NOT_FOUND = _problem(
     "season-not-found", 404, "There is no such season.", "No score was ever posted to this season."
 )
@@ -144,6 +208,12 @@ STORE_UNAVAILABLE = _problem(
     503,
     "PostgreSQL did not take the submission; nothing was written.",
     "PostgreSQL is down or did not commit in time. Sending again is safe.",
+)
+ACCESS_NOT_LOADED = _problem(
+    "access-not-loaded",
+    503,
+    "The keys have not been read yet; nothing was done.",
+    "The server has just started and PostgreSQL, or the source of the token keys, does not answer.",
 )
 BOARD_UNAVAILABLE = _problem("board-unavailable", 503, "Redis does not answer.", "Reads fail, submissions go on.")
 BOARD_REBUILDING = _problem(

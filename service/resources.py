@@ -11,6 +11,9 @@ import falcon.asgi
 
 from board.errors import LeaderboardError
 from service import problems
+from service.access.grant import Player
+from service.access.manage import BODY_MOST as KEY_BODY_MOST
+from service.access.manage import Manage
 from service.actions import BODY_MOST, Actions
 from service.answers import Answer
 from service.parcels import BODY_MOST as BATCH_BODY_MOST
@@ -31,6 +34,8 @@ def give(resp: Response, answer: Answer) -> None:
     resp.data = answer.body
     if answer.retry_after_s:
         resp.set_header("Retry-After", str(answer.retry_after_s))
+    for name, value in answer.headers:
+        resp.set_header(name, value)
 
 
 def season_of(req: Request, sid: str) -> str:
@@ -52,6 +57,12 @@ def text_of(req: Request, name: str) -> str | None:
             return ""
         return value
     return ""
+
+
+def player_of(req: Request) -> Player | None:
+    """The one player the credential speaks for; None for a key, and for a server that runs open."""
+    player: Player | None = getattr(req.context, "player", None)
+    return player
 
 
 async def body_of(req: Request, most: int) -> bytes | None:
@@ -76,7 +87,7 @@ class Scores:
             give(resp, problems.BODY_TOO_LARGE.answer)
             return
         key = req.get_header("Idempotency-Key")
-        give(resp, await self._actions.submit(season_of(req, sid), req.content_type, key, body))
+        give(resp, await self._actions.submit(season_of(req, sid), req.content_type, key, body, player_of(req)))
 
 
 class Batch:
@@ -91,7 +102,7 @@ class Batch:
             give(resp, problems.BATCH_TOO_LARGE.answer)
             return
         key = req.get_header("Idempotency-Key")
-        give(resp, await self._parcels.submit(season_of(req, sid), req.content_type, key, body))
+        give(resp, await self._parcels.submit(season_of(req, sid), req.content_type, key, body, player_of(req)))
 
 
 class Top:
@@ -133,6 +144,39 @@ class Season:
 
     async def on_delete(self, req: Request, resp: Response, sid: str) -> None:
         give(resp, await self._actions.reset(season_of(req, sid)))
+
+
+class Keys:
+    """``/v1/keys``"""
+
+    def __init__(self, manage: Manage) -> None:
+        self._manage: Final = manage
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        give(resp, await self._manage.list())
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        give(resp, await self._manage.create(req.content_type, await body_of(req, KEY_BODY_MOST)))
+
+
+class Rotation:
+    """``/v1/keys/{id}/rotate``"""
+
+    def __init__(self, manage: Manage) -> None:
+        self._manage: Final = manage
+
+    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        give(resp, await self._manage.rotate(id, req.content_type, await body_of(req, KEY_BODY_MOST)))
+
+
+class Key:
+    """``/v1/keys/{id}``"""
+
+    def __init__(self, manage: Manage) -> None:
+        self._manage: Final = manage
+
+    async def on_delete(self, req: Request, resp: Response, id: str) -> None:
+        give(resp, await self._manage.revoke(id))
 
 
 class Healthz:

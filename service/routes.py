@@ -1,4 +1,5 @@
-"""The one table of operations: the app adds its routes from it, the OpenAPI document is written from it."""
+"""The one table of operations: the app adds its routes from it, the gate takes the scopes from it, and the OpenAPI
+document is written from it."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import msgspec
 
 from service import problems as p
 from service import types as t
+from service.access import keystore as k
+from service.access.scopes import PUBLIC, Scope
 from service.problems import Problem
 
 
@@ -23,17 +26,19 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One method on one path: which resource answers, with what, and how it can fail."""
+    """One method on one path: which resource answers, who may ask, with what it answers, and how it can fail."""
 
     method: str
     path: str
     resource: str
     name: str
+    scope: Scope | None
     summary: str
     answers: dict[int, tuple[str, Any]]
     problems: tuple[Problem, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
+    body_required: bool = True
 
 
 _SID: Final = Parameter("sid", "path", t.SeasonId, "The season. It exists as soon as a score is posted to it.")
@@ -55,6 +60,8 @@ _KEY: Final = Parameter(
     "A quoted string, as the header's draft has it; bare is accepted, too.",
     required=False,
 )
+_KEY_ID: Final = Parameter("id", "path", k.KeyId, "The key's id: what stands between its first two underscores.")
+_STORE: Final = (p.KEYS_ARE_OFF, p.STORE_UNAVAILABLE, p.OUTCOME_UNKNOWN)
 _READ: Final = (p.INVALID_SEASON, p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -63,6 +70,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "/v1/seasons/{sid}/scores",
         "scores",
         "submitScore",
+        "submit",
         "Add to a player's score. Answered after the commit in PostgreSQL.",
         {202: ("Committed.", t.Accepted)},
         (
@@ -72,6 +80,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             p.INVALID_SEASON,
             p.INVALID_DELTA,
             p.INVALID_KEY,
+            p.PLAYER_FORBIDDEN,
+            p.DELTA_FORBIDDEN,
             p.SCORE_OUT_OF_RANGE,
             p.KEY_REUSED,
             p.BODY_TOO_LARGE,
@@ -89,6 +99,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "/v1/seasons/{sid}/scores/batch",
         "batch",
         "submitScores",
+        "submit",
         "Up to 5,000 submissions at once. A result for each in order; all that count are in one commit.",
         {200: ("A result for each submission.", t.BatchAnswer)},
         (
@@ -111,6 +122,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "/v1/seasons/{sid}/leaderboard/top",
         "top",
         "getTop",
+        "read",
         "The best players. A season nobody has posted to is an empty list.",
         {200: ("The best players, best first.", t.Top)},
         (*_READ, p.INVALID_LIMIT),
@@ -121,6 +133,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "/v1/seasons/{sid}/leaderboard/rank",
         "rank",
         "getRank",
+        "read",
         "A player's rank and score.",
         {200: ("Where the player stands.", t.PlayerRank)},
         (*_READ, p.INVALID_USER, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
@@ -131,6 +144,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "/v1/seasons/{sid}/leaderboard/around",
         "around",
         "getAround",
+        "read",
         "A player among the neighbours on the board.",
         {200: ("The window around the player.", t.Around)},
         (*_READ, p.INVALID_USER, p.INVALID_RANGE, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
@@ -141,18 +155,74 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "/v1/seasons/{sid}",
         "season",
         "resetSeason",
+        "admin",
         "Empty the season: its period ends, the next begins. After the answer no earlier score is visible.",
         {200: ("The board is empty.", t.Deleted)},
         (p.INVALID_SEASON, p.STORE_UNAVAILABLE, p.RESET_PENDING, p.OUTCOME_UNKNOWN),
         (_SID,),
     ),
-    Operation("GET", "/livez", "healthz", "getLive", "The process answers.", {200: ("It does.", t.Health)}),
-    Operation("GET", "/healthz", "healthz", "getHealth", "The process answers.", {200: ("It does.", t.Health)}),
+    Operation(
+        "POST",
+        "/v1/keys",
+        "keys",
+        "createKey",
+        "admin",
+        "Make a key. Its text is in this answer and nowhere else.",
+        {201: ("The key.", k.NewKey)},
+        (p.MALFORMED_JSON, p.INVALID_BODY, p.BODY_TOO_LARGE, p.UNSUPPORTED_MEDIA_TYPE, *_STORE),
+        (),
+        k.Wanted,
+    ),
+    Operation(
+        "GET",
+        "/v1/keys",
+        "keys",
+        "listKeys",
+        "admin",
+        "All keys, without their secrets.",
+        {200: ("The keys.", k.KeyList)},
+        _STORE,
+    ),
+    Operation(
+        "POST",
+        "/v1/keys/{id}/rotate",
+        "rotation",
+        "rotateKey",
+        "admin",
+        "Give a key a successor; both are valid until the time of grace is over. The body may be empty.",
+        {201: ("The successor.", k.NewKey)},
+        (
+            p.MALFORMED_JSON,
+            p.INVALID_BODY,
+            p.KEY_NOT_FOUND,
+            p.KEY_NOT_ROTATABLE,
+            p.BODY_TOO_LARGE,
+            p.UNSUPPORTED_MEDIA_TYPE,
+            *_STORE,
+        ),
+        (_KEY_ID,),
+        k.Rotation,
+        body_required=False,
+    ),
+    Operation(
+        "DELETE",
+        "/v1/keys/{id}",
+        "key",
+        "revokeKey",
+        "admin",
+        "End a key, everywhere within two seconds. Done twice it is the same.",
+        {200: ("The key, ended.", k.Key)},
+        (p.KEY_NOT_FOUND, *_STORE),
+        (_KEY_ID,),
+    ),
+    Operation("GET", "/livez", "healthz", "getLive", PUBLIC, "The process answers.", {200: ("It does.", t.Health)}),
+    Operation("GET", "/healthz", "healthz", "getHealth", PUBLIC, "The process answers.", {200: ("It does.", t.Health)}),
     Operation(
         "GET",
         "/readyz",
         "readyz",
         "getReady",
+        PUBLIC,
         "Redis, PostgreSQL and the schema are there.",
         {200: ("Ready.", t.Readiness), 503: ("Not ready.", t.Readiness)},
     ),
@@ -161,7 +231,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "/openapi.json",
         "document",
         "getOpenapi",
+        PUBLIC,
         "This document.",
         {200: ("OpenAPI 3.1.", dict[str, Any])},
     ),
 )
+
+
+def scope_of(name: str) -> Scope | None:
+    """The scope of an operation, by its name."""
+    return next(operation.scope for operation in OPERATIONS if operation.name == name)

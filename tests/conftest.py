@@ -76,6 +76,18 @@ def api(servers: Embedded) -> Iterator[Api]:
         yield stack.enter_context(serving(made, "/readyz", LEADERBOARD_WORKERS="2"))
 
 
+@pytest.fixture(scope="session")
+def guarded(servers: Embedded) -> Iterator[Api]:
+    """The same, but it wants credentials."""
+    with ExitStack() as stack:
+        made = _world(servers, redis_db=2)
+        stack.callback(made.close)
+        stack.enter_context(relaying(made, 1))
+        # Whoever makes the first key himself sees none made at the first start.
+        made.key("read", life_s=1)
+        yield stack.enter_context(serving(made, "/readyz", LEADERBOARD_AUTH="keys"))
+
+
 @pytest.fixture
 def http(api: Api) -> Iterator[Http]:
     """A connection to the API of the whole run."""

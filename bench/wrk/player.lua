@@ -8,7 +8,7 @@ local at = 0
 function init(args)
   local host = args[0]:match("//([^/]+)")
   before = "GET " .. args[1]
-  after = args[2] .. " HTTP/1.1\r\nHost: " .. host .. "\r\n\r\n"
+  after = args[2] .. " HTTP/1.1\r\nHost: " .. host .. "\r\n" .. authorization() .. "\r\n"
   players, stride = tonumber(args[3]), tonumber(args[4])
 end
 

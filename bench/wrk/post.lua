@@ -20,7 +20,7 @@ end
 function init(args)
   local host = args[0]:match("//([^/]+)")
   head = "POST " .. args[1] .. " HTTP/1.1\r\nHost: " .. host
-    .. "\r\nContent-Type: application/json\r\nContent-Length: "
+    .. "\r\n" .. authorization() .. "Content-Type: application/json\r\nContent-Length: "
   seconds, pool = tonumber(args[2]), tonumber(args[4])
   math.randomseed(tonumber(args[3]))
 end

@@ -189,18 +189,22 @@ def test_the_built_image_serves_as_compose_runs_it(
         }
         assert not any(healthy(check) for check in checks.values())
         run(*command([*entry, *services["migrate"]["command"]]))
+        made = run(*command([*entry, "key", "create", "--name", "test", "--scopes", "read,submit"]))
+        allowed = {"Authorization": f"Bearer {made.stdout.strip()}"}
         for name, check in checks.items():
             stack.enter_context(running(command([*entry, *services[name]["command"]])))
             poll(lambda check=check: healthy(check), f"a healthy {name}", 30)  # type: ignore[misc]
         base = f"http://127.0.0.1:{port}/v1/seasons/s1"
         body = json.dumps({"userId": "ada", "delta": 5}).encode()
-        post = urllib.request.Request(f"{base}/scores", body, {"Content-Type": "application/json"})
+        post = urllib.request.Request(f"{base}/scores", body, {**allowed, "Content-Type": "application/json"})
         with urllib.request.urlopen(post, timeout=5) as answer:
             assert answer.status == 202
 
+        read = urllib.request.Request(f"{base}/leaderboard/rank?userId=ada", headers=allowed)
+
         def rank() -> int | None:
             try:
-                with urllib.request.urlopen(f"{base}/leaderboard/rank?userId=ada", timeout=5) as found:
+                with urllib.request.urlopen(read, timeout=5) as found:
                     return int(json.load(found)["rank"])
             except urllib.error.HTTPError:
                 return None

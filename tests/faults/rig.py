@@ -126,6 +126,7 @@ class Rig:
             "PYTHONPATH": f"{self.tree}{os.pathsep}{REPOSITORY / 'tests'}",
             "DATABASE_URL": f"postgresql://{APP}@127.0.0.1:{self.doors[f'{who}-pg'].port}/{APP}",
             "REDIS_URL": f"redis://127.0.0.1:{self.doors[f'{who}-redis'].port}/0",
+            "LEADERBOARD_AUTH": "open",
             "LEADERBOARD_BIND": f"127.0.0.1:{self.port}",
             "LEADERBOARD_WORKERS": "2",
             "LEADERBOARD_DATA_DIR": "/nonexistent",

@@ -98,6 +98,11 @@ class Http:
 JSON: Final = {"Content-Type": "application/json"}
 
 
+def bearer(credential: str) -> dict[str, str]:
+    """The header that carries a credential."""
+    return {"Authorization": f"Bearer {credential}"}
+
+
 def base(season: str) -> str:
     """The path of a season."""
     return f"/v1/seasons/{quote(season, safe='')}"

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -20,6 +20,9 @@ from board.keys import Keys, partition_of
 from board.settings import Settings, environment, load
 from board.sql import Int8Array, TextArray, adapt_arrays, queries
 from relay.carrier import Carrier
+from service.access import keystore
+from service.access.keystore import Wanted
+from service.access.scopes import SCOPES, Scope
 
 _count = itertools.count(1)
 
@@ -49,6 +52,7 @@ class World:
                 "REDIS_URL": f"{self.socket}?db={redis_db}",
                 "LEADERBOARD_REDIS_PREFIX": self.name,
                 "LEADERBOARD_DATA_DIR": "/nonexistent",
+                "LEADERBOARD_AUTH": "open",
                 "LEADERBOARD_SHUTDOWN_GRACE_S": "5",
                 "LEADERBOARD_RELAY_CHECK_MS": "200",
                 # A busy machine is no reason to fail; tests of deadlines set their own.
@@ -159,6 +163,11 @@ class World:
             },
         ).fetchall()
         return [(status, score, version) for _, status, score, version in rows]
+
+    def key(self, *scopes: str, seasons: list[str] | None = None, life_s: int | None = None) -> str:
+        """The text of a new key; without scopes one that has all."""
+        wanted = Wanted("a test", cast(list[Scope], list(scopes or SCOPES)), seasons, life_s)
+        return keystore.created(self.db, wanted).key
 
     def correct(self, season: str, user: str, score: int | None) -> None:
         """What a moderator's tool does: change a row, or take it away, and leave a hint."""

@@ -76,6 +76,26 @@ def test_an_address_that_is_none_is_refused(bind: str) -> None:
         load({"LEADERBOARD_BIND": bind})
 
 
+@pytest.mark.parametrize("bind", ["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1", "unix:/run/lb.sock"])
+def test_open_is_allowed_where_nobody_else_comes(bind: str) -> None:
+    assert load({"LEADERBOARD_AUTH": "open", "LEADERBOARD_BIND": bind}).auth == "open"
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "localhost.example.org:1", "*:1"])
+def test_open_elsewhere_takes_a_second_word(bind: str) -> None:
+    env = {"LEADERBOARD_AUTH": "open", "LEADERBOARD_BIND": bind}
+    with pytest.raises(InvalidSetting, match="LEADERBOARD_OPEN_TO_THE_WORLD=yes"):
+        load(env)
+    assert load({**env, "LEADERBOARD_OPEN_TO_THE_WORLD": "yes"}).auth == "open"
+    assert load({"LEADERBOARD_BIND": bind}).auth == "keys"
+
+
+def test_what_is_hidden_is_not_shown_at_all() -> None:
+    s = load({"LEADERBOARD_KEY": "lb_whatever"})
+    assert dict(shown(s))["LEADERBOARD_KEY"] == "******"
+    assert load(environment(s)) == s
+
+
 def test_addresses() -> None:
     assert load({"LEADERBOARD_BIND": "[::1]:81"}).tcp == ("::1", 81)
     assert load({"LEADERBOARD_BIND": "unix:/run/lb.sock"}).tcp is None

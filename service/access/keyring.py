@@ -1,0 +1,141 @@
+"""All keys in the memory of a worker, so that checking one asks nobody.
+
+PostgreSQL is asked once a second for a version number, and for the keys only when it has changed. While PostgreSQL does
+not answer, the last known keys stay in force: nobody can change them then, and reads need no PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any, Final, Literal
+
+import msgspec
+import psycopg
+
+from board.backoff import Backoff
+from board.errors import ServerUnreachable
+from board.sql import connect_async, first_line, lifeline, queries
+from service.access.grant import Grant
+from service.access.keytext import KeyText
+from service.access.scopes import bits
+
+log: Final = logging.getLogger("service.access")
+
+REFRESH_S: Final = 0.5
+PATIENCE_S: Final = 1.0
+_NOBODY: Final = bytes(32)
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A key as a worker knows it: SHA-256 of the secret, whether it is revoked, and what it allows."""
+
+    digest: bytes
+    revoked: bool
+    grant: Grant
+
+
+Refusal = Literal["unknown", "revoked", "expired"]
+
+
+class Keyring:
+    """The keys of one worker."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url: Final = database_url
+        self._held: dict[str, Held] = {}
+        self._version: int | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._first_try: Final = asyncio.Event()
+        self._wake: Final = asyncio.Event()
+        texts = queries()
+        self._ask: Final = texts["access_version"]
+        self._load: Final = texts["access_keys"]
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the keys have been read at least once."""
+        return self._version is not None
+
+    def start(self, on_change: Callable[[], None]) -> None:
+        """Begin to read and to follow; `on_change` is called after each reading of the keys."""
+        self._task = asyncio.create_task(self._follow(on_change), name="keyring")
+
+    async def first_try(self) -> None:
+        """Wait until the first attempt to read has ended, well or not."""
+        await self._first_try.wait()
+
+    async def stop(self) -> None:
+        """End for good."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def hurry(self) -> None:
+        """Look now: this worker has changed a key itself."""
+        self._wake.set()
+
+    def find(self, text: KeyText) -> Grant | Refusal:
+        """What a key allows, or why nothing. A wrong secret costs the same as an id that does not exist."""
+        held = self._held.get(text.id)
+        if not hmac.compare_digest(_NOBODY if held is None else held.digest, text.digest) or held is None:
+            return "unknown"
+        if held.revoked:
+            return "revoked"
+        return held.grant if time.time() < held.grant.until else "expired"
+
+    async def _follow(self, on_change: Callable[[], None]) -> None:
+        backoff = Backoff(0.05, 1.0)
+        failing = False
+        while True:
+            try:
+                connection = await connect_async(self._url, "leaderboard-access", timeout_s=PATIENCE_S)
+                try:
+                    # Whatever was read before: on a new connection it may be another database's.
+                    await self._read(connection)
+                    on_change()
+                    backoff.succeeded()
+                    failing = False
+                    while True:
+                        self._first_try.set()
+                        await self._pause()
+                        with lifeline(connection, PATIENCE_S):
+                            cursor = await connection.execute(self._ask, {"seen": self._version})
+                            changed = await cursor.fetchone() is not None
+                        if changed:
+                            await self._read(connection)
+                            on_change()
+                finally:
+                    await connection.close()
+            except (ServerUnreachable, psycopg.Error) as error:
+                self._first_try.set()
+                if not failing:
+                    known = "the last known ones stay in force" if self.loaded else "nobody can be let in"
+                    log.warning("the keys cannot be read, %s: %s", known, first_line(error))
+                    failing = True
+                await asyncio.sleep(backoff.failed())
+
+    async def _pause(self) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(REFRESH_S):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _read(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        with lifeline(connection, PATIENCE_S):
+            rows = await (await connection.execute(self._load)).fetchall()
+        self._held = {row[1]: _held(*row[1:]) for row in rows if row[1] is not None}
+        self._version = rows[0][0]
+
+
+def _held(
+    name: str, digest: bytes, scopes: Sequence[str], seasons: list[str] | None, until: float | None, revoked: bool
+) -> Held:
+    allowed = None if seasons is None else frozenset(seasons)
+    return Held(digest, revoked, Grant(f"k:{name}", bits(scopes), allowed, inf if until is None else until))

@@ -1,0 +1,43 @@
+"""The gate in Falcon's lane: decides before a resource is asked, by the one table of operations."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+
+from service.access.gate import MALFORMED, Gate
+from service.access.scopes import BITS, PUBLIC
+from service.answers import Answer
+from service.resources import Request, Response, give, season_of
+from service.routes import OPERATIONS
+
+RULES: Final = {(op.method, op.path): PUBLIC if op.scope is None else BITS[op.scope] for op in OPERATIONS}
+
+
+class Guard:
+    """Falcon middleware. `gate` is set by the composition root before the first request comes."""
+
+    def __init__(self) -> None:
+        self.gate: Gate
+
+    async def process_resource(self, req: Request, resp: Response, resource: object, params: dict[str, Any]) -> None:
+        """Let the request through with its player in the context, or answer it."""
+        rule = (req.method, req.uri_template or "")
+        if rule not in RULES:
+            # Deny by default: what is not in the table is no operation, whatever a resource may know to answer.
+            methods = [method for method, path in RULES if path == req.uri_template]
+            raise falcon.HTTPMethodNotAllowed(methods)
+        scope = RULES[rule]
+        if scope is PUBLIC:
+            return
+        headers = [value for name, value in req.scope["headers"] if name == b"authorization"]
+        season = season_of(req, params["sid"]) if "sid" in params else None
+        # Two of them: who is to say which one counts?
+        verdict = MALFORMED if len(headers) > 1 else self.gate.admit(headers[0] if headers else None, scope, season)
+        if isinstance(verdict, Answer):
+            give(resp, verdict)
+            resp.complete = True
+        else:
+            req.context.player = verdict.player
