@@ -20,9 +20,11 @@ def connection(bare_world: World) -> Iterator[psycopg.Connection[object]]:
     yield bare_world.db
 
 
-def test_migrations_are_numbered_without_gaps() -> None:
+def test_migrations_are_numbered_from_one_and_no_number_is_twice() -> None:
+    # A gap is a number that was given to work not yet here; `migrate` applies it when it comes.
+    numbers = [step.version for step in schema.migrations()]
+    assert numbers[0] == 1 and numbers == sorted(set(numbers))
     steps = schema.migrations()
-    assert [step.version for step in steps] == list(range(1, len(steps) + 1))
     assert schema.required() == max(step.version for step in steps if step.stage == "pre")
 
 
