@@ -74,7 +74,7 @@ format: $(VENV)/.dev ## format the code
 docs: $(VENV)/.run ## write the pages that are made from the code
 	@$(BIN)/python -m board.settings > docs/settings.md
 
-bench: $(VENV)/.dev ## measure (about ten minutes; leave the machine alone meanwhile)
+bench: $(VENV)/.dev ## measure (about a quarter of an hour; leave the machine alone meanwhile)
 	@$(BIN)/python -m bench $(ARGS)
 
 micro: $(VENV)/.dev ## measure the kernels against their twin and other packers

@@ -19,7 +19,7 @@ from typing import Final, NoReturn
 import msgspec
 import psycopg
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench import machine, rows
 from bench.calibrate import nginx_program
@@ -113,6 +113,8 @@ class Run:
         self.console: Final = console
         self.measured: Final[dict[str, list[Measure]]] = {}
         self.complete = False
+        self.bar: Progress | None = None
+        self.preparing: TaskID | None = None
         self.servers: dict[str, str] = {}
         self.durability: dict[str, str] = {}
         self.machine: Final = machine.machine(plan.parent)
@@ -127,12 +129,13 @@ class Run:
         names = [row.name for row in self.wanted]
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self.console) as bar:
+            self.bar = bar
             task = bar.add_task("starting", total=self.rounds * len(names))
             self.look_at_servers()
             for turn in range(self.rounds):
                 left = list(names)
                 bar.update(task, description=f"round {turn + 1}: {left[0]}")
-                plan = msgspec.structs.replace(self.plan, seed=self.plan.seed + turn)
+                plan = msgspec.structs.replace(self.plan, seed=self.plan.seed + turn, tell=self.prepared)
                 for name, measure in rows.round_of(plan, names):
                     self.measured.setdefault(name, []).append(measure)
                     left.remove(name)
@@ -140,6 +143,14 @@ class Run:
                     following = left[0] if left else names[0]
                     bar.update(task, advance=1, description=f"round {turn + 1}: {following}")
         self.complete = True
+
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """Move the bar of a preparation; it shows only while there is one."""
+        if self.bar is None:
+            return
+        if self.preparing is None:
+            self.preparing = self.bar.add_task(what)
+        self.bar.update(self.preparing, description=what, completed=done, total=total, visible=done < total)
 
     def look_at_servers(self) -> None:
         """Versions and durability, from servers started as all others will be."""

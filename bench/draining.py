@@ -45,7 +45,7 @@ def measure(plan: Plan, name: str) -> Results:
         stack.until_empty()
         with connect(stack.settings.database_url, "leaderboard-bench", autocommit=False) as claims:
             claims.execute("SELECT FROM partition ORDER BY id FOR UPDATE")
-            pile_up(stack, len(seasons), plan.hints)
+            pile_up(stack, len(seasons), plan)
             stack.checkpoint()
             backlog = stack.pending()
             started = time.perf_counter()
@@ -60,10 +60,13 @@ def measure(plan: Plan, name: str) -> Results:
         yield name, Measure(figures, () if faults else checks, tuple(faults))
 
 
-def pile_up(stack: Stack, seasons: int, count: int) -> None:
+def pile_up(stack: Stack, seasons: int, plan: Plan) -> None:
     """Write that many scores, each with its hint, in transactions of the size the service's intake makes them."""
+    count = plan.hints
     for first in range(0, count, BATCH):
+        plan.tell("hints", first, count)
         numbers = {"first": first, "last": min(first + BATCH, count) - 1, "seasons": seasons}
         with stack.db.transaction():
             stack.db.execute(SCORES, numbers)
             stack.db.execute(HINTS, numbers)
+    plan.tell("hints", count, count)

@@ -19,13 +19,17 @@ class Measure(msgspec.Struct, frozen=True):
     """What one round of one row gave.
 
     `figures` have their unit in the name (``per_s``, ``p99_ms``, ``errors``). `checks` are promises that were found
-    kept, `faults` those that were not: a single one makes the whole run fail. `notes` are for the reader.
+    kept, `faults` those that were not: a single one makes the whole run fail. `notes` are for the reader. `curves` are
+    points to plot, `hdr` whole histograms. `invalid` says why the figures are not the server's: its generator lagged.
     """
 
     figures: dict[str, float]
     checks: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    curves: dict[str, list[tuple[float, float]]] = {}
+    hdr: dict[str, str] = {}
+    invalid: str = ""
 
 
 class Spread(msgspec.Struct, frozen=True):

@@ -98,12 +98,24 @@ def post(
     connections: int,
     seed: int,
     pool: int = 0,
+    size: int = 0,
     at_end: Callable[[], None] = nothing,
     key: str = "",
 ) -> Load:
-    """POST scores for that many seconds, then wait for all answers; `at_end` is called when the sending ends."""
-    arguments = [path, str(seconds), str(seed), str(pool)]
+    """POST scores for that many seconds, then wait for all answers; `at_end` is called when the sending ends.
+
+    With a `size` each request is a batch of so many submissions.
+    """
+    arguments = [path, str(seconds), str(seed), str(pool), str(size)]
     return run("post.lua", base, seconds + TAIL_S, connections, arguments, nothing, at_end, key)
+
+
+def mixed(
+    base: str, season: str, *, seconds: int, connections: int, seed: int, reads: int, pool: int, key: str = ""
+) -> Load:
+    """Reads of a rank, so many percent, and writes, for that many seconds; then wait for all answers."""
+    arguments = [f"/v1/seasons/{season}", str(seconds), str(seed), str(reads), str(pool)]
+    return run("mixed.lua", base, seconds + TAIL_S, connections, arguments, nothing, nothing, key)
 
 
 def run(

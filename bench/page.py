@@ -49,7 +49,7 @@ def cells(row: Line) -> str:
     original = "" if row.scaled is None else number(row.scaled.median) + star
     better = "" if row.ratio is None else f"**{row.ratio.median:.2f}** ({row.ratio.low:.2f} - {row.ratio.high:.2f})"
     ours = f"**{number(main.median)} {row.unit}** ({number(main.low)} - {number(main.high)})"
-    wrong = "" if row.correct else " **WRONG**"
+    wrong = ("" if row.correct else " **WRONG**") + ("" if row.valid else " **INVALID**")
     return f"| `{row.name}`{wrong} | {ours} | {times} | {original} | {better} | {besides(row)} |"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,10 @@ from ctl.embedded import Prefer
 
 Results = Iterator[tuple[str, Measure]]
 """Rows in the order they are measured: name, what came out."""
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Progress of a preparation that nobody watches."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -29,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True):
     samples: int
     rate: int
     seed: int
+    tell: Callable[[str, int, int], None] = quiet
 
     def stack(self) -> Stack:
         """Fresh servers; enter it."""

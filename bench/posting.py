@@ -14,6 +14,8 @@ from bench.stack import Stack
 
 POOL: Final = 1_000
 WARM_S: Final = 1
+BATCH: Final = 1_000
+BATCH_CONNECTIONS: Final = 8
 
 
 class Books(msgspec.Struct, frozen=True):
@@ -57,18 +59,21 @@ def audit(held: Books, accepted: int, errors: int) -> list[str]:
 
 
 def measure(plan: Plan, name: str) -> Results:
-    """One row: ``post`` has a new player in each request, ``post_hot`` a pool of 1,000."""
+    """One row: ``post`` has a new player each time, ``post_hot`` a pool of 1,000, ``batch`` 1,000 in a request."""
     pool = POOL if name == "post_hot" else 0
+    size = BATCH if name == "batch" else 0
     with plan.stack() as stack, stack.relays(), stack.api():
-        post(stack, plan, "warm", WARM_S, pool)
+        post(stack, plan, "warm", WARM_S, pool, size)
         stack.until_empty()
         stack.checkpoint()
         end = End(stack)
-        done = post(stack, plan, "measured", plan.seconds, pool, end)
-        faults = audit(books(stack, "measured"), done.accepted, done.errors)
+        done = post(stack, plan, "measured", plan.seconds, pool, size, end)
+        faults = audit(books(stack, "measured"), done.accepted * max(1, size), done.errors)
         faults += stack.unequal()
         figures = done.figures(plan.seconds) | {"backlog": end.backlog, "empty_ms": end.empty_s * 1000}
-        checks = (f"{done.accepted:,} accepted are {done.accepted:,} ledger rows", "PostgreSQL and Redis are equal")
+        figures["per_s"] *= max(1, size)
+        accepted = done.accepted * max(1, size)
+        checks = (f"{accepted:,} accepted are {accepted:,} ledger rows", "PostgreSQL and Redis are equal")
         yield name, Measure(figures, () if faults else checks, tuple(faults))
 
 
@@ -86,15 +91,18 @@ class End:
         self.empty_s = self.stack.until_empty(started)
 
 
-def post(stack: Stack, plan: Plan, season: str, seconds: int, pool: int, at_end: End | None = None) -> load.Load:
+def post(
+    stack: Stack, plan: Plan, season: str, seconds: int, pool: int, size: int, at_end: End | None = None
+) -> load.Load:
     """Load one season."""
     return load.post(
         stack.url,
-        f"/v1/seasons/{season}/scores",
+        f"/v1/seasons/{season}/scores" + ("/batch" if size else ""),
         seconds=seconds,
-        connections=plan.connections,
+        connections=BATCH_CONNECTIONS if size else plan.connections,
         seed=plan.seed,
         pool=pool,
+        size=size,
         at_end=at_end or load.nothing,
         key=stack.settings.key,
     )

@@ -22,13 +22,15 @@ PATH: Final = f"/v1/seasons/{SEASON}/leaderboard"
 SIDE: Final = 5
 SAMPLES: Final = 40
 WARM_S: Final = 1
+STEP: Final = 20_000
+"""Players between two moves of the progress bar."""
 NAMES: Final = ("top10", "top100", "rank", "around")
 
 
 def measure(plan: Plan, wanted: Collection[str]) -> Results:
     """``rebuild`` and the read rows that are wanted, all on one board."""
     with plan.stack() as stack:
-        fill(stack, plan.players, plan.seed)
+        fill(stack, plan)
         stack.checkpoint()
         loaded = stack.call("rebuild", "--season", SEASON)
         with stack.relays():
@@ -49,15 +51,18 @@ def measure(plan: Plan, wanted: Collection[str]) -> Results:
                     yield name, read(stack, plan, name, truth, client, faults)
 
 
-def fill(stack: Stack, players: int, seed: int) -> None:
+def fill(stack: Stack, plan: Plan) -> None:
     """A season with that many players in PostgreSQL. Scores are drawn from half as many values, so many are equal."""
-    dice = random.Random(seed)
+    dice, players = random.Random(plan.seed), plan.players
     with stack.db.transaction():
         stack.db.execute(queries()["create_seasons"], {"seasons": [SEASON], "partitions": [partition_of(SEASON)]})
         period = stack.value("SELECT period_id FROM season WHERE season_id = %s", (SEASON,))
         with stack.db.cursor().copy("COPY score (period_id, user_id, score, reached, submissions) FROM STDIN") as copy:
             for number in range(players):
+                if number % STEP == 0:
+                    plan.tell("players", number, players)
                 copy.write_row((period, f"player-{number}", dice.randrange(1, players // 2 + 2), number + 1, 1))
+        plan.tell("players", players, players)
         stack.db.execute("SELECT setval('submission', %s)", (players,))
     stack.db.execute("ANALYZE score")
 

@@ -24,7 +24,8 @@ class Line(msgspec.Struct, frozen=True):
     """One row of the report.
 
     `scaled` is the original's figure as it would be on this machine (unscaled where the row has no scale) and `ratio`
-    how many times better ours is, paired round by round; both None where the original has no figure.
+    how many times better ours is, paired round by round; both None where the original has no figure. `curves` and `hdr`
+    are those of the last round. `valid` is false when a generator lagged in any round: the figures are then its own.
     """
 
     name: str
@@ -40,6 +41,9 @@ class Line(msgspec.Struct, frozen=True):
     checks: list[str]
     faults: list[str]
     notes: list[str]
+    curves: dict[str, list[tuple[float, float]]]
+    hdr: dict[str, str]
+    valid: bool
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -69,6 +73,7 @@ def line(row: Row, measured: Mapping[str, Sequence[Measure]]) -> Line:
     mine = measured[row.name]
     scaled, better = comparison(row, measured)
     faults = [f"round {turn}: {text}" for turn, measure in enumerate(mine, 1) for text in measure.faults]
+    invalid = [f"INVALID, round {turn}: {m.invalid}" for turn, m in enumerate(mine, 1) if m.invalid]
     return Line(
         name=row.name,
         text=row.text,
@@ -82,7 +87,10 @@ def line(row: Row, measured: Mapping[str, Sequence[Measure]]) -> Line:
         correct=not faults,
         checks=[] if faults else list(mine[-1].checks),
         faults=faults,
-        notes=list(dict.fromkeys(text for measure in mine for text in measure.notes)),
+        notes=list(dict.fromkeys([*(text for measure in mine for text in measure.notes), *invalid])),
+        curves=mine[-1].curves,
+        hdr=mine[-1].hdr,
+        valid=not invalid,
     )
 
 
@@ -147,9 +155,16 @@ def table(report: Report) -> Table:
             cell(row.scaled) + ("*" if row.scaled is not None and row.scale == "none" else ""),
             "-" if row.ratio is None else f"{row.ratio.median:.2f}",
             "-" if row.ratio is None else f"{row.ratio.low:.2f} - {row.ratio.high:.2f}",
-            Text("yes", style="green") if row.correct else Text("NO", style="bold red"),
+            verdict(row),
         )
     return made
+
+
+def verdict(row: Line) -> Text:
+    """Whether the figures can be believed."""
+    if not row.correct:
+        return Text("NO", style="bold red")
+    return Text("yes", style="green") if row.valid else Text("INVALID", style="bold yellow")
 
 
 def besides(row: Line) -> str:
@@ -161,7 +176,10 @@ def besides(row: Line) -> str:
         "seconds": "took {} s",
         "post_p50_ms": "POST p50 {} ms",
         "offered_per_s": "offered {}/s",
+        "peak_per_s": "closed loop {}/s",
+        "read_p99_ms": "reads p99 {} ms",
         "write_p99_ms": "writes p99 {} ms",
+        "lag_p99_ms": "generator's lag p99 {} ms",
     }
     return ", ".join(text.format(cell(row.figures[name])) for name, text in texts.items() if name in row.figures)
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from bench import calibrate, draining, posting, reading, visibility
+from bench import calibrate, draining, openloop, posting, reading, visibility
 from bench.plan import Plan, Results
 from board.errors import UsageError
 
@@ -35,6 +35,7 @@ ROWS: Final = (
     Row("nginx", "calibration", "nginx: a constant answer"),
     Row("post", "writes", "POST, a new player each time, relays running", original=5_950, scale="writes"),
     Row("post_hot", "writes", "POST to a pool of 1,000 players, relays running"),
+    Row("batch", "writes", "batch submit, 1,000 in a request, relays running (scores)"),
     Row("rebuild", "rebuild", "rebuild of one board (players)"),
     Row("top10", "reads", "top 10", original=34_000, scale="reads"),
     Row("top100", "reads", "top 100", original=17_000, scale="reads"),
@@ -44,8 +45,12 @@ ROWS: Final = (
     Row("drain_1000", "drain", "drain of a backlog in 1,000 seasons (hints)"),
     Row("visible_idle", "visible", "POST to visible in rank, idle", "p50_ms", "ms", original=86),
     Row("visible_busy", "visible", "POST to visible in rank, under open-loop writes", "p50_ms", "ms"),
+    Row("visible_5000", "visible", "POST to visible in rank, 5,000 writes/s offered", "p99_ms", "ms"),
+    Row("mixed", "openloop", "80 % reads, 20 % writes at 70 % of the peak, open loop", "p99_ms", "ms"),
+    Row("curve", "openloop", "POST at rising rates, open loop: the knee of p99"),
 )
 
+POSTS: Final = ("post", "post_hot", "batch")
 NEEDS: Final[dict[Scale, tuple[str, ...]]] = {
     "writes": ("pgbench",),
     "reads": ("zrevrank", "zrevrange", "nginx"),
@@ -74,7 +79,7 @@ def programs(wanted: Collection[str]) -> dict[str, str | None]:
         needed["pgbench"] = shutil.which("pgbench")
     if {"zrevrank", "zrevrange"} & set(wanted):
         needed["redis-benchmark"] = calibrate.redis_benchmark()
-    if {"nginx", "post", "post_hot", *reading.NAMES} & set(wanted):
+    if {"nginx", "mixed", "curve", *POSTS, *reading.NAMES} & set(wanted):
         needed["wrk"] = shutil.which("wrk")
     return needed
 
@@ -84,7 +89,7 @@ def round_of(plan: Plan, wanted: Collection[str]) -> Results:
     lines = [name for name in ("pgbench", "zrevrank", "zrevrange", "nginx") if name in wanted]
     if lines:
         yield from calibration(plan, lines)
-    for name in ("post", "post_hot"):
+    for name in POSTS:
         if name in wanted:
             yield from posting.measure(plan, name)
     if {"rebuild", *reading.NAMES} & set(wanted):
@@ -92,8 +97,12 @@ def round_of(plan: Plan, wanted: Collection[str]) -> Results:
     for name in draining.SEASONS:
         if name in wanted:
             yield from draining.measure(plan, name)
-    if {"visible_idle", "visible_busy"} & set(wanted):
+    if {"visible_idle", "visible_busy", "visible_5000"} & set(wanted):
         yield from visibility.measure(plan, wanted)
+    if "mixed" in wanted:
+        yield from openloop.mixed(plan)
+    if "curve" in wanted:
+        yield from openloop.curve(plan)
 
 
 def calibration(plan: Plan, lines: Collection[str]) -> Results:

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
 
-from bench import pacer
 from bench.figures import Measure, percentile
+from bench.offering import Offer, background
 from bench.plan import Plan, Results
 from bench.posting import audit, books
-from bench.stack import REPOSITORY, Stack
-from board.children import spawn, terminate
+from bench.stack import Stack
 from board.errors import ChildFailed
 from ctl.demo import Client
 
 SEASON: Final = "visible"
 PATH: Final = f"/v1/seasons/{SEASON}"
 GIVE_UP_S: Final = 10.0
+FAST: Final = 5_000
+"""Writes a second of ``visible_5000``."""
 PAUSE_S: Final = (0.005, 0.055)
 """Between samples: spread over more than the relays' idle interval, so that samples do not fall in step with it."""
 
 
 def measure(plan: Plan, wanted: Collection[str]) -> Results:
-    """``visible_idle`` and ``visible_busy``."""
+    """``visible_idle``, ``visible_busy`` and ``visible_5000``."""
     dice = random.Random(plan.seed)
     with plan.stack() as stack, stack.relays(), stack.api() as client:
         first_sample(client)
@@ -40,30 +36,38 @@ def measure(plan: Plan, wanted: Collection[str]) -> Results:
             seen = sampled(client, plan.samples, dice, "idle")
             faults = seen.faults + stack.unequal()
             yield "visible_idle", Measure(seen.figures(), () if faults else checks, tuple(faults))
-        if "visible_busy" not in wanted:
-            return
-        stack.checkpoint()
-        before = books(stack, SEASON).ledger
-        with background(stack, plan) as paced:
-            seen = sampled(client, plan.samples, dice, "busy")
-        done = paced[0]
-        stack.until_empty()
-        accepted = before + seen.accepted + done.accepted
-        errors = plan.samples - seen.accepted + done.refused + done.broken
-        faults = seen.faults + audit(books(stack, SEASON), accepted, errors) + stack.unequal()
-        if not done.accepted:
-            faults.append("there were no background writes")
-        figures = seen.figures() | {
-            "offered_per_s": done.offered_per_s,
-            "write_p50_ms": done.p50_ms,
-            "write_p99_ms": done.p99_ms,
-            "errors": float(done.refused + done.broken),
-        }
-        notes: tuple[str, ...] = ()
-        if done.offered_per_s < 0.95 * plan.rate:
-            notes = (f"only {done.offered_per_s:,.0f} writes/s could be offered of {plan.rate:,}",)
-        found = (f"{plan.samples} samples, {done.accepted:,} background writes in the ledger", checks[-1])
-        yield "visible_busy", Measure(figures, () if faults else found, tuple(faults), notes)
+        for name, rate in (("visible_busy", plan.rate), ("visible_5000", FAST)):
+            if name in wanted:
+                yield name, busy(stack, plan, client, dice, name, rate)
+
+
+def busy(stack: Stack, plan: Plan, client: Client, dice: random.Random, name: str, rate: int) -> Measure:
+    """The time to visible while so many writes a second are offered in the background."""
+    stack.checkpoint()
+    before = books(stack, SEASON).ledger
+    with background(Offer(stack.url, SEASON, rate, plan.seed, key=stack.settings.key)) as paced:
+        seen = sampled(client, plan.samples, dice, name)
+    done = paced[0]
+    stack.until_empty()
+    accepted = before + seen.accepted + done.accepted
+    errors = plan.samples - seen.accepted + done.errors
+    faults = seen.faults + audit(books(stack, SEASON), accepted, errors) + stack.unequal()
+    if not done.accepted:
+        faults.append("there were no background writes")
+    figures = seen.figures() | {
+        "offered_per_s": done.offered_per_s,
+        "write_p50_ms": done.all.p50_ms,
+        "write_p99_ms": done.all.p99_ms,
+        "lag_p99_ms": done.lag_p99_ms,
+        "errors": float(done.errors),
+    }
+    checks = (
+        f"{plan.samples} samples, {done.accepted:,} background writes in the ledger",
+        "PostgreSQL and Redis are equal",
+    )
+    curves = {f"latency of POST, {rate:,}/s offered": done.all.curve}
+    hdr = {"writes": done.all.hdr}
+    return Measure(figures, () if faults else checks, tuple(faults), curves=curves, hdr=hdr, invalid=done.invalid())
 
 
 def first_sample(client: Client) -> None:
@@ -125,29 +129,3 @@ def sample(client: Client, user: str) -> Sample:
             return Sample(seconds, posted, True)
         if seconds > GIVE_UP_S:
             return Sample(seconds, posted, True, f"{user} was not visible after {seconds:.0f} s (last status {status})")
-
-
-@contextmanager
-def background(stack: Stack, plan: Plan) -> Iterator[list[pacer.Paced]]:
-    """Open-loop writes while the block runs; the list yielded holds their figures after it."""
-    argv = [
-        sys.executable, "-m", "bench.pacer", "--port", stack.settings.bind.rpartition(":")[2],
-        "--path", f"{PATH}/scores", "--rate", str(plan.rate), "--seed", str(plan.seed),
-    ]  # fmt: skip
-    environ = {**os.environ, "LEADERBOARD_KEY": stack.settings.key}
-    process = spawn(argv, env=environ, cwd=REPOSITORY, stdout=subprocess.PIPE)
-    results: list[pacer.Paced] = []
-    try:
-        if process.stdout is None or process.stdout.readline().strip() != pacer.STARTED:
-            raise ChildFailed("the generator of background writes did not start")
-        yield results
-        process.send_signal(signal.SIGTERM)
-        text = process.stdout.read()
-        try:
-            results.append(msgspec.json.decode(text, type=pacer.Paced))
-        except msgspec.DecodeError as error:
-            raise ChildFailed(f"the generator of background writes gave no figures: {text[:200]!r}") from error
-    finally:
-        terminate(process, timeout=5.0)
-        if process.stdout is not None:
-            process.stdout.close()
