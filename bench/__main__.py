@@ -21,7 +21,7 @@ import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import machine, rows
+from bench import html, machine, rows
 from bench.calibrate import nginx_program
 from bench.figures import Measure
 from bench.plan import Plan
@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="show the rows and end")
     add("--only", metavar="NAME,...", default="", help="rows or families, with the calibration lines they need (all)")
     add("--json", metavar="FILE", type=Path, help="write the report there, too ('-': to standard output, no table)")
+    add("--html", metavar="DIR", type=Path, help="write the report as a page with plots, and the plots as SVG")
     add("--rounds", type=positive, default=3, metavar="N", help="times each row is measured (%(default)s)")
     add("--seconds", type=positive, default=10, metavar="S", help="length of each load (%(default)s)")
     add("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
@@ -215,7 +216,7 @@ def main(argv: Sequence[str]) -> int:
         if missing:
             raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk, postgresql, redis-tools)")
         run = Run(plan_of(args, seed), wanted, args.rounds, console)
-        return finish(run, args.json, shlex.join(["python", "-m", "bench", *argv]))
+        return finish(run, args.json, args.html, shlex.join(["python", "-m", "bench", *argv]))
     except LeaderboardError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
@@ -225,7 +226,7 @@ def main(argv: Sequence[str]) -> int:
         return LeaderboardError.exit_code
 
 
-def finish(run: Run, file: Path | None, command: str) -> int:
+def finish(run: Run, file: Path | None, pages: Path | None, command: str) -> int:
     """Measure, and report even when that was cut short."""
     try:
         run.measure()
@@ -235,12 +236,14 @@ def finish(run: Run, file: Path | None, command: str) -> int:
     finally:
         report = run.report(command)
         if report.rows:
-            publish(report, file)
+            publish(report, file, pages)
     return status or (0 if report.correct else 1)
 
 
-def publish(report: Report, file: Path | None) -> None:
-    """Table to standard output, JSON where it is wanted."""
+def publish(report: Report, file: Path | None, pages: Path | None) -> None:
+    """Table to standard output, JSON and pages where they are wanted."""
+    if pages is not None:
+        html.write(report, pages)
     text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
     if file == Path("-"):
         sys.stdout.buffer.write(text)
