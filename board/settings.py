@@ -91,6 +91,43 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_class: Annotated[str, Doc("LEADERBOARD_WORKER_CLASS", "gunicorn worker class that serves the ASGI app.")] = (
         "service.worker.Worker"
     )
+    connections: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_CONNECTIONS",
+            "Clients a worker keeps connected; past it a new one is told 503, and silent ones are closed.",
+            1,
+            1_000_000,
+        ),
+    ] = 4_096
+    receive_s: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_RECEIVE_S",
+            "A request's head must be there within this time. A body gets it, too, and a second for every 500 bytes.",
+            1,
+            600,
+        ),
+    ] = 15
+    send_s: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_SEND_S",
+            "A client that reads less than 500 bytes a second of its answers for this time is cut off.",
+            1,
+            600,
+        ),
+    ] = 30
+    idle_s: Annotated[
+        int, Doc("LEADERBOARD_IDLE_S", "A keep-alive connection may be silent for this long.", 1, 3_600)
+    ] = 75
+    cors_origins: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_CORS_ORIGINS",
+            "Origins whose web pages may use the service, separated by commas (`https://play.example`), or `*`.",
+        ),
+    ] = ""
     max_requests: Annotated[
         int, Doc("LEADERBOARD_MAX_REQUESTS", "A worker is replaced after about so many requests; 0: never.", 0, 10**9)
     ] = 0
@@ -257,6 +294,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return host == "localhost"
 
     @property
+    def origins(self) -> frozenset[str]:
+        """The origins of `cors_origins`."""
+        return frozenset(origin for text in self.cors_origins.split(",") if (origin := text.strip()))
+
+    @property
     def tcp(self) -> tuple[str, int] | None:
         """Host and port of `bind`, or None for a Unix socket."""
         if self.bind.startswith("unix:"):
@@ -324,6 +366,11 @@ def _check(settings: Settings) -> None:
             f"LEADERBOARD_AUTH=open would let anybody who reaches {settings.bind} write and reset every board; bind to "
             "loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes if that is what you want"
         )
+    for origin in settings.origins:
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:-]+", origin):
+            raise InvalidSetting(
+                f"LEADERBOARD_CORS_ORIGINS must list origins such as https://play.example, not {origin[:60]!r}"
+            )
     if settings.redis_url and not re.match(r"(rediss?|unix)://", settings.redis_url):
         raise InvalidSetting("REDIS_URL must start with redis://, rediss:// or unix://")
 

@@ -16,7 +16,7 @@ from service.access.gate import REFUSALS
 from service.access.grant import Player
 from service.answers import Answer
 from service.boards import Boards
-from service.checks import beyond, fault_of, fault_of_body, is_json, is_plain, key_of, number_of
+from service.checks import TWICE, beyond, fault_of, fault_of_body, is_json, is_plain, key_of, number_of, says_twice
 from service.intake import Intake
 from service.probes import Probes
 from service.seasons import Seasons
@@ -25,7 +25,6 @@ from service.types import SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health,
 BODY_MOST: Final = 1024 * 1024
 LIMIT_DEFAULT, LIMIT_MOST = 10, 1_000
 RANGE_DEFAULT, RANGE_MOST = 5, 100
-
 _decode = msgspec.json.Decoder(Submission).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -61,6 +60,8 @@ class Actions:
             return fault_of_body(error).saying(str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return problems.MALFORMED_JSON.answer
+        if says_twice(body, submission):
+            return problems.INVALID_BODY.saying(TWICE)
         fault = fault_of(submission)
         if fault is not None:
             return fault.answer

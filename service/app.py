@@ -7,6 +7,7 @@ import logging
 from typing import Any, Final
 
 import falcon.asgi
+from falcon.routing import CompiledRouter
 
 from _speedups import IMPLEMENTATION
 from board.errors import LeaderboardError
@@ -19,6 +20,8 @@ from service.access.keyring import Keyring
 from service.access.manage import Manage
 from service.actions import Actions, document_answer
 from service.boards import RANK, TOP, Boards
+from service.cors import Cors
+from service.door import DOOR, Door, Limits, within_files
 from service.express import GATE, STATE
 from service.guard import Guard
 from service.intake import Intake
@@ -45,6 +48,7 @@ class Worker:
         self.parcels: Intake
         self.pipe: Pipe
         self.probes: Probes
+        self.door: Door
 
     async def process_startup(self, scope: Any, event: Any) -> None:
         """Build the parts and add the routes. An error here ends the process: it must not serve errors."""
@@ -95,6 +99,11 @@ class Worker:
             self.app.add_route(path, parts[resource])
         state = scope.get("state", {})
         state[STATE] = actions
+        self.door = Door(
+            Limits(within_files(s.connections), s.receive_s, s.idle_s, s.send_s),
+        )
+        state[DOOR] = self.door
+        self.door.start()
         self.pipe.start()
         self.intake.start()
         if self.guard is not None:
@@ -122,6 +131,17 @@ class Worker:
             await self.keyring.stop()
         await self.pipe.stop()
         await self.probes.close()
+        self.door.stop()
+
+
+class Exact(CompiledRouter):
+    """Falcon's router without its second spellings of every path; who filters paths in front of us relies on that."""
+
+    def find(self, uri: str, req: Any = None) -> Any:
+        """The route, unless the path has a slash too many in front or one that is percent-encoded."""
+        if uri.startswith("//") or (req is not None and b"%2F" in req.scope.get("raw_path", b"").upper()):
+            return None
+        return super().find(uri, req)
 
 
 def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
@@ -129,12 +149,14 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     if settings is None:
         settings = load()
         setup(settings.log_level)
-    app = falcon.asgi.App()
+    app = falcon.asgi.App(router=Exact())
     app.add_error_handler(falcon.HTTPError, resources.on_http_error)
     app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
     app.add_error_handler(Exception, resources.on_defect)
     guard = Guard() if settings.auth == "keys" else None
     app.add_middleware(Worker(app, settings, guard))
+    if settings.origins:
+        app.add_middleware(Cors(settings.origins))
     if guard is not None:
         app.add_middleware(guard)
     return app

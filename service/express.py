@@ -16,14 +16,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from service import problems
 from service.access.gate import Gate
 from service.access.grant import Player
 from service.access.scopes import bits
 from service.actions import Actions
 from service.answers import Answer
+from service.connection import HEADERS_MOST, WHOLE, Connection, Dropped
 from service.routes import scope_of
 
 log: Final = logging.getLogger("service.express")
@@ -41,6 +40,9 @@ _URL: Final = re.compile(
     rb"|(around)\?(?:range=([0-9]{1,9})&)?userId=(%b{1,128})(?:&range=([0-9]{1,9}))?"
     rb"))" % (_PLAIN, _PLAIN, _PLAIN)
 )
+
+# A body in another form, a conversation, a browser of another origin: the framework's affair.
+_UNUSUAL: Final = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin"})
 
 STATE: Final = "leaderboard.actions"
 """Where in the lifespan's state the composition root puts the actions."""
@@ -67,6 +69,7 @@ def plan(
     key: str | None = None
     credential: bytes | None = None
     length = -1
+    hosts = 0
     for name, value in headers:
         if name == b"content-type":
             if content_type is not None:
@@ -84,8 +87,12 @@ def plan(
             if credential is not None:
                 return None
             credential = value
-        elif name in (b"transfer-encoding", b"expect", b"upgrade"):
+        elif name == b"host":
+            hosts += 1
+        elif name in _UNUSUAL:
             return None
+    if hosts != 1:
+        return None
     sid, scores, top, limit, rank, rank_user, _, side_first, around_user, side_last = found.groups()
     season = sid.decode()
     if scores is not None:
@@ -158,8 +165,8 @@ def head(answer: Answer) -> bytes:
     return made
 
 
-class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol with the express lane in front."""
+class Protocol(Connection):
+    """A connection with the express lane in front."""
 
     _default: Any = None
     _default_bytes = b""
@@ -169,11 +176,11 @@ class Protocol(HttpToolsProtocol):
         # What the lifespan's start has put into the state that uvicorn hands to every connection.
         self._actions: Final[Actions | None] = self.app_state.get(STATE)
         self._gate: Final[Gate | None] = self.app_state.get(GATE)
+        self._leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client. It may have been accepted in the very turn in which the worker began to stop."""
         super().connection_made(transport)
-        self._leaving = False
         if getattr(self.server_state, "leaving", False):
             self.shutdown()
 
@@ -204,9 +211,14 @@ class Protocol(HttpToolsProtocol):
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
+        self._open = self._in_head = True
+        if self._bytes:
+            self._bytes = 1
 
     def on_headers_complete(self) -> None:
         """The head is read: choose the lane."""
+        if self._bytes or len(self.headers) > HEADERS_MOST:
+            self._check_head()
         actions = self._actions
         current: Any = self.cycle
         # A pipelined request behind one in progress is queued by uvicorn, the ordinary way. So is one of a client that
@@ -218,19 +230,30 @@ class Protocol(HttpToolsProtocol):
             if order is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
                 cycle: Any = _Cycle(order, parser.should_keep_alive() and not self._leaving)
                 self.cycle = cycle
+                self._in_head = False
                 return
+        if self.parser.should_upgrade():
+            return
+        self._check_protocol()
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers = self.scope["headers"] = headers
         super().on_headers_complete()
+        self._in_head = False
+        self.scope["state"][WHOLE] = False
+        self.headers = Dropped()
         if self._leaving:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """The body is read: an express request starts now."""
+        if self._in_head:
+            return  # it wished for another protocol, and will be read anew
+        self._open = False
         cycle: Any = self.cycle
         if type(cycle) is not _Cycle:
+            cycle.scope["state"][WHOLE] = True
             super().on_message_complete()
         elif cycle.more_body:
             cycle.more_body = False
@@ -238,11 +261,6 @@ class Protocol(HttpToolsProtocol):
             self.tasks.add(task)
             # Not self.cycle: that may be a pipelined request by the time this one is answered.
             task.add_done_callback(partial(self._deliver, cycle))
-
-    def send_400_response(self, msg: str) -> None:
-        """Malformed HTTP, in our form instead of uvicorn's plain text."""
-        self._write(problems.BAD_REQUEST.answer, keep_alive=False)
-        self.transport.close()
 
     def _deliver(self, cycle: _Cycle, task: asyncio.Task[Answer]) -> None:
         """Write the answer of an express request in one piece."""

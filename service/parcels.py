@@ -11,7 +11,7 @@ from board.errors import LeaderboardError
 from service import problems
 from service.access.grant import Player
 from service.answers import Answer
-from service.checks import beyond, fault_of, fault_of_body, is_json, is_plain
+from service.checks import TWICE, beyond, fault_of, fault_of_body, is_json, is_plain, quotes_of, says_twice
 from service.intake import Intake
 from service.item import Outcome
 from service.problems import Problem
@@ -51,10 +51,16 @@ class Parcels:
         try:
             judged: Iterable[Submission | Problem]
             try:
-                judged = map(judge, _decode(body).submissions)
+                plain = _decode(body).submissions
+                if body.count(b'"') != 2 + sum(map(quotes_of, plain)) or b"\\" in body:
+                    raise msgspec.ValidationError  # perhaps a member is there twice, see `says_twice`
+                judged = map(judge, plain)
             except msgspec.ValidationError:
                 # One that does not fit must not take the others with it: look at each by itself.
-                judged = map(judge_raw, _decode_loose(body).submissions)
+                loose = [bytes(raw) for raw in _decode_loose(body).submissions]
+                if body.count(b'"') != 2 + sum(raw.count(b'"') for raw in loose):
+                    return problems.INVALID_BODY.saying(TWICE)
+                judged = map(judge_raw, loose)
             results = list(judged if player is None else (allowed(player, one) for one in judged))
         except msgspec.ValidationError as error:
             return problems.INVALID_BODY.saying(str(error))
@@ -87,12 +93,13 @@ def judge(submission: Submission) -> Submission | Problem:
     return fault_of(submission) or submission
 
 
-def judge_raw(raw: msgspec.Raw) -> Submission | Problem:
+def judge_raw(raw: bytes) -> Submission | Problem:
     """Decode one item of a batch."""
     try:
-        return judge(_decode_one(raw))
+        submission = _decode_one(raw)
     except msgspec.ValidationError as error:
         return fault_of_body(error)
+    return problems.INVALID_BODY if says_twice(raw, submission) else judge(submission)
 
 
 def allowed(player: Player, judged: Submission | Problem) -> Submission | Problem:

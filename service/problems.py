@@ -64,7 +64,7 @@ def _problem(code: str, status: int, title: str, meaning: str) -> Problem:
 
 MALFORMED_JSON = _problem("malformed-json", 400, "The body is not JSON.", "The body could not be parsed as UTF-8 JSON.")
 INVALID_BODY = _problem(
-    "invalid-body", 400, "The body does not fit.", "A member is missing, unknown, or of the wrong type."
+    "invalid-body", 400, "The body does not fit.", "A member is missing, unknown, there twice, or of the wrong type."
 )
 INVALID_USER = _problem(
     "invalid-user-id",
@@ -192,13 +192,31 @@ UNSUPPORTED_MEDIA_TYPE = _problem(
     "The body must be application/json.",
     "The Content-Type names something else.",
 )
+UNSUPPORTED_ENCODING = _problem(
+    "unsupported-content-encoding",
+    415,
+    "The body must not be compressed.",
+    "The Content-Encoding is not `identity`.",
+)
+REQUEST_TIMEOUT = _problem(
+    "request-timeout",
+    408,
+    "The request came too slowly; nothing was written.",
+    "Head or body did not arrive in the time given (`LEADERBOARD_RECEIVE_S`).",
+)
+URI_TOO_LONG = _problem("uri-too-long", 414, "The request's target is longer than 8 KiB.", "Shorten the target.")
 KEY_REUSED = _problem(
     "idempotency-key-reused",
     422,
     "This idempotency key was used for another submission; nothing was written.",
     "The same key came before with another player or another `delta`.",
 )
-HEADERS_TOO_LARGE = _problem("headers-too-large", 431, "The request's headers are too large.", "Shorten the headers.")
+HEADERS_TOO_LARGE = _problem(
+    "headers-too-large",
+    431,
+    "The request's headers are too large.",
+    "More than 64 headers, one above 8 KiB, or more than 16 KiB in all.",
+)
 INTERNAL = _problem("internal-error", 500, "Something went wrong here; it has been logged.", "A defect of ours.")
 OVERLOADED = _problem(
     "overloaded", 503, "Too many submissions are waiting; nothing was written.", "The intake queue is full."
@@ -214,6 +232,15 @@ ACCESS_NOT_LOADED = _problem(
     503,
     "The keys have not been read yet; nothing was done.",
     "The server has just started and PostgreSQL, or the source of the token keys, does not answer.",
+)
+TOO_MANY_CONNECTIONS = _problem(
+    "too-many-connections",
+    503,
+    "Too many clients are connected.",
+    "The worker is at its limit (`LEADERBOARD_CONNECTIONS`); the connection is closed.",
+)
+VERSION_NOT_SUPPORTED = _problem(
+    "version-not-supported", 505, "This server speaks HTTP/1.1.", "The request names another version of HTTP."
 )
 BOARD_UNAVAILABLE = _problem("board-unavailable", 503, "Redis does not answer.", "Reads fail, submissions go on.")
 BOARD_REBUILDING = _problem(
@@ -245,7 +272,9 @@ _FROM_STATUS: Final[dict[int, Problem]] = {
     400: BAD_REQUEST,
     404: NOT_FOUND,
     405: METHOD_NOT_ALLOWED,
+    408: REQUEST_TIMEOUT,
     413: BODY_TOO_LARGE,
+    414: URI_TOO_LONG,
     415: UNSUPPORTED_MEDIA_TYPE,
     431: HEADERS_TOO_LARGE,
 }

@@ -16,6 +16,7 @@ from service.access.manage import BODY_MOST as KEY_BODY_MOST
 from service.access.manage import Manage
 from service.actions import BODY_MOST, Actions
 from service.answers import Answer
+from service.connection import WHOLE
 from service.parcels import BODY_MOST as BATCH_BODY_MOST
 from service.parcels import Parcels
 
@@ -65,14 +66,25 @@ def player_of(req: Request) -> Player | None:
     return player
 
 
+class EncodedBody(falcon.HTTPUnsupportedMediaType):
+    """A compressed body: a few bytes could become any number of them."""
+
+
 async def body_of(req: Request, most: int) -> bytes | None:
-    """The body; None if it is longer than `most` bytes."""
+    """The body; None if it is longer than `most` bytes. Raises falcon's errors for one that is not to be read."""
+    if (req.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
+        raise EncodedBody(headers={"Accept-Encoding": "identity"})
     length = req.content_length
     if length is not None and length > most:
         return None
     # One byte more than allowed is enough to know; the rest is never read.
     body: bytes = await req.stream.read(most + 1)
-    return None if len(body) > most else body
+    if len(body) > most:
+        return None
+    if req.scope.get("state", {}).get(WHOLE) is False:
+        # The connection broke, which ends the stream, too. What was cut off must not count (RFC 9112, 8).
+        raise falcon.HTTPBadRequest
+    return body
 
 
 class Scores:
@@ -211,7 +223,10 @@ class Document:
 
 async def on_http_error(req: Request, resp: Response, error: falcon.HTTPError, params: Any) -> None:
     """Falcon's own errors (unknown path, wrong method, …) in our form."""
-    give(resp, problems.of_status(error.status_code, error.title).answer)
+    if isinstance(error, EncodedBody):
+        give(resp, problems.UNSUPPORTED_ENCODING.answer)
+    else:
+        give(resp, problems.of_status(error.status_code, error.title).answer)
     if error.headers:
         resp.set_headers(error.headers)
 

@@ -14,7 +14,6 @@ from board.children import end_with_parent
 from board.errors import PortTaken
 from board.settings import Settings
 
-KEEPALIVE_S: Final = 75
 WORKER_SILENCE_S: Final = 30
 
 
@@ -31,7 +30,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": [s.bind],
             "workers": s.workers,
             "worker_class": s.worker_class,
-            "keepalive": KEEPALIVE_S,
+            "keepalive": s.idle_s,
             "timeout": WORKER_SILENCE_S,
             "graceful_timeout": s.shutdown_grace_s,
             "backlog": 4096,

@@ -24,8 +24,16 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "log_level": "warning",
         "access_log": False,
         "server_header": False,
+        # On every answer of both lanes. Boards change within milliseconds: whoever stores an answer shows an old one.
+        "headers": [("x-content-type-options", "nosniff"), ("cache-control", "no-store")],
         "proxy_headers": False,
     }
+
+    async def _serve(self) -> None:
+        # uvloop closes what it is given and detaches it from Python's object, so that nothing is closed twice; but that it
+        # can do with Python's own sockets only. From gunicorn's wrappers it came to "Bad file descriptor" at each stop.
+        self.sockets = [wrapper.sock for wrapper in self.sockets]
+        await super()._serve()
 
     async def callback_notify(self) -> None:
         """Called by uvicorn now and then. A worker without a master ends, wherever the kernel did not see to it."""

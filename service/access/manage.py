@@ -15,7 +15,7 @@ from service import problems
 from service.access import keystore
 from service.access.keystore import KeyList, Rotation, Wanted
 from service.answers import Answer
-from service.checks import is_json
+from service.checks import TWICE, is_json, names_twice
 
 BODY_MOST: Final = 128 * 1024
 
@@ -68,8 +68,7 @@ class Manage:
         except LeaderboardError as error:
             return problems.of(error).answer
         self._on_change()
-        # A key must not be found in a cache.
-        return Answer(status, _encode(done), headers=(("cache-control", "no-store"),))
+        return Answer(status, _encode(done))
 
     def _run(self, call: Callable[[psycopg.Connection[Any]], T]) -> T:
         session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
@@ -89,8 +88,9 @@ def read(body: bytes | None, content_type: str | None, kind: type[T]) -> T | Ans
     if body is None:
         return problems.BODY_TOO_LARGE.answer
     try:
-        return msgspec.json.decode(body, type=kind)
+        wanted = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         return problems.INVALID_BODY.saying(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return problems.MALFORMED_JSON.answer
+    return problems.INVALID_BODY.saying(TWICE) if names_twice(body) else wanted
