@@ -30,9 +30,9 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     }
 
     async def _serve(self) -> None:
-        # uvloop closes what it is given and detaches it from Python's object, so that nothing is closed twice; but that it
-        # can do with Python's own sockets only. From gunicorn's wrappers it came to "Bad file descriptor" at each stop.
-        self.sockets = [wrapper.sock for wrapper in self.sockets]
+        # uvloop closes a socket it is given and detaches Python's object from it, so that nothing is closed twice. With
+        # gunicorn's wrappers it cannot: each stop ended with "Bad file descriptor".
+        self.sockets: list[Any] = [wrapper.sock for wrapper in self.sockets]
         await super()._serve()
 
     async def callback_notify(self) -> None:
