@@ -69,8 +69,20 @@ class Link:
 
     def exchange(self, payload: bytes, replies: int, *, keep_errors: bool = False) -> list[Any]:
         """Send a payload of ready RESP commands and read that many replies."""
+        self.send(payload)
+        return self.receive(replies, keep_errors=keep_errors)
+
+    def send(self, payload: bytes) -> None:
+        """Send a payload of ready RESP commands; `receive` has to follow for the replies of each, in order."""
         try:
             self._connection.send_packed_command([payload], check_health=False)
+        except LINK_ERRORS as error:
+            self.close()
+            raise BoardUnavailable(f"Redis does not answer: {error}") from error
+
+    def receive(self, replies: int, *, keep_errors: bool = False) -> list[Any]:
+        """Read that many replies of what was sent before."""
+        try:
             answers: list[Any] = []
             failed: ResponseError | None = None
             for _ in range(replies):

@@ -253,8 +253,9 @@ ORDER BY p.id
 SELECT season_id, period_id FROM season WHERE partition = %(partition)s ORDER BY season_id
 
 -- name: season_rows --
--- Inside COPY … TO STDOUT (FORMAT binary): the rows of one period.
-SELECT user_id, score, reached FROM score WHERE period_id = {period}
+-- Inside COPY … TO STDOUT (FORMAT binary): the rows of one period. In the order of the board from its end, each is inserted
+-- in front of all others, where a sorted set finds its place at once.
+SELECT user_id, score, reached FROM score WHERE period_id = {period} ORDER BY score, reached DESC
 
 -- name: status --
 SELECT p.id, p.fence, p.identity, p.committed_at, p.rebuilt_at,

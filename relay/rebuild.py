@@ -78,12 +78,24 @@ def load(carrier: Carrier, board: bytes, members: bytes, period: int) -> Iterato
     """Stream a period's rows into two temporary keys; yields the number of players of each piece sent."""
     # COPY takes no parameters; the period is our own number.
     rows_of = queries()["season_rows"].replace(b"{period}", b"%d" % period)
-    with carrier.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:
-        for piece in pieces(copy):
-            payload, commands, rows = build_load(board, members, piece, PAIRS)
-            if commands:
-                carrier.link.exchange(payload, commands)
-            yield rows
+    link, waiting = carrier.link, 0
+    try:
+        with carrier.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:
+            for piece in pieces(copy):
+                payload, commands, rows = build_load(board, members, piece, PAIRS)
+                if commands:
+                    # PERF: Redis works on one piece while PostgreSQL and this process make the next.
+                    link.send(payload)
+                    before, waiting = waiting, waiting + commands
+                    link.receive(before)
+                    waiting -= before
+                yield rows
+        link.receive(waiting)
+        waiting = 0
+    finally:
+        if waiting:
+            # Replies are on their way that nobody will read.
+            link.close()
 
 
 def pieces(copy: psycopg.Copy) -> Iterator[bytes]:
