@@ -21,7 +21,7 @@ import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import html, machine, rows
+from bench import compare, html, machine, rows
 from bench.calibrate import nginx_program
 from bench.figures import Measure
 from bench.plan import Plan
@@ -37,6 +37,8 @@ EPILOG: Final = """\
 Every round measures each row once, calibration lines included, on fresh durable servers in a new directory. Answers
 are checked; a run in which a check fails ends with status 1. LEADERBOARD_* variables apply as everywhere, except the
 addresses. docs/benchmarks.md explains the rows.
+
+`python -m bench compare A B` measures two commits in turn; it has a --help of its own.
 
 exit status: 0 measured and correct, 1 a check failed, 2 usage or a missing program, 3 a server did not start,
 70 a process of the system died, 130 interrupted (the report then holds what was measured so far)
@@ -200,6 +202,8 @@ class Run:
 
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
+    if argv[:1] == ["compare"]:
+        return compare.main(argv[1:])
     args = parser().parse_args(argv)
     if args.list:
         for row in rows.ROWS:

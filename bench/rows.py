@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from bench import calibrate, draining, openloop, posting, reading, visibility
+from bench import calibrate, draining, memory, openloop, posting, reading, visibility
 from bench.plan import Plan, Results
 from board.errors import UsageError
 
@@ -36,6 +36,7 @@ ROWS: Final = (
     Row("post", "writes", "POST, a new player each time, relays running", original=5_950, scale="writes"),
     Row("post_hot", "writes", "POST to a pool of 1,000 players, relays running"),
     Row("batch", "writes", "batch submit, 1,000 in a request, relays running (scores)"),
+    Row("memory", "memory", "Redis memory of a player, 10-character ids", "bytes", "bytes"),
     Row("rebuild", "rebuild", "rebuild of one board (players)"),
     Row("top10", "reads", "top 10", original=34_000, scale="reads"),
     Row("top100", "reads", "top 100", original=17_000, scale="reads"),
@@ -92,6 +93,8 @@ def round_of(plan: Plan, wanted: Collection[str]) -> Results:
     for name in POSTS:
         if name in wanted:
             yield from posting.measure(plan, name)
+    if "memory" in wanted:
+        yield from memory.measure(plan)
     if {"rebuild", *reading.NAMES} & set(wanted):
         yield from reading.measure(plan, wanted)
     for name in draining.SEASONS:

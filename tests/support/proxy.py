@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from typing import Final
 
 
@@ -14,7 +15,7 @@ class Proxy:
     """
 
     def __init__(self, target: str) -> None:
-        self._target: Final = target
+        self.target: Final = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: Final[int] = self._listener.getsockname()[1]
         self._flowing = threading.Event()
@@ -51,6 +52,9 @@ class Proxy:
         self._refusing = False
         self._flowing.set()
 
+    def look(self, data: bytes) -> None:
+        """See what passes from client to server; for a door that counts."""
+
     def _accept(self) -> None:
         while not self._closed:
             try:
@@ -62,7 +66,7 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         server = socket.socket(socket.AF_UNIX)
         try:
-            server.connect(self._target)
+            server.connect(self.target)
         except OSError:
             client.close()
             server.close()
@@ -76,16 +80,18 @@ class Proxy:
             self._pairs.add(pair)
         back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
         back.start()
-        self._pump(client, server)
+        self._pump(client, server, self.look)
         back.join()
         with self._lock:
             self._pairs.discard(pair)
         client.close()
         server.close()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, look: Callable[[bytes], None] | None = None) -> None:
         try:
             while data := source.recv(65536):
+                if look is not None:
+                    look(data)
                 self._flowing.wait()
                 sink.sendall(data)
         except OSError:
