@@ -23,7 +23,7 @@ from board.sql import first_line
 from board.stop import Stop
 from relay.carrier import Carried, Carrier, Refused
 from relay.history import is_past, suspects
-from relay.rebuild import rebuild
+from relay.rebuild import clear_leftovers, rebuild
 from relay.sampler import Sampler
 
 log: Final = logging.getLogger("relay")
@@ -206,6 +206,10 @@ class Relay:
         for partition in suspects(carrier):
             if not self.stop.requested:
                 self.serve(carrier, partition, check=True)
+        try:
+            clear_leftovers(carrier)
+        except ResponseError as error:
+            log.warning("what a dead rebuild has left stays for now: %s", error)
 
     def retry_ailing(self, carrier: Carrier) -> None:
         """Load the seasons whose time has come whole; those refused again wait longer."""

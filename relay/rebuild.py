@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import psycopg
 
 from _speedups import build_load
+from board.link import ResponseError
 from board.lua import script
 from board.sql import queries
 from relay.carrier import Carrier, Refused, verdict_of
+
+log: Final = logging.getLogger("relay")
 
 PIECE_BYTES: Final = 256 * 1024
 PAIRS: Final = 1_000
@@ -116,7 +120,19 @@ def pieces(copy: psycopg.Copy) -> Iterator[bytes]:
 def drop_temporary(carrier: Carrier, partition: int) -> None:
     """Remove what an earlier rebuild that died has left."""
     key = carrier.keys.temporary[partition]
-    left: list[Any] = carrier.link.call("SMEMBERS", key)
+    (left,) = carrier.link.pipeline(("SMEMBERS", key))
+    if isinstance(left, ResponseError):
+        left = []  # a key of another type in its place
     for at in range(0, len(left), 1_000):
         carrier.link.call("UNLINK", *left[at : at + 1_000])
     carrier.link.call("DEL", key)
+
+
+def clear_leftovers(carrier: Carrier) -> None:
+    """Remove what dead rebuilds have left in partitions that nobody holds; a rebuild in progress holds its own."""
+    found = carrier.link.pipeline(*(("EXISTS", key) for key in carrier.keys.temporary))
+    for partition in [partition for partition, exists in enumerate(found) if exists == 1]:
+        with carrier.db.transaction():
+            if carrier.fetch("claim", partition=partition, identity=carrier.identity):
+                drop_temporary(carrier, partition)
+                log.info("partition %d: cleared what a dead rebuild had left", partition)

@@ -10,6 +10,10 @@ if held.err or (held[1] and not tonumber(held[1])) then held = {false, false} en
 if held[1] and held[2] == ARGV[3] and tonumber(held[1]) > mine then
   return {'ahead', held[1], held[2]}
 end
+-- A zombie from before a failover: a later timeline of the same cluster has written.
+if held[1] and held[2] and #held[2] == #ARGV[3] and held[2]:match('^%d+:') == ARGV[3]:match('^%d+:') and held[2] > ARGV[3] then
+  return {'identity', held[1], held[2]}
+end
 if not all then
   if not held[1] or type(redis.pcall('HLEN', KEYS[2])) == 'table' then return {'lost', '', ''} end
   if held[2] ~= ARGV[3] then return {'identity', held[1], held[2] or ''} end

@@ -295,6 +295,22 @@ def test_another_postgresql_is_rebuilt_unless_it_is_a_later_one(world: World, ca
     assert world.redis.hget(world.keys.watermark[S], "identity").decode() == carried.identity
 
 
+def test_a_rebuild_from_before_a_failover_is_refused(world: World, carried: Carrier) -> None:
+    """A relay of the old timeline stood still in its rebuild while the new one wrote."""
+    system, _, timeline = carried.identity.partition(":")
+    later = f"{system}:{int(timeline, 16) + 1:08X}"
+    hand = Hand(world)
+    hand.start(lambda: hand.rebuild(S), "before swap")
+    watermark(world, identity=later, fence=1)
+    board = world.board("s")
+    world.redis.zadd(world.keys.board(S, b"s"), {b"\0" * 10 + b"new": -9})
+    newer = world.board("s")
+    assert newer != board
+    hand.go_on()
+    assert world.board("s") == newer
+    assert world.redis.hget(world.keys.watermark[S], "identity").decode() == later
+
+
 def test_is_past() -> None:
     assert is_past("7:00000001", "7:00000002")
     assert not is_past("7:00000002", "7:00000002")
@@ -417,14 +433,14 @@ def test_a_zombie_that_writes_first_is_overwritten(world: World) -> None:
     assert equal(world)
 
 
-@pytest.mark.parametrize("after", [False, True])
-def test_a_crash_around_redis_leaves_the_hints(world: World, after: bool) -> None:
+@pytest.mark.parametrize("point", ["after claim", "after take", "before apply", "after apply"])
+def test_a_crash_leaves_the_hints(world: World, point: str) -> None:
     world.submit(("s", "ada", 5))
     hand = Hand(world)
     before = world.counts()["outbox"]
-    hand.crash(S, after=after)
+    hand.crash(S, at=point)
     assert world.counts()["outbox"] == before
-    assert (world.board("s") != []) == after
+    assert (world.board("s") != []) == (point == "after apply")
     hand.drain()
     assert equal(world)
 

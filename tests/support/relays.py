@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import random
+import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 import psycopg
 
 from board.errors import BoardUnavailable, ServerUnreachable
+from board.keys import Keys
+from board.link import Link
+from board.lua import Script, script
 from board.stop import Stop
 from relay.actor import Relay
-from relay.carrier import Carrier, Verdict
+from relay.carrier import Carrier, Refused
+from relay.rebuild import rebuild
 from support.waiting import eventually
 from support.world import World
 
@@ -30,21 +36,85 @@ class Unsignalled(Stop):
         return self.requested
 
 
-class Fragile(Carrier):
-    """A carrier that loses its PostgreSQL connection around the call to Redis, when told."""
+POINTS: Final = ("after claim", "after take", "before apply", "after apply", "before swap", "after swap")
+"""Where a relay can die or stand still; the last two are in a rebuild."""
 
-    crash_before_apply = False
-    crash_after_apply = False
 
-    def apply(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:
-        if self.crash_before_apply:
+class Pause:
+    """A point where a relay, working in a thread of its own, stands still until it is told how to go on."""
+
+    def __init__(self, point: str) -> None:
+        self.point: Final = point
+        self.reached = False
+        self._dies = False
+        self._news: Final = threading.Semaphore(0)
+        self._go: Final = threading.Semaphore(0)
+
+    def pass_by(self, point: str) -> None:
+        """Called by the carrier at each point."""
+        if point == self.point and not self.reached:
+            self.reached = True
+            self._news.release()
+            assert self._go.acquire(timeout=60)
+            if self._dies:
+                raise psycopg.OperationalError(f"died {point}")
+
+    def run(self, work: Callable[[], None]) -> None:
+        """The thread: work, then tell that it is over."""
+        try:
+            work()
+        finally:
+            self._news.release()
+
+    def wait(self) -> None:
+        """Until the point is reached, or the work is over."""
+        assert self._news.acquire(timeout=60)
+
+    def go_on(self, *, dying: bool = False) -> None:
+        """Let it work on, or die where it stands."""
+        self._dies = dying
+        self._go.release()
+
+
+class SteppedLink(Link):
+    """A link that tells before and after each script."""
+
+    def __init__(self, url: str, pass_by: Callable[[str], None]) -> None:
+        super().__init__(url, "leaderboard-relay", 10.0)
+        self._pass_by: Final = pass_by
+        self._names: Final = {script(name).sha: name for name in ("apply", "swap")}
+
+    def run(self, script: Script, keys: list[bytes], args: list[bytes], groups: Any = ()) -> Any:
+        name = self._names[script.sha]
+        self._pass_by(f"before {name}")
+        reply = super().run(script, keys, args, groups)
+        self._pass_by(f"after {name}")
+        return reply
+
+
+class Stepped(Carrier):
+    """A carrier that dies, or stands still, at the points where it is told to."""
+
+    dies_at: str | None = None
+    pause: Pause | None = None
+
+    def __init__(self, database_url: str, redis_url: str, keys: Keys, **options: Any) -> None:
+        super().__init__(database_url, redis_url, keys, **options)
+        self.link.close()
+        self.link = SteppedLink(redis_url, self.pass_by)  # type: ignore[misc]
+
+    def pass_by(self, point: str) -> None:
+        if point == self.dies_at:
             self.db.close()
-            raise psycopg.OperationalError("crashed before Redis")
-        verdict = super().apply(partition, fence, committed, rows)
-        if self.crash_after_apply:
-            self.db.close()
-            raise psycopg.OperationalError("crashed between Redis and the commit")
-        return verdict
+            raise psycopg.OperationalError(f"died {point}")
+        if self.pause is not None:
+            self.pause.pass_by(point)
+
+    def fetch(self, name: str, **parameters: Any) -> list[Any]:
+        rows = super().fetch(name, **parameters)
+        if name in ("claim", "take"):
+            self.pass_by(f"after {name}")
+        return rows
 
 
 class Hand:
@@ -55,14 +125,16 @@ class Hand:
         settings = msgspec.structs.replace(world.settings, relay_batch=limit, relay_idle_ms=1)
         self.relay: Final = Relay(settings, Unsignalled(), randomness=random.Random(seed))
         self.limit: Final = limit
-        self._carrier: Fragile | None = None
+        self._carrier: Stepped | None = None
+        self._pause: Pause | None = None
+        self._thread: threading.Thread | None = None
 
     @property
-    def carrier(self) -> Fragile:
+    def carrier(self) -> Stepped:
         if self._carrier is None or self._carrier.db.closed:
             self.let_go()
-            made = self.world.carrier(Fragile, limit=self.limit)
-            assert isinstance(made, Fragile)
+            made = self.world.carrier(Stepped, limit=self.limit)
+            assert isinstance(made, Stepped)
             self._carrier = made
         return self._carrier
 
@@ -72,19 +144,75 @@ class Hand:
             self._carrier.close()
             self._carrier = None
 
-    def serve(self, partition: int, *, check: bool = False) -> None:
-        """Carry a partition as the relay does, healing included. A lost connection ends it, as there."""
+    def come_back(self) -> None:
+        """What a relay does first on new connections: look at all watermarks."""
+        if self._carrier is None or self._carrier.db.closed:
+            self.careful(lambda: self.relay.check(self.carrier))
+
+    def careful(self, work: Callable[[], object]) -> None:
+        """A lost connection ends the work, as it ends a turn of the real relay."""
         try:
-            self.relay.serve(self.carrier, partition, check=check)
+            work()
         except (psycopg.OperationalError, psycopg.InterfaceError, BoardUnavailable, ServerUnreachable):
             self.let_go()
 
-    def crash(self, partition: int, *, after: bool) -> None:
-        """Carry a partition, but lose the connection before or after Redis was written."""
-        carrier = self.carrier
-        carrier.crash_before_apply, carrier.crash_after_apply = not after, after
-        self.serve(partition)
+    def serve(self, partition: int, *, check: bool = False) -> None:
+        """Carry a partition as the relay does, healing included."""
+        self.careful(lambda: self.relay.serve(self.carrier, partition, check=check))
+
+    def rebuild(self, partition: int) -> None:
+        """Rebuild a partition as `leaderboard rebuild` does; a refusal or a busy partition ends it."""
+
+        def work() -> None:
+            try:
+                rebuild(self.carrier, partition)
+            except (Refused, psycopg.errors.SerializationFailure):
+                return
+
+        self.careful(work)
+
+    def crash(self, partition: int, *, at: str, work: Callable[[int], None] | None = None) -> None:
+        """Carry a partition (or do other work on it), but lose the connections at this point."""
+        self.carrier.dies_at = at
+        (work or self.serve)(partition)
         self.let_go()
+
+    # --- Standing still
+
+    @property
+    def stands(self) -> bool:
+        """Whether it stands still somewhere."""
+        return self._pause is not None
+
+    def start(self, work: Callable[[], None], point: str) -> None:
+        """Work in a thread until this point is reached, or until the work is over."""
+        carrier = self.carrier
+        pause = carrier.pause = Pause(point)
+        self._thread = threading.Thread(target=pause.run, args=(work,))
+        self._thread.start()
+        pause.wait()
+        if pause.reached:
+            self._pause = pause
+        else:
+            self._thread.join()
+            carrier.pause = None
+
+    def go_on(self, *, dying: bool = False) -> None:
+        """Work on to the end, or die."""
+        assert self._pause is not None and self._thread is not None
+        self._pause.go_on(dying=dying)
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        self._pause = self._thread = None
+        if dying:
+            self.let_go()
+
+    def lose_claim(self) -> None:
+        """PostgreSQL gives up the connection of a relay that stands still, and with it the claim: a zombie is made."""
+        assert self._pause is not None and self._carrier is not None
+        pid = self._carrier.db.info.backend_pid
+        self.world.rows("SELECT pg_terminate_backend(%s)", pid)
+        eventually(lambda: not self.world.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid))
 
     def drain(self) -> None:
         """Work until no hint is left and every watermark is sound."""
