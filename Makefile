@@ -72,7 +72,7 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.run ## write the pages that are made from the code
-	@$(BIN)/python -m board.settings > docs/settings.md
+	@$(BIN)/python -m board.page > docs/settings.md
 
 bench: $(VENV)/.dev ## measure (about a quarter of an hour; leave the machine alone meanwhile)
 	@$(BIN)/python -m bench $(ARGS)

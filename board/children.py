@@ -46,6 +46,7 @@ def spawn(
     stdout: Stream = None,
     stderr: Stream = None,
     umask: int = -1,
+    pass_fds: Sequence[int] = (),
     death_signal: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
     """Start a child in its own session that gets ``death_signal`` when this process ends.
@@ -62,6 +63,7 @@ def spawn(
         stdout=stdout,
         stderr=stderr,
         umask=umask,
+        pass_fds=pass_fds,
         start_new_session=True,
         preexec_fn=_between_fork_and_exec(death_signal),
         **(user.switch() if user is not None else {}),

@@ -1,7 +1,7 @@
 """Settings: one frozen object, read from the environment and from nowhere else.
 
 The table of fields below is the only place that knows names, defaults and meanings; ``docs/settings.md`` is
-written from it (``python -m board.settings``) and a test holds the two together.
+written from it (``python -m board.page``) and a test holds the two together.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import difflib
 import ipaddress
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_type_hints
@@ -86,6 +85,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key: Annotated[
         str,
         Doc("LEADERBOARD_KEY", "The key with which `demo` speaks to a server. Not used by a server.", hidden=True),
+    ] = ""
+    metrics_bind: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_METRICS_BIND",
+            "Where `serve` shows its metrics (`host:port`, path `/metrics`). Empty: nowhere.",
+        ),
+    ] = ""
+    relay_metrics_bind: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_RELAY_METRICS_BIND",
+            "Where the relay pool shows its metrics and those of the database. Empty: nowhere.",
+        ),
     ] = ""
     workers: Annotated[int, Doc("LEADERBOARD_WORKERS", "gunicorn worker processes.", 1, 256)] = 2
     worker_class: Annotated[str, Doc("LEADERBOARD_WORKER_CLASS", "gunicorn worker class that serves the ASGI app.")] = (
@@ -301,10 +314,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def tcp(self) -> tuple[str, int] | None:
         """Host and port of `bind`, or None for a Unix socket."""
-        if self.bind.startswith("unix:"):
-            return None
-        host, _, port = self.bind.rpartition(":")
-        return host.strip("[]"), int(port)
+        return address(self.bind)
+
+
+def address(bind: str) -> tuple[str, int] | None:
+    """Host and port of an address to listen on, or None for a Unix socket."""
+    if bind.startswith("unix:"):
+        return None
+    host, _, port = bind.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def docs() -> dict[str, Doc]:
@@ -361,6 +379,12 @@ def _check(settings: Settings) -> None:
         host, colon, port = settings.bind.rpartition(":")
         if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise InvalidSetting(f"LEADERBOARD_BIND must be host:port or unix:/path, not {settings.bind[:60]!r}")
+    for name, bind in (
+        ("LEADERBOARD_METRICS_BIND", settings.metrics_bind),
+        ("LEADERBOARD_RELAY_METRICS_BIND", settings.relay_metrics_bind),
+    ):
+        if bind and not re.fullmatch(r".+:[0-9]{1,5}", bind):
+            raise InvalidSetting(f"{name} must be host:port, not {bind[:60]!r}")
     if settings.auth == "open" and not settings.loopback and settings.open_to_the_world != "yes":
         raise InvalidSetting(
             f"LEADERBOARD_AUTH=open would let anybody who reaches {settings.bind} write and reset every board; bind to "
@@ -406,29 +430,3 @@ def shown(settings: Settings) -> list[tuple[str, str]]:
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that make `load` return equal settings, to hand to child processes."""
     return {doc.env: str(value) for f, doc in docs().items() if str(value := getattr(settings, f)) != ""}
-
-
-def markdown() -> str:
-    """The text of ``docs/settings.md``."""
-    lines = [
-        "# Settings",
-        "",
-        "Every process reads its settings from the environment, prints them at start with secrets masked, and",
-        "refuses an unknown `LEADERBOARD_*` variable with a suggestion. `leaderboard settings` shows the values in",
-        "force. This page is written from the code by `make docs`.",
-        "",
-        "| variable | default | range | meaning |",
-        "|---|---|---|---|",
-    ]
-    plain = Settings(data_dir=Path("(see text)"))
-    for field, doc in docs().items():
-        span = ", ".join(f"`{c}`" for c in doc.choices)
-        if doc.low is not None:
-            span = f"{doc.low:,} to {doc.high:,}"
-        default = str(getattr(plain, field))
-        lines.append(f"| `{doc.env}` | {f'`{default}`' if default else 'empty'} | {span or '-'} | {doc.text} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown())

@@ -47,12 +47,14 @@ class Supervisor:
         env: Mapping[str, str],
         grace_s: float,
         watch: Callable[[], None] = lambda: None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.posts: Final = list(posts)
         self.stop: Final = stop
         self.env: Final = dict(env)
         self.grace_s: Final = grace_s
         self.watch: Final = watch
+        self.pass_fds: Final = pass_fds
 
     def run(self) -> int:
         """Keep every post filled until told to stop; then dismiss all, in the order given."""
@@ -85,7 +87,7 @@ class Supervisor:
             log.error("%s (pid %d) ended with %s, again in %.1f s", post.name, post.process.pid, why, delay)
             post.process, post.due = None, now + delay
         if now >= post.due:
-            post.process = spawn(post.argv, env=self.env)
+            post.process = spawn(post.argv, env=self.env, pass_fds=self.pass_fds)
             post.started = now
         return 0
 

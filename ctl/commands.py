@@ -20,7 +20,7 @@ from board.stop import Stop
 from board.supervisor import Supervisor
 from ctl import demo as demo_game
 from ctl import keying, output, rebuilding, running, statuses, verifying
-from relay.pool import posts
+from relay.pool import Pool
 from service.openapi import release
 from service.server import Server, check_bind
 
@@ -55,8 +55,9 @@ def relay(s: Settings, args: argparse.Namespace) -> int:
     setup(s.log_level)
     output.settings(s)
     check_servers(s)
-    pool = Supervisor(posts(s.relays), stop, env={**os.environ, **environment(s)}, grace_s=float(s.shutdown_grace_s))
-    return pool.run()
+    pool = Pool(s)
+    env = {**os.environ, **environment(s)}
+    return Supervisor(pool.posts, stop, env=env, grace_s=float(s.shutdown_grace_s), pass_fds=pool.pass_fds).run()
 
 
 def migrate(s: Settings, args: argparse.Namespace) -> int:

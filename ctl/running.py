@@ -20,7 +20,7 @@ from board.stop import Stop
 from board.supervisor import Post, Supervisor
 from ctl import output
 from ctl.embedded import Embedded
-from relay.pool import posts
+from relay.pool import Pool
 from service.server import check_bind
 
 READY_WITHIN_S: Final = 30.0
@@ -48,6 +48,7 @@ def run(s: Settings) -> int:
             schema.check(db)
         Link(s.redis_url, "leaderboard-ctl").connect()
         announcer = Announcer(s)
+        pool = Pool(s)
 
         def watch() -> None:
             servers.check()
@@ -55,11 +56,12 @@ def run(s: Settings) -> int:
 
         everything = Supervisor(
             # The API goes first when all stop: what it has taken is committed, and the relays still carry it.
-            [Post("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *posts(s.relays)],
+            [Post("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.posts],
             stop,
             env={**os.environ, **environment(s)},
             grace_s=float(s.shutdown_grace_s),
             watch=watch,
+            pass_fds=pool.pass_fds,
         )
         status = everything.run()
         output.note("stopping the servers")

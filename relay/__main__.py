@@ -1,4 +1,4 @@
-"""Composition root of a relay process: ``python -m relay carry`` or ``janitor``. Started by the supervisor."""
+"""Composition root of a relay process: `python -m relay {carry [FD ROW]|janitor|metrics FD}`, run by the supervisor."""
 
 from __future__ import annotations
 
@@ -6,23 +6,34 @@ import sys
 
 from board.errors import LeaderboardError
 from board.log import setup
+from board.metrics import Row, Sheet
 from board.settings import load
 from board.stop import Stop
 from relay.actor import Relay
 from relay.janitor import Janitor
+from relay.metrics import REGISTRY, run_exporter
 
 
 def main(argv: list[str]) -> int:
     """Run one actor until it is told to stop; the exit status."""
-    if argv not in (["carry"], ["janitor"]):
-        print("usage: python -m relay {carry|janitor}", file=sys.stderr)
-        return 2
+    match argv:
+        case ["carry"]:
+            row = Row.private(REGISTRY)
+        case ["carry", fd, number]:
+            row = Sheet(REGISTRY, int(fd)).row(int(number))
+        case ["janitor"] | ["metrics", _]:
+            pass
+        case _:
+            print("usage: python -m relay {carry [FD ROW]|janitor|metrics FD}", file=sys.stderr)
+            return 2
     stop = Stop()
     try:
         settings = load()
         setup(settings.log_level)
-        if argv == ["carry"]:
-            Relay(settings, stop).run()
+        if argv[0] == "carry":
+            Relay(settings, stop, row=row).run()
+        elif argv[0] == "metrics":
+            run_exporter(settings, stop, int(argv[1]))
         else:
             Janitor(settings, stop).run()
     except LeaderboardError as error:

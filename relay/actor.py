@@ -18,9 +18,11 @@ from board.backoff import Backoff
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.keys import PARTITIONS, Keys
 from board.link import ResponseError
+from board.metrics import NS, Row
 from board.settings import Settings
 from board.sql import first_line
 from board.stop import Stop
+from relay import metrics
 from relay.carrier import Carried, Carrier, Refused
 from relay.history import is_past, suspects
 from relay.rebuild import clear_leftovers, rebuild
@@ -41,11 +43,13 @@ class Relay:
         settings: Settings,
         stop: Stop,
         *,
+        row: Row | None = None,
         clock: Callable[[], float] = time.monotonic,
         randomness: random.Random | None = None,
     ) -> None:
         self.settings: Final = settings
         self.stop: Final = stop
+        self.row: Final = row or Row.private(metrics.REGISTRY)
         self.clock: Final = clock
         self.random: Final = randomness or random.Random()
         self.keys: Final = Keys(settings.redis_prefix)
@@ -85,6 +89,7 @@ class Relay:
                 BoardUnavailable,
             ) as error:
                 delay = backoff.failed()
+                self.row.add(metrics.LOSSES)
                 log.warning("connection lost, again in %.2f s: %s", delay, first_line(error))
                 self.stop.wait(delay)
             finally:
@@ -104,6 +109,7 @@ class Relay:
 
     def turn(self, carrier: Carrier) -> None:
         """Wait for work at most the idle interval, then do what is due."""
+        self.row.add(metrics.TURNS)
         now = self.clock()
         if now >= self.next_check:
             self.check(carrier)
@@ -157,11 +163,12 @@ class Relay:
         try:
             more = True
             while more and not self.stop.requested:
+                started = time.perf_counter_ns()
                 carried = carrier.carry(partition, check=check)
                 if carried is None:
                     self.later(partition)
                     return
-                self.carried(partition, carried)
+                self.carried(partition, carried, time.perf_counter_ns() - started)
                 more, check = carried.more, False
             self.failures.pop(partition, None)
         except Refused as refusal:
@@ -177,10 +184,16 @@ class Relay:
         except psycopg.DataError as error:
             self.ailing(partition, f"PostgreSQL: {first_line(error)}")
 
-    def carried(self, partition: int, carried: Carried) -> None:
+    def carried(self, partition: int, carried: Carried, took_ns: int) -> None:
         """Note what a batch did."""
         self.served[partition] = self.clock()
         if carried.hints:
+            row = self.row
+            row.add(metrics.BATCHES)
+            row.add(metrics.HINTS, by=carried.hints)
+            row.observe(metrics.CARRY, took_ns)
+            row.observe(metrics.APPLY, carried.redis_ns)
+            row.observe(metrics.LAG, int(carried.lag_s / NS))
             log.debug(
                 "partition %d: %d hints, %d seasons, oldest %.1f ms",
                 partition, carried.hints, carried.seasons, carried.oldest_s * 1000,
@@ -193,6 +206,7 @@ class Relay:
 
     def ailing(self, partition: int, reason: str) -> None:
         """Set a partition aside for a while; the others go on."""
+        self.row.add(metrics.AILING)
         backoff = self.failures.setdefault(partition, Backoff(0.1, AILING_MOST_S, self.random))
         delay = backoff.failed()
         self.due[partition] = self.clock() + delay
@@ -226,6 +240,7 @@ class Relay:
         """Compare a few seasons and players at random; mend the seasons that are found to differ."""
         try:
             for partition, season, why in self.sampler.look(carrier):
+                self.row.add(metrics.DRIFT)
                 log.warning("season %r differs from PostgreSQL (%s), rebuilding it", season, why)
                 self.mend(carrier, partition, season)
         except psycopg.errors.SerializationFailure:
@@ -245,11 +260,13 @@ class Relay:
         if done is None:
             self.later(partition)
         else:
+            self.row.add(metrics.REBUILDS, "season")
             log.warning("season %r: rebuilt %d players", season, done.players)
 
     def heal(self, carrier: Carrier, refusal: Refused) -> None:
         """Redis and PostgreSQL are not of one history: rebuild, unless it is we who are out of date."""
         partition, verdict = refusal.partition, refusal.verdict
+        self.row.add(metrics.REFUSALS, verdict.word if verdict.word in metrics.VERDICTS else "other")
         if verdict.word == "identity" and is_past(carrier.identity, verdict.identity):
             raise ServerUnreachable(
                 f"this PostgreSQL ({carrier.identity}) has been succeeded by {verdict.identity}; not writing to Redis"
@@ -278,6 +295,7 @@ class Relay:
             self.later(partition)
             return
         self.failures.pop(partition, None)
+        self.row.add(metrics.REBUILDS, "partition")
         log.warning(
             "partition %d: rebuilt %d seasons, %d players in %.2f s",
             partition, done.seasons, done.players, self.clock() - started,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter_ns
 from typing import Any, Final, cast
 
 import msgspec
@@ -20,6 +21,7 @@ from board.errors import FenceRefused
 from board.keys import PARTITIONS, Keys
 from board.link import Link, ResponseError
 from board.lua import script
+from board.metrics import NS
 from board.sql import adapt_arrays, connect, queries
 
 log: Final = logging.getLogger("relay")
@@ -39,12 +41,17 @@ SESSION: Final = {
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """What one batch did: hints consumed, seasons touched, whether more wait, age of the oldest hint in seconds."""
+    """What one batch did: hints consumed, seasons touched, whether more wait, age of the oldest hint in seconds.
+
+    `lag_s` is that age when Redis had the batch, `redis_ns` what Redis took of it.
+    """
 
     hints: int
     seasons: int
     more: bool
     oldest_s: float
+    lag_s: float = 0.0
+    redis_ns: int = 0
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -133,6 +140,7 @@ class Carrier:
             fence, hints, low_xid, oldest_s = rows[0][:4]
             if not hints and not check:
                 raise psycopg.Rollback(transaction)
+            taken = perf_counter_ns()
             rows = [row for row in rows if row[4] is not None]
             try:
                 verdict = self.apply(partition, fence, committed, rows)
@@ -140,10 +148,12 @@ class Carrier:
                 if concerns_all(error) or not rows:
                     raise
                 verdict = self.apply_singly(partition, fence, committed, rows)
+            redis_ns = perf_counter_ns() - taken
             if verdict.word != "ok":
                 raise Refused(partition, verdict)
             self.execute("commit_fence", fence=fence, identity=self.identity, low_xid=low_xid, partition=partition)
-            return Carried(hints, len(rows), hints >= self.limit, oldest_s or 0.0)
+            oldest_s = oldest_s or 0.0
+            return Carried(hints, len(rows), hints >= self.limit, oldest_s, oldest_s + redis_ns * NS, redis_ns)
         return Carried(0, 0, False, 0.0)
 
     def apply(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:

@@ -1,15 +1,30 @@
-"""The pool of this host: relays and one janitor under a supervisor."""
+"""The pool of this host: relays, one janitor and the metrics' exporter under a supervisor."""
 
 from __future__ import annotations
 
 import sys
+from typing import Final
 
+from board.metrics import Sheet
+from board.settings import Settings
 from board.supervisor import Post
+from relay.metrics import REGISTRY
 
 
-def posts(processes: int) -> list[Post]:
-    """The places of a pool with this many relays."""
-    return [
-        *(Post(f"relay {n + 1}", [sys.executable, "-m", "relay", "carry"]) for n in range(processes)),
-        Post("janitor", [sys.executable, "-m", "relay", "janitor"]),
-    ]
+class Pool:
+    """The posts of a pool. Each relay's row of the sheet stays with its post, whoever fills it."""
+
+    def __init__(self, settings: Settings) -> None:
+        sheet = Sheet.create(REGISTRY, settings.relays)
+        fd = str(sheet.fd)
+        self.sheet: Final = sheet
+        self.pass_fds: Final = (sheet.fd,)
+        self.posts: Final = [
+            *(
+                Post(f"relay {n + 1}", [sys.executable, "-m", "relay", "carry", fd, str(n)])
+                for n in range(settings.relays)
+            ),
+            Post("janitor", [sys.executable, "-m", "relay", "janitor"]),
+        ]
+        if settings.relay_metrics_bind:
+            self.posts.append(Post("metrics", [sys.executable, "-m", "relay", "metrics", fd]))

@@ -13,6 +13,7 @@ from _speedups import IMPLEMENTATION
 from board.errors import LeaderboardError
 from board.keys import Keys
 from board.log import setup
+from board.metrics import Row
 from board.settings import Settings, load
 from service import resources
 from service.access.gate import Gate
@@ -22,9 +23,10 @@ from service.actions import Actions, document_answer
 from service.boards import RANK, TOP, Boards
 from service.cors import Cors
 from service.door import DOOR, Door, Limits, within_files
-from service.express import GATE, STATE
+from service.express import GATE, STATE, TRAFFIC
 from service.guard import Guard
 from service.intake import Intake
+from service.metrics import REGISTRY, Meter, Traffic, look, on_batch
 from service.openapi import document
 from service.parcels import Parcels
 from service.pipe import Pipe
@@ -39,8 +41,13 @@ log: Final = logging.getLogger("service")
 class Worker:
     """The parts of one worker; made inside its event loop by the lifespan's start."""
 
-    def __init__(self, app: falcon.asgi.App[Any, Any], settings: Settings, guard: Guard | None) -> None:
+    def __init__(
+        self, app: falcon.asgi.App[Any, Any], settings: Settings, guard: Guard | None, row: Row, traffic: Traffic
+    ) -> None:
         self.app: Final = app
+        self.row: Final = row
+        self.traffic: Final = traffic
+        self.looking: asyncio.Task[None] | None = None
         self.guard: Final = guard
         self.settings: Final = settings
         self.keyring: Keyring | None = None
@@ -64,6 +71,7 @@ class Worker:
             connections=s.intake_connections,
             deadline_s=s.write_deadline_ms / 1000,
             on_commit=boards.poke,
+            on_batch=on_batch(self.row, "scores"),
         )
         self.parcels = Intake(
             s.database_url,
@@ -72,6 +80,7 @@ class Worker:
             connections=1,
             deadline_s=s.write_deadline_ms / 1000,
             on_commit=boards.poke,
+            on_batch=on_batch(self.row, "batch"),
         )
         actions = Actions(
             self.intake,
@@ -104,6 +113,7 @@ class Worker:
         )
         state[DOOR] = self.door
         self.door.start()
+        state[TRAFFIC] = self.traffic
         self.pipe.start()
         self.intake.start()
         if self.guard is not None:
@@ -112,6 +122,8 @@ class Worker:
             self.keyring.start(self.guard.gate.forget)
             await self.keyring.first_try()
         await self.pipe.first_try()
+        intakes = {"scores": self.intake, "batch": self.parcels}
+        self.looking = asyncio.create_task(look(self.row, self.pipe, intakes), name="metrics")
         log.info("worker is up (%s kernels)", "compiled" if IMPLEMENTATION == "c" else "pure-Python")
 
     def keys_changed(self) -> None:
@@ -129,6 +141,9 @@ class Worker:
             log.warning("%d submissions were not committed in the time given to stop", left)
         if self.keyring is not None:
             await self.keyring.stop()
+        if self.looking is not None:
+            self.looking.cancel()
+            await asyncio.gather(self.looking, return_exceptions=True)
         await self.pipe.stop()
         await self.probes.close()
         self.door.stop()
@@ -144,8 +159,10 @@ class Exact(CompiledRouter):
         return super().find(uri, req)
 
 
-def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
-    """The ASGI application, for any ASGI server. Needs the lifespan protocol."""
+def create_app(settings: Settings | None = None, row: Row | None = None) -> falcon.asgi.App[Any, Any]:
+    """The ASGI application, for any ASGI server. Needs the lifespan protocol. It counts in `row`, if there is one."""
+    row = row or Row.private(REGISTRY)
+    traffic = Traffic(row)
     if settings is None:
         settings = load()
         setup(settings.log_level)
@@ -154,7 +171,8 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
     app.add_error_handler(Exception, resources.on_defect)
     guard = Guard() if settings.auth == "keys" else None
-    app.add_middleware(Worker(app, settings, guard))
+    app.add_middleware(Worker(app, settings, guard, row, traffic))
+    app.add_middleware(Meter(traffic))
     if settings.origins:
         app.add_middleware(Cors(settings.origins))
     if guard is not None:

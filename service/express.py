@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
+from time import perf_counter_ns
 from typing import Any, Final
 
 from service import problems
@@ -23,6 +24,7 @@ from service.access.scopes import bits
 from service.actions import Actions
 from service.answers import Answer
 from service.connection import HEADERS_MOST, WHOLE, Connection, Dropped
+from service.metrics import NAMES, Traffic
 from service.routes import scope_of
 
 log: Final = logging.getLogger("service.express")
@@ -48,6 +50,12 @@ STATE: Final = "leaderboard.actions"
 """Where in the lifespan's state the composition root puts the actions."""
 GATE: Final = "leaderboard.gate"
 """And where the gate; nothing there when the server runs open."""
+TRAFFIC: Final = "leaderboard.traffic"
+"""And where answers are counted."""
+
+SUBMIT: Final = NAMES.index("submitScore")
+READS: Final = NAMES.index("getTop"), NAMES.index("getRank"), NAMES.index("getAround")
+MALFORMED: Final = len(NAMES) - 1
 
 _SUBMIT: Final = bits([scope_of("submitScore") or ""])
 _TOP: Final = bits([scope_of("getTop") or ""])
@@ -60,8 +68,11 @@ Order = Callable[[bytes], Coroutine[Any, Any, Answer]]
 
 def plan(
     actions: Actions, gate: Gate | None, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]
-) -> Order | None:
-    """What to do with a request, or None if it is not for the express lane. Header names are lower case."""
+) -> tuple[int, Order] | None:
+    """Which operation a request is and what to do with it, or None if it is not for the express lane.
+
+    Header names are lower case.
+    """
     found = _URL.fullmatch(url)
     if found is None:
         return None
@@ -102,9 +113,9 @@ def plan(
         if gate is not None:
             verdict = gate.admit(credential, _SUBMIT, season)
             if isinstance(verdict, Answer):
-                return partial(answered, verdict)
+                return SUBMIT, partial(answered, verdict)
             player = verdict.player
-        return lambda body: actions.submit(season, content_type, key, body, player)
+        return SUBMIT, lambda body: actions.submit(season, content_type, key, body, player)
     if method != b"GET" or length > 0:
         return None
     if side_first is not None and side_last is not None:
@@ -112,13 +123,13 @@ def plan(
     if gate is not None:
         verdict = gate.admit(credential, _TOP if top is not None else _RANK if rank is not None else _AROUND, season)
         if isinstance(verdict, Answer):
-            return partial(answered, verdict)
+            return READS[0 if top is not None else 1 if rank is not None else 2], partial(answered, verdict)
     if top is not None:
-        return lambda _: actions.top(season, None if limit is None else limit.decode())
+        return READS[0], lambda _: actions.top(season, None if limit is None else limit.decode())
     if rank is not None:
-        return lambda _: actions.rank(season, rank_user.decode())
+        return READS[1], lambda _: actions.rank(season, rank_user.decode())
     side = side_first or side_last
-    return lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode())
+    return READS[2], lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode())
 
 
 async def answered(answer: Answer, body: bytes) -> Answer:
@@ -137,10 +148,22 @@ class _NoEvent:
 class _Cycle:
     """What uvicorn's protocol needs to know of a request in progress."""
 
-    __slots__ = ("body", "disconnected", "keep_alive", "message_event", "more_body", "order", "response_complete")
+    __slots__ = (
+        "body",
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "more_body",
+        "operation",
+        "order",
+        "response_complete",
+        "started_ns",
+    )
 
-    def __init__(self, order: Order, keep_alive: bool) -> None:
+    def __init__(self, operation: int, order: Order, keep_alive: bool) -> None:
+        self.operation = operation
         self.order = order
+        self.started_ns = perf_counter_ns()
         self.keep_alive = keep_alive
         self.body = b""
         self.more_body = True
@@ -177,6 +200,7 @@ class Protocol(Connection):
         self._actions: Final[Actions | None] = self.app_state.get(STATE)
         self._gate: Final[Gate | None] = self.app_state.get(GATE)
         self._leaving = False
+        self._traffic: Final[Traffic | None] = self.app_state.get(TRAFFIC)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client. It may have been accepted in the very turn in which the worker began to stop."""
@@ -226,9 +250,9 @@ class Protocol(Connection):
         idle = (current is None or current.response_complete) and not self.pipeline
         if actions is not None and idle and not self.flow.write_paused:
             parser = self.parser
-            order = plan(actions, self._gate, parser.get_method(), self.url, self.headers)
-            if order is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
-                cycle: Any = _Cycle(order, parser.should_keep_alive() and not self._leaving)
+            planned = plan(actions, self._gate, parser.get_method(), self.url, self.headers)
+            if planned is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
+                cycle: Any = _Cycle(*planned, parser.should_keep_alive() and not self._leaving)
                 self.cycle = cycle
                 self._in_head = False
                 return
@@ -275,12 +299,20 @@ class Protocol(Connection):
         if cycle.disconnected or self.transport.is_closing():
             return
         answer = problems.INTERNAL.answer if error is not None else task.result()
-        self._write(answer, keep_alive=cycle.keep_alive)
+        if self._traffic is not None:
+            self._traffic.note(cycle.operation, answer.status, cycle.started_ns)
+        self._send(answer, keep_alive=cycle.keep_alive)
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
     def _write(self, answer: Answer, *, keep_alive: bool) -> None:
+        """What refuses a connection goes this way."""
+        if self._traffic is not None:
+            self._traffic.note(MALFORMED, answer.status, perf_counter_ns())
+        self._send(answer, keep_alive=keep_alive)
+
+    def _send(self, answer: Answer, *, keep_alive: bool) -> None:
         """Head and body in one write."""
         defaults = self.server_state.default_headers
         if defaults is not Protocol._default:

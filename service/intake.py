@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import Final
 
 from board.backoff import Backoff
@@ -38,7 +39,8 @@ RETRIES: Final = 3
 class Intake:
     """The queue of one worker and the connections that empty it.
 
-    `on_commit` is told, after each commit, the set of partitions that have fresh hints.
+    `on_commit` is told, after each commit, the set of partitions that have fresh hints. `on_batch` is told of each
+    batch how many submissions it had and how many nanoseconds it took.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Intake:
         connections: int,
         deadline_s: float,
         on_commit: Callable[[set[int]], None],
+        on_batch: Callable[[int, int], None] = lambda size, took_ns: None,
     ) -> None:
         self._url: Final = database_url
         self._room: Final = queue
@@ -57,6 +60,7 @@ class Intake:
         self._connections: Final = connections
         self._deadline_s: Final = deadline_s
         self._on_commit: Final = on_commit
+        self._on_batch: Final = on_batch
         self._queue: deque[Item] = deque()
         self._solo: deque[Item] = deque()
         self._flying = 0
@@ -84,6 +88,11 @@ class Intake:
     def depth(self) -> int:
         """Submissions that wait for their commit."""
         return len(self._queue) + len(self._solo) + self._flying
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return self._open
 
     def submit(self, season: str, user: str, delta: int, key: str | None = None) -> asyncio.Future[tuple[int, int]]:
         """Queue a checked submission. The future gets (score, version) after the commit.
@@ -214,9 +223,11 @@ class Intake:
                         continue
                     self._flying += len(batch)
                     timer = self._loop.call_at(batch[0].deadline, self._expire_flying, batch)
+                    started = perf_counter_ns()
                     try:
                         await self._commit(writer, batch)
                     finally:
+                        self._on_batch(len(batch), perf_counter_ns() - started)
                         timer.cancel()
                         self._flying -= len(batch)
                         self._note_idle()

@@ -103,6 +103,11 @@ class Pipe:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    @property
+    def waiting(self) -> int:
+        """Commands whose reply has not come yet."""
+        return 0 if self._protocol is None else len(self._protocol.waiting)
+
     def send(self, command: bytes) -> asyncio.Future[Any]:
         """Queue a packed command. The future gets the reply: bytes, int, list, None, or a `hiredis.ReplyError` value.
 

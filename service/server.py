@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from board.children import end_with_parent
 from board.errors import PortTaken
+from board.metrics import Row, Sheet
 from board.settings import Settings
+from service.exporter import Keeper
+from service.metrics import REGISTRY
+
+log: Final = logging.getLogger("service")
 
 WORKER_SILENCE_S: Final = 30
 
@@ -22,6 +30,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Final = settings
+        # A reload has old and new workers at the same time, several in a row even more.
+        self.sheet: Final = Sheet.create(REGISTRY, 8 * settings.workers + 32)
+        self.keeper: Final = Keeper(settings, self.sheet)
+        self.row = Row.private(REGISTRY)
         super().__init__()
 
     def load_config(self) -> None:
@@ -39,7 +51,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "max_requests": s.max_requests,
             "max_requests_jitter": s.max_requests // 10,
+            "pre_fork": pre_fork,
             "post_fork": post_fork,
+            "child_exit": child_exit,
         }
         for name, value in options.items():
             if name in self.cfg.settings:
@@ -49,7 +63,35 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Called in each worker after the fork: nothing of the parent's connections or loops is shared."""
         from service.app import create_app
 
-        return create_app()
+        return create_app(row=self.row)
+
+    def run(self) -> None:
+        try:
+            _Master(self).run()
+        except RuntimeError as error:
+            print(f"leaderboard: {error}", file=sys.stderr)
+            sys.exit(1)
+
+
+class _Master(Arbiter):  # type: ignore[misc]
+    """gunicorn's master, which looks after the metrics' exporter as it does after its workers: about once a second."""
+
+    def manage_workers(self) -> None:
+        super().manage_workers()
+        self.app.keeper.look_after()
+
+
+def pre_fork(arbiter: Any, worker: Any) -> None:
+    """In the master: a row of the metrics for the worker."""
+    worker.metrics_row = arbiter.app.sheet.take()
+    if worker.metrics_row is None:
+        log.error("no row is free in the metrics: what worker %s does is not counted", worker.age)
+
+
+def child_exit(arbiter: Any, worker: Any) -> None:
+    """In the master: the worker has ended; the next one goes on counting in its row."""
+    if worker.metrics_row is not None:
+        arbiter.app.sheet.release(worker.metrics_row)
 
 
 def post_fork(arbiter: Any, worker: Any) -> None:
@@ -57,6 +99,8 @@ def post_fork(arbiter: Any, worker: Any) -> None:
     end_with_parent()
     if os.getppid() != arbiter.pid:  # the master died before the line above
         os._exit(0)
+    if worker.metrics_row is not None:
+        arbiter.app.row = arbiter.app.sheet.row(worker.metrics_row)
 
 
 def check_bind(settings: Settings) -> None:

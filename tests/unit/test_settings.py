@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from board.errors import InvalidSetting
-from board.settings import Settings, default_data_dir, docs, environment, load, markdown, mask, shown
+from board.page import markdown
+from board.settings import Settings, default_data_dir, docs, environment, load, mask, shown
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

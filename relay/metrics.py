@@ -1,0 +1,118 @@
+"""Every metric of the relay pool, and the gauges that its exporter reads from the database."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Final
+
+import psycopg
+
+from board.errors import ServerUnreachable
+from board.exporter import Collector, export
+from board.metrics import NS, Metric, Registry, Sample, Sheet
+from board.settings import Settings
+from board.sql import connect, first_line, queries
+from board.stop import Stop
+
+log: Final = logging.getLogger("metrics")
+
+VERDICTS: Final = ("lost", "identity", "ahead", "short", "other")
+_LAG: Final = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60, 300)
+_WORK: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+# Stands still when no relay lives: idle relays turn, too.
+TURNS: Final = Metric("leaderboard_relay_turns_total", "Turns of the relays' loops, idle ones too.", "counter")
+BATCHES: Final = Metric("leaderboard_relay_batches_total", "Partition batches that were applied.", "counter")
+HINTS: Final = Metric("leaderboard_relay_hints_total", "Hints that were taken from the outbox and applied.", "counter")
+# What a player waits: from the commit of a submission until its board shows it. The oldest hint of each batch.
+LAG: Final = Metric(
+    "leaderboard_relay_lag_seconds",
+    "From the oldest hint of a batch being queued to its row being visible on the board.",
+    "histogram",
+    bounds=_LAG,
+    step=NS,
+)
+CARRY: Final = Metric(
+    "leaderboard_relay_batch_seconds",
+    "Time of one batch: claim, take, apply, commit.",
+    "histogram",
+    bounds=_WORK,
+    step=NS,
+)
+APPLY: Final = Metric("leaderboard_relay_redis_seconds", "Redis' part of a batch.", "histogram", bounds=_WORK, step=NS)
+# A handful after a failover is the fence at work. A steady stream is two systems that write to one Redis.
+REFUSALS: Final = Metric(
+    "leaderboard_relay_fence_refusals_total",
+    "Batches that the fence refused, by what it said.",
+    "counter",
+    (("verdict", VERDICTS),),
+)
+REBUILDS: Final = Metric(
+    "leaderboard_relay_rebuilds_total",
+    "Boards that were loaded anew from PostgreSQL: whole partitions or single seasons.",
+    "counter",
+    (("scope", ("partition", "season")),),
+)
+# Somebody else writes to Redis, or there is a defect.
+DRIFT: Final = Metric("leaderboard_relay_drift_total", "Seasons that the sampler found to differ.", "counter")
+AILING: Final = Metric("leaderboard_relay_failures_total", "Batches that a server refused, tried again.", "counter")
+LOSSES: Final = Metric("leaderboard_relay_connection_losses_total", "Connections that relays have lost.", "counter")
+
+REGISTRY: Final = Registry((TURNS, BATCHES, HINTS, LAG, CARRY, APPLY, REFUSALS, REBUILDS, DRIFT, AILING, LOSSES))
+
+# Each pool shows the same of these: take the maximum over instances, not the sum.
+UP: Final = Metric("leaderboard_database_up", "Whether PostgreSQL could be asked.", "gauge")
+PENDING: Final = Metric("leaderboard_outbox_pending", "Hints in the outbox.", "gauge")
+OLDEST: Final = Metric("leaderboard_outbox_oldest_seconds", "Age of the oldest hint.", "gauge")
+BEHIND: Final = Metric("leaderboard_outbox_partitions", "Partitions that have hints.", "gauge")
+ASIDE: Final = Metric("leaderboard_seasons_set_aside", "Seasons that Redis refuses and that wait.", "gauge")
+SEASONS: Final = Metric("leaderboard_seasons", "Seasons there are.", "gauge")
+DATABASE: Final = (UP, PENDING, OLDEST, BEHIND, ASIDE, SEASONS)
+
+KEPT_S: Final = 1.0
+SESSION: Final = {"statement_timeout": "5s"}
+
+
+class Database:
+    """Reads the database's gauges at a scrape, on one connection, at most once a second."""
+
+    def __init__(self, url: str) -> None:
+        self.url: Final = url
+        self.db: psycopg.Connection[Any] | None = None
+        self.kept: list[tuple[Metric, list[Sample]]] = []
+        self.until = 0.0
+
+    def __call__(self) -> list[tuple[Metric, list[Sample]]]:
+        if time.monotonic() >= self.until:
+            try:
+                self.kept = self.read()
+            except (psycopg.Error, ServerUnreachable) as error:
+                log.warning("the database cannot be asked: %s", first_line(error))
+                if self.db is not None:
+                    self.db.close()
+                self.db = None
+                self.kept = [(UP, [Sample((), 0)])]
+            self.until = time.monotonic() + KEPT_S
+        return self.kept
+
+    def read(self) -> list[tuple[Metric, list[Sample]]]:
+        """Ask the database."""
+        if self.db is None:
+            self.db = connect(self.url, "leaderboard-metrics", session=SESSION)
+        partitions = self.db.execute(queries()["status"]).fetchall()
+        aside = self.db.execute(queries()["ailing"]).fetchall()
+        values: list[float] = [
+            1,
+            sum(row[5] for row in partitions),
+            max(row[6] for row in partitions),
+            sum(row[5] > 0 for row in partitions),
+            len(aside),
+            sum(row[7] for row in partitions),
+        ]
+        return [(metric, [Sample((), value)]) for metric, value in zip(DATABASE, values, strict=True)]
+
+
+def run_exporter(settings: Settings, stop: Stop, fd: int) -> None:
+    """Show the pool's sheet and the database's gauges until told to stop."""
+    export(settings.relay_metrics_bind, Collector(Sheet(REGISTRY, fd), Database(settings.database_url)), stop)
