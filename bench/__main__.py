@@ -27,7 +27,8 @@ from bench.figures import Measure
 from bench.plan import Plan
 from bench.report import Report, lines, number, remarks, show
 from board.errors import LeaderboardError, UsageError
-from board.settings import load, shown
+from board.settings import load
+from board.shown import shown
 from board.sql import first_line
 
 WIDTH: Final = 120

@@ -11,8 +11,11 @@ from bench import load
 from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.stack import Stack
+from board.settings import Settings
 
 POOL: Final = 1_000
+QUOTA: Final = 1_000_000
+"""More a second than anybody sends: checked each time, never used up."""
 WARM_S: Final = 1
 BATCH: Final = 1_000
 BATCH_CONNECTIONS: Final = 8
@@ -59,7 +62,11 @@ def audit(held: Books, accepted: int, errors: int) -> list[str]:
 
 
 def measure(plan: Plan, name: str) -> Results:
-    """One row: ``post`` has a new player each time, ``post_hot`` a pool of 1,000, ``batch`` 1,000 in a request."""
+    """One row: ``post`` has a new player each time, ``post_hot`` a pool of 1,000, ``batch`` 1,000 in a request.
+
+    The others: see `guarded`.
+    """
+    plan = msgspec.structs.replace(plan, settings=guarded(plan.settings, name))
     pool = POOL if name == "post_hot" else 0
     size = BATCH if name == "batch" else 0
     with plan.stack() as stack, stack.relays(), stack.api():
@@ -75,6 +82,16 @@ def measure(plan: Plan, name: str) -> Results:
         accepted = done.accepted * max(1, size)
         checks = (f"{accepted:,} accepted are {accepted:,} ledger rows", "PostgreSQL and Redis are equal")
         yield name, Measure(figures, () if faults else checks, tuple(faults))
+
+
+def guarded(settings: Settings, name: str) -> Settings:
+    """``post_keys`` wants a key, ``post_limited`` checks limits too; the other rows run as the run does."""
+    if name == "post_keys":
+        return msgspec.structs.replace(settings, auth="keys")
+    if name == "post_limited":
+        limits = {"limit_key": QUOTA, "limit_player": QUOTA, "limit_window_s": 1}
+        return msgspec.structs.replace(settings, auth="keys", **limits)
+    return settings
 
 
 class End:

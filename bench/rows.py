@@ -37,6 +37,8 @@ ROWS: Final = (
     Row("post_hot", "writes", "POST to a pool of 1,000 players, relays running"),
     Row("batch", "writes", "batch submit, 1,000 in a request, relays running (scores)"),
     Row("memory", "memory", "Redis memory of a player, 10-character ids", "bytes", "bytes"),
+    Row("post_keys", "access", "as post, with a key"),
+    Row("post_limited", "access", "as post, with a key and limits for key and player"),
     Row("rebuild", "rebuild", "rebuild of one board (players)"),
     Row("top10", "reads", "top 10", original=34_000, scale="reads"),
     Row("top100", "reads", "top 100", original=17_000, scale="reads"),
@@ -51,7 +53,7 @@ ROWS: Final = (
     Row("curve", "openloop", "POST at rising rates, open loop: the knee of p99"),
 )
 
-POSTS: Final = ("post", "post_hot", "batch")
+POSTS: Final = ("post", "post_hot", "batch", "post_keys", "post_limited")
 NEEDS: Final[dict[Scale, tuple[str, ...]]] = {
     "writes": ("pgbench",),
     "reads": ("zrevrank", "zrevrange", "nginx"),

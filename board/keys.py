@@ -9,6 +9,7 @@ Every key of a partition carries its hash tag, so a batch, a rebuild or a read i
 ``lb:{17}:h:<season>``  hash    user id -> prefix of the user's member in the board
 ``lb:{17}:t``           set     temporary keys of a rebuild
 ``lb:poke``             zset    partitions with fresh hints, members are partition numbers
+``lb:{limits}:<whose>``  string  when the quota of a key (``k:``) or player (``u:``) is full again, in µs
 ======================  ======  ==========================================================
 """
 
@@ -32,10 +33,15 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         base = prefix.encode()
         self.poke: Final = base + b":poke"
+        self._limits: Final = base + b":{limits}:"
         self.tag: Final = [base + b":{%d}:" % p for p in range(PARTITIONS)]
         self.watermark: Final = [tag + b"w" for tag in self.tag]
         self.periods: Final = [tag + b"p" for tag in self.tag]
         self.temporary: Final = [tag + b"t" for tag in self.tag]
+
+    def limit(self, whose: bytes) -> bytes:
+        """The quota of a key or a player. All of them are one slot, so that one script can spend from several."""
+        return self._limits + whose
 
     def board(self, partition: int, season: bytes) -> bytes:
         """Sorted set of a season's players."""

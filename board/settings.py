@@ -12,10 +12,11 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
+from board import consistency
 from board.errors import InvalidSetting
 
 
@@ -100,6 +101,50 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Where the relay pool shows its metrics and those of the database. Empty: nowhere.",
         ),
     ] = ""
+    limit_key: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_LIMIT_KEY",
+            "Requests of one key in a window; a batch counts as many as it has submissions. 0: no limit.",
+            0,
+            1_000_000,
+        ),
+    ] = 0
+    limit_player: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_LIMIT_PLAYER",
+            "Submissions for one player in a window, and requests with that player's token. 0: no limit.",
+            0,
+            1_000_000,
+        ),
+    ] = 0
+    limit_window_s: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_LIMIT_WINDOW_S",
+            "The window of both limits: within it a used-up quota is full again.",
+            1,
+            3_600,
+        ),
+    ] = 10
+    limit_deadline_ms: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_LIMIT_DEADLINE_MS",
+            "Redis gets this long to check a limit, before the request begins.",
+            1,
+            10_000,
+        ),
+    ] = 100
+    limit_fail: Annotated[
+        Literal["open", "closed"],
+        Doc(
+            "LEADERBOARD_LIMIT_FAIL",
+            "When Redis cannot check a limit: `open` lets requests through, `closed` refuses them with 503.",
+            choices=("open", "closed"),
+        ),
+    ] = "open"
     workers: Annotated[int, Doc("LEADERBOARD_WORKERS", "gunicorn worker processes.", 1, 256)] = 2
     worker_class: Annotated[str, Doc("LEADERBOARD_WORKER_CLASS", "gunicorn worker class that serves the ASGI app.")] = (
         "service.worker.Worker"
@@ -350,7 +395,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if raw:
             values[field] = _parse(doc, hints[field], raw)
     settings = Settings(**values)
-    _check(settings)
+    consistency.check(settings)
     return settings
 
 
@@ -367,64 +412,6 @@ def _parse(doc: Doc, kind: Any, raw: str) -> Any:
     if kind is Path:
         return Path(raw).expanduser().absolute()
     return raw
-
-
-def _check(settings: Settings) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", settings.redis_prefix):
-        raise InvalidSetting("LEADERBOARD_REDIS_PREFIX must be 1 to 64 letters, digits, '_', '-' or '.'")
-    if settings.bind.startswith("unix:"):
-        if len(settings.bind) < 7:
-            raise InvalidSetting("LEADERBOARD_BIND names no socket path after 'unix:'")
-    else:
-        host, colon, port = settings.bind.rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise InvalidSetting(f"LEADERBOARD_BIND must be host:port or unix:/path, not {settings.bind[:60]!r}")
-    for name, bind in (
-        ("LEADERBOARD_METRICS_BIND", settings.metrics_bind),
-        ("LEADERBOARD_RELAY_METRICS_BIND", settings.relay_metrics_bind),
-    ):
-        if bind and not re.fullmatch(r".+:[0-9]{1,5}", bind):
-            raise InvalidSetting(f"{name} must be host:port, not {bind[:60]!r}")
-    if settings.auth == "open" and not settings.loopback and settings.open_to_the_world != "yes":
-        raise InvalidSetting(
-            f"LEADERBOARD_AUTH=open would let anybody who reaches {settings.bind} write and reset every board; bind to "
-            "loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes if that is what you want"
-        )
-    for origin in settings.origins:
-        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:-]+", origin):
-            raise InvalidSetting(
-                f"LEADERBOARD_CORS_ORIGINS must list origins such as https://play.example, not {origin[:60]!r}"
-            )
-    if settings.redis_url and not re.match(r"(rediss?|unix)://", settings.redis_url):
-        raise InvalidSetting("REDIS_URL must start with redis://, rediss:// or unix://")
-
-
-MASK: Final = "******"
-
-
-def mask(value: str) -> str:
-    """A URL or connection string with its password hidden."""
-    scheme, separator, rest = value.partition("://")
-    if separator:
-        netloc, slash, tail = rest.partition("/")
-        account, at, host = netloc.rpartition("@")
-        if ":" in account:
-            account = f"{account.partition(':')[0]}:{MASK}"
-        tail = re.sub(r"(?i)((?:password|sslpassword|passfile)=)[^&]*", rf"\g<1>{MASK}", tail)
-        return f"{scheme}://{account}{at}{host}{slash}{tail}"
-    # libpq's quoting: a backslash takes the next character, inside quotes and out.
-    return re.sub(r"(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)", rf"\g<1>{MASK}", value)
-
-
-def shown(settings: Settings) -> list[tuple[str, str]]:
-    """(variable, value) of every setting, secrets masked, for people to read at start."""
-    rows = []
-    for field, doc in docs().items():
-        value = str(getattr(settings, field))
-        if doc.hidden:
-            value = MASK if value else ""
-        rows.append((doc.env, (mask(value) if doc.secret else value) or "-"))
-    return rows
 
 
 def environment(settings: Settings) -> dict[str, str]:

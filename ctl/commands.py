@@ -14,7 +14,8 @@ from board import schema
 from board.errors import ServerUnreachable
 from board.link import Link
 from board.log import setup
-from board.settings import Settings, environment, shown
+from board.settings import Settings, environment
+from board.shown import shown
 from board.sql import connect
 from board.stop import Stop
 from board.supervisor import Supervisor

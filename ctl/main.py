@@ -122,7 +122,8 @@ def overridden(environ: Mapping[str, str], args: argparse.Namespace) -> Settings
         if value is not None:
             env[variable] = str(value)
     settings = load(env)
-    if args.command == "run" and settings.loopback and not env.get("LEADERBOARD_AUTH", "").strip():
+    limited = settings.limit_key or settings.limit_player
+    if args.command == "run" and settings.loopback and not limited and not env.get("LEADERBOARD_AUTH", "").strip():
         # One command on one's own machine: nobody else reaches it.
         return msgspec.structs.replace(settings, auth="open")
     return settings

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from _speedups import IMPLEMENTATION
-from board.settings import Settings, shown
+from board.settings import Settings
+from board.shown import shown
 
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)

@@ -19,6 +19,7 @@ from service import resources
 from service.access.gate import Gate
 from service.access.keyring import Keyring
 from service.access.manage import Manage
+from service.access.quotas import Quotas, quota
 from service.actions import Actions, document_answer
 from service.boards import RANK, TOP, Boards
 from service.cors import Cors
@@ -119,6 +120,7 @@ class Worker:
         if self.guard is not None:
             self.keyring = Keyring(s.database_url)
             state[GATE] = self.guard.gate = Gate(self.keyring)
+            self.guard.gate.quotas = quotas_of(s, self.pipe, keys)
             self.keyring.start(self.guard.gate.forget)
             await self.keyring.first_try()
         await self.pipe.first_try()
@@ -157,6 +159,15 @@ class Exact(CompiledRouter):
         if uri.startswith("//") or (req is not None and b"%2F" in req.scope.get("raw_path", b"").upper()):
             return None
         return super().find(uri, req)
+
+
+def quotas_of(s: Settings, pipe: Pipe, keys: Keys) -> Quotas | None:
+    """The quotas of keys and players; None when there are none."""
+    key, player = (quota(name, n, s.limit_window_s) for name, n in (("key", s.limit_key), ("player", s.limit_player)))
+    if key is None and player is None:
+        return None
+    closed = s.limit_fail == "closed"
+    return Quotas(pipe, keys, key=key, player=player, deadline_s=s.limit_deadline_ms / 1000, closed=closed)
 
 
 def create_app(settings: Settings | None = None, row: Row | None = None) -> falcon.asgi.App[Any, Any]:

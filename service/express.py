@@ -22,7 +22,7 @@ from service.access.gate import Gate
 from service.access.grant import Player
 from service.access.scopes import bits
 from service.actions import Actions
-from service.answers import Answer
+from service.answers import Answer, Order, answered
 from service.connection import HEADERS_MOST, WHOLE, Connection, Dropped
 from service.metrics import NAMES, Traffic
 from service.routes import scope_of
@@ -58,12 +58,7 @@ READS: Final = NAMES.index("getTop"), NAMES.index("getRank"), NAMES.index("getAr
 MALFORMED: Final = len(NAMES) - 1
 
 _SUBMIT: Final = bits([scope_of("submitScore") or ""])
-_TOP: Final = bits([scope_of("getTop") or ""])
-_RANK: Final = bits([scope_of("getRank") or ""])
-_AROUND: Final = bits([scope_of("getAround") or ""])
-
-Order = Callable[[bytes], Coroutine[Any, Any, Answer]]
-"""What a planned request will do with its body."""
+_READS: Final = tuple(bits([scope_of(name) or ""]) for name in ("getTop", "getRank", "getAround"))
 
 
 def plan(
@@ -115,26 +110,32 @@ def plan(
             if isinstance(verdict, Answer):
                 return SUBMIT, partial(answered, verdict)
             player = verdict.player
+            if gate.quotas is not None:
+                return SUBMIT, partial(
+                    gate.quotas.one, verdict, lambda body: actions.submit(season, content_type, key, body, player)
+                )
         return SUBMIT, lambda body: actions.submit(season, content_type, key, body, player)
     if method != b"GET" or length > 0:
         return None
     if side_first is not None and side_last is not None:
         return None
+    which = 0 if top is not None else 1 if rank is not None else 2
+    pay: Callable[[Order, bytes], Coroutine[Any, Any, Answer]] | None = None
     if gate is not None:
-        verdict = gate.admit(credential, _TOP if top is not None else _RANK if rank is not None else _AROUND, season)
+        verdict = gate.admit(credential, _READS[which], season)
         if isinstance(verdict, Answer):
-            return READS[0 if top is not None else 1 if rank is not None else 2], partial(answered, verdict)
-    if top is not None:
-        return READS[0], lambda _: actions.top(season, None if limit is None else limit.decode())
-    if rank is not None:
-        return READS[1], lambda _: actions.rank(season, rank_user.decode())
+            return READS[which], partial(answered, verdict)
+        if gate.quotas is not None:
+            pay = partial(gate.quotas.plain, verdict)
     side = side_first or side_last
-    return READS[2], lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode())
-
-
-async def answered(answer: Answer, body: bytes) -> Answer:
-    """An answer there is already."""
-    return answer
+    order: Order = (
+        (lambda _: actions.top(season, None if limit is None else limit.decode()))
+        if which == 0
+        else (lambda _: actions.rank(season, rank_user.decode()))
+        if which == 1
+        else (lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode()))
+    )
+    return READS[which], order if pay is None else partial(pay, order)
 
 
 class _NoEvent:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import falcon
 import falcon.asgi
 
 from service.access.gate import MALFORMED, Gate
+from service.access.grant import Grant
 from service.access.scopes import BITS, PUBLIC
 from service.answers import Answer
 from service.resources import Request, Response, give, season_of
 from service.routes import OPERATIONS
+from service.types import Batch, Submission
 
 RULES: Final = {(op.method, op.path): PUBLIC if op.scope is None else BITS[op.scope] for op in OPERATIONS}
+SUBMISSIONS: Final = {(op.method, op.path): op.body for op in OPERATIONS if op.body in (Submission, Batch)}
 
 
 class Guard:
@@ -41,3 +45,19 @@ class Guard:
             resp.complete = True
         else:
             req.context.player = verdict.player
+            await self._spend(req, resp, verdict, rule)
+
+    async def _spend(self, req: Request, resp: Response, grant: Grant, rule: tuple[str, str]) -> None:
+        """Let the bearer pay; for submissions the resource does, since it takes the body to know for whom."""
+        quotas = self.gate.quotas
+        if quotas is None:
+            return
+        if rule in SUBMISSIONS:
+            req.context.spend = partial(quotas.one if SUBMISSIONS[rule] is Submission else quotas.several, grant)
+            return
+        paid = await quotas.charge(grant)
+        if isinstance(paid, Answer):
+            give(resp, paid)
+            resp.complete = True
+        else:
+            resp.set_headers(paid)

@@ -32,7 +32,9 @@ ACCESS: Final = (
     problems.CREDENTIAL_EARLY,
     problems.SCOPE_MISSING,
     problems.SEASON_FORBIDDEN,
+    problems.RATE_LIMITED,
     problems.ACCESS_NOT_LOADED,
+    problems.LIMITS_UNAVAILABLE,
 )
 """What every operation that needs a scope can answer besides its own."""
 
@@ -94,7 +96,7 @@ def _operation(operation: Operation, schema_of: dict[str, Any], guarded: bool) -
             "description": " ".join(f"`{problem.code}`: {problem.meaning}" for problem in found),
             "content": {PROBLEM_JSON: {"schema": schema_of[repr(ProblemDetails)]}},
         }
-        if status == 503:
+        if status in (429, 503):
             responses[str(status)]["headers"] = {
                 "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
             }

@@ -130,10 +130,10 @@ class Pipe:
             raise BoardUnavailable(f"Redis refused: {reply}")
         return reply
 
-    async def run(self, script: Script, *args: bytes) -> Any:
-        """Call a read-only script (``args``: number of keys, keys, arguments) by its digest."""
-        command = pack((b"EVALSHA_RO", script.sha, *args))
-        reply = await self._reply(command)
+    async def run(self, script: Script, *args: bytes, writes: bool = False, deadline_s: float | None = None) -> Any:
+        """Call a script (``args``: number of keys, keys, arguments) by its digest; read-only unless it `writes`."""
+        command = pack((b"EVALSHA" if writes else b"EVALSHA_RO", script.sha, *args))
+        reply = await self._reply(command, deadline_s)
         if isinstance(reply, hiredis.ReplyError):
             if not str(reply).startswith("NOSCRIPT"):
                 raise BoardUnavailable(f"Redis refused: {reply}")
@@ -141,11 +141,11 @@ class Pipe:
             return await self.ask(command)
         return reply
 
-    async def _reply(self, command: bytes) -> Any:
+    async def _reply(self, command: bytes, deadline_s: float | None = None) -> Any:
         """Send and wait at most the deadline; an error reply is returned as a `hiredis.ReplyError`."""
         future = self.send(command)
         # PERF: a bare timer instead of asyncio.timeout: no task bookkeeping, cancelled in nearly every case.
-        timer = self._loop.call_later(self._deadline_s, _give_up, future)
+        timer = self._loop.call_later(deadline_s or self._deadline_s, _give_up, future)
         try:
             return await future
         finally:

@@ -150,6 +150,18 @@ DELTA_FORBIDDEN = _problem(
     "delta is outside the bounds of the token; nothing was written.",
     "See `min_delta`, `max_delta`.",
 )
+RATE_LIMITED = _problem(
+    "rate-limited",
+    429,
+    "Too many requests; nothing was done.",
+    "The quota of the key or of the player is used up. `Retry-After` says for how long.",
+)
+BATCH_OVER_LIMIT = _problem(
+    "batch-over-limit",
+    413,
+    "The batch is larger than a quota; nothing was written.",
+    "More submissions of one key or player than its quota ever allows. Split the batch.",
+)
 KEYS_ARE_OFF = _problem(
     "keys-are-off",
     403,
@@ -241,6 +253,12 @@ TOO_MANY_CONNECTIONS = _problem(
 )
 VERSION_NOT_SUPPORTED = _problem(
     "version-not-supported", 505, "This server speaks HTTP/1.1.", "The request names another version of HTTP."
+)
+LIMITS_UNAVAILABLE = _problem(
+    "limits-unavailable",
+    503,
+    "Limits cannot be checked without Redis; nothing was done.",
+    "Only with `LEADERBOARD_LIMIT_FAIL=closed`.",
 )
 BOARD_UNAVAILABLE = _problem("board-unavailable", 503, "Redis does not answer.", "Reads fail, submissions go on.")
 BOARD_REBUILDING = _problem(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from service.access.grant import Player
 from service.access.manage import BODY_MOST as KEY_BODY_MOST
 from service.access.manage import Manage
 from service.actions import BODY_MOST, Actions
-from service.answers import Answer
+from service.answers import Answer, Order, answered
 from service.connection import WHOLE
 from service.parcels import BODY_MOST as BATCH_BODY_MOST
 from service.parcels import Parcels
@@ -70,6 +72,12 @@ class EncodedBody(falcon.HTTPUnsupportedMediaType):
     """A compressed body: a few bytes could become any number of them."""
 
 
+def paid(req: Request, order: Order) -> Order:
+    """What a submission does with its body, paid for from the quotas of whoever sent it where there are any."""
+    spend: Callable[[Order, bytes], Coroutine[Any, Any, Answer]] | None = getattr(req.context, "spend", None)
+    return order if spend is None else partial(spend, order)
+
+
 async def body_of(req: Request, most: int) -> bytes | None:
     """The body; None if it is longer than `most` bytes. Raises falcon's errors for one that is not to be read."""
     if (req.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
@@ -95,11 +103,12 @@ class Scores:
 
     async def on_post(self, req: Request, resp: Response, sid: str) -> None:
         body = await body_of(req, BODY_MOST)
-        if body is None:
-            give(resp, problems.BODY_TOO_LARGE.answer)
-            return
+        season, kind, player = season_of(req, sid), req.content_type, player_of(req)
         key = req.get_header("Idempotency-Key")
-        give(resp, await self._actions.submit(season_of(req, sid), req.content_type, key, body, player_of(req)))
+        order: Order = partial(answered, problems.BODY_TOO_LARGE.answer)
+        if body is not None:
+            order = partial(self._actions.submit, season, kind, key, player=player)
+        give(resp, await paid(req, order)(body or b""))
 
 
 class Batch:
@@ -110,11 +119,12 @@ class Batch:
 
     async def on_post(self, req: Request, resp: Response, sid: str) -> None:
         body = await body_of(req, BATCH_BODY_MOST)
-        if body is None:
-            give(resp, problems.BATCH_TOO_LARGE.answer)
-            return
+        season, kind, player = season_of(req, sid), req.content_type, player_of(req)
         key = req.get_header("Idempotency-Key")
-        give(resp, await self._parcels.submit(season_of(req, sid), req.content_type, key, body, player_of(req)))
+        order: Order = partial(answered, problems.BATCH_TOO_LARGE.answer)
+        if body is not None:
+            order = partial(self._parcels.submit, season, kind, key, player=player)
+        give(resp, await paid(req, order)(body or b""))
 
 
 class Top:

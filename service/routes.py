@@ -108,6 +108,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             p.INVALID_SEASON,
             p.INVALID_KEY,
             p.BATCH_TOO_LARGE,
+            p.BATCH_OVER_LIMIT,
             p.UNSUPPORTED_MEDIA_TYPE,
             p.INTERNAL,
             p.OVERLOADED,

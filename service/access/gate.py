@@ -10,6 +10,7 @@ from service import problems
 from service.access.grant import Grant
 from service.access.keyring import Keyring
 from service.access.keytext import PREFIX, parse
+from service.access.quotas import Quotas
 from service.access.scopes import BITS, Scope
 from service.answers import Answer
 from service.problems import Problem
@@ -65,6 +66,8 @@ class Gate:
         self._keyring: Final = keyring
         self._tokens: Final = tokens
         self._known: Final[dict[bytes, Grant]] = {}
+        self.quotas: Quotas | None = None
+        """What those admitted have to keep to; None when nothing is limited."""
 
     def forget(self) -> None:
         """Verify everything again: keys have changed."""

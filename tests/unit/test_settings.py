@@ -9,7 +9,8 @@ import pytest
 
 from board.errors import InvalidSetting
 from board.page import markdown
-from board.settings import Settings, default_data_dir, docs, environment, load, mask, shown
+from board.settings import Settings, default_data_dir, docs, environment, load
+from board.shown import mask, shown
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -1,0 +1,44 @@
+"""Whether settings that are each in order by themselves go together."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from board.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from board.settings import Settings
+
+
+def check(settings: Settings) -> None:
+    """Raises `InvalidSetting` for what no server could run with, or nobody can have meant."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", settings.redis_prefix):
+        raise InvalidSetting("LEADERBOARD_REDIS_PREFIX must be 1 to 64 letters, digits, '_', '-' or '.'")
+    if settings.bind.startswith("unix:"):
+        if len(settings.bind) < 7:
+            raise InvalidSetting("LEADERBOARD_BIND names no socket path after 'unix:'")
+    else:
+        host, colon, port = settings.bind.rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise InvalidSetting(f"LEADERBOARD_BIND must be host:port or unix:/path, not {settings.bind[:60]!r}")
+    for name, bind in (
+        ("LEADERBOARD_METRICS_BIND", settings.metrics_bind),
+        ("LEADERBOARD_RELAY_METRICS_BIND", settings.relay_metrics_bind),
+    ):
+        if bind and not re.fullmatch(r".+:[0-9]{1,5}", bind):
+            raise InvalidSetting(f"{name} must be host:port, not {bind[:60]!r}")
+    if settings.auth == "open" and not settings.loopback and settings.open_to_the_world != "yes":
+        raise InvalidSetting(
+            f"LEADERBOARD_AUTH=open would let anybody who reaches {settings.bind} write and reset every board; bind to "
+            "loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes if that is what you want"
+        )
+    for origin in settings.origins:
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:-]+", origin):
+            raise InvalidSetting(
+                f"LEADERBOARD_CORS_ORIGINS must list origins such as https://play.example, not {origin[:60]!r}"
+            )
+    if settings.auth == "open" and (settings.limit_key or settings.limit_player):
+        raise InvalidSetting("LEADERBOARD_LIMIT_KEY and LEADERBOARD_LIMIT_PLAYER need LEADERBOARD_AUTH=keys")
+    if settings.redis_url and not re.match(r"(rediss?|unix)://", settings.redis_url):
+        raise InvalidSetting("REDIS_URL must start with redis://, rediss:// or unix://")
