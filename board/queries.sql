@@ -381,3 +381,46 @@ RETURNING id, name, scopes, seasons, created_at, expires_at, revoked_at, rotated
 
 -- name: forget_dead_keys --
 DELETE FROM api_key WHERE least(expires_at, revoked_at) < now() - interval '400 days'
+
+-- name: others_connected --
+-- Processes of the leaderboard that are connected, other than commands.
+SELECT application_name, count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user
+  AND starts_with(application_name, 'leaderboard-') AND application_name <> 'leaderboard-ctl'
+GROUP BY 1 ORDER BY 1
+
+-- name: tables_of_schema --
+SELECT current_schema(), (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p'))
+
+-- name: drops_of_schema --
+-- Statements that empty the current schema without dropping it: its owner may not be allowed to create one. Tables
+-- go first, and take with them what is theirs.
+SELECT statement FROM (
+    SELECT 1 AS turn, 'DROP TABLE IF EXISTS ' || oid::regclass || ' CASCADE' AS statement
+    FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    UNION ALL
+    SELECT 2, 'DROP SEQUENCE IF EXISTS ' || oid::regclass || ' CASCADE'
+    FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'S'
+    UNION ALL
+    SELECT 3, 'DROP ROUTINE IF EXISTS ' || oid::regprocedure || ' CASCADE'
+    FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+) AS drops ORDER BY turn
+
+-- name: doctor_settings --
+SELECT name, setting FROM pg_settings WHERE name = ANY (%(names)s)
+
+-- name: doctor_state --
+-- Clock, share of connections in use, longest transaction of anybody in seconds, whether this is a standby.
+SELECT extract(epoch FROM clock_timestamp())::float8 AS clock,
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::float8
+           / current_setting('max_connections')::float8 AS used,
+       coalesce((SELECT extract(epoch FROM max(clock_timestamp() - xact_start)) FROM pg_stat_activity
+                 WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'), 0)::float8 AS longest_s,
+       pg_is_in_recovery() AS standby
+
+-- name: doctor_pools --
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name = 'leaderboard-relay'
+
+-- name: season_names --
+SELECT season_id FROM season

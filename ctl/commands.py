@@ -19,13 +19,29 @@ from board.shown import shown
 from board.sql import connect
 from board.stop import Stop
 from board.supervisor import Supervisor
+from ctl import backups, keying, output, rebuilding, running, statuses, verifying
 from ctl import demo as demo_game
-from ctl import keying, output, rebuilding, running, statuses, verifying
+from ctl import doctor as doctoring
 from relay.pool import Pool
 from service.openapi import release
 from service.server import Server, check_bind
 
-__all__ = ["demo", "key", "migrate", "rebuild", "relay", "release", "run", "serve", "settings", "status", "verify"]
+__all__ = [
+    "backup",
+    "demo",
+    "doctor",
+    "key",
+    "migrate",
+    "rebuild",
+    "relay",
+    "release",
+    "restore",
+    "run",
+    "serve",
+    "settings",
+    "status",
+    "verify",
+]
 
 
 def run(s: Settings, args: argparse.Namespace) -> int:
@@ -71,6 +87,21 @@ def migrate(s: Settings, args: argparse.Namespace) -> int:
     else:
         output.note(f"applied {len(applied)} migrations" if applied else "the schema is up to date")
     return 0
+
+
+def doctor(s: Settings, args: argparse.Namespace) -> int:
+    """Findings with advice."""
+    return doctoring.command(s, as_json=args.json)
+
+
+def backup(s: Settings, args: argparse.Namespace) -> int:
+    """A dump of PostgreSQL."""
+    return backups.backup(s, args.file, as_json=args.json)
+
+
+def restore(s: Settings, args: argparse.Namespace) -> int:
+    """A dump back into PostgreSQL, and Redis from it."""
+    return backups.restore(s, args.file, replace=args.replace, as_json=args.json)
 
 
 def status(s: Settings, args: argparse.Namespace) -> int:

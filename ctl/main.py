@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
+import shtab
 
 from board.errors import LeaderboardError
 from board.settings import Settings, load
@@ -75,6 +76,30 @@ def parser() -> Parser:
     which.add_argument("--all", action="store_true", help="every partition")
     rebuild.add_argument("--json", action="store_true", help="print JSON")
 
+    doctor = add(
+        "doctor",
+        "Look for what is wrong with an installation, or will be: servers, their settings, clock, disk, schema, "
+        "relays, keys. Exit status 1 when there is an error.",
+    )
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
+    backup = add("backup", "Write a dump of the database to a file (pg_dump's custom format). Redis needs no backup.")
+    restore = add(
+        "restore", "Load a dump into an empty schema, then build every board anew. Stop API and relays first."
+    )
+    for command in (backup, restore):
+        command.add_argument("file", metavar="FILE", type=Path, help="the dump")
+        command.add_argument("--json", action="store_true", help="print JSON")
+    restore.add_argument("--replace", action="store_true", help="drop what the schema has, and restore")
+
+    completion = sub.add_parser(
+        "completion",
+        help="Print a completion script for a shell.",
+        description="Print a completion script for a shell. For example: leaderboard completion bash > "
+        "/etc/bash_completion.d/leaderboard",
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+
     demo = add("demo", "Simulated players that submit to a running server.")
     demo.add_argument("--url", default=None, metavar="URL", help="the server (http:// and LEADERBOARD_BIND)")
     demo.add_argument("--season", default="demo", metavar="S", help="season to play in (demo)")
@@ -131,7 +156,11 @@ def overridden(environ: Mapping[str, str], args: argparse.Namespace) -> Settings
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; the exit status."""
-    args = parser().parse_args(argv)
+    commands_of = parser()
+    args = commands_of.parse_args(argv)
+    if args.command == "completion":
+        print(shtab.complete(commands_of, args.shell))
+        return 0
     try:
         status: int = args.call(overridden(os.environ, args), args)
         sys.stdout.flush()
