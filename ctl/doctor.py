@@ -150,7 +150,7 @@ def of_relays(s: Settings, db: psycopg.Connection[Any]) -> Iterator[Finding]:
         "outbox",
         "ok" if fine else "error",
         f"{status.pending:,} hints, oldest {status.oldest_s:.1f} s",
-        "" if fine else "relays are dead, too few, or refused: look at their log; see docs/ops/runbook/outbox-stale.md",
+        "" if fine else "relays are dead, too few, or refused: look at their log",
     )
     for aside in status.ailing:
         yield Finding(
