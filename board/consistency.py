@@ -40,5 +40,27 @@ def check(settings: Settings) -> None:
             )
     if settings.auth == "open" and (settings.limit_key or settings.limit_player):
         raise InvalidSetting("LEADERBOARD_LIMIT_KEY and LEADERBOARD_LIMIT_PLAYER need LEADERBOARD_AUTH=keys")
+    check_tokens(settings)
     if settings.redis_url and not re.match(r"(rediss?|unix)://", settings.redis_url):
         raise InvalidSetting("REDIS_URL must start with redis://, rediss:// or unix://")
+
+
+def check_tokens(s: Settings) -> None:
+    """Raise `InvalidSetting` unless players' tokens are off, or everything that verifies them is there."""
+    given = {"ISSUER": s.token_issuer, "AUDIENCE": s.token_audience, "SECRET": s.token_secret, "JWKS": s.token_jwks}
+    if not s.token_algorithm:
+        for name, value in given.items():
+            if value:
+                raise InvalidSetting(f"LEADERBOARD_TOKEN_{name} needs LEADERBOARD_TOKEN_ALGORITHM")
+        return
+    needed, useless = ("SECRET", "JWKS") if s.token_algorithm == "HS256" else ("JWKS", "SECRET")
+    for name in ("ISSUER", "AUDIENCE", needed):
+        if not given[name]:
+            raise InvalidSetting(f"LEADERBOARD_TOKEN_ALGORITHM={s.token_algorithm} needs LEADERBOARD_TOKEN_{name}")
+    if given[useless]:
+        # Never both: a public key taken for a shared secret is the oldest way to forge a token.
+        raise InvalidSetting(f"LEADERBOARD_TOKEN_{useless} does not go with {s.token_algorithm}")
+    if s.token_secret and len(s.token_secret.encode()) < 32:
+        raise InvalidSetting("LEADERBOARD_TOKEN_SECRET must have 32 bytes or more")
+    if re.match(r"http://(?!(127\.0\.0\.1|\[::1\]|localhost)[:/])", s.token_jwks):
+        raise InvalidSetting("LEADERBOARD_TOKEN_JWKS must be a file or https; anybody on the way could forge keys")

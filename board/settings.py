@@ -145,6 +145,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             choices=("open", "closed"),
         ),
     ] = "open"
+    token_algorithm: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_TOKEN_ALGORITHM",
+            "Players' tokens (JWT) are signed with this algorithm and no other. Empty: there are no tokens.",
+            choices=("HS256", "RS256", "ES256", "EdDSA"),
+        ),
+    ] = ""
+    token_issuer: Annotated[str, Doc("LEADERBOARD_TOKEN_ISSUER", "What `iss` of a token must be.")] = ""
+    token_audience: Annotated[str, Doc("LEADERBOARD_TOKEN_AUDIENCE", "What `aud` of a token must be, or contain.")] = ""
+    token_secret: Annotated[
+        str, Doc("LEADERBOARD_TOKEN_SECRET", "For HS256: the shared secret, 32 bytes or more.", hidden=True)
+    ] = ""
+    token_jwks: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_TOKEN_JWKS",
+            "For RS256, ES256, EdDSA: the issuer's public keys, a file or a URL (`https`; `http` on loopback only).",
+        ),
+    ] = ""
+    players: Annotated[
+        Literal["read", "submit"],
+        Doc(
+            "LEADERBOARD_PLAYERS",
+            "What a player's token is good for: `read`, and only servers submit; or `submit`, for the player alone.",
+            choices=("read", "submit"),
+        ),
+    ] = "read"
     workers: Annotated[int, Doc("LEADERBOARD_WORKERS", "gunicorn worker processes.", 1, 256)] = 2
     worker_class: Annotated[str, Doc("LEADERBOARD_WORKER_CLASS", "gunicorn worker class that serves the ASGI app.")] = (
         "service.worker.Worker"

@@ -17,9 +17,11 @@ from board.metrics import Row
 from board.settings import Settings, load
 from service import resources
 from service.access.gate import Gate
+from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.manage import Manage
 from service.access.quotas import Quotas, quota
+from service.access.tokens import Secret, Tokens
 from service.actions import Actions, document_answer
 from service.boards import RANK, TOP, Boards
 from service.cors import Cors
@@ -52,6 +54,7 @@ class Worker:
         self.guard: Final = guard
         self.settings: Final = settings
         self.keyring: Keyring | None = None
+        self.jwks: Jwks | None = None
         self.intake: Intake
         self.parcels: Intake
         self.pipe: Pipe
@@ -119,9 +122,14 @@ class Worker:
         self.intake.start()
         if self.guard is not None:
             self.keyring = Keyring(s.database_url)
-            state[GATE] = self.guard.gate = Gate(self.keyring)
-            self.guard.gate.quotas = quotas_of(s, self.pipe, keys)
-            self.keyring.start(self.guard.gate.forget)
+            if s.token_jwks:
+                self.jwks = Jwks(s.token_jwks, s.token_algorithm)
+            gate = state[GATE] = self.guard.gate = Gate(self.keyring, tokens_of(s, self.jwks))
+            gate.quotas = quotas_of(s, self.pipe, keys)
+            self.keyring.start(gate.forget)
+            if self.jwks is not None:
+                self.jwks.start(gate.forget)
+                await self.jwks.first_try()
             await self.keyring.first_try()
         await self.pipe.first_try()
         intakes = {"scores": self.intake, "batch": self.parcels}
@@ -146,6 +154,8 @@ class Worker:
         if self.looking is not None:
             self.looking.cancel()
             await asyncio.gather(self.looking, return_exceptions=True)
+        if self.jwks is not None:
+            await self.jwks.stop()
         await self.pipe.stop()
         await self.probes.close()
         self.door.stop()
@@ -168,6 +178,19 @@ def quotas_of(s: Settings, pipe: Pipe, keys: Keys) -> Quotas | None:
         return None
     closed = s.limit_fail == "closed"
     return Quotas(pipe, keys, key=key, player=player, deadline_s=s.limit_deadline_ms / 1000, closed=closed)
+
+
+def tokens_of(s: Settings, jwks: Jwks | None) -> Tokens | None:
+    """Who verifies players' tokens; None when there are none."""
+    if not s.token_algorithm:
+        return None
+    return Tokens(
+        Secret(s.token_secret) if jwks is None else jwks,
+        algorithm=s.token_algorithm,
+        issuer=s.token_issuer,
+        audience=s.token_audience,
+        scopes=("read", "submit") if s.players == "submit" else ("read",),
+    )
 
 
 def create_app(settings: Settings | None = None, row: Row | None = None) -> falcon.asgi.App[Any, Any]:

@@ -30,6 +30,7 @@ ACCESS: Final = (
     problems.CREDENTIAL_EXPIRED,
     problems.CREDENTIAL_REVOKED,
     problems.CREDENTIAL_EARLY,
+    problems.CLAIMS_REFUSED,
     problems.SCOPE_MISSING,
     problems.SEASON_FORBIDDEN,
     problems.RATE_LIMITED,

@@ -126,6 +126,12 @@ CREDENTIAL_REVOKED = _problem("credential-revoked", 401, "The credential was rev
 CREDENTIAL_EARLY = _problem(
     "credential-not-yet-valid", 401, "The token is not valid yet.", "Its `nbf` or `iat` lies in the future."
 )
+CLAIMS_REFUSED = _problem(
+    "claims-refused",
+    401,
+    "The token is for another audience, of another issuer, or lacks a claim.",
+    "`aud`, `iss`, `exp`, `sub` are needed; `seasons`, `min_delta`, `max_delta` must fit their types.",
+)
 SCOPE_MISSING = _problem(
     "scope-missing",
     403,

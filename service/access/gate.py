@@ -36,9 +36,11 @@ def challenged(problem: Problem, error: str = "", scope: Scope | None = None) ->
 MISSING: Final = challenged(problems.CREDENTIAL_MISSING)
 MALFORMED: Final = challenged(problems.CREDENTIAL_MALFORMED, "invalid_token")
 REFUSED: Final = {
+    "malformed": MALFORMED,
     "unknown": challenged(problems.CREDENTIAL_UNKNOWN, "invalid_token"),
     "revoked": challenged(problems.CREDENTIAL_REVOKED, "invalid_token"),
     "expired": challenged(problems.CREDENTIAL_EXPIRED, "invalid_token"),
+    "claims": challenged(problems.CLAIMS_REFUSED, "invalid_token"),
     "early": challenged(problems.CREDENTIAL_EARLY, "invalid_token"),
 }
 SCOPE_MISSING: Final = {BITS[scope]: challenged(problems.SCOPE_MISSING, "insufficient_scope", scope) for scope in BITS}
@@ -110,7 +112,7 @@ class Gate:
         else:
             grant = self._tokens.find(text)
         if isinstance(grant, str):
-            return REFUSED.get(grant, MALFORMED)
+            return REFUSED[grant]
         if len(self._known) >= CACHED_MOST:
             self._known.clear()
         self._known[header] = grant

@@ -63,11 +63,20 @@ def test_what_is_no_whole_number_is_refused(raw: str) -> None:
         load({"LEADERBOARD_WORKERS": raw})
 
 
+ISSUER = {"LEADERBOARD_TOKEN_ISSUER": "i", "LEADERBOARD_TOKEN_AUDIENCE": "a"}
+JWKS = {**ISSUER, "LEADERBOARD_TOKEN_JWKS": "/etc/keys.json"}
+COMPANIONS = {
+    "HS256": {**ISSUER, "LEADERBOARD_TOKEN_SECRET": "x" * 32},
+    **dict.fromkeys(("RS256", "ES256", "EdDSA"), JWKS),
+}
+"""What has to be set with a choice."""
+
+
 @pytest.mark.parametrize("field", [field for field, doc in docs().items() if doc.choices])
 def test_choices_hold(field: str) -> None:
     doc = docs()[field]
     for choice in doc.choices:
-        assert getattr(load({doc.env: choice}), field) == choice
+        assert getattr(load({**COMPANIONS.get(choice, {}), doc.env: choice}), field) == choice
     with pytest.raises(InvalidSetting, match=f"{doc.env} must be one of {', '.join(doc.choices)}"):
         load({doc.env: "neither"})
 

@@ -1,0 +1,111 @@
+"""Players' tokens: JSON Web Tokens, verified once and remembered by the gate until they expire.
+
+Algorithm, issuer and audience are pinned by settings; the token's own header decides nothing but which key of the set.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Protocol
+
+import jwt
+import msgspec
+
+from service.access.grant import Grant, Player
+from service.access.scopes import Scope, bits
+from service.checks import is_plain
+from service.types import INT64_MAX, INT64_MIN, SEASON_ID_MAX, USER_ID_MAX
+
+LEEWAY_S: Final = 5
+"""How far the clocks of issuer and server may differ."""
+REQUIRED: Final = ["exp", "aud", "iss", "sub"]
+
+_Delta = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What we read of a token that was verified. `seasons` and the bounds of `delta` may be missing: no limit."""
+
+    sub: str
+    exp: float
+    seasons: Annotated[list[str], msgspec.Meta(max_length=1_000)] | None = None
+    min_delta: _Delta = INT64_MIN
+    max_delta: _Delta = INT64_MAX
+
+
+class Keys(Protocol):
+    """Where the keys that verify come from."""
+
+    @property
+    def loaded(self) -> bool: ...
+
+    def find(self, kid: str | None) -> Any | None: ...
+
+
+class Secret:
+    """One shared secret, for HS256; it has no name."""
+
+    loaded = True
+
+    def __init__(self, secret: str) -> None:
+        self._secret: Final = secret.encode()
+
+    def find(self, kid: str | None) -> bytes | None:
+        """The secret, whatever the token calls it."""
+        return self._secret
+
+
+class Tokens:
+    """Verifies tokens with one algorithm; `scopes` are those that every token has."""
+
+    def __init__(self, keys: Keys, *, algorithm: str, issuer: str, audience: str, scopes: tuple[Scope, ...]) -> None:
+        self._keys: Final = keys
+        self._algorithm: Final = algorithm
+        self._issuer: Final = issuer
+        self._audience: Final = audience
+        self._scopes: Final = bits(scopes)
+        self._jwt: Final = jwt.PyJWT({"require": REQUIRED, "enforce_minimum_key_length": True})
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there are keys to verify with."""
+        return self._keys.loaded
+
+    def find(self, text: bytes) -> Grant | str:
+        """What a token allows, or the name of the reason why nothing (see `gate.REFUSED`)."""
+        try:
+            kid = jwt.get_unverified_header(text).get("kid")
+            key = self._keys.find(kid)
+            if key is None:
+                return "unknown"
+            payload = self._jwt.decode(
+                text.decode("ascii"),
+                key,
+                algorithms=[self._algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=LEEWAY_S,
+            )
+            claims = msgspec.convert(payload, type=Claims)
+        except jwt.ExpiredSignatureError:
+            return "expired"
+        except jwt.ImmatureSignatureError:
+            return "early"
+        except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError, jwt.InvalidKeyError):
+            return "unknown"
+        except jwt.DecodeError:
+            return "malformed"
+        except RecursionError:
+            # Its header is read before anything is verified: whoever sends brackets only gets no more than this.
+            return "malformed"
+        except (jwt.InvalidTokenError, msgspec.ValidationError):
+            return "claims"
+        fits = all(is_plain(season, SEASON_ID_MAX) for season in claims.seasons or ())
+        if not fits or not is_plain(claims.sub, USER_ID_MAX):
+            return "claims"
+        return Grant(
+            f"u:{claims.sub}",
+            self._scopes,
+            None if claims.seasons is None else frozenset(claims.seasons),
+            claims.exp + LEEWAY_S,
+            Player(claims.sub, claims.min_delta, claims.max_delta),
+        )
