@@ -32,7 +32,7 @@ MUTANTS: Final = (
         "a lower fence in Redis goes unnoticed",
         (
             ("board/scripts/apply.lua", "elseif tonumber(held[1]) < committed then", "elseif false then"),
-            ("relay/actor.py", "and int(fence) >= committed", "and int(fence) >= 0"),
+            ("relay/history.py", "w.fence < w.committed or ", ""),
         ),
         "redis: kill -9, restarted with old data",
         ("I3",),
@@ -47,10 +47,16 @@ MUTANTS: Final = (
         "the identity of PostgreSQL is not compared",
         (
             ("board/scripts/apply.lua", "elseif held[2] ~= ARGV[3] then", "elseif false then"),
-            ("relay/actor.py", "and identity == carrier.identity.encode()", "and identity is not None"),
+            ("relay/history.py", "w.identity != carrier.identity or ", ""),
         ),
         "postgres: lagging standby promoted",
         ("I3",),
+    ),
+    Mutant(
+        "a PostgreSQL set back in time goes unnoticed",
+        (("relay/history.py", "if highest <= drawn:", "if True:"),),
+        "postgres: volume set back",
+        ("I3", "I6"),
     ),
     Mutant(
         "idempotency keys are not looked at",
