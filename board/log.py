@@ -1,10 +1,15 @@
-"""Log lines to stderr: time, level, process, message. One line each."""
+"""Log lines to stderr, one for each event: text for people, or JSON for programs."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
+from typing import Any, Final, Literal
+
+import msgspec
+
+Format = Literal["text", "json"]
 
 
 class _OneLine(logging.Formatter):
@@ -14,10 +19,41 @@ class _OneLine(logging.Formatter):
         return super().format(record).replace("\n", " | ")
 
 
-def setup(level: str) -> None:
+class JsonLine(logging.Formatter):
+    """One JSON object a line: time, level, logger, pid, message, and error with its trace where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "time": f"{seconds}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+_TEXT: Final = _OneLine("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s[%(process)d] %(message)s", "%Y-%m-%dT%H:%M:%S")
+
+
+def setup(level: str, format_: Format = "text") -> None:
     """Send the root logger to stderr. Call once, in the composition root of a process."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _OneLine("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s[%(process)d] %(message)s", "%Y-%m-%dT%H:%M:%S")
-    )
+    handler.setFormatter(JsonLine() if format_ == "json" else _TEXT)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def everything_as_json(level: str) -> dict[str, Any]:
+    """A `logging.config.dictConfig` for gunicorn, whose loggers have handlers of their own."""
+    ours = {"level": level.upper(), "handlers": ["stderr"], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "board.log.JsonLine"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
+        "loggers": {"gunicorn.error": ours, "gunicorn.access": ours},
+    }

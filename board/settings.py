@@ -87,13 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Doc("LEADERBOARD_KEY", "The key with which `demo` speaks to a server. Not used by a server.", hidden=True),
     ] = ""
-    metrics_bind: Annotated[
-        str,
-        Doc(
-            "LEADERBOARD_METRICS_BIND",
-            "Where `serve` shows its metrics (`host:port`, path `/metrics`). Empty: nowhere.",
-        ),
-    ] = ""
+    metrics_bind: Annotated[str, Doc("LEADERBOARD_METRICS_BIND", "`host:port` of the API's metrics. Empty: none.")] = ""
     relay_metrics_bind: Annotated[
         str,
         Doc(
@@ -359,6 +353,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             600,
         ),
     ] = 10
+    log_format: Annotated[
+        Literal["text", "json"],
+        Doc("LEADERBOARD_LOG_FORMAT", "Log lines for people, or one JSON object a line.", choices=("text", "json")),
+    ] = "text"
     log_level: Annotated[
         str,
         Doc(

@@ -46,13 +46,13 @@ __all__ = [
 
 def run(s: Settings, args: argparse.Namespace) -> int:
     """Everything on this machine, under one supervisor."""
-    setup(s.log_level)
+    setup(s.log_level, s.log_format)
     return running.run(s)
 
 
 def serve(s: Settings, args: argparse.Namespace) -> int:
     """The API. Checks its servers and its port first: a wrong start is one line, not a crash loop."""
-    setup(s.log_level)
+    setup(s.log_level, s.log_format)
     if not args.quiet:
         output.settings(s)
     check_bind(s)
@@ -69,7 +69,7 @@ def serve(s: Settings, args: argparse.Namespace) -> int:
 def relay(s: Settings, args: argparse.Namespace) -> int:
     """The pool of this host."""
     stop = Stop()
-    setup(s.log_level)
+    setup(s.log_level, s.log_format)
     output.settings(s)
     check_servers(s)
     pool = Pool(s)

@@ -114,9 +114,11 @@ def checked(given: dict[str, Any], kind: type[Any]) -> Any:
 def announce(s: Settings) -> None:
     """Before the API starts: make the first key if there was never one, or warn of what `open` means."""
     if s.auth == "open":
-        output.note(
-            f"OPEN: anybody who reaches {s.bind} may read, submit and reset, without any key (LEADERBOARD_AUTH=open)"
-        )
+        text = f"OPEN: anybody who reaches {s.bind} may read, submit and reset, without any key (LEADERBOARD_AUTH=open)"
+        if s.log_format == "json":
+            output.log.warning(text)
+        else:
+            output.note(text)
         return
     with connect(s.database_url, "leaderboard-ctl") as db:
         new = keystore.first(db)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from _speedups import IMPLEMENTATION
 from board.settings import Settings
 from board.shown import shown
+
+log = logging.getLogger("ctl")
 
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)
@@ -38,6 +41,9 @@ def partition_progress(verb: str, *, quiet: bool) -> Progress:
 def settings(s: Settings, *, to_stdout: bool = False) -> None:
     """The settings in force, secrets masked."""
     kernels = "compiled" if IMPLEMENTATION == "c" else "pure Python (the compiled ones are not installed or not wanted)"
+    if s.log_format == "json" and not to_stdout:
+        log.info("settings: %s", ", ".join(f"{name}={value}" for name, value in [*shown(s), ("kernels", kernels)]))
+        return
     console = stdout if to_stdout else stderr
     for name, value in [*shown(s), ("kernels", kernels)]:
         console.print(f"{name:<31} {value}", markup=False, soft_wrap=True)

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     stop = Stop()
     try:
         settings = load()
-        setup(settings.log_level)
+        setup(settings.log_level, settings.log_format)
         if argv[0] == "carry":
             Relay(settings, stop, row=row).run()
         elif argv[0] == "metrics":

@@ -199,7 +199,7 @@ def create_app(settings: Settings | None = None, row: Row | None = None) -> falc
     traffic = Traffic(row)
     if settings is None:
         settings = load()
-        setup(settings.log_level)
+        setup(settings.log_level, settings.log_format)
     app = falcon.asgi.App(router=Exact())
     app.add_error_handler(falcon.HTTPError, resources.on_http_error)
     app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)

@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     stop = Stop()
     try:
         settings = load()
-        setup(settings.log_level)
+        setup(settings.log_level, settings.log_format)
         export(settings.metrics_bind, Collector(Sheet(REGISTRY, int(argv[0]))), stop)
     except LeaderboardError as error:
         print(f"leaderboard: {error}", file=sys.stderr)

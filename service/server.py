@@ -15,6 +15,7 @@ from gunicorn.arbiter import Arbiter
 
 from board.children import end_with_parent
 from board.errors import PortTaken
+from board.log import everything_as_json
 from board.metrics import Row, Sheet
 from board.settings import Settings
 from service.exporter import Keeper
@@ -55,6 +56,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "post_fork": post_fork,
             "child_exit": child_exit,
         }
+        if s.log_format == "json":
+            options["logconfig_dict"] = everything_as_json(s.log_level)
         for name, value in options.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)

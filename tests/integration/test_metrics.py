@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 from pathlib import Path
@@ -178,3 +179,17 @@ def test_a_metrics_address_that_is_none_is_a_usage_error(world: World, bind: str
     done = leaderboard(world, "settings", LEADERBOARD_METRICS_BIND=bind)
     assert done.returncode == 2
     assert "LEADERBOARD_METRICS_BIND must be host:port" in done.stderr
+
+
+def test_every_log_line_is_json_when_that_is_wanted(world: World) -> None:
+    with serving(world, LEADERBOARD_LOG_FORMAT="json") as api, api.client() as http:
+        assert http.post("s", "ada", 1).status == 202
+        with relaying(world, LEADERBOARD_LOG_FORMAT="json") as pool:
+            os.kill(min(workers_of(api)), signal.SIGKILL)
+            lines = eventually(lambda: (t := api.command.text()).count("worker is up") == 2 and t.splitlines())
+            assert isinstance(lines, list)
+            for line in [*lines, *pool.text().splitlines()]:
+                entry = json.loads(line)
+                assert {"time", "level", "logger", "pid", "message"} <= entry.keys()
+                assert not line.count("ada")
+            assert any(json.loads(line)["logger"] == "gunicorn.error" for line in lines)
