@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py $(wildcard _speedups/*.pyx _speedups/*.pxi)
+LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock'
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak lint format docs bench micro test-deploy clean
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak lint format docs lock audit sbom fuzz bench micro test-deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +75,23 @@ format: $(VENV)/.dev ## format the code
 
 docs: $(VENV)/.run ## write the pages that are made from the code
 	@$(BIN)/python -m board.page > docs/settings.md
+
+$(VENV)/.supply: pyproject.toml | $(VENV)/.dev
+	@$(BIN)/python -m pip install -q -e '.[supply]'
+	@touch $@
+
+lock: $(VENV)/.supply ## write locks/ anew from pyproject.toml: every package of a deployment, with its hashes
+	@printf '%s\n' build $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])') \
+	  | $(BIN)/uv pip compile -q $(LOCK) -o locks/build.txt -
+	@$(BIN)/uv pip compile -q $(LOCK) -o locks/runtime.txt pyproject.toml
+
+audit: $(VENV)/.supply ## look for known vulnerabilities in what is deployed (asks pypi.org)
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r locks/runtime.txt -r locks/build.txt
+
+sbom: $(VENV)/.supply ## write build/sbom.json: the parts of a deployment, as CycloneDX
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json locks/runtime.txt
+	@echo build/sbom.json
 
 bench: $(VENV)/.dev ## measure (about a quarter of an hour; leave the machine alone meanwhile)
 	@$(BIN)/python -m bench $(ARGS)

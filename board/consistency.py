@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from board.binds import address, check_address
 from board.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -15,13 +16,13 @@ def check(settings: Settings) -> None:
     """Raises `InvalidSetting` for what no server could run with, or nobody can have meant."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", settings.redis_prefix):
         raise InvalidSetting("LEADERBOARD_REDIS_PREFIX must be 1 to 64 letters, digits, '_', '-' or '.'")
-    if settings.bind.startswith("unix:"):
-        if len(settings.bind) < 7:
-            raise InvalidSetting("LEADERBOARD_BIND names no socket path after 'unix:'")
-    else:
-        host, colon, port = settings.bind.rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise InvalidSetting(f"LEADERBOARD_BIND must be host:port or unix:/path, not {settings.bind[:60]!r}")
+    check_address("LEADERBOARD_BIND", settings.bind)
+    if settings.admin_bind:
+        check_address("LEADERBOARD_ADMIN_BIND", settings.admin_bind)
+        one, other = (address(bind) or (bind, None) for bind in settings.binds)
+        # By the port the service tells them apart: an address may stand for many.
+        if one[1] == other[1] and (one[1] is not None or one == other):
+            raise InvalidSetting("LEADERBOARD_ADMIN_BIND must have another port or path than LEADERBOARD_BIND")
     for name, bind in (
         ("LEADERBOARD_METRICS_BIND", settings.metrics_bind),
         ("LEADERBOARD_RELAY_METRICS_BIND", settings.relay_metrics_bind),

@@ -16,9 +16,9 @@ from prometheus_client.exposition import make_wsgi_app
 from prometheus_client.metrics_core import Metric as Family
 
 from _speedups import IMPLEMENTATION
+from board.binds import address
 from board.errors import InvalidSetting, PortTaken
 from board.metrics import Metric, Sample, Sheet, samples
-from board.settings import address
 from board.stop import Stop
 
 log: Final = logging.getLogger("metrics")

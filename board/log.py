@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from typing import Any, Final, Literal
@@ -11,12 +12,22 @@ import msgspec
 
 Format = Literal["text", "json"]
 
+# A key beyond its public id; whatever stands behind Bearer; a JWT.
+_SECRET: Final = re.compile(
+    r"(\blb_[0-9A-Za-z]{10}_)[0-9A-Za-z]+|((?i:bearer) +)[^\s'\"]+|()\beyJ[\w-]+\.[\w-]+\.[\w-]*"
+)
+
+
+def masked(text: str) -> str:
+    """The text without credentials: no log line is meant to have one, and an error's text may quote anything."""
+    return _SECRET.sub(lambda found: (found[1] or found[2] or "") + "******", text)
+
 
 class _OneLine(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", " | ")
+        return masked(super().format(record).replace("\n", " | "))
 
 
 class JsonLine(logging.Formatter):
@@ -29,10 +40,10 @@ class JsonLine(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "pid": record.process,
-            "message": record.getMessage(),
+            "message": masked(record.getMessage()),
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["error"] = masked(self.formatException(record.exc_info))
         return msgspec.json.encode(line).decode()
 
 

@@ -7,7 +7,6 @@ written from it (``python -m board.page``) and a test holds the two together.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 
 from board import consistency
+from board.binds import address, is_local
 from board.errors import InvalidSetting
 
 
@@ -66,6 +66,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind: Annotated[str, Doc("LEADERBOARD_BIND", "Address of the HTTP service: `host:port` or `unix:/path`.")] = (
         "127.0.0.1:8080"
     )
+    admin_bind: Annotated[
+        str,
+        Doc(
+            "LEADERBOARD_ADMIN_BIND",
+            "A second address, `host:port` or `unix:/path`: when set, resets and `/v1/keys` are answered there only.",
+        ),
+    ] = ""
     auth: Annotated[
         Literal["keys", "open"],
         Doc(
@@ -367,15 +374,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
 
     @property
+    def binds(self) -> list[str]:
+        """Every address that is listened on."""
+        return [bind for bind in (self.bind, self.admin_bind) if bind]
+
+    @property
     def loopback(self) -> bool:
-        """Whether only this machine reaches `bind`. A Unix socket is reached by this machine only."""
-        if self.tcp is None:
-            return True
-        host = self.tcp[0]
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        """Whether only this machine reaches the service. A Unix socket is reached by this machine only."""
+        return all(is_local(bind) for bind in self.binds)
 
     @property
     def origins(self) -> frozenset[str]:
@@ -386,14 +392,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def tcp(self) -> tuple[str, int] | None:
         """Host and port of `bind`, or None for a Unix socket."""
         return address(self.bind)
-
-
-def address(bind: str) -> tuple[str, int] | None:
-    """Host and port of an address to listen on, or None for a Unix socket."""
-    if bind.startswith("unix:"):
-        return None
-    host, _, port = bind.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def docs() -> dict[str, Doc]:

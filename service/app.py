@@ -10,6 +10,7 @@ import falcon.asgi
 from falcon.routing import CompiledRouter
 
 from _speedups import IMPLEMENTATION
+from board.binds import address
 from board.errors import LeaderboardError
 from board.keys import Keys
 from board.log import setup
@@ -27,7 +28,7 @@ from service.boards import RANK, TOP, Boards
 from service.cors import Cors
 from service.door import DOOR, Door, Limits, within_files
 from service.express import GATE, STATE, TRAFFIC
-from service.guard import Guard
+from service.guard import AdminOnly, Guard
 from service.intake import Intake
 from service.metrics import REGISTRY, Meter, Traffic, look, on_batch
 from service.openapi import document
@@ -114,6 +115,7 @@ class Worker:
         state[STATE] = actions
         self.door = Door(
             Limits(within_files(s.connections), s.receive_s, s.idle_s, s.send_s),
+            (address(s.admin_bind) or (s.admin_bind.removeprefix("unix:"), None)) if s.admin_bind else None,
         )
         state[DOOR] = self.door
         self.door.start()
@@ -209,6 +211,8 @@ def create_app(settings: Settings | None = None, row: Row | None = None) -> falc
     app.add_middleware(Meter(traffic))
     if settings.origins:
         app.add_middleware(Cors(settings.origins))
+    if settings.admin_bind:
+        app.add_middleware(AdminOnly())
     if guard is not None:
         app.add_middleware(guard)
     return app

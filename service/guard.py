@@ -12,6 +12,7 @@ from service.access.gate import MALFORMED, Gate
 from service.access.grant import Grant
 from service.access.scopes import BITS, PUBLIC
 from service.answers import Answer
+from service.connection import ON_ADMIN_BIND
 from service.resources import Request, Response, give, season_of
 from service.routes import OPERATIONS
 from service.types import Batch, Submission
@@ -61,3 +62,18 @@ class Guard:
             resp.complete = True
         else:
             resp.set_headers(paid)
+
+
+ADMIN: Final = frozenset((op.method, op.path) for op in OPERATIONS if op.scope == "admin")
+
+
+class AdminOnly:
+    """Falcon middleware: what needs the scope `admin` is not there, except for who came by the bind for it.
+
+    The express lane needs none of it: it has no such operation.
+    """
+
+    async def process_resource(self, req: Request, resp: Response, resource: object, params: dict[str, Any]) -> None:
+        """Say that there is nothing, as for any unknown path."""
+        if (req.method, req.uri_template) in ADMIN and not req.scope["state"].get(ON_ADMIN_BIND):
+            raise falcon.HTTPNotFound

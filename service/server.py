@@ -13,6 +13,7 @@ from typing import Any, Final
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from board.binds import address
 from board.children import end_with_parent
 from board.errors import PortTaken
 from board.log import everything_as_json
@@ -40,7 +41,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         s = self.settings
         options: dict[str, Any] = {
-            "bind": [s.bind],
+            "bind": s.binds,
             "workers": s.workers,
             "worker_class": s.worker_class,
             "keepalive": s.idle_s,
@@ -107,18 +108,20 @@ def post_fork(arbiter: Any, worker: Any) -> None:
 
 
 def check_bind(settings: Settings) -> None:
-    """Raise `PortTaken` if nobody could listen on the address now. gunicorn itself would try for seconds."""
-    if settings.tcp is None:
-        return
-    host, port = settings.tcp
+    """Raise `PortTaken` if nobody could listen on the addresses now. gunicorn itself would try for seconds."""
+    for bind in settings.binds:
+        tcp = address(bind)
+        if tcp is not None:
+            _check(bind, *tcp)
+
+
+def _check(bind: str, host: str, port: int) -> None:
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, proto, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, proto) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+            probe.bind(where)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(
-                f"{settings.bind} is taken by another process; choose another with LEADERBOARD_BIND"
-            ) from error
-        raise PortTaken(f"cannot listen on {settings.bind}: {error.strerror or error}") from error
+            raise PortTaken(f"{bind} is taken by another process; choose another with LEADERBOARD_BIND") from error
+        raise PortTaken(f"cannot listen on {bind}: {error.strerror or error}") from error

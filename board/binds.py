@@ -1,0 +1,37 @@
+"""Addresses to listen on, as the settings spell them: `host:port` or `unix:/path`."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from board.errors import InvalidSetting
+
+
+def address(bind: str) -> tuple[str, int] | None:
+    """Host and port of an address to listen on, or None for a Unix socket."""
+    if bind.startswith("unix:"):
+        return None
+    host, _, port = bind.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def is_local(bind: str) -> bool:
+    """Whether only this machine reaches an address."""
+    tcp = address(bind)
+    if tcp is None:
+        return True
+    try:
+        return ipaddress.ip_address(tcp[0]).is_loopback
+    except ValueError:
+        return tcp[0] == "localhost"
+
+
+def check_address(variable: str, bind: str) -> None:
+    """Raise `InvalidSetting` that names the variable, unless the text is an address."""
+    if bind.startswith("unix:"):
+        if len(bind) < 7:
+            raise InvalidSetting(f"{variable} names no socket path after 'unix:'")
+    else:
+        host, colon, port = bind.rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise InvalidSetting(f"{variable} must be host:port or unix:/path, not {bind[:60]!r}")

@@ -1,0 +1,41 @@
+"""The locks hold what a deployment installs, as pyproject.toml wants it, with hashes, and no address."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+WANTED = {"runtime": PROJECT["project"]["dependencies"], "build": [*PROJECT["build-system"]["requires"], "build"]}
+
+
+def text(name: str) -> str:
+    return (REPOSITORY / "locks" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def pinned(name: str) -> dict[str, str]:
+    """Package -> version."""
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", text(name), re.M))
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_what_the_project_needs_is_locked(name: str) -> None:
+    """After a change of pyproject.toml: `make lock`."""
+    locked = pinned(name)
+    for requirement in map(Requirement, WANTED[name]):
+        assert requirement.specifier.contains(locked.get(requirement.name.lower(), "nothing")), requirement
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_every_package_has_hashes_and_no_address(name: str) -> None:
+    blocks = re.split(r"\n(?! )", text(name).strip())
+    packages = [block for block in blocks if not block.startswith("#")]
+    assert len(packages) == len(pinned(name))
+    for block in packages:
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
+    assert "://" not in text(name) and "--index" not in text(name) and "--find-links" not in text(name)

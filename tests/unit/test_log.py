@@ -1,0 +1,50 @@
+"""Log lines carry no credentials."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import Literal
+
+import pytest
+
+from board.log import masked, setup
+from service.access.keytext import make
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLXBhcnQ"
+
+
+def test_keys_and_tokens_are_masked() -> None:
+    key, parts = make()
+    secret = key.removeprefix(f"lb_{parts.id}_")
+    for text in (key, f"Authorization: Bearer {key}", f"['authorization', b'bearer {TOKEN}']", TOKEN, f"x={key}&y"):
+        assert secret not in masked(text)
+        assert "eyJzdWI" not in masked(text)
+    # Whose key it was may be seen: the id is public.
+    assert parts.id in masked(f"key {key} is not valid")
+
+
+@pytest.mark.parametrize("text", ["", "lb_", "lb:{17}:board", "a bearer", "eyJ", "the lb_score is 12"])
+def test_other_text_is_left_alone(text: str) -> None:
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_is_logged_is_masked(monkeypatch: pytest.MonkeyPatch, form: Literal["text", "json"]) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers = []
+    try:
+        setup("info", form)
+        key, _ = make()
+        try:
+            raise ValueError(key)
+        except ValueError as error:
+            logging.getLogger("service").error("failed with %s", key, exc_info=error)
+    finally:
+        root.handlers, root.level = before, level
+    assert key not in stream.getvalue()
+    assert stream.getvalue().count("******") >= 2
+    assert stream.getvalue().count("\n") == 1
