@@ -8,7 +8,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-e
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak lint format docs lock audit sbom fuzz bench micro test-deploy clean
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak lint format docs lock audit sbom bench micro test-deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
