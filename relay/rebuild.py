@@ -11,9 +11,10 @@ import psycopg
 
 from _speedups import build_load
 from board.link import ResponseError
+from board.link import ResponseError
 from board.lua import script
 from board.sql import queries
-from relay.carrier import Carrier, Refused, verdict_of
+from relay.carrier import Carrier, Refused, Verdict, verdict_of
 
 log: Final = logging.getLogger("relay")
 
@@ -49,6 +50,12 @@ def rebuild(
             return None
         committed = claimed[0][0]
         fence = carrier.fetch("draw_fence")[0][0]
+        if only is not None:
+            # What the swap would refuse is not loaded first.
+            (answer,) = link.pipeline(("HMGET", keys.watermark[partition], "fence", "identity"))
+            held, whose = (None, None) if isinstance(answer, ResponseError) else answer
+            if held is None or whose != carrier.identity.encode():
+                raise Refused(partition, Verdict("lost", 0, ""))
         drop_temporary(carrier, partition)
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
         head = [b"%d" % fence, b"%d" % committed, carrier.identity.encode(), keys.tag[partition]]
