@@ -11,7 +11,6 @@ import psycopg
 
 from _speedups import build_load
 from board.link import ResponseError
-from board.link import ResponseError
 from board.lua import script
 from board.sql import queries
 from relay.carrier import Carrier, Refused, Verdict, verdict_of
