@@ -14,6 +14,7 @@ from board.link import ResponseError
 from board.lua import script
 from board.sql import queries
 from relay.carrier import Carrier, Refused, Verdict, verdict_of
+from relay.history import watermark
 
 log: Final = logging.getLogger("relay")
 
@@ -52,8 +53,8 @@ def rebuild(
         if only is not None:
             # What the swap would refuse is not loaded first.
             (answer,) = link.pipeline(("HMGET", keys.watermark[partition], "fence", "identity"))
-            held, whose = (None, None) if isinstance(answer, ResponseError) else answer
-            if held is None or whose != carrier.identity.encode():
+            held = watermark(partition, committed, answer)
+            if held.fence is None or held.identity != carrier.identity:
                 raise Refused(partition, Verdict("lost", 0, ""))
         drop_temporary(carrier, partition)
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
