@@ -112,10 +112,7 @@ class Intake:
         if key is not None:
             item.name(key)
         self._queue.append(item)
-        self._wake.set()
-        self._idle.clear()
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._deadline_s, self._expire)
+        self._begin()
         return future
 
     def submit_all(self, season: str, submissions: list[tuple[str, int, str | None]]) -> asyncio.Future[list[Outcome]]:
@@ -140,11 +137,15 @@ class Intake:
             if key is not None:
                 part.name(key)
         self._queue.extend(parts)
+        self._begin()
+        return future
+
+    def _begin(self) -> None:
+        """There is something in the queue: wake a writer, and see to the deadline."""
         self._wake.set()
         self._idle.clear()
         if self._timer is None:
             self._timer = self._loop.call_later(self._deadline_s, self._expire)
-        return future
 
     def _expire(self) -> None:
         """Drop queued items whose time is up: they were never sent, so that is certain."""
