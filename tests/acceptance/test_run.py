@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.http import Http, free_port
-from support.processes import Command, alive, answers, children_of, environment, run
+from support.processes import Command, alive, answers, children_of, commandline, environment, run
 from support.waiting import eventually
 from support.world import private
 
@@ -209,11 +209,3 @@ def test_the_demo_brings_it_to_life_while_processes_die(house: House) -> None:
         status = run(["status", "--json"], house.urls())
         assert status.returncode == 0 and json.loads(status.stdout)["pending"] == 0
         assert command.stop(signal.SIGINT) == 0
-
-
-def commandline(pid: int) -> bytes:
-    """How a process was called; empty if it has gone."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""

@@ -6,11 +6,10 @@ import http.client
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from support.http import Http, base, free_port, raw
-from support.processes import Api, children_of, leaderboard, relaying, serving
+from support.processes import Api, children_of, commandline, leaderboard, relaying, serving
 from support.scrape import Scrape, scrape
 from support.waiting import eventually
 from support.world import World
@@ -20,17 +19,13 @@ LATENCY = "leaderboard_http_request_seconds_count"
 
 
 def workers_of(api: Api) -> set[int]:
-    """The gunicorn workers: the master's children that are no exporter."""
-    return {
-        pid
-        for pid in children_of(api.command.process.pid)
-        if b"service.exporter" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
+    """The living gunicorn workers: the master's children that are no exporter."""
+    commands = {pid: commandline(pid) for pid in children_of(api.command.process.pid)}
+    return {pid for pid, command in commands.items() if command and b"service.exporter" not in command}
 
 
-def exporter_of(api: Api) -> int:
-    (pid,) = children_of(api.command.process.pid) - workers_of(api)
-    return pid
+def exporters_of(api: Api) -> set[int]:
+    return {pid for pid in children_of(api.command.process.pid) if b"service.exporter" in commandline(pid)}
 
 
 def seen(port: int) -> Scrape:
@@ -115,9 +110,9 @@ def test_an_exporter_that_dies_is_replaced_and_nothing_is_forgotten(world: World
     with serving(world, LEADERBOARD_METRICS_BIND=f"127.0.0.1:{port}") as api, api.client() as http:
         assert http.post("s", "ada", 1).status == 202
         seen(port)
-        gone = exporter_of(api)
+        (gone,) = exporters_of(api)
         os.kill(gone, signal.SIGKILL)
-        eventually(lambda: children_of(api.command.process.pid) - workers_of(api) - {gone})
+        eventually(lambda: exporters_of(api) - {gone})
         assert seen(port).total(REQUESTS) >= 1
         assert http.post("s", "ada", 1).status == 202
         assert seen(port).total(REQUESTS, operation="submitScore") == 2
@@ -130,9 +125,7 @@ def test_the_pool_shows_its_work_and_the_outbox_also_after_a_relay_was_killed(wo
     with relaying(world, 1, **bind) as pool:
         eventually(lambda: world.value("SELECT count(*) FROM outbox") == 0)
         eventually(lambda: seen(port).total("leaderboard_relay_hints_total") == 31)  # one is the new season
-        relay = next(
-            pid for pid in children_of(pool.process.pid) if b"carry" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
+        relay = next(pid for pid in children_of(pool.process.pid) if b"carry" in commandline(pid))
         os.kill(relay, signal.SIGKILL)
         world.submit(*(("s", f"q{n}", 1) for n in range(20)))
         eventually(lambda: world.value("SELECT count(*) FROM outbox") == 0)

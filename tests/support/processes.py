@@ -162,6 +162,14 @@ def alive(pids: set[int]) -> set[int]:
     return found
 
 
+def commandline(pid: int) -> bytes:
+    """How a process was called, its words ended by NUL; empty if it has gone or waits for its parent."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def environment(**more: str) -> dict[str, str]:
     """Ours, without any setting of the leaderboard."""
     kept = {
