@@ -3,6 +3,8 @@
 Each commit gets a work tree and kernels of its own. Rounds alternate between the two (A B, B A, …), so that a slow hour
 of the machine hits both. The figure is the ratio B to A, above 1 where B is better, with a 95 % interval by bootstrap
 over the paired rounds; where the interval holds 1 there is no difference to speak of.
+
+Both run with the packages of this virtualenv, so two commits that want other packages are refused.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,6 +32,8 @@ from bench.stack import REPOSITORY
 from board.errors import ChildFailed, LeaderboardError, UsageError
 
 RESAMPLES: Final = 10_000
+LEAST_ROUNDS: Final = 3
+"""Fewer have no spread that a bootstrap could show."""
 CONFIDENCE: Final = 0.95
 
 
@@ -83,6 +88,18 @@ class Tree:
         return {row["name"]: row["figures"][row["main"]]["median"] for row in report["rows"]}
 
 
+def packages(pyproject: str) -> tuple[list[str], list[str]]:
+    """What a ``pyproject.toml`` wants to run and to build with."""
+    found = tomllib.loads(pyproject)
+    return sorted(found["project"].get("dependencies", [])), sorted(found.get("build-system", {}).get("requires", []))
+
+
+def refuse_other_packages(a: str, b: str) -> None:
+    """Raises `UsageError` when two commits' ``pyproject.toml`` want other packages: the figure would be theirs, too."""
+    if packages(a) != packages(b):
+        raise UsageError("the two commits want other packages, and both would run with those of this virtualenv")
+
+
 def run(argv: Sequence[str], directory: Path) -> str:
     """What a command prints, in a tree whose code comes before that of any other. Raises `ChildFailed`."""
     env = {**os.environ, "PYTHONPATH": str(directory)}
@@ -119,7 +136,11 @@ def show(console: Console, found: Sequence[Compared]) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench compare", description="Measure two commits in turn.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench compare",
+        description="Measure two commits in turn.",
+        epilog="Both run with the packages of this virtualenv; commits that want other packages are refused.",
+    )
     parser.add_argument("a", metavar="A", help="commit, tag or branch")
     parser.add_argument("b", metavar="B", help="the same")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each side (%(default)s)")
@@ -129,8 +150,9 @@ def main(argv: Sequence[str]) -> int:
     args, more = parser.parse_known_args(argv)
     console = Console(stderr=True)
     try:
-        if args.rounds < 2:
-            raise UsageError("--rounds must be at least 2: one round has no spread")
+        if args.rounds < LEAST_ROUNDS:
+            raise UsageError(f"--rounds must be at least {LEAST_ROUNDS}: fewer have no spread to speak of")
+        refuse_other_packages(*(run(["git", "show", f"{c}:pyproject.toml"], REPOSITORY) for c in (args.a, args.b)))
         wanted = [row for row in rows.chosen(args.only.split(",")) if row.family != "calibration"]
         options = ["--only", ",".join(row.name for row in wanted), "--seconds", args.seconds, *more]
         with tempfile.TemporaryDirectory(prefix="leaderboard-compare-") as parent, ExitStack() as stack:

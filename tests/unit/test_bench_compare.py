@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import random
 
+import pytest
+
 from bench import callgrind, compare, rows
+from board.errors import UsageError
 
 
 def row(name: str) -> rows.Row:
@@ -35,3 +38,19 @@ def test_a_baseline_for_every_kernel() -> None:
     base = json.loads(callgrind.BASELINE.read_text())
     assert set(base) == set(callgrind.KERNELS)
     assert all(count["per_row"] > 0 and count["relative"] > 0 for count in base.values())
+
+
+def test_two_rounds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main(["HEAD", "HEAD", "--rounds", "2"]) == 2
+    assert "at least 3" in capsys.readouterr().err
+
+
+def wants(*names: str, built_with: str = "cython") -> str:
+    return f"[project]\ndependencies = {json.dumps(names)}\n[build-system]\nrequires = [{json.dumps(built_with)}]\n"
+
+
+def test_commits_that_want_other_packages_are_refused() -> None:
+    compare.refuse_other_packages(wants("falcon>=4", "redis"), wants("redis", "falcon>=4"))
+    for other in (wants("falcon>=5", "redis"), wants("redis"), wants("falcon>=4", "redis", built_with="cython>=4")):
+        with pytest.raises(UsageError, match="other packages"):
+            compare.refuse_other_packages(wants("falcon>=4", "redis"), other)
