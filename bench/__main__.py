@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import http.client
-import os
 import random
 import shlex
 import signal
@@ -21,90 +19,19 @@ import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import compare, html, machine, rows
+from bench import against, compare, html, machine, rows
 from bench.calibrate import nginx_program
 from bench.figures import Measure
-from bench.plan import Plan
+from bench.options import parser, plan_of
+from bench.plan import Plan, Results
 from bench.report import Report, lines, number, remarks, show
 from board.errors import LeaderboardError, UsageError
-from board.settings import load
 from board.shown import shown
 from board.sql import first_line
 
 WIDTH: Final = 120
 REPLACED: Final = ("DATABASE_URL", "REDIS_URL", "LEADERBOARD_BIND", "LEADERBOARD_DATA_DIR", "LEADERBOARD_SERVERS")
 """Settings that a run chooses by itself, whatever the environment says."""
-EPILOG: Final = """\
-Every round measures each row once, calibration lines included, on fresh durable servers in a new directory. Answers
-are checked; a run in which a check fails ends with status 1. LEADERBOARD_* variables apply as everywhere, except the
-addresses. docs/benchmarks.md explains the rows.
-
-`python -m bench compare A B` measures two commits in turn; it has a --help of its own.
-
-exit status: 0 measured and correct, 1 a check failed, 2 usage or a missing program, 3 a server did not start,
-70 a process of the system died, 130 interrupted (the report then holds what was measured so far)
-"""
-
-
-def positive(text: str) -> int:
-    """An argument that counts something."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
-def parser() -> argparse.ArgumentParser:
-    """The arguments."""
-    made = argparse.ArgumentParser(
-        prog="python -m bench",
-        description="Measure the whole system on this machine, and check that its answers are right.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = made.add_argument
-    add("--list", action="store_true", help="show the rows and end")
-    add("--only", metavar="NAME,...", default="", help="rows or families, with the calibration lines they need (all)")
-    add("--json", metavar="FILE", type=Path, help="write the report there, too ('-': to standard output, no table)")
-    add("--html", metavar="DIR", type=Path, help="write the report as a page with plots, and the plots as SVG")
-    add("--rounds", type=positive, default=3, metavar="N", help="times each row is measured (%(default)s)")
-    add("--seconds", type=positive, default=10, metavar="S", help="length of each load (%(default)s)")
-    add("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
-    add("--workers", metavar="N", help="API worker processes (LEADERBOARD_WORKERS)")
-    add("--relays", metavar="N", help="relay processes (LEADERBOARD_RELAYS)")
-    add("--servers", choices=("system", "wheel"), default="system", help="PostgreSQL and Redis to start (%(default)s)")
-    add("--players", type=positive, default=100_000, metavar="N", help="on the board that is read (%(default)s)")
-    add("--hints", type=positive, default=100_000, metavar="N", help="in the backlog that is drained (%(default)s)")
-    add("--samples", type=positive, default=200, metavar="N", help="of the time to visible (%(default)s)")
-    add("--rate", type=positive, default=2_000, metavar="R", help="background writes/s of visible_busy (%(default)s)")
-    add("--seed", type=positive, default=None, metavar="N", help="of players and scores (drawn, and reported)")
-    add("--data-dir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where the servers write (%(default)s)")
-    return made
-
-
-def plan_of(args: argparse.Namespace, seed: int) -> Plan:
-    """The options as the rows need them. Raises `InvalidSetting` and `UsageError`."""
-    given = {"LEADERBOARD_WORKERS": args.workers, "LEADERBOARD_RELAYS": args.relays}
-    # Open is what the original is compared with; LEADERBOARD_AUTH=keys measures every row with a key.
-    env = {
-        "LEADERBOARD_AUTH": "open",
-        **os.environ,
-        **{name: value for name, value in given.items() if value is not None},
-    }
-    if not args.data_dir.is_dir():
-        raise UsageError(f"--data-dir {args.data_dir} is no directory")
-    return Plan(
-        settings=load(env),
-        parent=args.data_dir.resolve(),
-        servers=args.servers,
-        seconds=args.seconds,
-        connections=args.connections,
-        players=args.players,
-        hints=args.hints,
-        samples=args.samples,
-        rate=args.rate,
-        seed=seed,
-    )
 
 
 class Run:
@@ -135,18 +62,23 @@ class Run:
         with Progress(*columns, console=self.console) as bar:
             self.bar = bar
             task = bar.add_task("starting", total=self.rounds * len(names))
-            self.look_at_servers()
+            if not self.plan.against:
+                self.look_at_servers()
             for turn in range(self.rounds):
                 left = list(names)
                 bar.update(task, description=f"round {turn + 1}: {left[0]}")
                 plan = msgspec.structs.replace(self.plan, seed=self.plan.seed + turn, tell=self.prepared)
-                for name, measure in rows.round_of(plan, names):
+                for name, measure in self.round_of(plan, names):
                     self.measured.setdefault(name, []).append(measure)
                     left.remove(name)
                     self.tell(turn, name, measure)
                     following = left[0] if left else names[0]
                     bar.update(task, advance=1, description=f"round {turn + 1}: {following}")
         self.complete = True
+
+    def round_of(self, plan: Plan, names: Sequence[str]) -> Results:
+        """One round, of our own servers or of the one there."""
+        return against.round_of(plan, names) if plan.against else rows.round_of(plan, names)
 
     def prepared(self, what: str, done: int, total: int) -> None:
         """Move the bar of a preparation; it shows only while there is one."""
@@ -184,7 +116,9 @@ class Run:
             "hints": p.hints, "samples": p.samples, "rate": p.rate, "servers": p.servers, "seed": p.seed,
             "workers": p.settings.workers, "relays": p.settings.relays,
         }  # fmt: skip
-        ours = {name: value for name, value in shown(p.settings) if name not in REPLACED}
+        if p.against:
+            options["against"] = p.against
+        ours = {} if p.against else {name: value for name, value in shown(p.settings) if name not in REPLACED}
         return Report(
             date=self.started.isoformat(timespec="seconds"),
             command=command,
@@ -196,7 +130,7 @@ class Run:
             steal_percent=round(stolen, 2),
             complete=self.complete,
             correct=all(row.correct for row in found),
-            notes=remarks(self.machine, machine.RAM_DISKS, self.wanted, versions),
+            notes=remarks(self.machine, machine.RAM_DISKS, [] if p.against else self.wanted, versions),
             rows=found,
         )
 
@@ -215,6 +149,8 @@ def main(argv: Sequence[str]) -> int:
     seed = args.seed or random.SystemRandom().randrange(1, 2**31)
     try:
         wanted = rows.chosen([name for name in args.only.split(",") if name])
+        if args.against and not (wanted := [row for row in wanted if row.name in against.NAMES]):
+            raise UsageError(f"--against measures {', '.join(against.NAMES)} only")
         if nginx_program() is None:
             wanted = [row for row in wanted if row.name != "nginx"]
         missing = [name for name, path in rows.programs({row.name for row in wanted}).items() if path is None]

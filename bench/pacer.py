@@ -139,6 +139,8 @@ class Pacer:
             if not said and now - started >= WARM_S:
                 said = True
                 started_at()
+        if not said:
+            started_at()
         self.seconds = self.loop.time() - started
         until = self.loop.time() + LAST_ANSWERS_S
         while self.accepted + self.refused + self.broken < self.offered and self.loop.time() < until:

@@ -21,7 +21,7 @@ def quiet(what: str, done: int, total: int) -> None:
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The options of a run; `seed` is the round's own."""
+    """The options of a run; `seed` is the round's own. `against` is the address of a server that is not ours."""
 
     settings: Settings
     parent: Path
@@ -33,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True):
     samples: int
     rate: int
     seed: int
+    against: str = ""
     tell: Callable[[str, int, int], None] = quiet
 
     def stack(self) -> Stack:
