@@ -23,15 +23,25 @@ def masked(text: str) -> str:
     return _SECRET.sub(lambda found: (found[1] or found[2] or "") + "******", text)
 
 
+MARKS: Final = ("request_id",)
+"""What a line may be found by; given as `extra` of a log call."""
+
+
+def marks_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The marks a line was given."""
+    return {name: value for name in MARKS if (value := getattr(record, name, None)) is not None}
+
+
 class _OneLine(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record).replace("\n", " | "))
+        marks = "".join(f" {name}={value}" for name, value in marks_of(record).items())
+        return masked(super().format(record).replace("\n", " | ") + marks)
 
 
 class JsonLine(logging.Formatter):
-    """One JSON object a line: time, level, logger, pid, message, and error with its trace where there is one."""
+    """One JSON object a line: time, level, logger, pid, message, its marks, and an error's trace."""
 
     def format(self, record: logging.LogRecord) -> str:
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -41,6 +51,7 @@ class JsonLine(logging.Formatter):
             "logger": record.name,
             "pid": record.process,
             "message": masked(record.getMessage()),
+            **marks_of(record),
         }
         if record.exc_info:
             line["error"] = masked(self.formatException(record.exc_info))

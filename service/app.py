@@ -35,6 +35,7 @@ from service.openapi import document
 from service.parcels import Parcels
 from service.pipe import Pipe
 from service.probes import Probes
+from service.requestids import RequestIds
 from service.routes import OPERATIONS
 from service.seasons import Seasons
 from service.types import BATCH_MOST
@@ -209,6 +210,7 @@ def create_app(settings: Settings | None = None, row: Row | None = None) -> falc
     guard = Guard() if settings.auth == "keys" else None
     app.add_middleware(Worker(app, settings, guard, row, traffic))
     app.add_middleware(Meter(traffic))
+    app.add_middleware(RequestIds())
     if settings.origins:
         app.add_middleware(Cors(settings.origins))
     if settings.admin_bind:

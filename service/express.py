@@ -25,6 +25,7 @@ from service.actions import Actions
 from service.answers import Answer, Order, answered
 from service.connection import HEADERS_MOST, WHOLE, Connection, Dropped
 from service.metrics import NAMES, Traffic
+from service.requestids import given, made, tell_of_failure
 from service.routes import scope_of
 
 log: Final = logging.getLogger("service.express")
@@ -45,6 +46,8 @@ _URL: Final = re.compile(
 
 # A body in another form, a conversation, a browser of another origin: the framework's affair.
 _UNUSUAL: Final = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin"})
+# PERF: one look-up for all headers that few requests have.
+_RARE: Final = _UNUSUAL | {b"x-request-id"}
 
 STATE: Final = "leaderboard.actions"
 """Where in the lifespan's state the composition root puts the actions."""
@@ -63,8 +66,8 @@ _READS: Final = tuple(bits([scope_of(name) or ""]) for name in ("getTop", "getRa
 
 def plan(
     actions: Actions, gate: Gate | None, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]
-) -> tuple[int, Order] | None:
-    """Which operation a request is and what to do with it, or None if it is not for the express lane.
+) -> tuple[str | None, int, Order] | None:
+    """Which operation a request is, under which id, and what to do with it; None if it is not for the express lane.
 
     Header names are lower case.
     """
@@ -75,6 +78,7 @@ def plan(
     key: str | None = None
     credential: bytes | None = None
     length = -1
+    request_id: str | None = None
     hosts = 0
     for name, value in headers:
         if name == b"content-type":
@@ -95,8 +99,12 @@ def plan(
             credential = value
         elif name == b"host":
             hosts += 1
-        elif name in _UNUSUAL:
-            return None
+        elif name in _RARE:
+            if name in _UNUSUAL or request_id is not None:
+                return None
+            request_id = value.decode("latin-1")
+    if request_id is not None:
+        request_id = given(request_id)
     if hosts != 1:
         return None
     sid, scores, top, limit, rank, rank_user, _, side_first, around_user, side_last = found.groups()
@@ -108,13 +116,17 @@ def plan(
         if gate is not None:
             verdict = gate.admit(credential, _SUBMIT, season)
             if isinstance(verdict, Answer):
-                return SUBMIT, partial(answered, verdict)
+                return request_id, SUBMIT, partial(answered, verdict)
             player = verdict.player
             if gate.quotas is not None:
-                return SUBMIT, partial(
-                    gate.quotas.one, verdict, lambda body: actions.submit(season, content_type, key, body, player)
+                return (
+                    request_id,
+                    SUBMIT,
+                    partial(
+                        gate.quotas.one, verdict, lambda body: actions.submit(season, content_type, key, body, player)
+                    ),
                 )
-        return SUBMIT, lambda body: actions.submit(season, content_type, key, body, player)
+        return request_id, SUBMIT, lambda body: actions.submit(season, content_type, key, body, player)
     if method != b"GET" or length > 0:
         return None
     if side_first is not None and side_last is not None:
@@ -124,7 +136,7 @@ def plan(
     if gate is not None:
         verdict = gate.admit(credential, _READS[which], season)
         if isinstance(verdict, Answer):
-            return READS[which], partial(answered, verdict)
+            return request_id, READS[which], partial(answered, verdict)
         if gate.quotas is not None:
             pay = partial(gate.quotas.plain, verdict)
     side = side_first or side_last
@@ -135,7 +147,7 @@ def plan(
         if which == 1
         else (lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode()))
     )
-    return READS[which], order if pay is None else partial(pay, order)
+    return request_id, READS[which], order if pay is None else partial(pay, order)
 
 
 class _NoEvent:
@@ -157,11 +169,13 @@ class _Cycle:
         "more_body",
         "operation",
         "order",
+        "request_id",
         "response_complete",
         "started_ns",
     )
 
-    def __init__(self, operation: int, order: Order, keep_alive: bool) -> None:
+    def __init__(self, request_id: str | None, operation: int, order: Order, keep_alive: bool) -> None:
+        self.request_id = request_id
         self.operation = operation
         self.order = order
         self.started_ns = perf_counter_ns()
@@ -295,14 +309,20 @@ class Protocol(Connection):
             self.transport.close()
             return
         error = task.exception()
+        request_id = cycle.request_id
         if error is not None:
-            log.error("an express request failed", exc_info=error)
+            request_id = request_id or made()
+            log.error("an express request failed", exc_info=error, extra={"request_id": request_id})
         if cycle.disconnected or self.transport.is_closing():
             return
         answer = problems.INTERNAL.answer if error is not None else task.result()
         if self._traffic is not None:
             self._traffic.note(cycle.operation, answer.status, cycle.started_ns)
-        self._send(answer, keep_alive=cycle.keep_alive)
+        if answer.status >= 400:
+            request_id = request_id or made()
+            if answer.status == 500:
+                tell_of_failure(NAMES[cycle.operation], request_id)
+        self._send(answer, request_id, keep_alive=cycle.keep_alive)
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -311,9 +331,9 @@ class Protocol(Connection):
         """What refuses a connection goes this way."""
         if self._traffic is not None:
             self._traffic.note(MALFORMED, answer.status, perf_counter_ns())
-        self._send(answer, keep_alive=keep_alive)
+        self._send(answer, made(), keep_alive=keep_alive)
 
-    def _send(self, answer: Answer, *, keep_alive: bool) -> None:
+    def _send(self, answer: Answer, request_id: str | None, *, keep_alive: bool) -> None:
         """Head and body in one write."""
         defaults = self.server_state.default_headers
         if defaults is not Protocol._default:
@@ -321,6 +341,8 @@ class Protocol(Connection):
             Protocol._default_bytes = b"".join(b"%b: %b\r\n" % pair for pair in defaults)
             Protocol._default = defaults
         more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode() if answer.headers else b""
+        if request_id is not None:
+            more += b"x-request-id: %b\r\n" % request_id.encode()
         self.transport.write(
             b"%b%b%bcontent-length: %d\r\n%b\r\n%b"
             % (

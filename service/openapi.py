@@ -11,6 +11,7 @@ from service import problems
 from service.access.scopes import SCOPES
 from service.answers import PROBLEM_JSON
 from service.problems import Problem
+from service.requestids import HEADER, MOST
 from service.routes import OPERATIONS, Operation
 from service.types import ProblemDetails
 
@@ -39,6 +40,12 @@ ACCESS: Final = (
 )
 """What every operation that needs a scope can answer besides its own."""
 
+
+REQUEST_ID: Final = {"$ref": "#/components/headers/RequestId"}
+_REQUEST_ID: Final = {
+    "description": f"The request's `{HEADER}` (letters, digits, `._~+/=:@-`); with an error, a new one if it had none.",
+    "schema": {"type": "string", "maxLength": MOST},
+}
 
 BOUNDS: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 """What only a player's token runs into."""
@@ -80,7 +87,11 @@ def document(*, guarded: bool = True) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": components, **({"securitySchemes": {"bearer": scheme}} if guarded else {})},
+        "components": {
+            "schemas": components,
+            "headers": {"RequestId": _REQUEST_ID},
+            **({"securitySchemes": {"bearer": scheme}} if guarded else {}),
+        },
     }
 
 
@@ -111,6 +122,8 @@ def _operation(operation: Operation, schema_of: dict[str, Any], guarded: bool) -
         responses["401"]["headers"] = responses["403"]["headers"] = {
             "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}}
         }
+    for response in responses.values():
+        response.setdefault("headers", {})[HEADER] = REQUEST_ID
     if operation.parameters:
         entry["parameters"] = [
             {

@@ -21,6 +21,7 @@ from service.answers import Answer, Order, answered
 from service.connection import WHOLE
 from service.parcels import BODY_MOST as BATCH_BODY_MOST
 from service.parcels import Parcels
+from service.requestids import made
 
 log: Final = logging.getLogger("service")
 
@@ -248,5 +249,6 @@ async def on_leaderboard_error(req: Request, resp: Response, error: LeaderboardE
 
 async def on_defect(req: Request, resp: Response, error: Exception, params: Any) -> None:
     """A defect of ours: log it whole, tell the client nothing of it."""
-    log.error("%s %s failed", req.method, req.path, exc_info=error)
+    request_id = req.context.request_id = req.context.request_id or made()
+    log.error("%s %s failed", req.method, req.path, exc_info=error, extra={"request_id": request_id})
     give(resp, problems.INTERNAL.answer)

@@ -24,10 +24,12 @@ def encoded(text: str) -> str:
 
 
 def same(one: Answer, other: Answer) -> None:
-    """The same status, body and headers; but for what tells the time."""
+    """The same status, body and headers; but for what tells the time, or is new for each answer that has it."""
     assert (one.status, one.body) == (other.status, other.body)
     for answer in (one, other):
         assert answer.headers.pop("date", None) is not None
+        assert ("x-request-id" in answer.headers) == (answer.status >= 400)
+        answer.headers.pop("x-request-id", None)
     assert one.headers == other.headers
 
 
@@ -138,13 +140,13 @@ def test_a_read_with_a_body(http: Http, board: str) -> None:
 
 
 def parted(got: bytes) -> list[tuple[bytes, set[bytes], bytes]]:
-    """Answers one after the other: status line, headers but for the date, body."""
+    """Answers one after the other: status line, headers but for the date and the request's id, body."""
     found = []
     while got:
         head, _, rest = got.partition(b"\r\n\r\n")
         status, *headers = head.lower().split(b"\r\n")
         length = next(int(h.partition(b":")[2]) for h in headers if h.startswith(b"content-length:"))
-        found.append((status, {h for h in headers if not h.startswith(b"date:")}, rest[:length]))
+        found.append((status, {h for h in headers if not h.startswith((b"date:", b"x-request-id:"))}, rest[:length]))
         got = rest[length:]
     return found
 
