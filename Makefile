@@ -3,6 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SUITE := $(BIN)/python -m pytest -n $(or $(TESTERS),3) --dist worksteal
 SOURCES := pyproject.toml setup.py $(wildcard _speedups/*.pyx _speedups/*.pxi)
 LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock'
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -40,14 +41,14 @@ run: $(VENV)/.run ## start the whole system and print its URL
 demo: $(VENV)/.run ## let simulated players play on a running system
 	@$(BIN)/leaderboard demo
 
-test: $(VENV)/.dev ## run the suite on real servers (from the wheels)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=3 processes, each with servers of its own)
+	@$(SUITE) $(ARGS)
 
 test-twin: $(VENV)/.dev ## the suite with the pure-Python kernels
-	@LEADERBOARD_IMPL=python $(BIN)/python -m pytest $(ARGS)
+	@LEADERBOARD_IMPL=python $(SUITE) $(ARGS)
 
 test-system: $(VENV)/.dev ## the suite on the PostgreSQL and Redis installed on this machine
-	@LEADERBOARD_TEST_SERVERS=system $(BIN)/python -m pytest $(ARGS)
+	@LEADERBOARD_TEST_SERVERS=system $(SUITE) $(ARGS)
 
 test-deploy: $(VENV)/.dev ## container files, and Ansible on a booted host (root, systemd-nspawn)
 	@$(BIN)/python -m pip install -q -e '.[deploy]'

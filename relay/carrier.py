@@ -139,7 +139,9 @@ class Carrier:
             rows = self.fetch("take", partition=partition, low_xid=str(low_xid), limit=self.limit)
             fence, hints, low_xid, oldest_s = rows[0][:4]
             if not hints and not check:
-                raise psycopg.Rollback(transaction)
+                # Not `raise psycopg.Rollback`: it escapes where the connection is lost before it is rolled back.
+                transaction.force_rollback = True
+                return Carried(0, 0, False, 0.0)
             taken = perf_counter_ns()
             rows = [row for row in rows if row[4] is not None]
             try:
@@ -154,7 +156,6 @@ class Carrier:
             self.execute("commit_fence", fence=fence, identity=self.identity, low_xid=low_xid, partition=partition)
             oldest_s = oldest_s or 0.0
             return Carried(hints, len(rows), hints >= self.limit, oldest_s, oldest_s + redis_ns * NS, redis_ns)
-        return Carried(0, 0, False, 0.0)
 
     def apply(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:
         """Send one partition batch through the fenced script."""

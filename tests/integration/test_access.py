@@ -115,9 +115,9 @@ def client(guarded: Api) -> Iterator[Http]:
 
 
 def books(world: World) -> list[Any]:
-    """What a request could have changed."""
+    """What a request could have changed. (The janitor takes away periods that have ended, so those are not counted.)"""
     queries = (
-        "SELECT count(*) FROM ledger", "SELECT count(*) FROM period", "SELECT count(*) FROM api_key",
+        "SELECT count(*) FROM ledger", "SELECT max(period_id) FROM period", "SELECT count(*) FROM api_key",
         "SELECT version FROM access", "SELECT count(*) FROM idempotency",
     )  # fmt: skip
     return [world.value(query) for query in queries]
@@ -260,6 +260,7 @@ def test_both_lanes_agree_on_every_header(client: Http, credentials: Credentials
         assert (one.status, one.body) == (other.status, other.body)
         for answer in (one, other):
             answer.headers.pop("date")
+            assert answer.headers.pop("x-request-id")
         assert one.headers == other.headers
     for name in (OWN, encoded(OWN)):
         path = f"/v1/seasons/{name}/leaderboard/top"

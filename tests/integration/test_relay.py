@@ -14,7 +14,7 @@ from support.world import World
 
 from board.keys import PARTITIONS, partition_of
 from board.sql import adapt_arrays
-from relay.carrier import Carrier, Refused, Verdict
+from relay.carrier import Carried, Carrier, Refused, Verdict
 from relay.history import is_past
 from relay.rebuild import rebuild
 
@@ -590,6 +590,27 @@ def test_lost_connections_are_made_again(world: World) -> None:
             world.submit(("s", "ada", 1))
             relay.until(lambda: equal(world))
     assert relay.process.returncode == 0
+
+
+class Cut(Carrier):
+    """Its session is ended by the server as soon as it has seen that nothing waits."""
+
+    world: World
+
+    def fetch(self, name: str, **parameters: Any) -> list[Any]:
+        rows = super().fetch(name, **parameters)
+        if name == "take":
+            assert self.world.value("SELECT pg_terminate_backend(%s, 5000)", self.db.info.backend_pid)
+        return rows
+
+
+def test_a_connection_lost_with_nothing_to_carry_is_an_ordinary_loss(world: World) -> None:
+    carrier = world.carrier(Cut)
+    assert isinstance(carrier, Cut)
+    carrier.world = world
+    assert carrier.carry(3) == Carried(0, 0, False, 0.0)
+    with pytest.raises(psycopg.OperationalError):
+        carrier.carry(3)
 
 
 def test_a_flush_is_noticed_without_any_traffic(world: World) -> None:
