@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from board.errors import InvalidSetting
 
@@ -33,5 +34,5 @@ def check_address(variable: str, bind: str) -> None:
             raise InvalidSetting(f"{variable} names no socket path after 'unix:'")
     else:
         host, colon, port = bind.rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
             raise InvalidSetting(f"{variable} must be host:port or unix:/path, not {bind[:60]!r}")

@@ -434,7 +434,10 @@ def _parse(doc: Doc, kind: Any, raw: str) -> Any:
     if doc.choices and raw not in doc.choices:
         raise InvalidSetting(f"{doc.env} must be one of {', '.join(doc.choices)}, not {raw[:40]!r}")
     if kind is Path:
-        return Path(raw).expanduser().absolute()
+        try:
+            return Path(raw).expanduser().absolute()
+        except RuntimeError as error:
+            raise InvalidSetting(f"{doc.env}: {raw[:60]!r} begins with the home of nobody known here") from error
     return raw
 
 

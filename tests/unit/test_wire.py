@@ -1,0 +1,266 @@
+"""A connection's bytes: however they are cut, the same requests come of them, and every answer is HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import falcon.asgi
+import httptools
+import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
+
+from board.errors import LeaderboardError
+from service import resources
+from service.answers import Answer
+from service.app import Exact
+from service.door import DOOR, Door, Limits
+from service.express import STATE, Protocol
+
+checked = settings(deadline=None, max_examples=300)
+
+
+class Echo:
+    """Actions that say what they were asked for. Both lanes end here, so both must have understood the same."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def note(self, *what: Any) -> Answer:
+        self.asked.append(what)
+        return Answer(200, b"{}")
+
+    async def submit(self, season: str, kind: str | None, key: str | None, body: bytes, player: None = None) -> Answer:
+        return self.note("submit", season, kind, key, body)
+
+    async def top(self, season: str, limit: str | None) -> Answer:
+        return self.note("top", season, limit)
+
+    async def rank(self, season: str, user: str) -> Answer:
+        return self.note("rank", season, user)
+
+    async def around(self, season: str, user: str, side: str | None) -> Answer:
+        return self.note("around", season, user, side)
+
+    async def reset(self, season: str) -> Answer:
+        return self.note("reset", season)
+
+
+class Wire(asyncio.Transport):
+    """A client's end that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        if not self.closed:
+            self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = write_eof = close
+
+    def pause_reading(self) -> None:
+        """It has nothing to send by itself."""
+
+    resume_reading = pause_reading
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Served:
+    """One worker's protocol over an application with our routes and resources."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.echo = Echo()
+        actions: Any = self.echo
+        app = falcon.asgi.App(router=Exact())
+        app.add_error_handler(falcon.HTTPError, resources.on_http_error)
+        app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
+        base = "/v1/seasons/{sid}"
+        app.add_route(f"{base}/scores", resources.Scores(actions))
+        app.add_route(f"{base}/leaderboard/top", resources.Top(actions))
+        app.add_route(f"{base}/leaderboard/rank", resources.Rank(actions))
+        app.add_route(f"{base}/leaderboard/around", resources.Around(actions))
+        app.add_route(base, resources.Season(actions))
+        self.config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None, proxy_headers=False)
+        self.config.load()
+
+    def take(self, pieces: list[bytes]) -> tuple[list[tuple[Any, ...]], Wire]:
+        """What was asked for, and the client's end, after all pieces have come and everything is answered."""
+        self.echo.asked = []
+        door = Door(Limits(connections=100, receive_s=10, idle_s=10, send_s=10))
+        state = {DOOR: door, STATE: self.echo}
+        server = ServerState()
+        protocol = Protocol(self.config, server, state, _loop=self.loop)
+        wire = Wire()
+        protocol.connection_made(wire)
+        for piece in pieces:
+            if not wire.closed:
+                protocol.data_received(piece)
+                self.settle(server)
+        protocol.connection_lost(None)
+        self.settle(server)
+        return self.echo.asked, wire
+
+    def settle(self, server: ServerState) -> None:
+        """Let the loop turn until it has nothing more to do but wait for bytes."""
+
+        async def turns() -> None:
+            for _ in range(8):
+                await asyncio.sleep(0)
+
+        before = -1
+        while before != server.total_requests:
+            before = server.total_requests
+            self.loop.run_until_complete(turns())
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    made = Served()
+    yield made
+    made.loop.close()
+
+
+class Reader:
+    """Counts the answers on a wire; llhttp's own parser of answers judges them."""
+
+    def __init__(self, text: bytes) -> None:
+        self.statuses: list[int] = []
+        self.parser = httptools.HttpResponseParser(self)
+        self.parser.feed_data(text)
+
+    def on_message_complete(self) -> None:
+        self.statuses.append(self.parser.get_status_code())
+
+
+TARGETS = st.sampled_from(
+    [
+        b"/v1/seasons/s/scores",
+        b"/v1/seasons/%73/scores",
+        b"/v1/seasons/s/leaderboard/top?limit=3",
+        b"/v1/seasons/s/leaderboard/rank?userId=a",
+        b"/v1/seasons/s/leaderboard/rank?userId=%F0%9F%8F%86",
+        b"/v1/seasons/s/leaderboard/around?userId=a&range=2",
+        b"/v1/seasons/s",
+        b"/",
+        b"*",
+        b"http://h/v1/seasons/s/scores",
+        b"//v1/seasons/s/scores",
+    ]
+) | st.binary(max_size=12).map(lambda tail: b"/v1/seasons/" + tail)
+HEADERS = st.sampled_from(
+    [
+        b"Content-Length: 3",
+        b"Content-Length: 0",
+        b"Content-Length: +3",
+        b"Content-Length: 3, 3",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding : chunked",
+        b"Connection: close",
+        b"Connection: Upgrade",
+        b"Connection: Upgrade\r\nUpgrade: h2c",
+        b"Expect: 100-continue",
+        b"Content-Type: application/json",
+        b"Idempotency-Key: k",
+        b"Origin: https://x",
+        b"Host: other",
+        b"X: y\r\n z",
+    ]
+)
+CHUNKS = st.tuples(
+    st.lists(st.binary(min_size=1, max_size=9), max_size=3), st.sampled_from([b"", b"Idempotency-Key: trailer\r\n"])
+).map(lambda made: b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in made[0]) + b"0\r\n" + made[1] + b"\r\n")
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> bytes:
+    """One to four requests, most of them sound, then perhaps a few bytes changed anywhere."""
+    made = b""
+    for _ in range(draw(st.integers(1, 4))):
+        body = draw(st.binary(max_size=20))
+        framing = [b"Content-Length: %d" % len(body)]
+        if draw(st.booleans()):
+            body, framing = draw(CHUNKS), [b"Transfer-Encoding: chunked"]
+        lines = [b"Host: h", *framing, *draw(st.lists(HEADERS, max_size=2))]
+        method = draw(st.sampled_from([b"POST", b"POST", b"GET", b"DELETE", b"HEAD", b"CONNECT"]))
+        version = draw(st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0", b"2.0"]))
+        made += b"%b %b HTTP/%b\r\n%b\r\n\r\n" % (method, draw(TARGETS), version, b"\r\n".join(lines)) + body
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(made)))
+        made = made[:at] + draw(st.binary(max_size=2)) + made[at + draw(st.integers(0, 2)) :]
+    return made
+
+
+def assert_same(one: list[tuple[Any, ...]], other: list[tuple[Any, ...]]) -> None:
+    """The same was asked; but what needs no body may be answered before its broken body is there."""
+    shorter, longer = sorted((one, other), key=len)
+    assert longer[: len(shorter)] == shorter
+    more = longer[len(shorter) :]
+    assert not more or (len(more) == 1 and more[0][0] != "submit")
+
+
+@checked
+@given(stream=streams(), data=st.data())
+def test_how_a_stream_is_cut_does_not_change_what_is_asked(served: Served, stream: bytes, data: st.DataObject) -> None:
+    whole, _ = served.take([stream])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True) if a < b]
+    in_pieces, _ = served.take(pieces)
+    assert_same(in_pieces, whole)
+    byte_by_byte, _ = served.take([stream[at : at + 1] for at in range(len(stream))])
+    assert_same(byte_by_byte, whole)
+    assert not any(what[0] == "submit" and what[3] == "trailer" for what in whole)
+
+
+@checked
+@given(stream=streams(), data=st.data())
+def test_a_stream_that_breaks_off_asks_for_nothing_that_the_whole_does_not(
+    served: Served, stream: bytes, data: st.DataObject
+) -> None:
+    whole, _ = served.take([stream])
+    places = st.integers(0, len(stream)) | st.integers(max(0, len(stream) - 30), len(stream))
+    for cut in data.draw(st.lists(places, min_size=1, max_size=4)):
+        part, _ = served.take([stream[:cut]])
+        assert_same(part, whole[: len(part)])
+
+
+@pytest.mark.parametrize("target", [b"/v1/seasons/s/scores", b"/v1/seasons/%73/scores"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 4\r\n\r\nbody",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2;x=y\r\ndy\r\n0\r\nX: y\r\n\r\n",
+    ],
+)
+def test_wherever_one_request_breaks_off_it_was_never_asked(served: Served, target: bytes, rest: bytes) -> None:
+    stream = b"POST %b HTTP/1.1\r\nHost: h\r\n%b" % (target, rest)
+    assert served.take([stream])[0] == [("submit", "s", None, None, b"body")]
+    for cut in range(len(stream)):
+        assert served.take([stream[:cut]])[0] == []
+        assert served.take([stream[at : at + 1] for at in range(cut)])[0] == []
+
+
+@checked
+@given(stream=streams() | st.binary(max_size=200))
+def test_whatever_comes_every_answer_is_http_and_none_is_too_many(served: Served, stream: bytes) -> None:
+    asked, wire = served.take([stream])
+    if b"HEAD " in stream:
+        return  # whose answers have a length and no body: no parser could tell by itself
+    statuses = [status for status in Reader(wire.written).statuses if status != 100]
+    assert statuses.count(200) == len(asked)
+    assert all(status < 500 or status == 505 for status in statuses)
