@@ -58,7 +58,7 @@ class Compared(msgspec.Struct, frozen=True):
 
 def compare(row: rows.Row, a: Sequence[float], b: Sequence[float], seed: int) -> Compared:
     """The geometric mean of the paired ratios, and its bootstrap interval. Both sides have the same rounds."""
-    lower_is_better = row.unit in ("ms", "bytes")
+    lower_is_better = row.unit in ("ms", "us", "bytes")
     logs = [math.log(x / y if lower_is_better else y / x) for x, y in zip(a, b, strict=True)]
     dice = random.Random(seed)
     means = sorted(sum(dice.choices(logs, k=len(logs))) / len(logs) for _ in range(RESAMPLES))

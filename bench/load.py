@@ -99,14 +99,18 @@ def post(
     seed: int,
     pool: int = 0,
     size: int = 0,
+    player: str = "player-",
+    first: int = 0,
+    seasons: int = 0,
     at_end: Callable[[], None] = nothing,
     key: str = "",
 ) -> Load:
     """POST scores for that many seconds, then wait for all answers; `at_end` is called when the sending ends.
 
-    With a `size` each request is a batch of so many submissions.
+    With a `size` each request is a batch of so many submissions. `player` and a number make an id; a pool's numbers
+    begin with `first`. With `seasons`, ``%d`` in the path is one of so many for each request.
     """
-    arguments = [path, str(seconds), str(seed), str(pool), str(size)]
+    arguments = [path, *map(str, (seconds, seed, pool, size, player, first, seasons))]
     return run("post.lua", base, seconds + TAIL_S, connections, arguments, nothing, at_end, key)
 
 

@@ -1,54 +1,27 @@
-"""Micro-benchmark of the byte kernels: `python -m bench.micro`.
+"""Micro-benchmark of the byte kernels in seconds: `python -m bench.micro`. `bench.perf` takes longer and is surer.
 
-Each table sets the compiled kernel beside its pure-Python twin and beside what one would use without kernels. All
-sides of a table must give equal bytes before anything is timed. They run in one process and take turns, so that a
-slow moment of the machine hits all of them; the figure is the median over the turns, the spread the distance of
-the quartiles. The column "includes" says what a side does: some of the rivals do only a part of the job.
+The sides of a case run in one process and take turns, so that a slow moment of the machine hits all of them. The
+figure is the median over the turns, the spread the distance of the quartiles.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import importlib.metadata
 import platform
-import random
 import statistics
-import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
-import hiredis
 import msgspec
-from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import Format
 from rich.console import Console
 from rich.table import Table
 
-from _speedups import _py
+from bench.cases import Case, all_cases, differing
 
-INT8_ARRAY_OID, TEXT_ARRAY_OID = 1016, 1009
-SHA = b"0123456789abcdef0123456789abcdef01234567"
 TURN_NS = 4_000_000  # One measurement lasts about this long, far above the clock's resolution.
-
-
-class Side(NamedTuple):
-    """One way to get the bytes of a case."""
-
-    name: str
-    includes: str
-    call: Callable[[], bytes]
-
-
-class Case(NamedTuple):
-    """One table: ``sides[0]`` is the compiled kernel, the base of the ratios."""
-
-    name: str
-    rows: int
-    sides: list[Side]
 
 
 class SideResult(msgspec.Struct, frozen=True):
@@ -75,151 +48,10 @@ class Report(msgspec.Struct, frozen=True):
     cases: list[CaseResult]
 
 
-class RankedItem(msgspec.Struct, frozen=True):
-    rank: int
-    userId: str
-    score: int
-
-
-# --- The cases -------------------------------------------------------------------------------------------
-
-
-def players(rows: int) -> tuple[list[str], list[int], list[int]]:
-    """Users, scores and sequence numbers like those of a season under way; the same at every run."""
-    dice = random.Random(20)
-    users = [f"player-{dice.randrange(10**9):09d}" for _ in range(rows)]
-    # Past int4, or psycopg would choose a smaller array type and the bytes would differ.
-    scores = [dice.randrange(2**31, 2**40) for _ in range(rows)]
-    reached = [2**32 + index for index in range(rows)]
-    return users, scores, reached
-
-
-def apply_case(c: Any, rows: int) -> Case:
-    users, scores, reached = players(rows)
-    keys, head = [b"lb:{17}:z:1", b"lb:{17}:h:1", b"lb:{17}:mark"], [b"12345", b"7300000000000000000-1"]
-    arrays = [_py.pack_text_array(users), _py.pack_int8_array(scores), _py.pack_int8_array(reached)]
-    groups = [((b"1",), arrays[0], arrays[1], arrays[2])]
-    transformer = Transformer()
-    text_loader = transformer.get_loader(TEXT_ARRAY_OID, Format.BINARY)
-    int8_loader = transformer.get_loader(INT8_ARRAY_OID, Format.BINARY)
-
-    def arguments() -> tuple[bytes | str, ...]:
-        names: list[str] = text_loader.load(arrays[0])
-        points: list[int] = int8_loader.load(arrays[1])
-        times: list[int] = int8_loader.load(arrays[2])
-        found: list[bytes | str] = ["EVALSHA", SHA, str(len(keys)), *keys, *head, b"1", str(len(names))]
-        zscores = []
-        for name, score, time_ in zip(names, points, times, strict=True):
-            zscore, prefix = c.encode_entry(score, time_)
-            found += name, prefix
-            zscores.append(str(zscore))
-        return (*found, *zscores)
-
-    ready = arguments()
-    redis: Any = importlib.import_module("redis.connection")  # Its functions have no types.
-    connection = redis.Connection()
-    python_packer = redis.PythonRespSerializer(6000, connection.encoder.encode)
-    whole, part = "arrays to command", "packing of ready arguments only"
-    return Case(
-        "build_apply",
-        rows,
-        [
-            Side("C kernel", whole, lambda: bytes(c.build_apply(SHA, keys, head, groups))),
-            Side("Python twin", whole, lambda: _py.build_apply(SHA, keys, head, groups)),
-            Side("psycopg + hiredis", f"{whole}, entries by the C kernel", lambda: hiredis_pack(arguments())),
-            Side(
-                "psycopg + redis-py",
-                f"{whole}, entries by the C kernel",
-                lambda: b"".join(connection.pack_command(*arguments())),
-            ),
-            Side("hiredis.pack_command", part, lambda: hiredis_pack(ready)),
-            Side("redis-py, its hiredis packer", part, lambda: b"".join(connection.pack_command(*ready))),
-            Side("redis-py, its Python packer", part, lambda: b"".join(python_packer.pack(*ready))),
-        ],
-    )
-
-
-def hiredis_pack(arguments: tuple[bytes | str, ...]) -> bytes:
-    packed: bytes = hiredis.pack_command(arguments)  # type: ignore[arg-type]
-    return packed
-
-
-def load_case(c: Any, rows: int) -> Case:
-    tuples = []
-    for user, score, reached in zip(*players(rows), strict=True):
-        name = user.encode()
-        tuples.append(struct.pack(f">hi{len(name)}siqiq", 3, len(name), name, 8, score, 8, reached))
-    piece = b"".join(tuples)
-    whole = "COPY rows to commands of 1,000 pairs"
-    return Case(
-        "build_load",
-        rows,
-        [
-            Side("C kernel", whole, lambda: bytes(c.build_load(b"lb:{17}:z:1", b"lb:{17}:h:1", piece, 1000)[0])),
-            Side("Python twin", whole, lambda: _py.build_load(b"lb:{17}:z:1", b"lb:{17}:h:1", piece, 1000)[0]),
-        ],
-    )
-
-
-def pack_case(name: str, values: list[Any], c: Any) -> Case:
-    transformer = Transformer()
-    compiled, twin = getattr(c, name), getattr(_py, name)
-    whole = "list to array"
-    return Case(
-        name,
-        len(values),
-        [
-            Side("C kernel", whole, lambda: bytes(compiled(values))),
-            Side("Python twin", whole, lambda: bytes(twin(values))),
-            Side(
-                "psycopg's dumper",
-                f"{whole}, choice of the type",
-                lambda: bytes(transformer.get_dumper(values, PyFormat.BINARY).dump(values) or b""),
-            ),
-        ],
-    )
-
-
-def items_case(c: Any, rows: int) -> Case:
-    replies: list[bytes] = []
-    for user, score, reached in zip(*players(rows), strict=True):
-        zscore, prefix = _py.encode_entry(score, reached)
-        replies += prefix + user.encode(), b"%d" % zscore
-    encoder = msgspec.json.Encoder()
-
-    def items() -> list[RankedItem]:
-        return [
-            RankedItem(
-                1 + index // 2,
-                replies[index][10:].decode(),
-                c.decode_score(int(replies[index + 1]), replies[index]),
-            )
-            for index in range(0, len(replies), 2)
-        ]
-
-    ready = items()
-    whole = "replies to JSON"
-    return Case(
-        "render_items",
-        rows,
-        [
-            Side("C kernel", whole, lambda: bytes(c.render_items(replies, 1))),
-            Side("Python twin", whole, lambda: _py.render_items(replies, 1)),
-            Side("structs + msgspec", f"{whole}, scores by the C kernel", lambda: encoder.encode(items())),
-            Side("msgspec", "encoding of ready structs only", lambda: encoder.encode(ready)),
-        ],
-    )
-
-
-# --- Measuring -------------------------------------------------------------------------------------------
-
-
 def measure(case: Case, rounds: int) -> CaseResult:
     """Check that all sides agree, then time them in turns; an `AssertionError` when they do not."""
-    expected = case.sides[0].call()
-    for side in case.sides:
-        if side.call() != expected:
-            raise AssertionError(f"{case.name}: the bytes of {side.name} differ from those of the C kernel")
+    if wrong := differing(case):
+        raise AssertionError(f"{case.name}: the bytes of {', '.join(wrong)} differ from those of the C kernel")
     repeats = [max(1, TURN_NS // max(1, timed(side.call, 3) // 3)) for side in case.sides]
     samples: list[list[float]] = [[] for _ in case.sides]
     enabled = gc.isenabled()
@@ -303,18 +135,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
     options = arguments_of(argv)
     try:
-        c = importlib.import_module("_speedups._c")
+        cases = all_cases(options.rows, options.window)
     except ImportError as error:
         print(f"bench.micro: the compiled kernels are not built ({error})", file=sys.stderr)
         return 2
-    users, scores, _ = players(options.rows)
-    cases = [
-        apply_case(c, options.rows),
-        load_case(c, options.rows),
-        pack_case("pack_int8_array", scores, c),
-        pack_case("pack_text_array", users, c),
-        items_case(c, options.window),
-    ]
     try:
         results = [measure(case, max(2, options.rounds)) for case in cases]
     except AssertionError as error:

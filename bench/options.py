@@ -6,13 +6,14 @@ import argparse
 import ipaddress
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from bench.plan import Plan
 from board.errors import UsageError
-from board.settings import load
+from board.settings import Settings, load
 
 EPILOG: Final = """\
 Every round measures each row once, calibration lines included, on fresh durable servers in a new directory. Answers
@@ -82,17 +83,9 @@ def plan_of(args: argparse.Namespace, seed: int) -> Plan:
     if args.against and not args.yes_load_that_host:
         must_be_here(args.against)
     given = {"LEADERBOARD_WORKERS": args.workers, "LEADERBOARD_RELAYS": args.relays}
-    # Open is what the original is compared with; LEADERBOARD_AUTH=keys measures every row with a key.
-    env = {
-        "LEADERBOARD_AUTH": "open",
-        **os.environ,
-        **{name: value for name, value in given.items() if value is not None},
-    }
-    if not args.data_dir.is_dir():
-        raise UsageError(f"--data-dir {args.data_dir} is no directory")
     return Plan(
-        settings=load(env),
-        parent=args.data_dir.resolve(),
+        settings=settings_of({name: value for name, value in given.items() if value is not None}),
+        parent=directory_of(args.data_dir),
         servers=args.servers,
         seconds=args.seconds,
         connections=args.connections,
@@ -103,3 +96,16 @@ def plan_of(args: argparse.Namespace, seed: int) -> Plan:
         seed=seed,
         against=args.against.rstrip("/"),
     )
+
+
+def settings_of(given: Mapping[str, str]) -> Settings:
+    """The environment's settings, those given before them. Raises `InvalidSetting`."""
+    # Open is what the original is compared with; LEADERBOARD_AUTH=keys measures every row with a key.
+    return load({"LEADERBOARD_AUTH": "open", **os.environ, **given})
+
+
+def directory_of(path: Path) -> Path:
+    """Where servers write. Raises `UsageError`."""
+    if not path.is_dir():
+        raise UsageError(f"--data-dir {path} is no directory")
+    return path.resolve()

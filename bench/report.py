@@ -180,6 +180,15 @@ def besides(row: Line) -> str:
         "read_p99_ms": "reads p99 {} ms",
         "write_p99_ms": "writes p99 {} ms",
         "lag_p99_ms": "generator's lag p99 {} ms",
+        "worker_us": "workers {} µs",
+        "postgres_us": "PostgreSQL {} µs",
+        "redis_us": "Redis {} µs",
+        "relay_us": "relays {} µs",
+        "generator_us": "generator {} µs",
+        "wal_bytes": "write-ahead log {} bytes",
+        "key_bytes": "idempotency key {} bytes",
+        "player_bytes": "player's row and index {} bytes",
+        "small_per_s": "small board {}/s",
     }
     return ", ".join(text.format(cell(row.figures[name])) for name, text in texts.items() if name in row.figures)
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from bench import calibrate, draining, memory, openloop, posting, reading, visibility
+from bench import budget, calibrate, disk, draining, memory, openloop, posting, reading, visibility
 from bench.plan import Plan, Results
 from board.errors import UsageError
 
@@ -37,6 +37,7 @@ ROWS: Final = (
     Row("post_hot", "writes", "POST to a pool of 1,000 players, relays running"),
     Row("batch", "writes", "batch submit, 1,000 in a request, relays running (scores)"),
     Row("memory", "memory", "Redis memory of a player, 10-character ids", "bytes", "bytes"),
+    Row("disk", "memory", "PostgreSQL's ledger for a submission", "bytes", "bytes"),
     Row("post_keys", "access", "as post, with a key"),
     Row("post_limited", "access", "as post, with a key and limits for key and player"),
     Row("rebuild", "rebuild", "rebuild of one board (players)"),
@@ -51,6 +52,12 @@ ROWS: Final = (
     Row("visible_5000", "visible", "POST to visible in rank, 5,000 writes/s offered", "p99_ms", "ms"),
     Row("mixed", "openloop", "80 % reads, 20 % writes at 70 % of the peak, open loop", "p99_ms", "ms"),
     Row("curve", "openloop", "POST at rising rates, open loop: the knee of p99"),
+    Row("budget_rank", "budget", "processor time of a rank, all servers", "us", "us"),
+    Row("budget_around", "budget", "processor time of an around, range 5, all servers", "us", "us"),
+    Row("budget_top10", "budget", "processor time of a top 10, all servers", "us", "us"),
+    Row("budget_top100", "budget", "processor time of a top 100, all servers", "us", "us"),
+    Row("budget_post", "budget", "processor time of a POST, all servers, relays included", "us", "us"),
+    Row("budget_batch", "budget", "processor time of a score of a batch of 1,000, relays included", "us", "us"),
 )
 
 POSTS: Final = ("post", "post_hot", "batch", "post_keys", "post_limited")
@@ -82,7 +89,7 @@ def programs(wanted: Collection[str]) -> dict[str, str | None]:
         needed["pgbench"] = shutil.which("pgbench")
     if {"zrevrank", "zrevrange"} & set(wanted):
         needed["redis-benchmark"] = calibrate.redis_benchmark()
-    if {"nginx", "mixed", "curve", *POSTS, *reading.NAMES} & set(wanted):
+    if {"nginx", "mixed", "curve", "disk", *POSTS, *budget.NAMES, *reading.NAMES} & set(wanted):
         needed["wrk"] = shutil.which("wrk")
     return needed
 
@@ -97,6 +104,8 @@ def round_of(plan: Plan, wanted: Collection[str]) -> Results:
             yield from posting.measure(plan, name)
     if "memory" in wanted:
         yield from memory.measure(plan)
+    if "disk" in wanted:
+        yield from disk.measure(plan)
     if {"rebuild", *reading.NAMES} & set(wanted):
         yield from reading.measure(plan, wanted)
     for name in draining.SEASONS:
@@ -108,6 +117,8 @@ def round_of(plan: Plan, wanted: Collection[str]) -> Results:
         yield from openloop.mixed(plan)
     if "curve" in wanted:
         yield from openloop.curve(plan)
+    if set(budget.NAMES) & set(wanted):
+        yield from budget.measure(plan, wanted)
 
 
 def calibration(plan: Plan, lines: Collection[str]) -> Results:

@@ -16,6 +16,18 @@ WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
 """What `submit` says of a submission; see the query."""
 
 
+def session(deadline_s: float) -> dict[str, str]:
+    """Settings of an intake's connection for its whole life."""
+    return {
+        "statement_timeout": f"{int(deadline_s * 1000)}ms",
+        "jit": "off",
+        "plan_cache_mode": "force_generic_plan",
+        # PERF: the batch's joins are between its own small sets; a nested loop over 1,000 x 1,000 is the one
+        # bad plan there is, and statistics of a function's rows do not rule it out.
+        "enable_nestloop": "off",
+    }
+
+
 class NotWritten(Exception):
     """PostgreSQL rolled the statement back for a passing reason."""
 
@@ -44,15 +56,7 @@ class Writer:
     @classmethod
     async def connect(cls, url: str, deadline_s: float) -> Writer:
         """Connect. Raises `ServerUnreachable`."""
-        session = {
-            "statement_timeout": f"{int(deadline_s * 1000)}ms",
-            "jit": "off",
-            "plan_cache_mode": "force_generic_plan",
-            # PERF: the batch's joins are between its own small sets; a nested loop over 1,000 x 1,000 is the one
-            # bad plan there is, and statistics of a function's rows do not rule it out.
-            "enable_nestloop": "off",
-        }
-        connection = await connect_async(url, "leaderboard-intake", session=session)
+        connection = await connect_async(url, "leaderboard-intake", session=session(deadline_s))
         adapt_arrays(connection)
         return cls(connection, 2 * deadline_s + 0.2)
 

@@ -1,23 +1,28 @@
 -- POST scores for a time, then fall silent until wrk ends, so that every submission sent is answered and counted.
--- Arguments: path, seconds, seed, pool of players (0: a new player each time), submissions in one request (0: no batch).
+-- Arguments: path, seconds, seed, pool of players (0: a new player each time), submissions in one request (0: no batch),
+-- players' ids up to the number, number of the pool's first, seasons (0: one; else %d in the path is one of so many).
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "common.lua")
 local now = dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "clock.lua")
 
-local head, seconds, pool, size, until_
+local before, after, seconds, pool, size, player, first, seasons, until_
 local sent, parked = 0, false
 
 function init(args)
   local host = args[0]:match("//([^/]+)")
-  head = "POST " .. args[1] .. " HTTP/1.1\r\nHost: " .. host
-    .. "\r\n" .. authorization() .. "Content-Type: application/json\r\nContent-Length: "
+  seasons = tonumber(args[8])
+  local path, rest = args[1], ""
+  if seasons > 0 then path, rest = args[1]:match("^(.-)%%d(.*)$") end
+  before = "POST " .. path
+  after = rest .. " HTTP/1.1\r\nHost: " .. host .. "\r\n" .. authorization() .. "Content-Type: application/json\r\nContent-Length: "
   seconds, pool, size = tonumber(args[2]), tonumber(args[4]), tonumber(args[5])
+  player, first = args[6], tonumber(args[7])
   math.randomseed(tonumber(args[3]))
 end
 
 local function submission()
   sent = sent + 1
-  local player = pool > 0 and math.random(0, pool - 1) or sent
-  return '{"userId":"player-' .. player .. '","delta":' .. sent % 100 + 1 .. "}"
+  local number = pool > 0 and first + math.random(0, pool - 1) or sent
+  return '{"userId":"' .. player .. number .. '","delta":' .. sent % 100 + 1 .. "}"
 end
 
 function request()
@@ -40,5 +45,6 @@ function request()
     for at = 1, size do items[at] = submission() end
     body = '{"submissions":[' .. table.concat(items, ",") .. "]}"
   end
-  return head .. #body .. "\r\n\r\n" .. body
+  local season = seasons > 0 and math.random(0, seasons - 1) or ""
+  return before .. season .. after .. #body .. "\r\n\r\n" .. body
 end

@@ -1,0 +1,199 @@
+"""A system with many players or many seasons in it, and the loads that are compared between two such systems."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from bench import crowd, load
+from bench.crowd import Board, Loaded
+from bench.figures import Measure
+from bench.memory import used
+from bench.openloop import since
+from bench.plan import Plan
+from bench.posting import Books, End, audit
+from bench.reading import SAMPLES, SIDE
+from bench.stack import Stack, nothing
+from ctl.demo import Client
+
+WARM_S: Final = 1
+READS: Final = ("rank", "around", "top10", "top100")
+POSTS: Final = ("post", "hot_season", "hot_player")
+BIG: Final = 100_000
+"""Rows that nobody may read one by one to answer a request."""
+SETTLED_S: Final = 300.0
+POLL_S: Final = 0.1
+
+
+class Side:
+    """Servers with so many seasons of so many players each; `faults` are those of the loading."""
+
+    def __init__(self, plan: Plan, stack: Stack, seasons: int, players: int) -> None:
+        self.plan: Final = plan
+        self.stack: Final = stack
+        self.seasons: Final = seasons
+        self.board: Final = Board.of(players)
+        self.players: Final = seasons * players
+        self.faults: list[str] = []
+        self.loaded = Loaded(0.0, 0.0, 0)
+        self.rebuild_s = self.redis_bytes = 0.0
+
+    def fill(self) -> None:
+        """Load both servers, as a restored system is loaded, and compare them completely."""
+        stack = self.stack
+        self.loaded = crowd.fill(stack, self.plan, self.seasons, self.board)
+        before = used(stack)
+        self.plan.tell("rebuild", 0, 1)
+        done = stack.call("rebuild", "--all")
+        self.plan.tell("rebuild", 1, 1)
+        self.rebuild_s = done["seconds"]
+        self.redis_bytes = float(used(stack) - before)
+        if (done["seasons"], done["players"]) != (self.seasons, self.players):
+            self.faults.append(f"{done['seasons']} seasons and {done['players']} players were rebuilt")
+        self.settle()
+        self.faults += self.compared()
+
+    def settle(self) -> None:
+        """Until neither server is busy with what was loaded."""
+        self.stack.checkpoint()
+        self.stack.wait(lambda: b"aof_rewrite_in_progress:0" in self.persistence(), nothing, SETTLED_S)
+
+    def persistence(self) -> bytes:
+        """What Redis says of its files."""
+        return bytes(self.stack.link.call("INFO", "persistence"))
+
+    def compared(self) -> list[str]:
+        """What differs between PostgreSQL and Redis, every player and the whole order."""
+        self.plan.tell("comparison", 0, 1)
+        found = self.stack.unequal()
+        self.plan.tell("comparison", 1, 1)
+        return found
+
+    @contextmanager
+    def running(self) -> Iterator[Client]:
+        """Relays and API."""
+        with self.stack.relays(), self.stack.api() as client:
+            yield client
+
+    def read(self, name: str, client: Client) -> Measure:
+        """One load of reads, of another player each time or, of many seasons, another season; sampled meanwhile."""
+        seconds = self.plan.seconds
+        wrong: list[str] = []
+
+        def sample() -> None:
+            dice = random.Random(self.plan.seed)
+            for _ in range(SAMPLES):
+                season, number = dice.randrange(self.seasons), dice.randrange(self.board.players)
+                wrong.extend(self.wrong(name, client, season, number))
+                time.sleep(seconds / (2 * SAMPLES))
+
+        self.get(name, WARM_S)
+        done = self.get(name, seconds, sample)
+        if done.errors or not done.answers:
+            wrong.append(f"{done.errors} of {done.answers} answers were errors")
+        faults = tuple([*self.faults, *wrong[:3]])
+        checks = (f"{SAMPLES} answers sampled under load are right",)
+        return Measure(done.figures(), () if faults else checks, faults)
+
+    def get(self, name: str, seconds: int, meanwhile: Callable[[], None] = load.nothing) -> load.Load:
+        """The load."""
+        if self.seasons > 1:
+            path, numbers, first = address(name, "%d", crowd.FIRST), self.seasons, 0
+        else:
+            path, numbers, first = address(name, 0, "%d"), self.board.players, crowd.FIRST
+        before, varies, after = path.partition("%d")
+        stack, plan = self.stack, self.plan
+        if not varies:
+            return load.get(
+                stack.url + path, seconds=seconds, connections=plan.connections, meanwhile=meanwhile,
+                key=stack.settings.key,
+            )  # fmt: skip
+        arguments = [before, after, *map(str, (numbers, load.stride(numbers), first))]
+        return load.get(
+            stack.url, seconds=seconds, connections=plan.connections, script="player.lua", arguments=arguments,
+            meanwhile=meanwhile, key=stack.settings.key,
+        )  # fmt: skip
+
+    def wrong(self, name: str, client: Client, season: int, number: int) -> list[str]:
+        """What is wrong with one answer."""
+        path = address(name, season, crowd.FIRST + number)
+        status, body = client.ask("GET", path)
+        if status != 200:
+            return [f"{path} answers {status}"]
+        fault = crowd.wrong(name, self.board, number, SIDE, msgspec.json.decode(body))
+        return [f"{path}: {fault}"] if fault else []
+
+    def post(self, names: Sequence[str]) -> dict[str, Measure]:
+        """Loads of submissions one after the other, with relays and API started for them.
+
+        ``post``: a random player of a random season; ``hot_season``: new players of one season; ``hot_player``: one
+        player. Checked for all together: the books of all seasons, and that nobody read a big table from end to end.
+        """
+        stack, figures = self.stack, {}
+        before, read = books(stack), read_one_by_one(stack)
+        accepted = errors = 0
+        with self.running():
+            for name in names:
+                warm = self.submit(name, WARM_S, load.nothing)
+                stack.until_empty()
+                stack.checkpoint()
+                end = End(stack)
+                done = self.submit(name, self.plan.seconds, end)
+                figures[name] = done.figures(self.plan.seconds)
+                figures[name] |= {"backlog": float(end.backlog), "empty_ms": end.empty_s * 1000}
+                accepted += warm.accepted + done.accepted
+                errors += warm.errors + done.errors
+        # In this order: the books read whole tables themselves.
+        faults = [*self.faults, *read_since(stack, read)]
+        faults += audit(since(before, books(stack)), accepted, errors)
+        checks = (f"{accepted:,} accepted are {accepted:,} ledger rows", "no big table was read from end to end")
+        return {name: Measure(found, () if faults else checks, tuple(faults)) for name, found in figures.items()}
+
+    def submit(self, name: str, seconds: int, at_end: Callable[[], None]) -> load.Load:
+        """The load."""
+        several = name == "post" and self.seasons > 1
+        season = "%d" if several else 0
+        return load.post(
+            self.stack.url, f"/v1/seasons/{crowd.SEASON}{season}/scores", seconds=seconds,
+            connections=self.plan.connections, seed=self.plan.seed,
+            pool={"post": self.board.players, "hot_season": 0, "hot_player": 1}[name],
+            player="new-" if name == "hot_season" else "p", first=crowd.FIRST,
+            seasons=self.seasons if several else 0, at_end=at_end, key=self.stack.settings.key,
+        )  # fmt: skip
+
+
+def address(name: str, season: int | str, number: int | str) -> str:
+    """Path of a read."""
+    query = {"top10": "top?limit=10", "top100": "top?limit=100", "rank": "rank", "around": f"around?range={SIDE}"}[name]
+    player = {"rank": f"?userId=p{number}", "around": f"&userId=p{number}"}.get(name, "")
+    return f"/v1/seasons/{crowd.SEASON}{season}/leaderboard/{query}{player}"
+
+
+def books(stack: Stack) -> Books:
+    """The books of all seasons together."""
+    row = stack.db.execute(
+        "SELECT (SELECT count(*) FROM ledger), (SELECT coalesce(sum(delta), 0) FROM ledger),"
+        " coalesce(sum(submissions), 0), coalesce(sum(score), 0) FROM score"
+    ).fetchone()
+    return Books(*(int(n) for n in row))
+
+
+def read_one_by_one(stack: Stack) -> dict[str, int]:
+    """Rows of scores and ledger that were read in scans of whole tables, so far."""
+    stack.db.execute("SELECT pg_stat_force_next_flush()")
+    query = (
+        "SELECT relname, seq_tup_read FROM pg_stat_user_tables"
+        " WHERE relname = 'score' OR starts_with(relname, 'ledger')"
+    )
+    return dict(stack.db.execute(query).fetchall())
+
+
+def read_since(stack: Stack, before: Mapping[str, int]) -> list[str]:
+    """Tables of which many rows were read in such scans since."""
+    grown = {table: rows - before.get(table, 0) for table, rows in read_one_by_one(stack).items()}
+    return [f"{rows:,} rows of {table} were read in scans of all of it" for table, rows in grown.items() if rows > BIG]
