@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from board.binds import address, check_address
@@ -42,8 +43,20 @@ def check(settings: Settings) -> None:
     if settings.auth == "open" and (settings.limit_key or settings.limit_player):
         raise InvalidSetting("LEADERBOARD_LIMIT_KEY and LEADERBOARD_LIMIT_PLAYER need LEADERBOARD_AUTH=keys")
     check_tokens(settings)
+    if settings.traces == "otlp" and not installed("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"):
+        raise InvalidSetting(
+            "LEADERBOARD_TRACES=otlp needs OpenTelemetry's packages: pip install 'leaderboard-server[otel]'"
+        )
     if settings.redis_url and not re.match(r"(rediss?|unix)://", settings.redis_url):
         raise InvalidSetting("REDIS_URL must start with redis://, rediss:// or unix://")
+
+
+def installed(*modules: str) -> bool:
+    """Whether all of these can be imported."""
+    try:
+        return all(find_spec(module) is not None for module in modules)
+    except ModuleNotFoundError:
+        return False
 
 
 def check_tokens(s: Settings) -> None:

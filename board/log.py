@@ -23,7 +23,7 @@ def masked(text: str) -> str:
     return _SECRET.sub(lambda found: (found[1] or found[2] or "") + "******", text)
 
 
-MARKS: Final = ("request_id",)
+MARKS: Final = ("request_id", "trace_id", "span_id", "parent_id")
 """What a line may be found by; given as `extra` of a log call."""
 
 

@@ -15,15 +15,19 @@ FROM pg_control_system()
 -- status 0 written, 1 the season does not exist yet, 2 the sum would leave int64 (or, among several of
 -- one player in this batch, might: such ones are to be sent again one by one), 3 written before under this key,
 -- 4 the key was used for something else, 5 the key is twice in this batch and this is not the first: send again.
--- Lines that end in "-- keyed" are left out of the text for batches without idempotency keys.
+-- Lines that end in "-- keyed" are left out of the text for batches without idempotency keys, those that end in
+-- "-- traced" out of the one for batches of which nothing is traced.
 WITH input AS MATERIALIZED (
     SELECT i.ord, i.season_id, i.user_id, i.delta,
            i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
+           i.trace, -- traced
            nextval('submission') AS submission
     FROM unnest(%(seasons)s, %(users)s, %(deltas)s
                 , %(digests)s, %(prints)s -- keyed
+                , %(traces)s -- traced
          ) WITH ORDINALITY AS i (season_id, user_id, delta
                 , digest, print -- keyed
+                , trace -- traced
          , ord)
 ), known AS MATERIALIZED ( -- keyed
     SELECT k.digest, k.print, k.score, k.version FROM idempotency k -- keyed
@@ -79,6 +83,12 @@ WITH input AS MATERIALIZED (
 ), hinted AS (
     INSERT INTO outbox (partition, period_id, user_id)
     SELECT h.partition, w.period_id, w.user_id FROM written w JOIN here h ON h.period_id = w.period_id
+), traced AS ( -- traced
+    -- A batch request is traced as a whole: one row, not one for each of its submissions. -- traced
+    INSERT INTO trace (partition, period_id, user_id, parent) -- traced
+    SELECT DISTINCT ON (i.trace) h.partition, d.period_id, d.user_id, i.trace -- traced
+    FROM done d JOIN input i ON i.ord = d.ord JOIN here h ON h.period_id = d.period_id -- traced
+    WHERE i.trace IS NOT NULL ORDER BY i.trace, d.ord DESC -- traced
 ), keyed AS ( -- keyed
     -- A concurrent batch with the same key makes this a unique violation: all is rolled back, and sent again it finds
     -- the key known. In order, so that two batches with two such keys cannot deadlock.
@@ -163,6 +173,7 @@ FOR UPDATE SKIP LOCKED
 -- name: take --
 -- After `claim`, as a statement of its own: its snapshot must be younger than the claim, else a relay could read
 -- rows older than those its predecessor has applied. Folds hints per player; one output row per season, of arrays.
+-- With lines that end in "-- traced", traces of the hints are taken along: "parent@seconds since queued", by spaces.
 WITH taken AS (
     DELETE FROM outbox WHERE ctid = ANY (ARRAY(
         SELECT o.ctid FROM outbox o
@@ -170,6 +181,11 @@ WITH taken AS (
         ORDER BY o.xid LIMIT %(limit)s
     ))
     RETURNING xid, period_id, user_id, queued_at
+), traces AS ( -- traced
+    DELETE FROM trace t WHERE t.partition = %(partition)s AND t.xid >= %(low_xid)s::xid8 -- traced
+      -- IS TRUE: never a join, which would compare every trace with every hint. -- traced
+      AND ((t.xid, t.period_id, t.user_id) IN (SELECT xid, period_id, user_id FROM taken)) IS TRUE -- traced
+    RETURNING t.parent, t.queued_at -- traced
 ), stats AS (
     SELECT nextval('fence') AS fence, count(*) AS hints,
            -- Never past a transaction still in progress: its hints are older than ours and not visible yet.
@@ -193,6 +209,8 @@ WITH taken AS (
     GROUP BY s.season_id, s.period_id
 )
 SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.users, g.scores, g.reached
+       , (SELECT string_agg(parent || '@' || extract(epoch FROM clock_timestamp() - queued_at)::float8, ' ') -- traced
+          FROM traces) AS traces -- traced
 FROM stats t LEFT JOIN grouped g ON true
 
 -- name: commit_fence --
@@ -308,6 +326,13 @@ DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
     SELECT k.ctid FROM idempotency k
     WHERE k.accepted_at < now() - make_interval(mins => %(minutes)s)
     ORDER BY k.accepted_at LIMIT %(limit)s))
+
+-- name: forget_traces --
+-- A bounded bite out of the traces that no relay has asked for within an hour: relays that trace nothing leave them.
+DELETE FROM trace WHERE ctid = ANY (ARRAY(
+    SELECT t.ctid FROM trace t
+    WHERE t.queued_at < now() - interval '1 hour'
+    ORDER BY t.queued_at LIMIT %(limit)s))
 
 -- name: ledger_drop --
 -- The oldest day, if it ended more than `days` days ago; 1 if it went. One at a time: a drop locks the whole ledger.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -18,21 +17,7 @@ import msgspec
 from board import consistency
 from board.binds import address, is_local
 from board.errors import InvalidSetting
-
-
-class Doc(msgspec.Struct, frozen=True):
-    """What a person needs to know of a setting: its variable, meaning, and range (inclusive) or choices.
-
-    `secret` is a URL whose password is masked; of a `hidden` one nothing is shown.
-    """
-
-    env: str
-    text: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    secret: bool = False
-    hidden: bool = False
+from board.setting import Doc
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
@@ -360,6 +345,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             600,
         ),
     ] = 10
+    traces: Annotated[
+        Literal["off", "log", "otlp"],
+        Doc(
+            "LEADERBOARD_TRACES",
+            "Spans of submissions that come with a sampled `traceparent`: into the log, or to the OpenTelemetry "
+            "collector at `OTEL_EXPORTER_OTLP_ENDPOINT` (extra `otel`).",
+            choices=("off", "log", "otlp"),
+        ),
+    ] = "off"
     log_format: Annotated[
         Literal["text", "json"],
         Doc("LEADERBOARD_LOG_FORMAT", "Log lines for people, or one JSON object a line.", choices=("text", "json")),
@@ -417,28 +411,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     for field, doc in table.items():
         raw = env.get(doc.env, "").strip()
         if raw:
-            values[field] = _parse(doc, hints[field], raw)
+            values[field] = doc.parse(hints[field], raw)
     settings = Settings(**values)
     consistency.check(settings)
     return settings
-
-
-def _parse(doc: Doc, kind: Any, raw: str) -> Any:
-    if kind is int:
-        if not re.fullmatch(r"-?[0-9]{1,18}", raw):
-            raise InvalidSetting(f"{doc.env} must be a whole number, not {raw[:40]!r}")
-        number = int(raw)
-        if (doc.low is not None and number < doc.low) or (doc.high is not None and number > doc.high):
-            raise InvalidSetting(f"{doc.env} must be between {doc.low} and {doc.high}, not {number}")
-        return number
-    if doc.choices and raw not in doc.choices:
-        raise InvalidSetting(f"{doc.env} must be one of {', '.join(doc.choices)}, not {raw[:40]!r}")
-    if kind is Path:
-        try:
-            return Path(raw).expanduser().absolute()
-        except RuntimeError as error:
-            raise InvalidSetting(f"{doc.env}: {raw[:60]!r} begins with the home of nobody known here") from error
-    return raw
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -25,15 +25,19 @@ INT8_ARRAY_OID = 1016
 def queries() -> dict[str, bytes]:
     """Query name -> its text, from ``queries.sql``.
 
-    One with lines that end in ``-- keyed`` is there twice: with them as ``<name>_keyed``, without them under its name.
+    One with lines that end in ``-- keyed`` or ``-- traced`` is there under its name without any of them; with all of
+    them as ``<name>_traced``; with the keyed ones only as ``<name>_keyed``. Each only where it is a text of its own.
     """
     text = files("board").joinpath("queries.sql").read_text(encoding="utf-8")
     parts = re.split(r"(?m)^-- name: (\w+) --\n", text)
     found = {}
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        plain = re.sub(r"(?m)^.*-- keyed\n", "", body)
-        if plain != body:
-            found[f"{name}_keyed"] = body.strip().encode()
+        keyed = re.sub(r"(?m)^.*-- traced\n", "", body)
+        plain = re.sub(r"(?m)^.*-- keyed\n", "", keyed)
+        if keyed != body:
+            found[f"{name}_traced"] = body.strip().encode()
+        if plain != keyed:
+            found[f"{name}_keyed"] = keyed.strip().encode()
         found[name] = plain.strip().encode()
     return found
 

@@ -9,6 +9,7 @@ from board.log import setup
 from board.metrics import Row, Sheet
 from board.settings import load
 from board.stop import Stop
+from board.trace import tracer_of
 from relay.actor import Relay
 from relay.janitor import Janitor
 from relay.metrics import REGISTRY, run_exporter
@@ -31,7 +32,10 @@ def main(argv: list[str]) -> int:
         settings = load()
         setup(settings.log_level, settings.log_format)
         if argv[0] == "carry":
-            Relay(settings, stop, row=row).run()
+            tracer = tracer_of(settings, "relay")
+            Relay(settings, stop, row=row, tracer=tracer).run()
+            if tracer is not None:
+                tracer.close()
         elif argv[0] == "metrics":
             run_exporter(settings, stop, int(argv[1]))
         else:

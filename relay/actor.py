@@ -22,6 +22,7 @@ from board.metrics import NS, Row
 from board.settings import Settings
 from board.sql import first_line
 from board.stop import Stop
+from board.trace import Tracer, sampled
 from relay import metrics
 from relay.carrier import Carried, Carrier, Refused
 from relay.history import is_past, suspects
@@ -44,12 +45,14 @@ class Relay:
         stop: Stop,
         *,
         row: Row | None = None,
+        tracer: Tracer | None = None,
         clock: Callable[[], float] = time.monotonic,
         randomness: random.Random | None = None,
     ) -> None:
         self.settings: Final = settings
         self.stop: Final = stop
         self.row: Final = row or Row.private(metrics.REGISTRY)
+        self.tracer: Final = tracer
         self.clock: Final = clock
         self.random: Final = randomness or random.Random()
         self.keys: Final = Keys(settings.redis_prefix)
@@ -105,6 +108,7 @@ class Relay:
             self.keys,
             limit=s.relay_batch,
             redis_timeout_s=s.redis_timeout_ms / 1000,
+            traced=self.tracer is not None,
         )
 
     def turn(self, carrier: Carrier) -> None:
@@ -198,6 +202,17 @@ class Relay:
                 "partition %d: %d hints, %d seasons, oldest %.1f ms",
                 partition, carried.hints, carried.seasons, carried.oldest_s * 1000,
             )  # fmt: skip
+
+            for parent, age_s in carried.traces:
+                self.trace(partition, parent, age_s)
+
+    def trace(self, partition: int, parent: str, age_s: float) -> None:
+        """A span from the hint being queued, so long ago, until now: the board shows what it told of."""
+        context = sampled(parent)
+        if self.tracer is not None and context is not None:
+            now = time.time_ns()
+            span = self.tracer.begin("carry", context, now - int(age_s / NS), partition=partition)
+            span.end(now)
 
     def later(self, partition: int) -> None:
         """Another relay holds the partition; its snapshot may be older than our hint, so look again."""

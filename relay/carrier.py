@@ -43,7 +43,8 @@ SESSION: Final = {
 class Carried(msgspec.Struct, frozen=True):
     """What one batch did: hints consumed, seasons touched, whether more wait, age of the oldest hint in seconds.
 
-    `lag_s` is that age when Redis had the batch, `redis_ns` what Redis took of it.
+    `lag_s` is that age when Redis had the batch, `redis_ns` what Redis took of it. `traces` are the `traceparent`s of
+    what was carried, each with its age in seconds.
     """
 
     hints: int
@@ -52,6 +53,7 @@ class Carried(msgspec.Struct, frozen=True):
     oldest_s: float
     lag_s: float = 0.0
     redis_ns: int = 0
+    traces: tuple[tuple[str, float], ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -81,8 +83,18 @@ class Carrier:
     """Owns one PostgreSQL and one Redis connection. Raises `psycopg.OperationalError` and `BoardUnavailable` when
     one of them is lost: throw the carrier away then, and make a new one."""
 
-    def __init__(self, database_url: str, redis_url: str, keys: Keys, *, limit: int, redis_timeout_s: float) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        redis_url: str,
+        keys: Keys,
+        *,
+        limit: int,
+        redis_timeout_s: float,
+        traced: bool = False,
+    ) -> None:
         self.keys: Final = keys
+        self.take: Final = "take_traced" if traced else "take"
         self.limit: Final = limit
         self.link: Final = Link(redis_url, "leaderboard-relay", redis_timeout_s)
         self.link.connect()
@@ -136,8 +148,9 @@ class Carrier:
             if not claimed:
                 return None
             committed, low_xid = claimed[0]
-            rows = self.fetch("take", partition=partition, low_xid=str(low_xid), limit=self.limit)
+            rows = self.fetch(self.take, partition=partition, low_xid=str(low_xid), limit=self.limit)
             fence, hints, low_xid, oldest_s = rows[0][:4]
+            traces = rows[0][9] if self.take == "take_traced" else None
             if not hints and not check:
                 # Not `raise psycopg.Rollback`: it escapes where the connection is lost before it is rolled back.
                 transaction.force_rollback = True
@@ -155,13 +168,23 @@ class Carrier:
                 raise Refused(partition, verdict)
             self.execute("commit_fence", fence=fence, identity=self.identity, low_xid=low_xid, partition=partition)
             oldest_s = oldest_s or 0.0
-            return Carried(hints, len(rows), hints >= self.limit, oldest_s, oldest_s + redis_ns * NS, redis_ns)
+            lag_s = oldest_s + redis_ns * NS
+            return Carried(
+                hints,
+                len(rows),
+                hints >= self.limit,
+                oldest_s,
+                lag_s,
+                redis_ns,
+                told(traces, redis_ns) if traces else (),
+            )
 
     def apply(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:
         """Send one partition batch through the fenced script."""
         keys = [self.keys.watermark[partition], self.keys.periods[partition]]
         groups = []
-        for _, _, _, _, season_id, period_id, users, scores, reached in rows:
+        for row in rows:
+            season_id, period_id, users, scores, reached = row[4:9]
             season = season_id.encode()
             keys += (self.keys.board(partition, season), self.keys.members(partition, season))
             groups.append(((season, b"%d" % period_id), users, scores, reached))
@@ -182,6 +205,12 @@ class Carrier:
             if verdict.word != "ok":
                 return verdict
         return verdict
+
+
+def told(traces: str, redis_ns: int) -> tuple[tuple[str, float], ...]:
+    """What ``take_traced`` says of traces, with their ages when Redis had the batch."""
+    pairs = (one.split("@") for one in traces.split(" "))
+    return tuple((parent, float(age_s) + redis_ns * NS) for parent, age_s in pairs)
 
 
 _CONCERNS_ALL: Final = (

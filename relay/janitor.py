@@ -55,6 +55,7 @@ class Janitor:
                 self.keep_ledger(db)
                 self.collect(db)
                 self.forget_keys(db)
+                self.in_bites(db, "forget_traces", {})
             self.stop.wait(EVERY_S)
 
     def keep_ledger(self, db: psycopg.Connection[tuple[object, ...]]) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from board.errors import LeaderboardError
+from board.trace import Span
 from service import problems
 from service.access.gate import REFUSALS
 from service.access.grant import Player
@@ -42,11 +43,17 @@ class Actions:
         self._write_deadline_s: Final = write_deadline_s
 
     async def submit(
-        self, season: str, content_type: str | None, header: str | None, body: bytes, player: Player | None = None
+        self,
+        season: str,
+        content_type: str | None,
+        header: str | None,
+        body: bytes,
+        player: Player | None = None,
+        span: Span | None = None,
     ) -> Answer:
         """Add to a player's score; answered after the commit. `header` is that of `Idempotency-Key`.
 
-        `player` is the one whose token it came with.
+        `player` is the one whose token it came with, `span` what the relay's part in it belongs to.
         """
         if not is_plain(season, SEASON_ID_MAX):
             return problems.INVALID_SEASON.answer
@@ -75,7 +82,9 @@ class Actions:
                 return problems.INVALID_KEY.answer
             key = named
         try:
-            score, version = await self._submit(season, user, submission.delta, key)
+            score, version = await self._submit(
+                season, user, submission.delta, key, None if span is None else span.context.text
+            )
         except LeaderboardError as error:
             return problems.of(error).answer
         return Answer(202, _encode(Accepted(season, user, True, score, version)))

@@ -16,6 +16,7 @@ from board.keys import Keys
 from board.log import setup
 from board.metrics import Row
 from board.settings import Settings, load
+from board.trace import Tracer, tracer_of
 from service import resources
 from service.access.gate import Gate
 from service.access.jwks import Jwks
@@ -27,7 +28,7 @@ from service.actions import Actions, document_answer
 from service.boards import RANK, TOP, Boards
 from service.cors import Cors
 from service.door import DOOR, Door, Limits, within_files
-from service.express import GATE, STATE, TRAFFIC
+from service.express import GATE, STATE, TRACES, TRAFFIC
 from service.guard import AdminOnly, Guard
 from service.intake import Intake
 from service.metrics import REGISTRY, Meter, Traffic, look, on_batch
@@ -38,6 +39,7 @@ from service.probes import Probes
 from service.requestids import RequestIds
 from service.routes import OPERATIONS
 from service.seasons import Seasons
+from service.traces import Traces
 from service.types import BATCH_MOST
 
 log: Final = logging.getLogger("service")
@@ -57,6 +59,7 @@ class Worker:
         self.settings: Final = settings
         self.keyring: Keyring | None = None
         self.jwks: Jwks | None = None
+        self.tracer: Tracer | None = None
         self.intake: Intake
         self.parcels: Intake
         self.pipe: Pipe
@@ -95,10 +98,12 @@ class Worker:
             self.probes,
             write_deadline_s=s.write_deadline_ms / 1000,
         )
+        self.tracer = tracer_of(s, "api")
+        traces = Traces(self.tracer)
         manage = Manage(s.database_url, s.write_deadline_ms / 1000, self.keys_changed, open_=self.guard is None)
         parts: dict[str, object] = {
-            "scores": resources.Scores(actions),
-            "batch": resources.Batch(Parcels(self.parcels)),
+            "scores": resources.Scores(actions, traces),
+            "batch": resources.Batch(Parcels(self.parcels), traces),
             "top": resources.Top(actions),
             "rank": resources.Rank(actions),
             "around": resources.Around(actions),
@@ -121,6 +126,7 @@ class Worker:
         state[DOOR] = self.door
         self.door.start()
         state[TRAFFIC] = self.traffic
+        state[TRACES] = traces
         self.pipe.start()
         self.intake.start()
         if self.guard is not None:
@@ -161,6 +167,8 @@ class Worker:
             await self.jwks.stop()
         await self.pipe.stop()
         await self.probes.close()
+        if self.tracer is not None:
+            await asyncio.to_thread(self.tracer.close)
         self.door.stop()
 
 

@@ -15,7 +15,7 @@ from service.routes import OPERATIONS
 
 ANY: Final = "*"
 AGE_S: Final = 600
-REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, X-Request-Id"
+REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, traceparent"
 ANSWER_HEADERS: Final = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
 METHODS: Final = ", ".join(sorted({operation.method for operation in OPERATIONS}))
 

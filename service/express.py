@@ -27,6 +27,7 @@ from service.connection import HEADERS_MOST, WHOLE, Connection, Dropped
 from service.metrics import NAMES, Traffic
 from service.requestids import given, made, tell_of_failure
 from service.routes import scope_of
+from service.traces import Traces, followed
 
 log: Final = logging.getLogger("service.express")
 
@@ -47,12 +48,14 @@ _URL: Final = re.compile(
 # A body in another form, a conversation, a browser of another origin: the framework's affair.
 _UNUSUAL: Final = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin"})
 # PERF: one look-up for all headers that few requests have.
-_RARE: Final = _UNUSUAL | {b"x-request-id"}
+_RARE: Final = _UNUSUAL | {b"x-request-id", b"traceparent"}
 
 STATE: Final = "leaderboard.actions"
 """Where in the lifespan's state the composition root puts the actions."""
 GATE: Final = "leaderboard.gate"
 """And where the gate; nothing there when the server runs open."""
+TRACES: Final = "leaderboard.traces"
+"""And where traces begin."""
 TRAFFIC: Final = "leaderboard.traffic"
 """And where answers are counted."""
 
@@ -65,7 +68,12 @@ _READS: Final = tuple(bits([scope_of(name) or ""]) for name in ("getTop", "getRa
 
 
 def plan(
-    actions: Actions, gate: Gate | None, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]
+    actions: Actions,
+    gate: Gate | None,
+    traces: Traces,
+    method: bytes,
+    url: bytes,
+    headers: list[tuple[bytes, bytes]],
 ) -> tuple[str | None, int, Order] | None:
     """Which operation a request is, under which id, and what to do with it; None if it is not for the express lane.
 
@@ -79,6 +87,7 @@ def plan(
     credential: bytes | None = None
     length = -1
     request_id: str | None = None
+    traceparent: str | None = None
     hosts = 0
     for name, value in headers:
         if name == b"content-type":
@@ -100,9 +109,12 @@ def plan(
         elif name == b"host":
             hosts += 1
         elif name in _RARE:
-            if name in _UNUSUAL or request_id is not None:
+            if name == b"x-request-id" and request_id is None:
+                request_id = value.decode("latin-1")
+            elif name == b"traceparent" and traceparent is None:
+                traceparent = value.decode("latin-1")
+            else:
                 return None
-            request_id = value.decode("latin-1")
     if request_id is not None:
         request_id = given(request_id)
     if hosts != 1:
@@ -113,20 +125,19 @@ def plan(
         if method != b"POST" or not 0 <= length <= BODY_MOST:
             return None
         player: Player | None = None
+        spend: Callable[[Order, bytes], Coroutine[Any, Any, Answer]] | None = None
         if gate is not None:
             verdict = gate.admit(credential, _SUBMIT, season)
             if isinstance(verdict, Answer):
                 return request_id, SUBMIT, partial(answered, verdict)
             player = verdict.player
             if gate.quotas is not None:
-                return (
-                    request_id,
-                    SUBMIT,
-                    partial(
-                        gate.quotas.one, verdict, lambda body: actions.submit(season, content_type, key, body, player)
-                    ),
-                )
-        return request_id, SUBMIT, lambda body: actions.submit(season, content_type, key, body, player)
+                spend = partial(gate.quotas.one, verdict)
+        span = None if traceparent is None else traces.begin(NAMES[SUBMIT], traceparent)
+        submit: Order = lambda body: actions.submit(season, content_type, key, body, player, span)  # noqa: E731
+        if spend is not None:
+            submit = partial(spend, submit)
+        return request_id, SUBMIT, submit if span is None else partial(followed, span, submit)
     if method != b"GET" or length > 0:
         return None
     if side_first is not None and side_last is not None:
@@ -214,6 +225,7 @@ class Protocol(Connection):
         # What the lifespan's start has put into the state that uvicorn hands to every connection.
         self._actions: Final[Actions | None] = self.app_state.get(STATE)
         self._gate: Final[Gate | None] = self.app_state.get(GATE)
+        self._traces: Final[Traces] = self.app_state.get(TRACES) or Traces(None)
         self._leaving = False
         self._traffic: Final[Traffic | None] = self.app_state.get(TRAFFIC)
 
@@ -265,7 +277,7 @@ class Protocol(Connection):
         idle = (current is None or current.response_complete) and not self.pipeline
         if actions is not None and idle and not self.flow.write_paused:
             parser = self.parser
-            planned = plan(actions, self._gate, parser.get_method(), self.url, self.headers)
+            planned = plan(actions, self._gate, self._traces, parser.get_method(), self.url, self.headers)
             if planned is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
                 cycle: Any = _Cycle(*planned, parser.should_keep_alive() and not self._leaving)
                 self.cycle = cycle

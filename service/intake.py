@@ -94,10 +94,13 @@ class Intake:
         """Connections that are open."""
         return self._open
 
-    def submit(self, season: str, user: str, delta: int, key: str | None = None) -> asyncio.Future[tuple[int, int]]:
+    def submit(
+        self, season: str, user: str, delta: int, key: str | None = None, trace: str | None = None
+    ) -> asyncio.Future[tuple[int, int]]:
         """Queue a checked submission. The future gets (score, version) after the commit.
 
-        With an idempotency key, a submission that counts already gets the same answer again.
+        With an idempotency key, a submission that counts already gets the same answer again. `trace` is the
+        `traceparent` that a relay shall get with it.
 
         Nothing PostgreSQL could refuse may be passed in: it would fail its batch-mates. Raises `QueueFull` and
         `StoreUnavailable` at once; the future raises `ScoreOutOfRange`, `KeyReused`, `StoreUnavailable` (not written)
@@ -111,11 +114,15 @@ class Intake:
         item = Item(season, user, delta, future, self._loop.time() + self._deadline_s)
         if key is not None:
             item.name(key)
+        if trace is not None:
+            item.trace = trace
         self._queue.append(item)
         self._begin()
         return future
 
-    def submit_all(self, season: str, submissions: list[tuple[str, int, str | None]]) -> asyncio.Future[list[Outcome]]:
+    def submit_all(
+        self, season: str, submissions: list[tuple[str, int, str | None]], trace: str | None = None
+    ) -> asyncio.Future[list[Outcome]]:
         """Queue checked submissions (user, delta, key or None) as one parcel, which one statement writes.
 
         At most `batch` of them. The future gets an `Outcome` for each, in order, and never raises. Raises
@@ -136,6 +143,9 @@ class Intake:
         for part, (_, _, key) in zip(parts, submissions, strict=True):
             if key is not None:
                 part.name(key)
+        if trace is not None:
+            for part in parts:
+                part.trace = trace
         self._queue.extend(parts)
         self._begin()
         return future

@@ -44,12 +44,14 @@ class Promise(Protocol):
 class Item:
     """`future` gets (score, version) or an error; `digest` and `print` are 32 hex digits, or None without a key.
 
+    `trace` is the `traceparent` that goes with it to the relay, where there is one.
+
     `weight` is how many items go into one statement with this one and behind it: 1, or all of its parcel.
     """
 
     weight = 1
 
-    __slots__ = ("deadline", "delta", "digest", "future", "print", "season", "tries", "user")
+    __slots__ = ("deadline", "delta", "digest", "future", "print", "season", "trace", "tries", "user")
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Item:
         self.digest = digest
         self.print = print
         self.tries = 0
+        self.trace: str | None = None
 
     def name(self, key: str) -> None:
         """Give the submission its idempotency key."""

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from board.errors import LeaderboardError
+from board.trace import Span
 from service import problems
 from service.access.grant import Player
 from service.answers import Answer
@@ -34,11 +35,18 @@ class Parcels:
         self._submit_all: Final = intake.submit_all
 
     async def submit(
-        self, season: str, content_type: str | None, header: str | None, body: bytes, player: Player | None = None
+        self,
+        season: str,
+        content_type: str | None,
+        header: str | None,
+        body: bytes,
+        player: Player | None = None,
+        span: Span | None = None,
     ) -> Answer:
         """Check everything, write what passes, answer for each submission in order. `header` is `Idempotency-Key`'s.
 
-        `player` is the one whose token it came with: every item has to be that player's.
+        `player` is the one whose token it came with: every item has to be that player's. `span` is what the relay's
+        part in it belongs to.
         """
         if not is_plain(season, SEASON_ID_MAX):
             return problems.INVALID_SEASON.answer
@@ -70,7 +78,11 @@ class Parcels:
         outcomes: list[Outcome] = []
         if good:
             try:
-                outcomes = await self._submit_all(season, [(s.userId, s.delta, s.submissionId) for s in good])
+                outcomes = await self._submit_all(
+                    season,
+                    [(s.userId, s.delta, s.submissionId) for s in good],
+                    None if span is None else span.context.text,
+                )
             except LeaderboardError as error:
                 return problems.of(error).answer
             failures = [problems.of(outcome) for outcome in outcomes if isinstance(outcome, LeaderboardError)]

@@ -22,6 +22,8 @@ from service.connection import WHOLE
 from service.parcels import BODY_MOST as BATCH_BODY_MOST
 from service.parcels import Parcels
 from service.requestids import made
+from service.traces import HEADER as TRACE
+from service.traces import Traces, followed
 
 log: Final = logging.getLogger("service")
 
@@ -99,33 +101,37 @@ async def body_of(req: Request, most: int) -> bytes | None:
 class Scores:
     """``/v1/seasons/{sid}/scores``"""
 
-    def __init__(self, actions: Actions) -> None:
+    def __init__(self, actions: Actions, traces: Traces) -> None:
         self._actions: Final = actions
+        self._traces: Final = traces
 
     async def on_post(self, req: Request, resp: Response, sid: str) -> None:
         body = await body_of(req, BODY_MOST)
         season, kind, player = season_of(req, sid), req.content_type, player_of(req)
         key = req.get_header("Idempotency-Key")
+        span = self._traces.begin("submitScore", req.get_header(TRACE))
         order: Order = partial(answered, problems.BODY_TOO_LARGE.answer)
         if body is not None:
-            order = partial(self._actions.submit, season, kind, key, player=player)
-        give(resp, await paid(req, order)(body or b""))
+            order = partial(self._actions.submit, season, kind, key, player=player, span=span)
+        give(resp, await followed(span, paid(req, order), body or b""))
 
 
 class Batch:
     """``/v1/seasons/{sid}/scores/batch``"""
 
-    def __init__(self, parcels: Parcels) -> None:
+    def __init__(self, parcels: Parcels, traces: Traces) -> None:
         self._parcels: Final = parcels
+        self._traces: Final = traces
 
     async def on_post(self, req: Request, resp: Response, sid: str) -> None:
         body = await body_of(req, BATCH_BODY_MOST)
         season, kind, player = season_of(req, sid), req.content_type, player_of(req)
         key = req.get_header("Idempotency-Key")
+        span = self._traces.begin("submitScores", req.get_header(TRACE))
         order: Order = partial(answered, problems.BATCH_TOO_LARGE.answer)
         if body is not None:
-            order = partial(self._parcels.submit, season, kind, key, player=player)
-        give(resp, await paid(req, order)(body or b""))
+            order = partial(self._parcels.submit, season, kind, key, player=player, span=span)
+        give(resp, await followed(span, paid(req, order), body or b""))
 
 
 class Top:

@@ -60,6 +60,13 @@ _KEY: Final = Parameter(
     "A quoted string, as the header's draft has it; bare is accepted, too.",
     required=False,
 )
+_TRACE: Final = Parameter(
+    "traceparent",
+    "header",
+    str,
+    "W3C Trace Context; the trace goes on until the board shows the score, if the server traces.",
+    required=False,
+)
 _KEY_ID: Final = Parameter("id", "path", k.KeyId, "The key's id: what stands between its first two underscores.")
 _STORE: Final = (p.KEYS_ARE_OFF, p.STORE_UNAVAILABLE, p.OUTCOME_UNKNOWN)
 _READ: Final = (p.INVALID_SEASON, p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
@@ -91,7 +98,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             p.STORE_UNAVAILABLE,
             p.OUTCOME_UNKNOWN,
         ),
-        (_SID, _KEY),
+        (_SID, _KEY, _TRACE),
         t.Submission,
     ),
     Operation(
@@ -115,7 +122,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             p.STORE_UNAVAILABLE,
             p.OUTCOME_UNKNOWN,
         ),
-        (_SID,),
+        (_SID, _TRACE),
         t.Batch,
     ),
     Operation(

@@ -51,6 +51,7 @@ class Writer:
         texts = queries()
         self._submit: Final = texts["submit"]
         self._submit_keyed: Final = texts["submit_keyed"]
+        self._submit_traced: Final = texts["submit_traced"]
         self._create: Final = texts["create_seasons"]
 
     @classmethod
@@ -75,12 +76,17 @@ class Writer:
             "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
         }
         # PERF: the look-up and insertion of keys costs a batch a fifth more, so batches without keys go without it.
-        if not any(item.digest for item in batch):
+        # Those with a trace take the longest way, whether they have keys or not.
+        if not any(item.digest or item.trace for item in batch):
             rows = await self._run(self._submit, parameters, fetch=True)
             return [(status, score, version) for _, status, score, version in rows]
         parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
         parameters["prints"] = TextArray(pack_text_array([item.print for item in batch]))
-        rows = await self._run(self._submit_keyed, parameters, fetch=True)
+        query = self._submit_keyed
+        if any(item.trace for item in batch):
+            query = self._submit_traced
+            parameters["traces"] = TextArray(pack_text_array([item.trace for item in batch]))
+        rows = await self._run(query, parameters, fetch=True)
         return [
             (status, first_score, first_version) if status == REPLAYED else (status, score, version)
             for _, status, score, version, first_score, first_version in rows

@@ -50,6 +50,24 @@ BATCH = b'{"submissions":[%b]}' % b",".join(b'{"userId":"p%d","delta":1}' % n fo
 JSON = {"Content-Type": "application/json"}
 
 
+def test_a_traced_submission_is_one_statement_too(world: World, counting: Counting) -> None:
+    settings = {"LEADERBOARD_TRACES": "log", "DATABASE_URL": world.database_url(f"127.0.0.1:{counting.port}")}
+    traced = {**JSON, "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    with serving(world, **settings) as api, api.client() as http:
+        assert http.post("s", "ada", 1).status == 202
+
+        def post() -> None:
+            assert http.ask("POST", "/v1/seasons/s/scores", b'{"userId":"ada","delta":1}', traced).status == 202
+
+        def post_batch() -> None:
+            assert http.ask("POST", "/v1/seasons/s/scores/batch", BATCH, traced).status == 200
+
+        for do in (post, post_batch):
+            do()  # the first one connects
+            assert statements(counting, do) == 1
+    assert world.value("SELECT count(*) FROM trace") == 4
+
+
 def statements(counting: Counting, do: object) -> int:
     """Statements that a call runs."""
     assert callable(do)

@@ -26,7 +26,7 @@ from service.access.scopes import SCOPES, Scope
 
 _count = itertools.count(1)
 
-TABLES: Final = ("season", "period", "score", "ledger", "outbox", "partition", "ailing", "idempotency")
+TABLES: Final = ("season", "period", "score", "ledger", "outbox", "partition", "ailing", "idempotency", "trace")
 SEQUENCES: Final = ("fence", "submission", "period_period_id_seq")
 
 Accepted = tuple[int, int, int]
@@ -214,10 +214,22 @@ class World:
             for sequence in SEQUENCES:
                 self.rows(f"SELECT setval('{sequence}', last_value, is_called) FROM kept_{sequence}")
 
-    def carrier(self, kind: type[Carrier] = Carrier, *, limit: int = 2_000, redis_timeout_s: float = 10.0) -> Carrier:
+    def carrier(
+        self,
+        kind: type[Carrier] = Carrier,
+        *,
+        limit: int = 2_000,
+        redis_timeout_s: float = 10.0,
+        traced: bool = False,
+    ) -> Carrier:
         """A carrier of this world, closed with it."""
         made = kind(
-            self.settings.database_url, self.settings.redis_url, self.keys, limit=limit, redis_timeout_s=redis_timeout_s
+            self.settings.database_url,
+            self.settings.redis_url,
+            self.keys,
+            limit=limit,
+            redis_timeout_s=redis_timeout_s,
+            traced=traced,
         )
         self._carriers.append(made)
         return made

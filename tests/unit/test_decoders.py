@@ -35,6 +35,7 @@ from service.intake import Intake
 from service.item import Item, Outcome
 from service.parcels import Parcels
 from service.resources import text_of
+from service.traces import Traces
 from service.types import BATCH_MOST, INT64_MAX, INT64_MIN, Submission
 
 checked = settings(deadline=None, max_examples=300)
@@ -114,7 +115,7 @@ class Recorder(Intake):
     def __init__(self) -> None:
         self.items: list[Item] = []
 
-    async def submit_all(self, season: str, submissions: Any) -> list[Outcome]:
+    async def submit_all(self, season: str, submissions: Any, trace: str | None = None) -> list[Outcome]:
         self.items = submissions
         return [(1, 1)] * len(submissions)
 
@@ -237,7 +238,7 @@ def test_any_query_string_is_a_parameter_or_a_refusal(text: str) -> None:
     st.lists(st.tuples(st.sampled_from([b"host", b"content-length", b"content-type", b"x"]), st.binary(max_size=9))),
 )
 def test_no_head_breaks_the_express_lane(method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    plan(None, None, method, url, headers)  # type: ignore[arg-type]
+    plan(None, None, Traces(None), method, url, headers)  # type: ignore[arg-type]
 
 
 # --- Credentials -----------------------------------------------------------------------------------------

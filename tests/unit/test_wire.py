@@ -20,6 +20,7 @@ from service.answers import Answer
 from service.app import Exact
 from service.door import DOOR, Door, Limits
 from service.express import STATE, Protocol
+from service.traces import Traces
 
 checked = settings(deadline=None, max_examples=300)
 
@@ -34,7 +35,9 @@ class Echo:
         self.asked.append(what)
         return Answer(200, b"{}")
 
-    async def submit(self, season: str, kind: str | None, key: str | None, body: bytes, player: None = None) -> Answer:
+    async def submit(
+        self, season: str, kind: str | None, key: str | None, body: bytes, player: None = None, span: None = None
+    ) -> Answer:
         return self.note("submit", season, kind, key, body)
 
     async def top(self, season: str, limit: str | None) -> Answer:
@@ -90,7 +93,7 @@ class Served:
         app.add_error_handler(falcon.HTTPError, resources.on_http_error)
         app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
         base = "/v1/seasons/{sid}"
-        app.add_route(f"{base}/scores", resources.Scores(actions))
+        app.add_route(f"{base}/scores", resources.Scores(actions, Traces(None)))
         app.add_route(f"{base}/leaderboard/top", resources.Top(actions))
         app.add_route(f"{base}/leaderboard/rank", resources.Rank(actions))
         app.add_route(f"{base}/leaderboard/around", resources.Around(actions))
