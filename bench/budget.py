@@ -46,8 +46,16 @@ class Spent(msgspec.Struct, frozen=True):
 
 def spent(stack: Stack) -> Spent:
     """What all processes of a stack have used."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Spent(
+        **{name: sum(map(seconds_of, pids)) for name, pids in processes(stack).items()},
+        generator=children.ru_utime + children.ru_stime,
+    )
+
+
+def processes(stack: Stack) -> dict[str, set[int]]:
+    """The processes of a stack by what they are: worker, relay, postgres, redis."""
     parents = dict(parents_of())
-    used = {pid: seconds_of(pid) for pid in parents}
     mine = {pid: commandline(pid) for pid, parent in parents.items() if parent == os.getpid()}
     roots = {
         "worker": [pid for pid, argv in mine.items() if b"serve" in argv],
@@ -55,11 +63,7 @@ def spent(stack: Stack) -> Spent:
         "postgres": [parents[stack.db.info.backend_pid]],
         "redis": [redis_pid(stack)],
     }
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Spent(
-        **{name: sum(used[pid] for pid in tree(parents, pids)) for name, pids in roots.items()},
-        generator=children.ru_utime + children.ru_stime,
-    )
+    return {name: tree(parents, pids) for name, pids in roots.items()}
 
 
 def parents_of() -> Iterator[tuple[int, int]]:

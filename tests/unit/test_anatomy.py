@@ -1,0 +1,39 @@
+"""What a sampler's lines come to."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.anatomy import difference, function, shares
+
+
+def test_the_innermost_function_has_the_time_and_lines_of_one_function_are_added() -> None:
+    stacks = """run (asyncio/runners.py:118);plan (/srv/service/express.py:90) 6
+run (asyncio/runners.py:118);plan (/srv/service/express.py:95) 2
+run (asyncio/runners.py:118) 1
+ 1
+"""
+    found = shares(stacks, 50.0)
+    assert found == {"service/express.py plan": 40.0, "asyncio/runners.py run": 5.0, "(not seen)": 5.0}
+    assert next(iter(found)) == "service/express.py plan", "the greatest first"
+    assert sum(found.values()) == pytest.approx(50.0)
+
+
+def test_nothing_was_seen_of_a_process_that_rested() -> None:
+    assert shares("", 10.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("frame", "name"),
+    [
+        ("wait (psycopg/connection.py:453)", "psycopg/connection.py wait"),
+        ("note (/a/b/c/service/metrics.py:7)", "service/metrics.py note"),
+        ("", "(not seen)"),
+    ],
+)
+def test_a_function_is_named_by_its_file(frame: str, name: str) -> None:
+    assert function(frame) == name
+
+
+def test_the_difference_of_two_looks() -> None:
+    assert difference((10, 700), (4, 200)) == (6, 500)
