@@ -9,7 +9,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-e
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak lint format docs lock audit sbom bench micro test-deploy clean
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench micro test-deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,11 +63,16 @@ test-faults: $(VENV)/.dev ## break everything, for about 15 minutes (SEED=…, O
 soak: $(VENV)/.dev ## break things at random (MINUTES=60)
 	@PYTHONPATH=tests:. $(BIN)/python -m faults.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+fuzz: $(VENV)/.dev ## attack the kernels under sanitizers, and look for leaks (SECONDS=60; clang, valgrind)
+	@$(BIN)/python -m pip install -q -e '.[fuzz]'
+	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.run --proof --seconds $(or $(SECONDS),60)
+	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.leaks
+
 lint: $(VENV)/.dev ## ruff, mypy --strict, import arrows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/faults
+	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/faults tests/fuzz
 	@$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## format the code

@@ -1,0 +1,1 @@
+"""Fuzzing of the compiled kernels: coverage-guided, under sanitizers, with the twin as judge. See docs/security.md."""
