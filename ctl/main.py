@@ -19,6 +19,7 @@ import shtab
 from board.errors import LeaderboardError
 from board.settings import Settings, load
 from ctl import commands, keying
+from ctl.examples import Formatter, epilog
 
 EPILOG = "Settings come from the environment: `leaderboard settings` lists them, docs/settings.md explains them."
 
@@ -30,14 +31,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"leaderboard: {message} (see `{self.prog} --help`)\n")
 
 
+def shown(name: str) -> dict[str, Any]:
+    """What the help of a command ends with."""
+    return {"epilog": epilog(name, EPILOG), "formatter_class": Formatter}
+
+
 def parser() -> Parser:
     """All subcommands with their arguments."""
-    top = Parser(prog="leaderboard", description="A self-hosted game leaderboard server.", epilog=EPILOG)
+    top = Parser(prog="leaderboard", description="A self-hosted game leaderboard server.", **shown(""))
     top.add_argument("--version", action="version", version=f"leaderboard {commands.release()}")
     sub = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
 
-    def add(name: str, text: str, **more: Any) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = sub.add_parser(name, help=text, description=text, epilog=EPILOG, **more)
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = sub.add_parser(name, help=text, description=text, **shown(name))
         made.set_defaults(call=getattr(commands, name))
         return made
 
@@ -95,8 +101,8 @@ def parser() -> Parser:
     completion = sub.add_parser(
         "completion",
         help="Print a completion script for a shell.",
-        description="Print a completion script for a shell. For example: leaderboard completion bash > "
-        "/etc/bash_completion.d/leaderboard",
+        description="Print a completion script for a shell.",
+        **shown("completion"),
     )
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))
 
@@ -113,7 +119,7 @@ def parser() -> Parser:
     keys = key.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
 
     def add_key(verb: str, text: str) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = keys.add_parser(verb, help=text, description=text, epilog=EPILOG)
+        made: argparse.ArgumentParser = keys.add_parser(verb, help=text, description=text, **shown(f"key {verb}"))
         made.add_argument("--json", action="store_true", help="print JSON")
         return made
 
