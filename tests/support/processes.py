@@ -23,12 +23,12 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 class Command:
     """A running `leaderboard …`; its output goes to a file that a failing test can show."""
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], tree: Path = REPOSITORY) -> None:
         self.output: Final = tempfile.NamedTemporaryFile(prefix="lb-test-", suffix=".log")  # noqa: SIM115
         self.process: Final = subprocess.Popen(
             [sys.executable, "-m", "ctl", *arguments],
             env=dict(env),
-            cwd=REPOSITORY,
+            cwd=tree,
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=self.output,
@@ -118,12 +118,14 @@ def leaderboard(world: World, *arguments: str, **settings: str) -> subprocess.Co
     return run([*arguments], world.environment(**settings))
 
 
-def run(arguments: Sequence[str], env: Mapping[str, str], within_s: float = 60.0) -> subprocess.CompletedProcess[str]:
-    """Run `leaderboard …` to its end."""
+def run(
+    arguments: Sequence[str], env: Mapping[str, str], within_s: float = 60.0, tree: Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
+    """Run `leaderboard …` to its end; `tree` is where its sources are."""
     return subprocess.run(
         [sys.executable, "-m", "ctl", *arguments],
         env=dict(env),
-        cwd=REPOSITORY,
+        cwd=tree,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -12,10 +12,11 @@ class Proxy:
     """Forwards connections on a local port to a Unix socket.
 
     `freeze` keeps connections open and passes nothing on; `cut` breaks them all and refuses new ones; `open` ends both.
+    A new `target` is for connections to come.
     """
 
     def __init__(self, target: str) -> None:
-        self.target: Final = target
+        self.target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: Final[int] = self._listener.getsockname()[1]
         self._flowing = threading.Event()

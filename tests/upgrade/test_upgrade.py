@@ -1,0 +1,219 @@
+"""The previous release on the schema of this one, under load: nobody notices, and nothing is lost.
+
+`previous` names the commit of the release before this one: change it when a release is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from faults.generate import Connection, Unanswered
+from support.absent import absent
+from support.http import Http
+from support.processes import REPOSITORY, Command, alive, children_of, commandline, run
+from support.proxy import Proxy
+from support.waiting import eventually
+from support.world import World
+
+from board.schema import migrations
+
+PREVIOUS: Final = (Path(__file__).parent / "previous").read_text(encoding="utf-8").strip()
+SEASONS: Final = ("spring", "summer", "autumn")
+CLIENTS: Final = 8
+STEP: Final = 100
+"""So many requests have to be answered between two steps of an upgrade."""
+
+
+def git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=REPOSITORY, check=True, capture_output=True).stdout
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources of the previous release, without compiled kernels."""
+    try:
+        archive = git("archive", PREVIOUS)
+    except subprocess.CalledProcessError as error:
+        absent(f"the commit of the previous release is not in this clone: {error.stderr.decode().strip()}")
+    tree = tmp_path_factory.mktemp("previous")
+    subprocess.run(["tar", "-x", "-C", tree], input=archive, check=True)
+    return tree
+
+
+class Load:
+    """Clients that submit and look, all the time. What was not answered as it should is in `failures`."""
+
+    def __init__(self, port: int) -> None:
+        self.port: Final = port
+        self.answered = 0
+        self.accepted: Final[Counter[tuple[str, str]]] = Counter()
+        self.failures: Final[list[str]] = []
+        self._stop = False
+        self._thread: Final = threading.Thread(target=lambda: asyncio.run(self._all()))
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let every client get its last answer."""
+        self._stop = True
+        self._thread.join()
+
+    def goes_on(self) -> None:
+        """Wait for a number of further answers."""
+        until = self.answered + STEP
+        eventually(lambda: self.failures or self.answered >= until, 60)
+        assert not self.failures
+
+    async def _all(self) -> None:
+        await asyncio.gather(*(self._one(random.Random(number)) for number in range(CLIENTS)))
+
+    async def _one(self, rng: random.Random) -> None:
+        connection = Connection(self.port)
+        while not self._stop:
+            season, user = rng.choice(SEASONS), f"p{rng.randrange(40)}"
+            traced = f"traceparent: 00-{rng.getrandbits(128) | 1:032x}-{rng.getrandbits(64) | 1:016x}-01\r\n"
+            body = json.dumps({"userId": user, "delta": 1}).encode()
+            if await self._ask(connection, 202, "POST", f"/v1/seasons/{season}/scores", body, traced):
+                self.accepted[season, user] += 1
+            await self._ask(connection, 200, "GET", f"/v1/seasons/{season}/leaderboard/top")
+        connection.drop()
+
+    async def _ask(self, connection: Connection, wanted: int, *request: Any) -> bool:
+        try:
+            await connection.send(*request)
+            status, body = await connection.receive()
+        except (OSError, Unanswered) as error:
+            self.failures.append(f"{request[:2]}: {error!r}")
+            return False
+        self.answered += 1
+        if status != wanted:
+            self.failures.append(f"{request[:2]}: {status} {body}")
+        return status == wanted
+
+
+class Release:
+    """A release, and what runs of it. It gets only the settings that it knows."""
+
+    def __init__(self, world: World, tree: Path, sockets: Path, **more: str) -> None:
+        self.tree: Final = tree
+        self.socket: Final = sockets / ("this" if tree == REPOSITORY else "previous")
+        env = {**world.environment(), "LEADERBOARD_BIND": f"unix:{self.socket}", "LEADERBOARD_WORKERS": "2"}
+        bare = {k: v for k, v in env.items() if not k.startswith("LEADERBOARD_")}
+        known = json.loads(run(["settings", "--json"], bare, tree=tree).stdout)
+        self.env: Final = {k: v for k, v in env.items() if not k.startswith("LEADERBOARD_") or k in known} | more
+
+    def does(self, *arguments: str) -> str:
+        """Run a command to its good end; its output."""
+        done = run(arguments, self.env, tree=self.tree)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @contextmanager
+    def serve(self) -> Iterator[Command]:
+        """The API, when it answers."""
+        with Command(["serve"], self.env, self.tree) as command:
+            command.until(lambda: command.text().count("worker is up") == 2, 60)
+            yield command
+
+    @contextmanager
+    def relay(self) -> Iterator[Command]:
+        """Two relays, when they work."""
+        with Command(["relay", "--processes", "2"], self.env, self.tree) as command:
+            command.until(lambda: command.text().count("relay is up") == 2, 60)
+            yield command
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """Where the two APIs listen, for a door to lead to either of them. A path that is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="lb-upgrade-") as path:
+        yield Path(path)
+
+
+def kill_one(command: Command, word: bytes) -> None:
+    """Take one of a command's processes away, and wait for another in its place."""
+    before = {pid for pid in children_of(command.process.pid) if word in commandline(pid)}
+    gone = min(before)
+    os.kill(gone, signal.SIGKILL)
+    eventually(lambda: gone not in alive(before))
+    eventually(lambda: len({p for p in children_of(command.process.pid) if word in commandline(p)}) == len(before))
+
+
+def test_an_upgrade_and_the_way_back_under_load(bare_world: World, older: Path, sockets: Path) -> None:
+    world = bare_world
+    previous = Release(world, older, sockets, LEADERBOARD_IMPL="python")
+    this = Release(world, REPOSITORY, sockets, LEADERBOARD_TRACES="log")
+    previous.does("migrate")
+    had = world.value("SELECT max(version) FROM schema_migration")
+    with ExitStack() as stack:
+        old_relays, old_api = stack.enter_context(previous.relay()), stack.enter_context(previous.serve())
+        door = stack.enter_context(Proxy(str(previous.socket)))
+        with Http(door.port) as http:
+            eventually(lambda: all(http.top(season).status == 200 for season in SEASONS))
+        load = stack.enter_context(Load(door.port))
+        load.goes_on()
+
+        this.does("migrate", "--stage", "pre", "--wait", "5")
+        load.goes_on()
+        # A host of the previous release may crash, and come back, at any time of an upgrade.
+        kill_one(old_relays, b"carry")
+        load.goes_on()
+
+        new_relays, new_api = stack.enter_context(this.relay()), stack.enter_context(this.serve())
+        load.goes_on()
+        door.target = str(this.socket)
+        assert old_api.stop() == 0
+        load.goes_on()
+        assert old_relays.stop() == 0
+        load.goes_on()
+
+        # It turns out to be no good: back, with the schema as it is.
+        old_relays, old_api = stack.enter_context(previous.relay()), stack.enter_context(previous.serve())
+        door.target = str(previous.socket)
+        assert new_api.stop() == 0
+        assert new_relays.stop() == 0
+        load.goes_on()
+
+        # And forward again, for good.
+        new_relays, new_api = stack.enter_context(this.relay()), stack.enter_context(this.serve())
+        door.target = str(this.socket)
+        assert old_api.stop() == 0
+        assert old_relays.stop() == 0
+        this.does("migrate", "--stage", "post")
+        load.goes_on()
+        load.stop()
+        assert load.failures == []
+        verified = json.loads(this.does("verify", "--wait", "30", "--json"))
+        assert verified["equal"], verified
+    assert had <= world.value("SELECT max(version) FROM schema_migration") == max(m.version for m in migrations())
+    assert {(s, u): score for s in SEASONS for u, score, _ in world.expected(s)} == dict(load.accepted)
+    assert world.value("SELECT count(*) FROM ledger") == load.accepted.total() > 5 * STEP / 2
+
+
+def test_no_migration_of_the_previous_release_was_changed() -> None:
+    try:
+        names = git("ls-tree", "-r", "--name-only", PREVIOUS, "board/migrations/").decode().split()
+    except subprocess.CalledProcessError as error:
+        absent(f"the commit of the previous release is not in this clone: {error.stderr.decode().strip()}")
+    texts = {name: git("show", f"{PREVIOUS}:{name}") for name in names if name.endswith(".sql")}
+    assert texts
+    for name, text in texts.items():
+        assert (REPOSITORY / name).read_bytes() == text, f"{name} has been applied somewhere: write another"
