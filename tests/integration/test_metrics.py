@@ -8,7 +8,7 @@ import os
 import signal
 
 import pytest
-from support.http import Http, base, free_port, raw
+from support.http import JSON, Http, base, bearer, free_port, raw
 from support.processes import Api, children_of, commandline, leaderboard, relaying, serving
 from support.scrape import Scrape, scrape
 from support.waiting import eventually
@@ -103,6 +103,55 @@ def test_both_lanes_count_in_the_same_series(world: World) -> None:
         counted = seen(port)
         assert counted.total(REQUESTS, operation="submitScore") == 3
         assert counted.total(LATENCY, operation="submitScore") == 3
+
+
+def test_batches_and_keyed_submissions_are_counted_exactly_through_the_end_of_a_worker(world: World) -> None:
+    port = free_port()
+    may, may_not = bearer(world.key("submit")), bearer(world.key("read"))
+    settings = {"LEADERBOARD_AUTH": "keys", "LEADERBOARD_WORKERS": "2", "LEADERBOARD_METRICS_BIND": f"127.0.0.1:{port}"}
+    with serving(world, **settings) as api:
+        eventually(lambda: len(workers_of(api)) == 2)
+
+        def ask(path: str, body: object, more: dict[str, str]) -> int:
+            with api.client() as http:
+                return http.ask("POST", path, json.dumps(body).encode(), {**JSON, **more}).status
+
+        def play(turn: int) -> None:
+            for lane in ("s", "%73"):
+                for n in range(20):
+                    one = {"userId": f"p{n}", "delta": 1}
+                    key = {"Idempotency-Key": f"{turn}-{lane}-{n}"}
+                    assert ask(f"/v1/seasons/{lane}/scores", one, {**may, **key}) == 202
+                    assert ask(f"/v1/seasons/{lane}/scores", one, {**may, **key}) == 202  # the same again
+                    assert ask(f"/v1/seasons/{lane}/scores", one, may) == 202
+                    assert ask(f"/v1/seasons/{lane}/scores", one, may_not) == 403
+                assert ask(f"/v1/seasons/{lane}/scores", {"userId": "p", "delta": 1}, {}) == 401
+                assert ask(f"/v1/seasons/{lane}/scores", one, {**may, "Idempotency-Key": "x" * 300}) == 400
+                for size in (1, 7, 400):
+                    items = [{"userId": f"p{n}", "delta": 1} for n in range(size)] + [{"userId": "bad", "delta": 0}]
+                    assert ask(f"/v1/seasons/{lane}/scores/batch", {"submissions": items}, may) == 200
+                assert ask(f"/v1/seasons/{lane}/scores/batch", {"submissions": items}, may_not) == 403
+                assert ask(f"/v1/seasons/{lane}/scores/batch", {"submissions": []}, may) == 400
+
+        play(1)
+        gone = min(workers_of(api))
+        os.kill(gone, signal.SIGKILL)
+        eventually(lambda: gone not in (now := workers_of(api)) and len(now) == 2)
+        play(2)
+
+        counted = seen(port)
+        for status, number in (("202", 240), ("403", 80), ("401", 4), ("400", 4)):
+            assert counted.total(REQUESTS, operation="submitScore", status=status) == number
+        for status, number in (("200", 12), ("403", 4), ("400", 4)):
+            assert counted.total(REQUESTS, operation="submitScores", status=status) == number
+        assert counted.total(LATENCY, operation="submitScore") == 240 + 80 + 4 + 4
+        assert counted.total(LATENCY, operation="submitScores") == 12 + 4 + 4
+        # What was asked, repetitions too, but nothing that was refused before; each one of a new season twice.
+        assert 240 <= counted.total("leaderboard_intake_batch_size_sum", queue="scores") <= 242
+        assert counted.total("leaderboard_intake_batch_size_sum", queue="batch") == 4 * 408
+        assert counted.total("leaderboard_intake_batch_size_count", queue="batch") == 12
+        assert counted.total("leaderboard_intake_commit_seconds_count", queue="batch") == 12
+    assert world.value("SELECT count(*) FROM ledger") == 160 + 4 * 408
 
 
 def test_an_exporter_that_dies_is_replaced_and_nothing_is_forgotten(world: World) -> None:
