@@ -119,12 +119,12 @@ MUTANTS: Final = (
         (
             (
                 "service/express.py",
-                "    def send_400_response(self",
+                "    def _write(self",
                 "    def connection_lost(self, exc: Exception | None) -> None:\n"
                 "        super().connection_lost(exc)\n"
                 "        for task in list(self.tasks):\n"
                 "            task.cancel()\n\n"
-                "    def send_400_response(self",
+                "    def _write(self",
             ),
             (
                 "service/intake.py",

@@ -30,9 +30,9 @@ from service.access.manage import read
 from service.access.tokens import Secret, Tokens
 from service.answers import Answer
 from service.checks import fault_of, key_of, names_twice, number_of, says_twice
-from service.express import plan
 from service.intake import Intake
 from service.item import Item, Outcome
+from service.lane import plan
 from service.parcels import Parcels
 from service.resources import text_of
 from service.traces import Traces
