@@ -105,6 +105,7 @@ def rotated(db: psycopg.Connection[Any], name: str, grace_s: int) -> NewKey:
 
     Raises `KeyNotFound`, `KeyNotRotatable`.
     """
+    _check_id(name)
     with db.transaction():
         db.execute(queries()["lock_access"])
         life = db.execute(queries()["key_life"], {"id": name}).fetchone()
@@ -119,10 +120,17 @@ def rotated(db: psycopg.Connection[Any], name: str, grace_s: int) -> NewKey:
 
 def revoked(db: psycopg.Connection[Any], name: str) -> Key:
     """End a key now; done twice it is the same. Raises `KeyNotFound`."""
+    _check_id(name)
     row = db.execute(queries()["revoke_key"], {"id": name}).fetchone()
     if row is None:
         raise KeyNotFound(f"there is no key {name!r}")
     return _key(row)
+
+
+def _check_id(name: str) -> None:
+    """Raise `KeyNotFound` for what can be no id: PostgreSQL would refuse a NUL, as if it were itself in trouble."""
+    if not keytext.is_id(name):
+        raise KeyNotFound(f"there is no key {name!r}")
 
 
 def _insert(

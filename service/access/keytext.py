@@ -20,6 +20,7 @@ ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercas
 ID_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 10, 32, 6
 ID_TEXT: Final = rf"[0-9A-Za-z]{{{ID_LENGTH}}}"
 
+_ID: Final = re.compile(ID_TEXT, re.ASCII)
 _TEXT: Final = re.compile(
     rf"{PREFIX}({ID_TEXT})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})", re.ASCII
 )
@@ -30,6 +31,11 @@ class KeyText(msgspec.Struct, frozen=True):
 
     id: str
     digest: bytes
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be a key's id at all."""
+    return _ID.fullmatch(text) is not None
 
 
 def checksum(text: str) -> str:
