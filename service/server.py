@@ -107,8 +107,15 @@ def post_fork(arbiter: Any, worker: Any) -> None:
         arbiter.app.row = arbiter.app.sheet.row(worker.metrics_row)
 
 
+def handed_over() -> bool:
+    """Whether systemd has opened the socket for this process (sd_listen_fds(3)); gunicorn then takes that one."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0"
+
+
 def check_bind(settings: Settings) -> None:
     """Raise `PortTaken` if nobody could listen on the addresses now. gunicorn itself would try for seconds."""
+    if handed_over():
+        return
     for bind in settings.binds:
         tcp = address(bind)
         if tcp is not None:

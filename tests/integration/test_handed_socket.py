@@ -1,0 +1,50 @@
+"""A socket that somebody else keeps open, as systemd does: who connects during a restart waits, and is answered."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.processes import REPOSITORY
+from support.world import World
+
+# sd_listen_fds(3): the socket is number 3, and LISTEN_PID is the process that is to take it.
+HAND_OVER = 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+
+
+@contextmanager
+def serving(world: World, listener: socket.socket) -> Iterator[None]:
+    host, port = listener.getsockname()
+    process = subprocess.Popen(
+        ["bash", "-c", HAND_OVER, str(listener.fileno()), sys.executable, "-m", "ctl", "serve", "--quiet"],
+        env=world.environment(LEADERBOARD_BIND=f"{host}:{port}", LEADERBOARD_WORKERS="1"),
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        pass_fds=[listener.fileno()],
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def asked(listener: socket.socket) -> http.client.HTTPConnection:
+    """A connection on which a request is on its way."""
+    connection = http.client.HTTPConnection(*listener.getsockname(), timeout=30)
+    connection.request("GET", "/readyz")
+    return connection
+
+
+def test_a_restart_on_a_handed_socket_refuses_nobody(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with serving(world, listener):
+            assert asked(listener).getresponse().status == 200
+        meanwhile = asked(listener)
+        with serving(world, listener):
+            assert meanwhile.getresponse().status == 200

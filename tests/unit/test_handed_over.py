@@ -1,0 +1,44 @@
+"""An address that systemd has opened for the service is not looked for a second time."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from board.errors import PortTaken
+from board.settings import load
+from service.server import check_bind
+
+
+@pytest.mark.parametrize(
+    ("variables", "taken"),
+    [
+        ({}, True),
+        ({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}, False),
+        # Inherited from somebody else, or empty: not ours.
+        ({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, True),
+        ({"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())}, True),
+    ],
+)
+def test_only_a_socket_handed_to_this_process_counts(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], taken: bool
+) -> None:
+    for name in ("LISTEN_FDS", "LISTEN_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings = load(
+            {
+                "DATABASE_URL": "postgresql://x@localhost/x",
+                "REDIS_URL": "redis://localhost",
+                "LEADERBOARD_BIND": f"127.0.0.1:{other.getsockname()[1]}",
+            }
+        )
+        if taken:
+            with pytest.raises(PortTaken):
+                check_bind(settings)
+        else:
+            check_bind(settings)
