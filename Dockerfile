@@ -8,17 +8,23 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
+# Nothing is installed that is not in the locks, with the hash it has there.
+COPY locks ./locks
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --requirement locks/build.txt \
+    && python -m venv /opt/leaderboard \
+    && /opt/leaderboard/bin/pip install --require-hashes --requirement locks/runtime.txt
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY _speedups ./_speedups
 COPY board ./board
 COPY service ./service
 COPY relay ./relay
 COPY ctl ./ctl
-RUN python -m venv /opt/leaderboard \
-    && /opt/leaderboard/bin/pip wheel --no-deps --wheel-dir /wheels .
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 WORKDIR /
 # An image without the compiled kernels would work and be slow: better that it cannot be built.
-RUN /opt/leaderboard/bin/pip install /wheels/*.whl \
+RUN /opt/leaderboard/bin/pip install --no-deps --no-index /wheels/*.whl \
+    && /opt/leaderboard/bin/pip check \
     && LEADERBOARD_IMPL=c /opt/leaderboard/bin/python -c "import _speedups._c" \
     && /opt/leaderboard/bin/leaderboard --help > /dev/null \
     && /opt/leaderboard/bin/pip uninstall --yes setuptools pip
