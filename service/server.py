@@ -15,7 +15,7 @@ from gunicorn.arbiter import Arbiter
 
 from board.binds import address
 from board.children import end_with_parent
-from board.errors import PortTaken
+from board.errors import InvalidSetting, PortTaken
 from board.log import everything_as_json
 from board.metrics import Row, Sheet
 from board.settings import Settings
@@ -107,14 +107,19 @@ def post_fork(arbiter: Any, worker: Any) -> None:
         arbiter.app.row = arbiter.app.sheet.row(worker.metrics_row)
 
 
-def handed_over() -> bool:
-    """Whether systemd has opened the socket for this process (sd_listen_fds(3)); gunicorn then takes that one."""
-    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0"
+def handed_over() -> int:
+    """How many sockets systemd has opened for this process (sd_listen_fds(3)); gunicorn takes those and opens none."""
+    return int(os.environ.get("LISTEN_FDS", "0")) if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
 
 
 def check_bind(settings: Settings) -> None:
-    """Raise `PortTaken` if nobody could listen on the addresses now. gunicorn itself would try for seconds."""
-    if handed_over():
+    """Raise `PortTaken` if nobody could listen on the addresses now. gunicorn itself would try for seconds.
+
+    Raises `InvalidSetting` if systemd has opened another number of them than are set.
+    """
+    if opened := handed_over():
+        if opened != len(settings.binds):
+            raise InvalidSetting(f"systemd has opened {opened} sockets for {len(settings.binds)}: {settings.binds}")
         return
     for bind in settings.binds:
         tcp = address(bind)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from support.processes import REPOSITORY
 from support.world import World
@@ -34,17 +34,17 @@ def serving(world: World, listener: socket.socket) -> Iterator[None]:
         assert process.wait(30) == 0
 
 
-def asked(listener: socket.socket) -> http.client.HTTPConnection:
+@contextmanager
+def asked(listener: socket.socket) -> Iterator[http.client.HTTPConnection]:
     """A connection on which a request is on its way."""
-    connection = http.client.HTTPConnection(*listener.getsockname(), timeout=30)
-    connection.request("GET", "/readyz")
-    return connection
+    with closing(http.client.HTTPConnection(*listener.getsockname(), timeout=30)) as connection:
+        connection.request("GET", "/readyz")
+        yield connection
 
 
 def test_a_restart_on_a_handed_socket_refuses_nobody(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        with serving(world, listener):
-            assert asked(listener).getresponse().status == 200
-        meanwhile = asked(listener)
-        with serving(world, listener):
+        with serving(world, listener), asked(listener) as before:
+            assert before.getresponse().status == 200
+        with asked(listener) as meanwhile, serving(world, listener):
             assert meanwhile.getresponse().status == 200

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from board.errors import PortTaken
+from board.errors import InvalidSetting, PortTaken
 from board.settings import load
 from service.server import check_bind
 
@@ -42,3 +42,11 @@ def test_only_a_socket_handed_to_this_process_counts(
                 check_bind(settings)
         else:
             check_bind(settings)
+
+
+def test_as_many_sockets_are_handed_over_as_there_are_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    given = {"DATABASE_URL": "postgresql://x@localhost/x", "REDIS_URL": "redis://localhost"}
+    with pytest.raises(InvalidSetting, match="1 sockets for 2"):
+        check_bind(load(given | {"LEADERBOARD_ADMIN_BIND": "127.0.0.1:8081"}))
