@@ -8,6 +8,7 @@ are put into microseconds of a request by the processor time that `bench.budget`
 from __future__ import annotations
 
 import argparse
+import datetime
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import budget, load
+from bench import budget, load, machine, page
 from bench.options import positive
 from bench.running import attempt
 from bench.scale import plan_of
@@ -34,6 +35,8 @@ from board.errors import ChildFailed, UsageError
 RATE: Final = 400
 """Samples a second."""
 SHOWN: Final = 25
+LEAST_US: Final = 0.5
+"""Less than this is one of many in a page."""
 POST: Final = "post"
 POSTED: Final = "hot_season"
 """The load of `bench.sides` that submits for new players."""
@@ -158,6 +161,37 @@ def difference(now: tuple[int, int], then: tuple[int, int]) -> tuple[int, int]:
     return now[0] - then[0], now[1] - then[1]
 
 
+def markdown(found: Anatomy, circumstances: str) -> str:
+    """For docs/performance.md."""
+    lines = [f"{circumstances} {found.per_s:,.0f}/s.", "", "| on a core for each | µs |", "|---|---|"]
+    processes = {name.removesuffix("_us"): value for name, value in found.budget.items() if name != "us"}
+    for title, figures, least in (
+        ("", processes, 0.0),
+        *((f"{role}: ", functions, LEAST_US) for role, functions in found.functions.items()),
+        ("PostgreSQL: ", found.postgres, LEAST_US),
+    ):
+        shown = {name: value for name, value in figures.items() if value >= least}
+        lines += [f"| {title}{name} | {value:.1f} |" for name, value in sorted(shown.items(), key=lambda x: -x[1])]
+        if rest := sum(figures.values()) - sum(shown.values()):
+            lines.append(f"| {title}all others | {rest:.1f} |")
+    lines += [
+        f"| Redis: {name}, {calls:.3f} calls | {us:.1f} |"
+        for name, (calls, us) in sorted(found.redis.items(), key=lambda item: -item[1][1])
+        if us >= LEAST_US
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def circumstances(request: str, seconds: int) -> str:
+    """When, where and by what."""
+    here, commit = machine.machine(Path("/var/tmp")), machine.commit()
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return (
+        f"{today}, commit {commit.commit[:12]}: `python -m bench.anatomy {request} --seconds {seconds}`, {here.cpu}, "
+        f"{here.cores} cores, load {here.load} at the start;"
+    )
+
+
 def show(found: Anatomy, console: Console) -> None:
     """For people."""
     console.print(f"{found.request}: {found.per_s:,.0f}/s; on a core for each:", highlight=False)
@@ -190,6 +224,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seconds", type=positive, default=10, metavar="S", help="length of the load (%(default)s)")
     add("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
     add("--json", action="store_true", help="print one JSON object instead of tables")
+    add("--write", type=Path, metavar="PAGE", help="replace the table of this request there (docs/performance.md)")
     add("--servers", choices=("system", "wheel"), default="system", help="PostgreSQL and Redis to start (%(default)s)")
     add("--seed", type=positive, default=1, metavar="N", help="of the load (%(default)s)")
     add("--data-dir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where the servers write (%(default)s)")
@@ -202,11 +237,14 @@ def measured(args: argparse.Namespace) -> int:
     if missing := [name for name, path in found_at.items() if path is None]:
         raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk; pip install -e '.[bench]' for py-spy)")
     plan = plan_of(args)
+    where = circumstances(args.request, args.seconds)
     with plan.stack() as stack:
         side = Side(plan, stack, 1, args.players)
         side.fill()
         with side.running():
             found = dissect(side, args.request, args.seconds)
+    if args.write:
+        page.write(args.write, markdown(found, where), f"anatomy-{args.request}")
     if args.json:
         print(msgspec.json.encode(found).decode())
     else:

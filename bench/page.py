@@ -12,8 +12,8 @@ import msgspec
 
 from bench.report import SHOWN, Line, Report, besides, cell, number
 
-BEGIN: Final = "<!-- figures: begin -->"
-END: Final = "<!-- figures: end -->"
+NAME: Final = "figures"
+"""Of the block of a page that is replaced, unless told otherwise."""
 FIRST: Final = ("postgresql", "redis", "valkey", "Python", "kernels", "wrk")
 """Versions worth a place in the text; the JSON has all."""
 
@@ -53,13 +53,19 @@ def cells(row: Line) -> str:
     return f"| `{row.name}`{wrong} | {ours} | {times} | {original} | {better} | {besides(row)} |"
 
 
-def replaced(page: str, text: str) -> str:
-    """The page with that text between its two marks. Raises `ValueError` without the marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"the page has no {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{text}{END}{after}"
+def replaced(page: str, text: str, name: str = NAME) -> str:
+    """The page with that text between the two marks of that name. Raises `ValueError` without the marks."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"the page has no {begin} and {end}")
+    return f"{before}{begin}\n{text}{end}{after}"
+
+
+def write(page: Path, text: str, name: str = NAME) -> None:
+    """Replace that block of a file. Raises `ValueError` without the marks."""
+    page.write_text(replaced(page.read_text(encoding="utf-8"), text, name), encoding="utf-8")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,13 +73,14 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.page", description="Write a report's figures as Markdown.")
     parser.add_argument("report", type=Path, help="what `python -m bench --json` wrote")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures of this page, not print them")
+    parser.add_argument("--block", default=NAME, metavar="NAME", help="the block that is replaced (%(default)s)")
     options = parser.parse_args(argv)
     try:
         text = markdown(msgspec.json.decode(options.report.read_bytes(), type=Report))
         if options.write is None:
             sys.stdout.write(text)
         else:
-            options.write.write_text(replaced(options.write.read_text(encoding="utf-8"), text), encoding="utf-8")
+            write(options.write, text, options.block)
     except (OSError, ValueError, msgspec.DecodeError) as error:
         print(f"bench.page: {error}", file=sys.stderr)
         return 2

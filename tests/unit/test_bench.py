@@ -321,8 +321,9 @@ def test_the_json_holds_every_round() -> None:
 
 def test_the_page_gets_the_figures_between_its_marks() -> None:
     text = page.markdown(a_report())
-    before, after = f"# Title\n{page.BEGIN}\nold\n{page.END}", "\nthe rest\n"
-    assert page.replaced(before + after, text) == f"# Title\n{page.BEGIN}\n{text}{page.END}{after}"
+    begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
+    before, after = f"# Title\n{begin}\nold\n{end}", "\nthe rest\n"
+    assert page.replaced(before + after, text) == f"# Title\n{begin}\n{text}{end}{after}"
     assert "| `post` | **11,900 /s** (11,900 - 11,900) | - / - / 20.0 | 5,950 | **2.00** (2.00 - 2.00) |" in text
     with pytest.raises(ValueError, match="begin"):
         page.replaced("# Title\n", text)
