@@ -172,6 +172,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             1_000_000,
         ),
     ] = 4_096
+    connections_per_address: Annotated[
+        int,
+        Doc(
+            "LEADERBOARD_CONNECTIONS_PER_ADDRESS",
+            "Clients of one address (IPv6: of one /64) that a worker keeps connected; past it a new one is told 503. "
+            "0: no limit, as it must be behind a proxy, where all clients have one address.",
+            0,
+            1_000_000,
+        ),
+    ] = 0
     receive_s: Annotated[
         int,
         Doc(

@@ -120,7 +120,7 @@ class Worker:
         state = scope.get("state", {})
         state[STATE] = actions
         self.door = Door(
-            Limits(within_files(s.connections), s.receive_s, s.idle_s, s.send_s),
+            Limits(within_files(s.connections), s.receive_s, s.idle_s, s.send_s, s.connections_per_address),
             (address(s.admin_bind) or (s.admin_bind.removeprefix("unix:"), None)) if s.admin_bind else None,
         )
         state[DOOR] = self.door

@@ -84,10 +84,18 @@ class Connection(HttpToolsProtocol):
         if door.is_admin(self.server):
             self.app_state = {**self.app_state, ON_ADMIN_BIND: True}
         excess = door.enter(cast(set[Client], self.connections))
+        if self.client is not None:
+            excess = max(excess, door.enter_from(self.client[0]))
         if excess > door.SPARE:
             transport.abort()
         elif excess > 0:
             self.refuse(problems.TOO_MANY_CONNECTIONS.answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        super().connection_lost(exc)
+        if self.client is not None:
+            self._door.leave_from(self.client[0])
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a client."""

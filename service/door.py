@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from service.addresses import Addresses
+
 log: Final = logging.getLogger("service.door")
 
 DOOR: Final = "leaderboard.door"
@@ -24,12 +26,14 @@ _EVICTED: Final = 10
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Clients of one worker at once, and seconds: for a head, for an idle connection, for reading an answer."""
+    """Clients of one worker at once, and seconds: for a head, for an idle connection, for reading an answer; and how
+    many clients of one address there may be at once (0: any number)."""
 
     connections: int
     receive_s: int
     idle_s: int
     send_s: int
+    per_address: int = 0
 
 
 class Client(Protocol):
@@ -58,6 +62,8 @@ class Door:
         self._admin: Final = admin
         self._clients: set[Client] = set()
         self._full = False
+        self._addresses: Final = Addresses(limits.per_address)
+        self._crowded = False
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -78,6 +84,18 @@ class Door:
             log.warning("more than %d clients: refusing new ones and closing silent ones", self.limits.connections)
         return excess
 
+    def enter_from(self, host: str) -> int:
+        """The same for a client's address: how many it has beyond its limit. Every such call needs a `leave_from`."""
+        excess = self._addresses.enter(host)
+        if excess and not self._crowded:
+            self._crowded = True
+            log.warning("more than %d clients from %s: refusing new ones", self.limits.per_address, host)
+        return excess
+
+    def leave_from(self, host: str) -> None:
+        """A client of this address has gone."""
+        self._addresses.leave(host)
+
     def is_admin(self, address: tuple[str, int | None] | None) -> bool:
         """Whether a connection to this local address came to the bind for administrators."""
         if self._admin is None or address is None:
@@ -88,6 +106,7 @@ class Door:
     def _sweep(self) -> None:
         self.start()
         self.tick += 1
+        self._crowded = False
         for client in list(self._clients):
             client.sweep(self.tick)
         if self._full:

@@ -255,7 +255,8 @@ TOO_MANY_CONNECTIONS = _problem(
     "too-many-connections",
     503,
     "Too many clients are connected.",
-    "The worker is at its limit (`LEADERBOARD_CONNECTIONS`); the connection is closed.",
+    "The worker is at its limit (`LEADERBOARD_CONNECTIONS`), or the client's address is at its own "
+    "(`LEADERBOARD_CONNECTIONS_PER_ADDRESS`); the connection is closed.",
 )
 VERSION_NOT_SUPPORTED = _problem(
     "version-not-supported", 505, "This server speaks HTTP/1.1.", "The request names another version of HTTP."

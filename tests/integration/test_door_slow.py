@@ -255,3 +255,21 @@ def test_too_many_at_once_are_told_so(world: World) -> None:
         # Those that were there before are served as ever.
         served[-1].sendall(GET)
         assert answer(served[-1]).startswith(b"HTTP/1.1 200")
+
+
+def test_one_address_has_its_share_of_connections_and_no_more(world: World) -> None:
+    def come(stack: ExitStack, address: str) -> bytes:
+        connection = stack.enter_context(socket.create_connection(("127.0.0.1", api.port), 20, (address, 0)))
+        connection.sendall(GET)
+        return answer(connection)
+
+    with serving(world, LEADERBOARD_CONNECTIONS_PER_ADDRESS="3") as api, ExitStack() as others:
+        with ExitStack() as many:
+            for _ in range(3):
+                assert come(many, "127.0.0.2").startswith(b"HTTP/1.1 200")
+            for _ in range(2):
+                refused = come(many, "127.0.0.2")
+                assert refused.startswith(b"HTTP/1.1 503") and b"too-many-connections" in refused
+            assert come(others, "127.0.0.3").startswith(b"HTTP/1.1 200")
+        eventually(lambda: come(others, "127.0.0.2").startswith(b"HTTP/1.1 200"))
+        assert api.command.text().count("more than 3 clients from 127.0.0.2") >= 1
