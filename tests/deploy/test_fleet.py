@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from deploy_fleet import fleet
-from deploy_host import TOOLS, Host, poll
+from deploy_host import TOOLS, Host, debian_host, poll
 from deploy_load import Load
 from deploy_tools import ROOT, need
 from deploy_tree import run
@@ -221,3 +221,47 @@ def test_the_boards_are_what_postgresql_holds(site: Fleet) -> None:
     assert site.hosts["app2"].ssh("leaderboard verify").returncode == 0
     for host in site.hosts.values():
         assert host.ssh("systemctl --failed --plain --no-legend").stdout == ""
+
+
+def test_a_backup_is_restored_onto_an_empty_host(site: Fleet, tmp_path: Path) -> None:
+    with site.load("kept") as load:
+        site.walk("backup", "-e", f"backup_fetch={tmp_path}")
+    (dump,) = tmp_path.glob("*.dump")
+    with debian_host(tmp_path) as host:
+        alone = {
+            "ansible_host": host.address,
+            "ansible_ssh_private_key_file": str(host.key),
+            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+            "redis_overcommit": False,
+            "common_compile": False,
+        }
+        inventory = tmp_path / "alone.json"
+        inventory.write_text(json.dumps({"all": {"hosts": {"leaderboard": alone}}}))
+        inventories = ("-i", "inventory/single-host.yml", "-i", str(inventory))
+        ansible(site.home, "ansible-playbook", *inventories, "site.yml", *site.artifact(site.wheel))
+        for playbook, *options in commands("restore"):
+            given = [replaced(option, {"DUMP": str(dump)}) for option in options]
+            ansible(site.home, "ansible-playbook", *inventories, playbook, *given)
+            # What was restored is not replaced by mistake.
+            again = ansible(site.home, "ansible-playbook", *inventories, playbook, *given, check=False)
+            assert again.returncode != 0
+            assert "restore_replace=true" in again.stdout
+        assert host.ssh("leaderboard verify").returncode == 0
+        # The key is as good as it was where it was made.
+        url = "http://127.0.0.1:8080/v1/seasons/kept/leaderboard/top?limit=5"
+        code = (
+            f"from urllib.request import *; r = Request({url!r}, headers={{'Authorization': 'Bearer {site.key}'}}); "
+            "print(urlopen(r, timeout=5).read().decode())"
+        )
+        board = host.ssh(f"python3 -c {shlex.quote(code)}").stdout
+        assert '"first"' in board
+        assert load.failures == []
+
+
+def test_an_uninstalled_host_keeps_nothing(site: Fleet) -> None:
+    (block,) = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs/ops/uninstall.md").read_text(), re.MULTILINE | re.DOTALL)
+    host = site.hosts["app2"]
+    host.ssh(block)
+    files = "/opt/leaderboard /etc/leaderboard /etc/systemd/system/leaderboard-*"
+    left = f"ls -d {files} 2>/dev/null; id leaderboard 2>/dev/null"
+    assert host.ssh(left, check=False).stdout == ""
