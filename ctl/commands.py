@@ -19,6 +19,7 @@ from board.shown import shown
 from board.sql import connect
 from board.stop import Stop
 from board.supervisor import Supervisor
+from board.watchdog import Watchdog
 from ctl import backups, keying, output, rebuilding, running, statuses, verifying
 from ctl import demo as demo_game
 from ctl import doctor as doctoring
@@ -74,7 +75,14 @@ def relay(s: Settings, args: argparse.Namespace) -> int:
     check_servers(s)
     pool = Pool(s)
     env = {**os.environ, **environment(s)}
-    return Supervisor(pool.posts, stop, env=env, grace_s=float(s.shutdown_grace_s), pass_fds=pool.pass_fds).run()
+    return Supervisor(
+        pool.posts,
+        stop,
+        env=env,
+        grace_s=float(s.shutdown_grace_s),
+        watch=Watchdog(os.environ).pat,
+        pass_fds=pool.pass_fds,
+    ).run()
 
 
 def migrate(s: Settings, args: argparse.Namespace) -> int:

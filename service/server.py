@@ -19,6 +19,7 @@ from board.errors import InvalidSetting, PortTaken
 from board.log import everything_as_json
 from board.metrics import Row, Sheet
 from board.settings import Settings
+from board.watchdog import Watchdog
 from service.exporter import Keeper
 from service.metrics import REGISTRY
 
@@ -80,9 +81,14 @@ class Server(BaseApplication):  # type: ignore[misc]
 class _Master(Arbiter):  # type: ignore[misc]
     """gunicorn's master, which looks after the metrics' exporter as it does after its workers: about once a second."""
 
+    def __init__(self, app: Server) -> None:
+        self.watchdog: Final = Watchdog(os.environ)
+        super().__init__(app)
+
     def manage_workers(self) -> None:
         super().manage_workers()
         self.app.keeper.look_after()
+        self.watchdog.pat()
 
 
 def pre_fork(arbiter: Any, worker: Any) -> None:

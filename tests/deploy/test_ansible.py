@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -69,10 +70,12 @@ class Site:
             "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
             "common_source_dir": str(self.source),
             "common_bind": "0.0.0.0:8080",
+            "common_metrics_address": "127.0.0.1",
             # The kernel is that of the machine under test and its settings are not the container's to change.
             "redis_overcommit": False,
         }
-        inventory.write_text(json.dumps({"all": {"hosts": {"leaderboard": wanted}}}))
+        monitored = {"monitoring": {"hosts": {"leaderboard": {}}}}
+        inventory.write_text(json.dumps({"all": {"hosts": {"leaderboard": wanted}, "children": monitored}}))
         inventories = ("-i", "inventory/single-host.yml", "-i", str(inventory))
         done = ansible(self.home, "ansible-playbook", *inventories, "site.yml", *options)
         recap = re.search(r"^leaderboard +: (.*)$", done.stdout, re.MULTILINE)
@@ -201,6 +204,59 @@ def test_systemd_finds_nothing_to_say_about_the_units(site: Site) -> None:
     done = site.host.ssh("systemd-analyze verify /etc/systemd/system/leaderboard-*.{service,socket,timer} 2>&1")
     assert done.stdout == ""
     site.host.ssh("systemd-analyze security --threshold=20 leaderboard-backup")
+
+
+def test_a_service_that_hangs_is_started_anew(site: Site) -> None:
+    for unit in ("leaderboard-api", "leaderboard-relay"):
+        assert site.host.ssh(f"systemctl show {unit} -p WatchdogUSec --value").stdout.strip() == "30s"
+        impatient = f"/run/systemd/system/{unit}.service.d"
+        site.host.ssh(f"mkdir -p {impatient}; printf '[Service]\\nWatchdogSec=4\\n' > {impatient}/impatient.conf")
+        site.host.ssh(f"systemctl daemon-reload; systemctl restart {unit}")
+    command = "systemctl show leaderboard-api leaderboard-relay -p MainPID --value"
+    first = site.host.ssh(command).stdout.split()
+    signs = "systemctl show leaderboard-api leaderboard-relay -p WatchdogTimestampMonotonic --value"
+
+    def latest() -> list[int]:
+        return [int(word) for word in site.host.ssh(signs).stdout.split()]
+
+    begun = latest()
+    # Longer than the period: what gives its signs is left alone.
+    later = [then + 5_000_000 for then in begun]
+    poll(lambda: True if all(map(int.__ge__, latest(), later)) else None, "signs of life", 30)
+    assert site.host.ssh(command).stdout.split() == first
+    site.host.ssh(f"kill -STOP {' '.join(first)}")
+    poll(lambda: None if set(site.host.ssh(command).stdout.split()) & {*first, "0"} else True, "two fresh services", 30)
+    poll(lambda: True if site.get("/readyz")[0] == 200 else None, "the API after it hung", 30)
+    site.host.ssh("rm -r /run/systemd/system/leaderboard-*.service.d; systemctl daemon-reload")
+
+
+def test_the_doctor_finds_nothing_to_heal(site: Site) -> None:
+    timers = site.host.ssh("systemctl list-timers --plain --no-legend 'leaderboard-*'").stdout
+    assert {word for word in timers.split() if word.endswith(".timer")} == {
+        "leaderboard-backup.timer",
+        "leaderboard-doctor.timer",
+    }
+    site.host.ssh("systemctl start leaderboard-doctor.service")
+    assert "schema" in site.host.ssh("journalctl --no-pager -u leaderboard-doctor").stdout
+
+
+def test_prometheus_sees_both_services_and_knows_the_alerts(site: Site) -> None:
+    code = "import sys; from urllib.request import urlopen; print(urlopen(sys.argv[1]).read().decode())"
+
+    def ask(path: str) -> Any:
+        return json.loads(site.host.ssh(f"python3 -c {shlex.quote(code)} http://127.0.0.1:9090/api/v1/{path}").stdout)[
+            "data"
+        ]
+
+    def up() -> bool | None:
+        found = {row["metric"]["job"]: row["value"][1] for row in ask("query?query=up")["result"]}
+        return True if found == {"leaderboard-api": "1", "leaderboard-relay": "1"} else None
+
+    poll(up, "both services in Prometheus", 60)
+    poll(lambda: ask("query?query=leaderboard_build_info")["result"] or None, "a metric of ours", 60)
+    names = {rule["name"] for group in ask("rules")["groups"] for rule in group["rules"] if rule["type"] == "alerting"}
+    assert len(names) > 5
+    assert not [alert for alert in ask("alerts")["alerts"] if alert["state"] == "firing"]
 
 
 def test_another_release_is_installed_beside_the_old_one_and_started(site: Site) -> None:

