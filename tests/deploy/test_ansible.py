@@ -61,8 +61,8 @@ class Site:
     home: Path
     source: Path
 
-    def play(self, *options: str) -> dict[str, int]:
-        """Run site.yml; returns the counts of its recap."""
+    def run(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run site.yml; no password may be printed."""
         inventory = self.home / "test-host.json"
         wanted = {
             "ansible_host": self.host.address,
@@ -77,13 +77,18 @@ class Site:
         monitored = {"monitoring": {"hosts": {"leaderboard": {}}}}
         inventory.write_text(json.dumps({"all": {"hosts": {"leaderboard": wanted}, "children": monitored}}))
         inventories = ("-i", "inventory/single-host.yml", "-i", str(inventory))
-        done = ansible(self.home, "ansible-playbook", *inventories, "site.yml", *options)
-        recap = re.search(r"^leaderboard +: (.*)$", done.stdout, re.MULTILINE)
-        assert recap, done.stdout
+        done = ansible(self.home, "ansible-playbook", *inventories, "site.yml", *options, check=check)
         for path in SECRET_FILES:
             secret = self.host.root / path.lstrip("/")
             if secret.exists():
                 assert secret.read_text().strip() not in done.stdout + done.stderr, f"{path} was printed"
+        return done
+
+    def play(self, *options: str) -> dict[str, int]:
+        """The same; returns the counts of its recap."""
+        done = self.run(*options)
+        recap = re.search(r"^leaderboard +: (.*)$", done.stdout, re.MULTILINE)
+        assert recap, done.stdout
         return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap[1])}
 
     @cached_property
@@ -131,6 +136,29 @@ def new_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     source = Path(shutil.copytree(ROOT, directory / "source", ignore=unwanted))
     with debian_host(directory) as host:
         yield Site(host, directory, source)
+
+
+OLD_SYSTEM = "sed -i 's/12/11/; s/bookworm/bullseye/' /etc/os-release; echo 11.9 > /etc/debian_version"
+OTHER_MAJOR = "mkdir -p /etc/postgresql/14/main"
+BAD_INPUT = {
+    "a wrong variable": ("", {"common_workers": "many"}, "unable to convert to int"),
+    "too little disk": ("", {"common_disk_free_mib": 10**9}, "MiB are free for /opt/leaderboard: less than"),
+    "another major version": (OTHER_MAJOR, {}, "has PostgreSQL 14, and postgres_version is 15. Set"),
+    "an unsupported system": (OLD_SYSTEM, {}, "Debian 12, Ubuntu 24.04 and later ones"),
+    "a password that is none": ("", {"postgres_password": "with space"}, "may hold letters, digits"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_stops_before_anything_is_changed(new_host: Site, name: str) -> None:
+    prepared, variables, said = BAD_INPUT[name]
+    new_host.host.ssh("cp -a /etc/os-release /etc/debian_version /root/")
+    new_host.host.ssh(prepared or "true")
+    done = new_host.run("-e", json.dumps(variables), check=False)
+    new_host.host.ssh("cp -a /root/os-release /root/debian_version /etc/; rm -rf /etc/postgresql")
+    assert done.returncode != 0
+    assert said in done.stdout
+    assert " changed=0 " in done.stdout
 
 
 @pytest.fixture(scope="module")
