@@ -92,11 +92,16 @@ lock: $(VENV)/.supply ## write locks/ anew from pyproject.toml: every package of
 	@$(BIN)/uv pip compile -q $(LOCK) -o locks/runtime.txt pyproject.toml
 
 audit: $(VENV)/.supply ## look for known vulnerabilities in what is deployed (asks pypi.org)
-	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r locks/runtime.txt -r locks/build.txt
-
-sbom: $(VENV)/.supply ## write build/sbom.json: the parts of a deployment, as CycloneDX
 	@mkdir -p build
-	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json locks/runtime.txt
+	@if $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r locks/runtime.txt -r locks/build.txt \
+	  >build/audit.txt 2>build/audit.log; then echo "no known vulnerability"; \
+	elif grep -q '^Found .* known vulnerabilit' build/audit.log; then cat build/audit.txt; exit 1; \
+	else echo "NOT AUDITED: pypi.org's data could not be had: $$(tail -n 1 build/audit.log | cut -c 1-200)"; exit 2; fi
+
+sbom: $(VENV)/.supply ## write build/sbom.json: the parts of a deployment, their licences and what needs what, as CycloneDX
+	@rm -rf build/sbom-env && mkdir -p build && $(BIN)/python -m venv --without-pip build/sbom-env
+	@$(BIN)/python -m pip --python build/sbom-env install -q --require-hashes --no-deps -r locks/runtime.txt
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json build/sbom-env/bin/python
 	@echo build/sbom.json
 
 bench: $(VENV)/.dev ## measure (about a quarter of an hour; leave the machine alone meanwhile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -39,3 +40,25 @@ def test_every_package_has_hashes_and_no_address(name: str) -> None:
     for block in packages:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
     assert "://" not in text(name) and "--index" not in text(name) and "--find-links" not in text(name)
+
+
+@pytest.mark.parametrize(
+    ("tool", "status", "says"),
+    [
+        ("echo 'No known vulnerabilities found' >&2", 0, "no known vulnerability"),
+        ("echo 'falcon 4.4.0 PYSEC-1'; echo 'Found 1 known vulnerability in 1 package' >&2; exit 1", 1, "falcon 4.4.0"),
+        ("echo a trace >&2; echo 'ConnectionError: pypi.org' >&2; exit 1", 2, "NOT AUDITED: "),
+        ("exit 1", 2, "NOT AUDITED: "),
+    ],
+)
+def test_an_audit_that_could_not_be_made_is_no_audit(tmp_path: Path, tool: str, status: int, says: str) -> None:
+    """What make does with each way in which pip-audit ends; pip-audit itself needs pypi.org."""
+    (tmp_path / "build").mkdir()
+    stand_in = tmp_path / "pip-audit"
+    stand_in.write_text(f"#!/bin/sh\n{tool}\n")
+    stand_in.chmod(0o755)
+    command = ["make", "-f", REPOSITORY / "Makefile", "-o", ".venv/.supply", "audit", f"BIN={tmp_path}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode == 0) == (status == 0)
+    assert done.stdout.startswith(says) and len(done.stdout.splitlines()) == 1
+    assert status == 0 or f"Error {status}" in done.stderr
