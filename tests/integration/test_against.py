@@ -20,6 +20,12 @@ from bench.stack import free_port
 from ctl.demo import Client
 
 
+@pytest.fixture(autouse=True)
+def without_settings_of_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bench takes every LEADERBOARD_ variable for a setting of the server."""
+    monkeypatch.delenv("LEADERBOARD_TEST_SERVERS", raising=False)
+
+
 def run(*arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
     """The program as people call it."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("LEADERBOARD_")}
