@@ -206,3 +206,34 @@ def test_nobody_is_followed_elsewhere(world: World, publisher: Publisher) -> Non
     with serving(world, **settings("ES256", f"{publisher.url}/elsewhere")) as api, api.client() as http:
         api.command.until(lambda: "cannot be read" in api.command.text())
         assert read(http, issuer.token()) == (503, "access-not-loaded")
+
+
+def test_a_player_a_game_server_and_limits_together(world: World) -> None:
+    """One way through all of it: both kinds of credential, both quotas, refusals, the ledger, the board."""
+    key = world.key("read", "submit")
+    limits = {"LEADERBOARD_LIMIT_KEY": "8", "LEADERBOARD_LIMIT_PLAYER": "4", "LEADERBOARD_LIMIT_WINDOW_S": "3600"}
+    limits["LEADERBOARD_LIMIT_DEADLINE_MS"] = "5000"
+    made = settings("HS256", LEADERBOARD_PLAYERS="submit", **limits)
+    token = HS.token("ada", seasons=["spring"], max_delta=10)
+    with relaying(world), serving(world, "/readyz", **made) as api, api.client() as http:
+        assert post(http, "spring", "ada", 100, key).status == 202  # the game server's, for ada: it counts for her
+        assert post(http, "spring", "ada", 10, token).status == 202
+        assert post(http, "spring", "ada", 11, token).json["code"] == "delta-forbidden"  # and is paid for
+        answer = post(http, "spring", "ada", 1, token)
+        assert answer.status == 202 and "r=0" in answer.headers["ratelimit"]
+        # A new token of the same player is no new quota, and neither is the game server's key.
+        for credential in (token, HS.token("ada"), key):
+            answer = post(http, "spring", "ada", 1, credential)
+            assert (answer.status, answer.json["code"]) == (429, "rate-limited")
+            assert 0 < int(answer.headers["retry-after"]) <= 3600
+        # Others go on; who may not is told that, however little is left.
+        assert post(http, "spring", "bob", 7, HS.token("bob")).status == 202
+        assert post(http, "autumn", "ada", 1, token).json["code"] == "season-forbidden"
+        assert post(http, "spring", "ada", 1, token + "x").status == 401
+        assert world.rows("SELECT user_id, delta FROM ledger ORDER BY submission") == [
+            ("ada", 100),
+            ("ada", 10),
+            ("ada", 1),
+            ("bob", 7),
+        ]
+        eventually(lambda: [(user, score) for user, score, _ in world.board("spring")] == [("ada", 111), ("bob", 7)])
