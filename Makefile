@@ -50,9 +50,9 @@ test-twin: $(VENV)/.dev ## the suite with the pure-Python kernels
 test-system: $(VENV)/.dev ## the suite on the PostgreSQL and Redis installed on this machine
 	@LEADERBOARD_TEST_SERVERS=system $(SUITE) $(ARGS)
 
-test-deploy: $(VENV)/.dev ## container files, and Ansible on a booted host (root, systemd-nspawn)
+test-deploy: $(VENV)/.dev ## container files, and Ansible on booted hosts (root, systemd-nspawn; SHORT=1: one host, no fleet)
 	@$(BIN)/python -m pip install -q -e '.[deploy]'
-	@$(BIN)/python -m pytest -m deploy tests/deploy $(ARGS)
+	@$(BIN)/python -m pytest -m 'deploy$(if $(SHORT), and not full)' tests/deploy $(ARGS)
 
 test-faults: $(VENV)/.dev ## break everything, for about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
 	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \

@@ -155,7 +155,7 @@ def test_bad_input_stops_before_anything_is_changed(new_host: Site, name: str) -
     new_host.host.ssh("cp -a /etc/os-release /etc/debian_version /root/")
     new_host.host.ssh(prepared or "true")
     done = new_host.run("-e", json.dumps(variables), check=False)
-    new_host.host.ssh("cp -a /root/os-release /root/debian_version /etc/; rm -rf /etc/postgresql")
+    new_host.host.ssh("cp -a /root/os-release /root/debian_version /etc/; rm -rf /etc/postgresql/14")
     assert done.returncode != 0
     assert said in done.stdout
     assert " changed=0 " in done.stdout

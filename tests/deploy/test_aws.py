@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_host import poll
-from deploy_tools import ROOT, tool
+from deploy_host import TOOLS, debian_host, poll
+from deploy_tools import ROOT, need, tool
 from deploy_tree import run
 from support.absent import absent
 
@@ -146,6 +150,38 @@ def test_a_second_run_changes_nothing(cloud: Cloud) -> None:
     before = [instance["InstanceId"] for instance in cloud.instances()]
     assert "changed=0 " in cloud.play("provision_aws.yml").stdout
     assert [instance["InstanceId"] for instance in cloud.instances()] == before
+
+
+@pytest.mark.full
+def test_the_instances_user_data_ends_in_a_running_service(cloud: Cloud, tmp_path: Path) -> None:
+    need(*TOOLS, "git")
+    # Whatever is in the working tree, as a repository that the host can clone.
+    source = shutil.copytree(
+        ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".*", "__pycache__", "*.so", "build")
+    )
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*identity, "commit", "-q", "-m", "release")):
+        run("git", "-C", source, *words)
+    variables = '{"aws_site_variables": {"redis_overcommit": false}}'
+    named = ("-e", "aws_name=trial", "-e", "aws_repository=/srv/leaderboard.git", "-e", variables)
+    cloud.play("provision_aws.yml", *named)
+    (instance,) = [found for found in cloud.instances() if {"Key": "Name", "Value": "trial"} in found["Tags"]]
+    given = cloud.client.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
+    script = base64.b64decode(given["UserData"]["Value"])
+    cloud.play("teardown_aws.yml", *named, "-e", "aws_confirm=trial")
+    with debian_host(tmp_path) as host:
+        run("git", "clone", "-q", "--bare", source, host.root / "srv/leaderboard.git")
+        run("chown", "-R", "root:root", host.root / "srv/leaderboard.git")
+        (host.root / "root/user-data").write_bytes(script)
+        done = host.ssh("bash /root/user-data", check=False)
+        assert done.returncode == 0, host.ssh("tail -50 /var/log/leaderboard-install.log").stdout
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        with opener.open(f"https://{host.address}/readyz", timeout=10) as answer:
+            assert answer.status == 200
 
 
 def test_teardown_asks_for_the_name_and_leaves_nothing(cloud: Cloud) -> None:

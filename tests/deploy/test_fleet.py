@@ -22,7 +22,7 @@ from deploy_tools import ROOT, need
 from deploy_tree import run
 from test_ansible import ansible
 
-pytestmark = pytest.mark.deploy
+pytestmark = [pytest.mark.deploy, pytest.mark.full]
 
 NAMES = ("db1", "app1", "app2", "proxy1")
 APPS = ("app1", "app2")
