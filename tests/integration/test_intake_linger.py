@@ -1,0 +1,53 @@
+"""Under load the intake gives those it has answered the time to come again; a quiet one waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from support.world import World
+
+from service import intake
+from service.intake import Intake
+
+
+def sizes_of(world: World, crowds: list[int]) -> list[int]:
+    """Sizes of the statements when crowds come one after another, each in two halves, a few turns of the loop apart."""
+    sizes: list[int] = []
+
+    async def play() -> None:
+        settings = world.settings
+        made = Intake(
+            settings.database_url,
+            queue=1_000,
+            batch=500,
+            deadline_s=20.0,
+            connections=1,
+            on_commit=lambda partitions: None,
+            on_batch=lambda size, ns: sizes.append(size),
+        )
+        made.start()
+        for crowd in crowds:
+            first = [made.submit("s", f"u{n}", 1) for n in range(crowd // 2)]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            rest = [made.submit("s", f"v{n}", 1) for n in range(crowd - crowd // 2)]
+            await asyncio.wait_for(asyncio.gather(*first, *rest), 10)
+        await made.stop()
+
+    asyncio.run(play())
+    return sizes
+
+
+def test_who_comes_again_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.create("s")
+    monkeypatch.setattr(intake, "LINGER_S", 1.0)
+    sizes = sizes_of(world, [40, 12])
+    assert sum(sizes) == 52
+    assert sizes[-1] == 12, "both halves, since the statements before were large"
+
+
+def test_nobody_waits_after_a_small_statement(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.create("s")
+    monkeypatch.setattr(intake, "LINGER_S", 3_600.0)
+    assert sum(sizes_of(world, [2, 2, 2])) == 6
