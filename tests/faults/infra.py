@@ -310,8 +310,8 @@ def off_by(port: int, seconds: int) -> bool:
     return abs(said - time.time() - seconds) < 5
 
 
-OLDER: Final = "4479802"
-"""A commit before this one whose relays may still run while a host is upgraded."""
+OLDER: Final = (REPOSITORY / "tests/upgrade/previous").read_text(encoding="utf-8").strip()
+"""The commit of the release before this one: its relays may still run while a host is upgraded."""
 
 
 @fault("host: relays of two versions", rounds=1, needs="history")
