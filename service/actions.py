@@ -21,6 +21,7 @@ from service.checks import TWICE, beyond, fault_of, fault_of_body, is_json, is_p
 from service.intake import Intake
 from service.probes import Probes
 from service.seasons import Seasons
+from service.traces import parent
 from service.types import SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
 
 BODY_MOST: Final = 1024 * 1024
@@ -82,9 +83,7 @@ class Actions:
                 return problems.INVALID_KEY.answer
             key = named
         try:
-            score, version = await self._submit(
-                season, user, submission.delta, key, None if span is None else span.context.text
-            )
+            score, version = await self._submit(season, user, submission.delta, key, parent(span))
         except LeaderboardError as error:
             return problems.of(error).answer
         return Answer(202, _encode(Accepted(season, user, True, score, version)))

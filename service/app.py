@@ -17,14 +17,14 @@ from board.log import setup
 from board.metrics import Row
 from board.settings import Settings, load
 from board.trace import Tracer, tracer_of
-from service import resources
+from service import problems, resources
 from service.access.gate import Gate
 from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.manage import Manage
 from service.access.quotas import Quotas, quota
 from service.access.tokens import Secret, Tokens
-from service.actions import Actions, document_answer
+from service.actions import BODY_MOST, Actions, document_answer
 from service.boards import RANK, TOP, Boards
 from service.cors import Cors
 from service.door import DOOR, Door, Limits, within_files
@@ -33,6 +33,7 @@ from service.guard import AdminOnly, Guard
 from service.intake import Intake
 from service.metrics import REGISTRY, Meter, Traffic, look, on_batch
 from service.openapi import document
+from service.parcels import BODY_MOST as PARCEL_MOST
 from service.parcels import Parcels
 from service.pipe import Pipe
 from service.probes import Probes
@@ -102,8 +103,12 @@ class Worker:
         traces = Traces(self.tracer)
         manage = Manage(s.database_url, s.write_deadline_ms / 1000, self.keys_changed, open_=self.guard is None)
         parts: dict[str, object] = {
-            "scores": resources.Scores(actions, traces),
-            "batch": resources.Batch(Parcels(self.parcels), traces),
+            "scores": resources.Submissions(
+                actions.submit, traces, "submitScore", BODY_MOST, problems.BODY_TOO_LARGE.answer
+            ),
+            "batch": resources.Submissions(
+                Parcels(self.parcels).submit, traces, "submitScores", PARCEL_MOST, problems.BATCH_TOO_LARGE.answer
+            ),
             "top": resources.Top(actions),
             "rank": resources.Rank(actions),
             "around": resources.Around(actions),

@@ -22,7 +22,7 @@ from service.answers import Answer, Order
 from service.connection import HEADERS_MOST, WHOLE, Connection, Dropped
 from service.lane import plan
 from service.metrics import NAMES, Traffic
-from service.requestids import made, tell_of_failure
+from service.requestids import made, of_trouble
 from service.traces import Traces
 
 log: Final = logging.getLogger("service.express")
@@ -212,9 +212,7 @@ class Protocol(Connection):
         if self._traffic is not None:
             self._traffic.note(cycle.operation, answer.status, cycle.started_ns)
         if answer.status >= 400:
-            request_id = request_id or made()
-            if answer.status == 500:
-                tell_of_failure(NAMES[cycle.operation], request_id)
+            request_id = of_trouble(request_id, answer.status, NAMES[cycle.operation])
         self._send(answer, request_id, keep_alive=cycle.keep_alive)
         if not cycle.keep_alive:
             self.transport.close()

@@ -16,6 +16,7 @@ from service.checks import TWICE, beyond, fault_of, fault_of_body, is_json, is_p
 from service.intake import Intake
 from service.item import Outcome
 from service.problems import Problem
+from service.traces import parent
 from service.types import SEASON_ID_MAX, Batch, BatchAnswer, BatchResult, LooseBatch, Submission
 
 BODY_MOST: Final = 4 * 1024 * 1024
@@ -78,11 +79,8 @@ class Parcels:
         outcomes: list[Outcome] = []
         if good:
             try:
-                outcomes = await self._submit_all(
-                    season,
-                    [(s.userId, s.delta, s.submissionId) for s in good],
-                    None if span is None else span.context.text,
-                )
+                items = [(s.userId, s.delta, s.submissionId) for s in good]
+                outcomes = await self._submit_all(season, items, parent(span))
             except LeaderboardError as error:
                 return problems.of(error).answer
             failures = [problems.of(outcome) for outcome in outcomes if isinstance(outcome, LeaderboardError)]

@@ -26,14 +26,18 @@ def given(value: str | None) -> str | None:
     return value if value is not None and _FORM.fullmatch(value) else None
 
 
-def tell_of_failure(what: str, request_id: str) -> None:
-    """A line for an answer that says nothing but that we failed: what it was is in the lines before."""
-    log.error("%s was answered with 500", what, extra={"request_id": request_id})
-
-
 def made() -> str:
     """A new one: 16 hex digits at random."""
     return os.urandom(8).hex()
+
+
+def of_trouble(request_id: str | None, status: int, what: str) -> str:
+    """The id of an answer from 400 on, a new one if it has none. A 500 says nothing but that we failed, so a line tells
+    of it; what it was is in the lines before."""
+    request_id = request_id or made()
+    if status == 500:
+        log.error("%s was answered with 500", what, extra={"request_id": request_id})
+    return request_id
 
 
 class RequestIds:
@@ -48,9 +52,7 @@ class RequestIds:
     ) -> None:
         """Tell it."""
         request_id: str | None = req.context.request_id
-        if request_id is None and resp.status_code >= 400:
-            request_id = made()
-        if resp.status_code == 500:
-            tell_of_failure(f"{req.method} {req.uri_template}", request_id or "")
+        if resp.status_code >= 400:
+            request_id = of_trouble(request_id, resp.status_code, f"{req.method} {req.uri_template}")
         if request_id is not None:
             resp.set_header(HEADER, request_id)

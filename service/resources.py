@@ -16,11 +16,9 @@ from service import problems
 from service.access.grant import Player
 from service.access.manage import BODY_MOST as KEY_BODY_MOST
 from service.access.manage import Manage
-from service.actions import BODY_MOST, Actions
+from service.actions import Actions
 from service.answers import Answer, Order, answered
 from service.connection import WHOLE
-from service.parcels import BODY_MOST as BATCH_BODY_MOST
-from service.parcels import Parcels
 from service.requestids import made
 from service.traces import HEADER as TRACE
 from service.traces import Traces, followed
@@ -98,39 +96,34 @@ async def body_of(req: Request, most: int) -> bytes | None:
     return body
 
 
-class Scores:
-    """``/v1/seasons/{sid}/scores``"""
+class Submissions:
+    """``/v1/seasons/{sid}/scores`` and ``/v1/seasons/{sid}/scores/batch``
 
-    def __init__(self, actions: Actions, traces: Traces) -> None:
-        self._actions: Final = actions
+    `operation` names the spans, `most` is the longest body in bytes, `too_large` answers a longer one.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[..., Coroutine[Any, Any, Answer]],
+        traces: Traces,
+        operation: str,
+        most: int,
+        too_large: Answer,
+    ) -> None:
+        self._submit: Final = submit
         self._traces: Final = traces
+        self._operation: Final = operation
+        self._most: Final = most
+        self._too_large: Final = too_large
 
     async def on_post(self, req: Request, resp: Response, sid: str) -> None:
-        body = await body_of(req, BODY_MOST)
+        body = await body_of(req, self._most)
         season, kind, player = season_of(req, sid), req.content_type, player_of(req)
         key = req.get_header("Idempotency-Key")
-        span = self._traces.begin("submitScore", req.get_header(TRACE))
-        order: Order = partial(answered, problems.BODY_TOO_LARGE.answer)
+        span = self._traces.begin(self._operation, req.get_header(TRACE))
+        order: Order = partial(answered, self._too_large)
         if body is not None:
-            order = partial(self._actions.submit, season, kind, key, player=player, span=span)
-        give(resp, await followed(span, paid(req, order), body or b""))
-
-
-class Batch:
-    """``/v1/seasons/{sid}/scores/batch``"""
-
-    def __init__(self, parcels: Parcels, traces: Traces) -> None:
-        self._parcels: Final = parcels
-        self._traces: Final = traces
-
-    async def on_post(self, req: Request, resp: Response, sid: str) -> None:
-        body = await body_of(req, BATCH_BODY_MOST)
-        season, kind, player = season_of(req, sid), req.content_type, player_of(req)
-        key = req.get_header("Idempotency-Key")
-        span = self._traces.begin("submitScores", req.get_header(TRACE))
-        order: Order = partial(answered, problems.BATCH_TOO_LARGE.answer)
-        if body is not None:
-            order = partial(self._parcels.submit, season, kind, key, player=player, span=span)
+            order = partial(self._submit, season, kind, key, player=player, span=span)
         give(resp, await followed(span, paid(req, order), body or b""))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from board.trace import HEADER, Span, Tracer, sampled
 from service.answers import Answer, Order
 
-__all__ = ["HEADER", "Traces", "followed"]
+__all__ = ["HEADER", "Traces", "followed", "parent"]
 
 
 class Traces:
@@ -23,6 +23,11 @@ class Traces:
             return None
         parent = sampled(header)
         return None if parent is None else self._tracer.begin(operation, parent, time_ns())
+
+
+def parent(span: Span | None) -> str | None:
+    """The `traceparent` for what follows from a span, if there is one."""
+    return None if span is None else span.context.text
 
 
 async def followed(span: Span | None, order: Order, body: bytes) -> Answer:

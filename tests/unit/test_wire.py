@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from board.errors import LeaderboardError
-from service import resources
+from service import problems, resources
+from service.actions import BODY_MOST
 from service.answers import Answer
 from service.app import Exact
 from service.door import DOOR, Door, Limits
@@ -93,7 +94,9 @@ class Served:
         app.add_error_handler(falcon.HTTPError, resources.on_http_error)
         app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
         base = "/v1/seasons/{sid}"
-        app.add_route(f"{base}/scores", resources.Scores(actions, Traces(None)))
+        too_large = problems.BODY_TOO_LARGE.answer
+        scores = resources.Submissions(actions.submit, Traces(None), "submitScore", BODY_MOST, too_large)
+        app.add_route(f"{base}/scores", scores)
         app.add_route(f"{base}/leaderboard/top", resources.Top(actions))
         app.add_route(f"{base}/leaderboard/rank", resources.Rank(actions))
         app.add_route(f"{base}/leaderboard/around", resources.Around(actions))
