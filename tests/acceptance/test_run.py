@@ -10,6 +10,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,10 @@ class House:
 
     def start(self) -> Command:
         """`leaderboard run`, ready."""
-        command = Command(["run"], self.env)
-        try:
+        with ExitStack() as unless_ready:
+            command = unless_ready.enter_context(Command(["run"], self.env))
             command.until(lambda: answers(self.port, "/readyz"), 60)
-        except BaseException:
-            print(command.text())
-            command.stop()
-            raise
+            unless_ready.pop_all()
         return command
 
 

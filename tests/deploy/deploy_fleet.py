@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from deploy_host import Host
+from deploy_host import Host, plug, settle, translate
 from deploy_tree import HOST_PACKAGES, connect_to_registries, overlay, run, tree
 
 
@@ -20,9 +20,6 @@ def bridge(names: Sequence[str]) -> Iterator[list[str]]:
     net = ipaddress.ip_network((int(block[0]) + os.getpid() % 4096 * 16, 28))
     gateway, *hosts = (f"{address}" for address in net.hosts())
     middle = f"lbf{os.getpid()}"
-    rule = ["POSTROUTING", "-s", f"{net}", "!", "-d", f"{net}", "-j", "MASQUERADE"]
-    forward = Path("/proc/sys/net/ipv4/ip_forward")
-    forwarded = forward.read_text()
     addresses = hosts[: len(names)]
     with ExitStack() as undo:
         run("ip", "link", "add", middle, "type", "bridge")
@@ -31,19 +28,10 @@ def bridge(names: Sequence[str]) -> Iterator[list[str]]:
         run("ip", "link", "set", middle, "up")
         for number, (name, address) in enumerate(zip(names, addresses, strict=True)):
             link = f"{middle}-{number}"
-            run("ip", "netns", "add", name)
-            undo.callback(run, "ip", "netns", "delete", name)
-            run("ip", "link", "add", link, "type", "veth", "peer", "name", "host0", "netns", name)
-            undo.callback(run, "ip", "link", "delete", link, check=False)
+            plug(undo, name, link)
             run("ip", "link", "set", link, "master", middle, "up")
-            run("ip", "-n", name, "address", "add", f"{address}/28", "dev", "host0")
-            for device in ("lo", "host0"):
-                run("ip", "-n", name, "link", "set", device, "up")
-            run("ip", "-n", name, "route", "add", "default", "via", gateway)
-        run("iptables", "-t", "nat", "-A", *rule)
-        undo.callback(run, "iptables", "-t", "nat", "-D", *rule)
-        forward.write_text("1")
-        undo.callback(forward.write_text, forwarded)
+            settle(name, f"{address}/28", gateway)
+        translate(undo, f"{net}", f"{net}")
         yield addresses
 
 

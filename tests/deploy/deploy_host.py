@@ -106,6 +106,34 @@ class Host:
                 os.kill(int(pid), signal.SIGKILL)
 
 
+def plug(undo: ExitStack, name: str, link: str) -> None:
+    """A network namespace of this name, with a cable: `host0` inside, `link` outside."""
+    run("ip", "netns", "add", name)
+    undo.callback(run, "ip", "netns", "delete", name)
+    run("ip", "link", "add", link, "type", "veth", "peer", "name", "host0", "netns", name)
+    # The pair goes with its namespace, but only some time later: the name must be free at once.
+    undo.callback(run, "ip", "link", "delete", link, check=False)
+
+
+def settle(name: str, address: str, gateway: str) -> None:
+    """Give a plugged namespace its address (with the length of the prefix), and its way out."""
+    run("ip", "-n", name, "address", "add", address, "dev", "host0")
+    for device in ("lo", "host0"):
+        run("ip", "-n", name, "link", "set", device, "up")
+    run("ip", "-n", name, "route", "add", "default", "via", gateway)
+
+
+def translate(undo: ExitStack, inside: str, not_for: str) -> None:
+    """What comes from these addresses goes out under this machine's own, unless it is for those."""
+    forward = Path("/proc/sys/net/ipv4/ip_forward")
+    forwarded = forward.read_text()
+    rule = ["POSTROUTING", "-s", inside, "!", "-d", not_for, "-j", "MASQUERADE"]
+    run("iptables", "-t", "nat", "-A", *rule)
+    undo.callback(run, "iptables", "-t", "nat", "-D", *rule)
+    forward.write_text("1")
+    undo.callback(forward.write_text, forwarded)
+
+
 @contextmanager
 def network(name: str) -> Iterator[str]:
     """A network namespace of this name behind address translation: yields its address."""
@@ -113,25 +141,12 @@ def network(name: str) -> Iterator[str]:
     pair = list(ipaddress.ip_network((int(block[0]) + os.getpid() % 16384 * 4, 30)).hosts())
     outside, inside = f"{pair[0]}", f"{pair[1]}"
     link = f"lb{os.getpid()}"
-    rule = ["POSTROUTING", "-s", f"{inside}/32", "!", "-d", f"{outside}/32", "-j", "MASQUERADE"]
-    forward = Path("/proc/sys/net/ipv4/ip_forward")
-    forwarded = forward.read_text()
     with ExitStack() as undo:
-        run("ip", "netns", "add", name)
-        undo.callback(run, "ip", "netns", "delete", name)
-        run("ip", "link", "add", link, "type", "veth", "peer", "name", "host0", "netns", name)
-        # The pair goes with its namespace, but only some time later: the name must be free at once.
-        undo.callback(run, "ip", "link", "delete", link, check=False)
+        plug(undo, name, link)
         run("ip", "address", "add", f"{outside}/30", "dev", link)
         run("ip", "link", "set", link, "up")
-        run("ip", "-n", name, "address", "add", f"{inside}/30", "dev", "host0")
-        for device in ("lo", "host0"):
-            run("ip", "-n", name, "link", "set", device, "up")
-        run("ip", "-n", name, "route", "add", "default", "via", outside)
-        run("iptables", "-t", "nat", "-A", *rule)
-        undo.callback(run, "iptables", "-t", "nat", "-D", *rule)
-        forward.write_text("1")
-        undo.callback(forward.write_text, forwarded)
+        settle(name, f"{inside}/30", outside)
+        translate(undo, f"{inside}/32", f"{outside}/32")
         yield inside
 
 
