@@ -23,6 +23,10 @@ def masked(text: str) -> str:
     return _SECRET.sub(lambda found: (found[1] or found[2] or "") + "******", text)
 
 
+# What could forge a line, or speak to the terminal that shows it: in what servers and clients say, and we quote.
+_UNSEEN: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != 9}
+
+
 MARKS: Final = ("request_id", "trace_id", "span_id", "parent_id")
 """What a line may be found by; given as `extra` of a log call."""
 
@@ -37,7 +41,7 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         marks = "".join(f" {name}={value}" for name, value in marks_of(record).items())
-        return masked(super().format(record).replace("\n", " | ") + marks)
+        return masked(super().format(record).replace("\n", " | ").translate(_UNSEEN) + marks)
 
 
 class JsonLine(logging.Formatter):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import logging
 import ssl
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import jwt
 import msgspec
 
 from board.backoff import Backoff
+from service.access.follower import Follower
 
 log: Final = logging.getLogger("service.access")
 
@@ -40,38 +42,22 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class Jwks:
+class Jwks(Follower):
     """The keys of one algorithm from one source. The last good set stays in force while the source is away."""
 
     def __init__(self, source: str, algorithm: str, *, refresh_s: float = REFRESH_S, hurry_s: float = HURRY_S) -> None:
+        super().__init__("jwks")
         self._source: Final = source
         self._algorithm: Final = algorithm
         self._refresh_s: Final = refresh_s
         self._hurry_s: Final = hurry_s
         self._keys: dict[str | None, jwt.PyJWK] | None = None
         self._text = b""
-        self._wake: Final = asyncio.Event()
-        self._first_try: Final = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def loaded(self) -> bool:
         """Whether the source was read at least once."""
         return self._keys is not None
-
-    def start(self, on_change: Callable[[], None]) -> None:
-        """Begin to read and to follow; `on_change` is called when other keys than before were read."""
-        self._task = asyncio.create_task(self._follow(on_change), name="jwks")
-
-    async def first_try(self) -> None:
-        """Wait until the first attempt to read has ended, well or not."""
-        await self._first_try.wait()
-
-    async def stop(self) -> None:
-        """End for good."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
         """The key of this name; without a name the only key there is. An unknown name makes us look again soon."""
@@ -80,7 +66,7 @@ class Jwks:
             return next(iter(keys.values())) if len(keys) == 1 else None
         found = keys.get(kid)
         if found is None:
-            self._wake.set()
+            self.hurry()
         return found
 
     async def _follow(self, on_change: Callable[[], None]) -> None:
@@ -91,7 +77,7 @@ class Jwks:
                     text = await asyncio.to_thread(read, self._source)
                     keys = parse(text, self._algorithm)
             except (Unusable, TimeoutError) as error:
-                self._first_try.set()
+                self._tried.set()
                 log.warning(
                     "the keys of players' tokens cannot be read from %s: %s", self._source, error or "time is up"
                 )
@@ -103,7 +89,7 @@ class Jwks:
                 self._keys, self._text = keys, text
                 # A key may be gone because it was stolen: what it has signed counts no more.
                 on_change()
-            self._first_try.set()
+            self._tried.set()
             self._wake.clear()
             await asyncio.sleep(self._hurry_s)
             try:
@@ -122,11 +108,22 @@ def read(source: str) -> bytes:
         else:
             handlers = (_NoRedirect(), urllib.request.HTTPSHandler(context=ssl.create_default_context()))
             with urllib.request.build_opener(*handlers).open(source, timeout=PATIENCE_S) as answer:
-                text = answer.read(SIZE_MOST + 1)
-    except (OSError, urllib.error.URLError, ValueError) as error:
+                text = within(PATIENCE_S, answer)
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unusable(str(error)) from error
     if len(text) > SIZE_MOST:
         raise Unusable(f"more than {SIZE_MOST} bytes")
+    return text
+
+
+def within(seconds: float, answer: http.client.HTTPResponse) -> bytes:
+    """The body, or what of it shows that it is too large. Raises `TimeoutError`: pieces that come for ever would keep
+    a thread for ever."""
+    text, end = b"", monotonic() + seconds
+    while len(text) <= SIZE_MOST and (piece := answer.read1(SIZE_MOST)):
+        text += piece
+        if monotonic() > end:
+            raise TimeoutError("time is up")
     return text
 
 

@@ -20,6 +20,7 @@ import psycopg
 from board.backoff import Backoff
 from board.errors import ServerUnreachable
 from board.sql import connect_async, first_line, lifeline, queries
+from service.access.follower import Follower
 from service.access.grant import Grant
 from service.access.keytext import KeyText
 from service.access.scopes import bits
@@ -42,16 +43,14 @@ class Held(msgspec.Struct, frozen=True):
 Refusal = Literal["unknown", "revoked", "expired"]
 
 
-class Keyring:
-    """The keys of one worker."""
+class Keyring(Follower):
+    """The keys of one worker. A worker that has changed a key itself calls `hurry`."""
 
     def __init__(self, database_url: str) -> None:
+        super().__init__("keyring")
         self._url: Final = database_url
         self._held: dict[str, Held] = {}
         self._version: int | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._first_try: Final = asyncio.Event()
-        self._wake: Final = asyncio.Event()
         texts = queries()
         self._ask: Final = texts["access_version"]
         self._load: Final = texts["access_keys"]
@@ -60,24 +59,6 @@ class Keyring:
     def loaded(self) -> bool:
         """Whether the keys have been read at least once."""
         return self._version is not None
-
-    def start(self, on_change: Callable[[], None]) -> None:
-        """Begin to read and to follow; `on_change` is called after each reading of the keys."""
-        self._task = asyncio.create_task(self._follow(on_change), name="keyring")
-
-    async def first_try(self) -> None:
-        """Wait until the first attempt to read has ended, well or not."""
-        await self._first_try.wait()
-
-    async def stop(self) -> None:
-        """End for good."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def hurry(self) -> None:
-        """Look now: this worker has changed a key itself."""
-        self._wake.set()
 
     def find(self, text: KeyText) -> Grant | Refusal:
         """What a key allows, or why nothing. A wrong secret costs the same as an id that does not exist."""
@@ -101,7 +82,7 @@ class Keyring:
                     backoff.succeeded()
                     failing = False
                     while True:
-                        self._first_try.set()
+                        self._tried.set()
                         await self._pause()
                         with lifeline(connection, PATIENCE_S):
                             cursor = await connection.execute(self._ask, {"seen": self._version})
@@ -112,7 +93,7 @@ class Keyring:
                 finally:
                     await connection.close()
             except (ServerUnreachable, psycopg.Error) as error:
-                self._first_try.set()
+                self._tried.set()
                 if not failing:
                     known = "the last known ones stay in force" if self.loaded else "nobody can be let in"
                     log.warning("the keys cannot be read, %s: %s", known, first_line(error))

@@ -5,6 +5,7 @@ Algorithm, issuer and audience are pinned by settings; the token's own header de
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Protocol
 
 import jwt
@@ -18,6 +19,9 @@ from service.types import INT64_MAX, INT64_MIN, SEASON_ID_MAX, USER_ID_MAX
 LEEWAY_S: Final = 5
 """How far the clocks of issuer and server may differ."""
 REQUIRED: Final = ["exp", "aud", "iss", "sub"]
+
+# RFC 7515: no padding. One spelling only, see the gate.
+_COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 _Delta = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 
@@ -72,6 +76,8 @@ class Tokens:
 
     def find(self, text: bytes) -> Grant | str:
         """What a token allows, or the name of the reason why nothing (see `gate.REFUSED`)."""
+        if _COMPACT.fullmatch(text) is None:
+            return "malformed"
         try:
             kid = jwt.get_unverified_header(text).get("kid")
             key = self._keys.find(kid)

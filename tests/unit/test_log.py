@@ -48,3 +48,17 @@ def test_what_is_logged_is_masked(monkeypatch: pytest.MonkeyPatch, form: Literal
     assert key not in stream.getvalue()
     assert stream.getvalue().count("******") >= 2
     assert stream.getvalue().count("\n") == 1
+
+
+def test_nothing_quoted_forges_a_line_or_speaks_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers = []
+    try:
+        setup("info", "text")
+        logging.getLogger("service").warning("said %s", "a\rb\x1b[2Jc\x9bd\u2028e\tf é")
+    finally:
+        root.handlers, root.level = before, level
+    assert stream.getvalue().endswith("said a\\x0db\\x1b[2Jc\\x9bd\\x2028e\tf é\n")

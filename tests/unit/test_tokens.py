@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
+import socket
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jwt
@@ -17,9 +21,10 @@ from support.tokens import AUDIENCE, ISSUER, SECRET, Issuer, jwks, settings
 
 from board.errors import InvalidSetting
 from board.settings import load
+from service.access.follower import Follower
 from service.access.gate import REFUSED, Gate
 from service.access.grant import Grant, Player
-from service.access.jwks import Jwks, Unusable, parse
+from service.access.jwks import Jwks, Unusable, parse, within
 from service.access.keyring import Keyring
 from service.access.scopes import bits
 from service.access.tokens import Secret, Tokens
@@ -89,6 +94,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a bound is a fraction": ({"max_delta": 10.5}, "claims"),
     "a bound is beyond 64 bits": ({"min_delta": -(2**63) - 1}, "claims"),
     "the end never comes": ({"exp": float("inf")}, "malformed"),
+    "the end is no number": ({"exp": float("nan")}, "malformed"),
+    "the end is a list": ({"exp": [1]}, "malformed"),
+    "the end is a text": ({"exp": "99999999999"}, "claims"),
+    "the beginning never comes": ({"nbf": float("inf")}, "malformed"),
+    "the beginning is an object": ({"nbf": {}}, "malformed"),
+    "issued at a list": ({"iat": [1]}, "claims"),
+    "an audience in a list in a list": ({"aud": [[AUDIENCE]]}, "claims"),
+    "an audience as a member": ({"aud": {AUDIENCE: 1}}, "claims"),
+    "sub is half a character": ({"user": "\ud800"}, "claims"),
 }
 
 
@@ -99,6 +113,38 @@ def test_a_bad_token_is_refused_with_its_reason(algorithm: str, claims: dict[str
     user = claims.pop("user", "ada")
     assert find(algorithm, ISSUERS[algorithm].token(user, **claims)) == reason
     assert reason in REFUSED
+
+
+@EACH
+def test_a_token_has_one_spelling(algorithm: str) -> None:
+    """Else whoever has one could fill with it what the gate remembers."""
+    token = ISSUERS[algorithm].token()
+    head, body, signature = token.split(".")
+    spelt = [f"{token}~", f"{token}=", f"{token}==", f"{head}.{body}.{signature[:9]}~{signature[9:]}", f"{token}.x"]
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    # The last letter carries bits beyond the last byte.
+    spelt += [token[:-1] + letters[letters.index(token[-1]) ^ 1]]
+    assert isinstance(find(algorithm, token), Grant)
+    for other in spelt:
+        assert isinstance(find(algorithm, other), str), other
+
+
+def signed(algorithm: str, head: dict[str, Any]) -> bytes:
+    """A token whose header is as we want it, truly signed."""
+    claims = {"sub": "ada", "iss": ISSUER, "aud": AUDIENCE, "exp": time.time() + 60}
+    parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (head, claims))
+    text = b".".join(parts)
+    signer = jwt.get_algorithm_by_name(algorithm)
+    signature = signer.sign(text, signer.prepare_key(ISSUERS[algorithm].private))
+    return text + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")
+
+
+@EACH
+@pytest.mark.parametrize("more", [{"crit": ["exp"]}, {"crit": []}, {"crit": ["b64"], "b64": False}, {"kid": 5}])
+def test_what_a_header_demands_and_nobody_here_knows(algorithm: str, more: dict[str, Any]) -> None:
+    head = {"alg": algorithm, "kid": "k1"}
+    assert isinstance(VERIFIERS[algorithm].find(signed(algorithm, head)), Grant)
+    assert isinstance(VERIFIERS[algorithm].find(signed(algorithm, {**head, **more})), str)
 
 
 @EACH
@@ -242,6 +288,82 @@ def test_what_is_no_set_of_keys_is_unusable(text: bytes) -> None:
 def test_any_bytes_are_unusable_at_most(text: bytes) -> None:
     with pytest.raises(Unusable):
         parse(text, "RS256")
+
+
+def answering(*answers: bytes) -> str:
+    """The URL of an issuer's server that says these bytes, one after the other, and then nothing."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listening:
+            for answer in answers:
+                with listening.accept()[0] as client:
+                    client.recv(65_536)
+                    client.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"http://127.0.0.1:{listening.getsockname()[1]}/keys"
+
+
+NO_ANSWERS = {
+    "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "binary": bytes(100) + b"\r\n",
+    "a status beyond numbers": b"HTTP/1.1 two hundred\r\n\r\n",
+    "many headers": b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+    "a long header": b"HTTP/1.1 200 OK\r\na: " + b"x" * 70_000 + b"\r\n\r\n",
+    "cut off in a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{",
+    "no chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
+def test_a_server_that_answers_nonsense_is_asked_again(answer: bytes) -> None:
+    """Once it ended the following for good: a key withdrawn after it stayed in force until the next start."""
+    good = jwks(ISSUERS["ES256"].jwk())
+    url = answering(answer, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(good), good))
+
+    async def followed() -> None:
+        changed = asyncio.Event()
+        keys = Jwks(url, "ES256")
+        keys.start(changed.set)
+        async with asyncio.timeout(10):
+            await keys.first_try()
+            assert not keys.loaded
+            await changed.wait()
+        assert keys.find("k1") is not None
+        await keys.stop()
+
+    asyncio.run(followed())
+
+
+def test_a_body_that_comes_for_ever_is_given_up() -> None:
+    class Drip:
+        def read1(self, most: int) -> bytes:
+            return b" "
+
+    drip: Any = Drip()
+    with pytest.raises(TimeoutError):
+        within(0.01, drip)
+
+
+def test_a_worker_that_follows_its_keys_no_longer_ends() -> None:
+    class Broken(Follower):
+        loaded = False
+
+        async def _follow(self, on_change: Callable[[], None]) -> None:
+            raise ZeroDivisionError
+
+    async def started() -> None:
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+        broken = Broken("broken")
+        broken.start(lambda: None)
+        async with asyncio.timeout(5):
+            await broken.first_try()
+            await ended.wait()
+
+    asyncio.run(started())
 
 
 def test_a_short_rsa_key_verifies_nothing() -> None:
