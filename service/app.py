@@ -181,10 +181,16 @@ class Exact(CompiledRouter):
     """Falcon's router without its second spellings of every path; who filters paths in front of us relies on that."""
 
     def find(self, uri: str, req: Any = None) -> Any:
-        """The route, unless the path has a slash too many in front or one that is percent-encoded."""
-        if uri.startswith("//") or (req is not None and b"%2F" in req.scope.get("raw_path", b"").upper()):
+        """The route, if the path has no slash too many in front, none that is percent-encoded, and nothing
+        percent-encoded but in the names that are the client's to choose."""
+        raw: bytes = b"" if req is None else req.scope.get("raw_path", b"")
+        if uri.startswith("//") or b"%2F" in raw.upper():
             return None
-        return super().find(uri, req)
+        found: Any = super().find(uri, req)
+        if found is None or b"%" not in raw:
+            return found
+        sent = zip(found[3].split("/"), raw.decode("latin-1").split("/"), strict=True)
+        return found if all(ours == theirs or ours.startswith("{") for ours, theirs in sent) else None
 
 
 def quotas_of(s: Settings, pipe: Pipe, keys: Keys) -> Quotas | None:

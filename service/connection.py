@@ -155,16 +155,26 @@ class Connection(HttpToolsProtocol):
         raise Refused
 
     def _check_protocol(self) -> None:
-        """Raise `Refused` for a version that is not ours, and unless one host is meant (RFC 9112, 3.2)."""
+        """Raise `Refused` for a version that is not ours, unless one host is meant (RFC 9112, 3.2), for a fragment, and
+        for a body whose end another reader of the same bytes may see elsewhere (6.1, 6.3)."""
         version = self.parser.get_http_version()
         hosts = sum(name == b"host" for name, _ in self.headers)
         if version not in ("1.0", "1.1"):
             self._why = problems.VERSION_NOT_SUPPORTED.answer
         elif hosts > 1 or (hosts == 0 and version == "1.1"):
             self._why = problems.BAD_REQUEST.saying("A request needs one Host header.")
+        elif b"#" in self.url:
+            # The framework would drop it: one more spelling of every path.
+            self._why = problems.BAD_REQUEST.saying("A request's target has no fragment.")
+        elif (coded := self._codings()) and (version == "1.0" or coded != [b"chunked"]):
+            self._why = problems.BAD_REQUEST.saying("Transfer-Encoding is chunked or nothing, and HTTP/1.0 has none.")
         else:
             return
         raise Refused
+
+    def _codings(self) -> list[bytes]:
+        """What the request says of its transfer coding."""
+        return [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
 
     def _is_answering(self) -> bool:
         """Whether somebody waits for an answer that will come."""

@@ -69,6 +69,12 @@ def player_of(req: Request) -> Player | None:
     return player
 
 
+def key_of(req: Request) -> str | None:
+    """The `Idempotency-Key` header; an empty text, which is no key, if there are two: the framework would join them."""
+    values = [value for name, value in req.scope["headers"] if name == b"idempotency-key"]
+    return None if not values else values[0].decode("latin-1") if len(values) == 1 else ""
+
+
 class EncodedBody(falcon.HTTPUnsupportedMediaType):
     """A compressed body: a few bytes could become any number of them."""
 
@@ -119,7 +125,7 @@ class Submissions:
     async def on_post(self, req: Request, resp: Response, sid: str) -> None:
         body = await body_of(req, self._most)
         season, kind, player = season_of(req, sid), req.content_type, player_of(req)
-        key = req.get_header("Idempotency-Key")
+        key = key_of(req)
         span = self._traces.begin(self._operation, req.get_header(TRACE))
         order: Order = partial(answered, self._too_large)
         if body is not None:

@@ -55,6 +55,14 @@ SMUGGLED: dict[str, tuple[bytes, bytes]] = {
     "folded header": (b"Content-Length:\r\n 26\r\n", BODY),
     "folded encoding": (b"Transfer-Encoding:\r\n chunked\r\n", CHUNKED),
     "chunked is not last": (b"Transfer-Encoding: chunked, identity\r\n", CHUNKED),
+    "chunked behind another encoding": (b"Transfer-Encoding: gzip, chunked\r\n", CHUNKED),
+    "chunked with a parameter": (b"Transfer-Encoding: chunked;q=1\r\n", CHUNKED),
+    "chunked twice": (TE + TE, CHUNKED),
+    "identity and a length": (b"Transfer-Encoding: identity\r\n" + CL, BODY),
+    "an empty encoding and a length": (b"Transfer-Encoding:\r\n" + CL, BODY),
+    "space behind a chunk size": (TE, b"1a \r\n" + BODY + b"\r\n0\r\n\r\n"),
+    "a quote without end in a chunk's extension": (TE, b'1a;a="\r\n' + BODY + b"\r\n0\r\n\r\n"),
+    "trailers about framing": (TE, CHUNKED[:-2] + b"Content-Length: 4\r\n\r\n"),
     "an encoding nobody knows": (b"Transfer-Encoding: xchunked\r\n", CHUNKED),
     "an encoding in quotes": (b'Transfer-Encoding: "chunked"\r\n', CHUNKED),
     "an encoding after a vertical tab": (b"Transfer-Encoding: \x0bchunked\r\n", CHUNKED),
@@ -91,6 +99,17 @@ def test_a_request_whose_end_is_unclear_ends_the_connection(
     assert json.loads(got.partition(b"\r\n\r\n")[2])["code"] == "bad-request"
     assert b"\r\nconnection: close\r\n" in got.lower()
     assert api.world.rows("SELECT FROM season WHERE season_id = %s", name) == []
+
+
+@pytest.mark.parametrize("lane", ["plain", "spelt"])
+@pytest.mark.parametrize("more", [b"", b"Connection: keep-alive\r\n"])
+def test_http_1_0_has_no_chunks(api: Api, season: str, more: bytes, lane: str) -> None:
+    """RFC 9112, 6.1: a proxy of that version would take the chunks for the next request."""
+    name = season if lane == "spelt" else season.replace(" ", "-")
+    head = b"POST %b/scores HTTP/1.0\r\nHost: x\r\n"
+    assert statuses(raw(api.port, post(name, TE + more, CHUNKED, head=head) + NEXT)) == [400]
+    assert api.world.rows("SELECT FROM season WHERE season_id = %s", name) == []
+    assert statuses(raw(api.port, post(name, CL, BODY, head=head))) == [202]
 
 
 LINES: dict[str, tuple[bytes, int]] = {
@@ -190,6 +209,17 @@ PATHS: dict[str, tuple[str, int]] = {
     "encoded twice is a name": ("/v1/seasons/%2541/leaderboard/top", 200),
     "of a file": ("/v1/seasons/x/scores.json", 404),
     "absolute": ("http://elsewhere/livez", 200),
+    "a fragment": ("/livez#x", 400),
+    "a fragment, hot": ("/v1/seasons/x/leaderboard/top#x", 400),
+    "a fragment behind a query": ("/v1/seasons/x/leaderboard/top?limit=1#.css", 400),
+    "an encoded fragment is a name": ("/v1/seasons/x%23y/leaderboard/top", 200),
+    "a letter of ours, encoded": ("/%6civez", 404),
+    "a letter of ours, encoded, in front of a name": ("/v1/%73easons/x/leaderboard/top", 404),
+    "a letter of ours, encoded, behind a name": ("/v1/seasons/x/leaderboard/to%70", 404),
+    "a name that is two dots": ("/v1/seasons/%2e%2e/leaderboard/top", 200),
+    "a parameter of a segment": ("/livez;x=y", 404),
+    "an encoded question mark": ("/livez%3f", 404),
+    "capitals": ("/LIVEZ", 404),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 import psycopg
 import pytest
-from support.http import JSON, Answer, Http, base
+from support.http import JSON, Answer, Http, base, raw
 from support.processes import Api, serving
 from support.proxy import Proxy
 from support.relays import Unsignalled
@@ -46,6 +46,18 @@ def test_the_same_again_gets_the_first_answer_and_counts_once(http: Http, season
         again = post(http, season, "ada", 5, header, inside)
         assert (again.status, again.json) == (202, first.json)
     assert [(u, s) for u, s, _ in api.world.expected(season)] == [("ada", 105)]
+
+
+@pytest.mark.parametrize("one", [b"k", b'"k"'])
+@pytest.mark.parametrize("other", [b"k", b'"l"'])
+def test_two_keys_are_none(api: Api, season: str, one: bytes, other: bytes) -> None:
+    """The framework would join them to a third, and whoever stands in front of us would send one of them only."""
+    body = b'{"userId":"ada","delta":1}'
+    head = b"POST %b/scores HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % (base(season).encode(), len(body))
+    keys = b"Idempotency-Key: %b\r\nIdempotency-Key: %b\r\nConnection: close\r\n\r\n" % (one, other)
+    got = raw(api.port, head + keys + body)
+    assert got.startswith(b"HTTP/1.1 400") and b"invalid-idempotency-key" in got
+    assert api.world.rows("SELECT FROM season WHERE season_id = %s", season) == []
 
 
 def test_both_lanes_know_the_same_keys(http: Http, season: str, api: Api) -> None:
