@@ -9,6 +9,7 @@ Every key of a partition carries its hash tag, so a batch, a rebuild or a read i
 ``lb:{17}:h:<season>``  hash    user id -> prefix of the user's member in the board
 ``lb:{17}:t``           set     temporary keys of a rebuild
 ``lb:poke``             zset    partitions with fresh hints, members are partition numbers
+``lb:held``             hash    partition -> until when which relay keeps it to itself (``poke.lua``)
 ``lb:{limits}:<whose>``  string  when the quota of a key (``k:``) or player (``u:``) is full again, in µs
 ======================  ======  ==========================================================
 """
@@ -33,6 +34,7 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         base = prefix.encode()
         self.poke: Final = base + b":poke"
+        self.held: Final = base + b":held"
         self._limits: Final = base + b":{limits}:"
         self.tag: Final = [base + b":{%d}:" % p for p in range(PARTITIONS)]
         self.watermark: Final = [tag + b"w" for tag in self.tag]

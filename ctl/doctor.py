@@ -216,7 +216,7 @@ def of_keys(link: Link, keys: Keys, prefix: str, seasons: set[bytes]) -> Iterato
     for season in seasons:
         partition = partition_of(season.decode())
         wanted |= {keys.board(partition, season), keys.members(partition, season)}
-    known = {*keys.watermark, *keys.periods, *keys.temporary, keys.poke}
+    known = {*keys.watermark, *keys.periods, *keys.temporary, keys.poke, keys.held}
     orphans, seen, cursor = 0, 0, b"0"
     while True:
         cursor, found = link.call("SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", "1000")

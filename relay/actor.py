@@ -26,6 +26,7 @@ from board.trace import Tracer, sampled
 from relay import metrics
 from relay.carrier import Carried, Carrier, Refused
 from relay.history import is_past, suspects
+from relay.holds import Holds
 from relay.rebuild import clear_leftovers, rebuild
 from relay.sampler import Sampler
 
@@ -59,10 +60,11 @@ class Relay:
         self.idle_s: Final = settings.relay_idle_ms / 1000
         self.pace_s: Final = settings.relay_pace_ms / 1000
         self.check_s: Final = settings.relay_check_ms / 1000
-        self.served: Final = [0.0] * PARTITIONS
-        """When each partition was last carried by this relay."""
         self.due: dict[int, float] = {}
         """Partitions to try again, and when."""
+        self.rests: Final[dict[int, float]] = {}
+        """Partitions that are held after a batch, and until when."""
+        self.holds: Final = Holds(self.keys, settings.relay_pace_ms)
         self.failures: dict[int, Backoff] = {}
         """Partitions that Redis or the database refused for a reason of their own."""
         self.next_check = 0.0
@@ -81,10 +83,12 @@ class Relay:
                 carrier = self.connect()
                 log.info("relay is up, PostgreSQL identity %s", carrier.identity)
                 self.due.clear()
+                self.rests.clear()
                 self.next_check = self.next_poll = 0.0
                 while not self.stop.requested:
                     self.turn(carrier)
                     backoff.succeeded()
+                self.hand_over(carrier)
             except (
                 psycopg.OperationalError,
                 psycopg.InterfaceError,
@@ -123,28 +127,46 @@ class Relay:
             self.sample(carrier)
             self.next_sample = self.clock() + self.sample_s * (0.75 + 0.5 * self.random.random())
         poked = self.wait_for_poke(carrier, now)
-        if poked is not None:
-            # PERF: a batch costs both servers about as much as forty players in it. Under load a partition is
-            # poked for every commit of every worker; a pace of a few milliseconds lets hints gather.
-            due = self.served[poked] + self.pace_s
-            if due <= self.clock():
-                self.serve(carrier, poked)
-            else:
-                self.due[poked] = min(due, self.due.get(poked, due))
+        if poked in self.rests:
+            # By hand, or by a worker of an older release: with the hint, but without regard to the hold.
+            self.due[poked] = self.rests.pop(poked)
+        elif poked is not None:
+            self.visit(carrier, poked)
         now = self.clock()
         for partition in [p for p, due in self.due.items() if due <= now]:
             del self.due[partition]
-            self.serve(carrier, partition)
+            self.visit(carrier, partition)
+        for partition in [p for p, due in self.rests.items() if due <= now]:
+            self.holds.leave(carrier.link, partition)
+            del self.rests[partition]
         # The poll is the safety net under lost pokes; pokes of busy partitions must not keep it from running.
         if now >= self.next_poll:
             for partition in carrier.dirty():
-                if partition not in self.due and not self.stop.requested:
-                    self.serve(carrier, partition)
+                if partition not in self.due and partition not in self.rests and not self.stop.requested:
+                    self.visit(carrier, partition)
             self.next_poll = self.clock() + self.idle_s
+
+    def visit(self, carrier: Carrier, partition: int) -> None:
+        """Carry a partition, unless another relay holds it, and hold it until the end of its rest.
+
+        PERF: a batch costs both servers about as much as forty players in it. Under load a partition is
+        poked for every commit of every worker; a pace of a few milliseconds lets hints gather.
+        """
+        if self.holds.take(carrier.link, partition):
+            self.rests.pop(partition, None)
+            self.serve(carrier, partition)
+            if partition not in self.due:
+                self.rests[partition] = self.clock() + self.pace_s
+
+    def hand_over(self, carrier: Carrier) -> None:
+        """Before the end: what is held is for the others, with the pokes there were."""
+        for partition in self.rests:
+            self.holds.leave(carrier.link, partition)
+        self.rests.clear()
 
     def wait_for_poke(self, carrier: Carrier, now: float) -> int | None:
         """The partition somebody poked for, or None after the idle interval (sooner if a retry is due)."""
-        until = min([self.next_poll, *self.due.values()], default=now)
+        until = min([self.next_poll, *self.due.values(), *self.rests.values()])
         # Redis takes 0 as "for ever" and rounds below a millisecond.
         timeout = min(self.idle_s, max(0.001, until - now))
         try:
@@ -190,7 +212,6 @@ class Relay:
 
     def carried(self, partition: int, carried: Carried, took_ns: int) -> None:
         """Note what a batch did."""
-        self.served[partition] = self.clock()
         if carried.hints:
             row = self.row
             row.add(metrics.BATCHES)

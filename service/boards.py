@@ -17,6 +17,7 @@ from service.types import PlayerRank
 
 TOP: Final = script("top")
 RANK: Final = script("rank")
+POKE: Final = script("poke")
 CACHED_MOST: Final = 4_096
 
 _encode = msgspec.json.Encoder().encode
@@ -152,7 +153,9 @@ class Boards:
 
     def poke(self, partitions: set[int]) -> None:
         """Tell the relays that these partitions have fresh hints. Lost without harm: relays also poll."""
-        self._pipe.tell(pack((b"ZADD", self._keys.poke, *(x for p in partitions for x in (b"0", b"%d" % p)))))
+        # The whole script each time: nobody reads the reply, so nobody would hear that Redis has forgotten it.
+        keys = self._keys
+        self._pipe.tell(pack((b"EVAL", POKE.source, b"2", keys.poke, keys.held, *(b"%d" % p for p in partitions))))
 
     async def ping(self) -> None:
         """Raise `BoardUnavailable` unless Redis answers."""

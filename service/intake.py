@@ -34,8 +34,8 @@ from service.writer import (
 log: Final = logging.getLogger("service.intake")
 
 LINGER_FROM: Final = 8
-LINGER_S: Final = 0.002
-"""After a statement of that many submissions, how long their senders get to come again before the next one leaves."""
+LINGER_S: Final = 0.003
+"""After a statement of that many submissions, how long their senders get at most to come again before the next one."""
 
 RETRIES: Final = 3
 
@@ -71,6 +71,9 @@ class Intake:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._gathered = asyncio.Event()
+        self._enough = queue + 1
+        """So many waiting ones end a linger."""
         self._timer: asyncio.TimerHandle | None = None
         self._down: str | None = None
         self._open = 0
@@ -158,6 +161,8 @@ class Intake:
         """There is something in the queue: wake a writer, and see to the deadline."""
         self._wake.set()
         self._idle.clear()
+        if len(self._queue) >= self._enough:
+            self._gathered.set()
         if self._timer is None:
             self._timer = self._loop.call_later(self._deadline_s, self._expire)
 
@@ -180,13 +185,20 @@ class Intake:
         if not self._queue and not self._solo and not self._flying:
             self._idle.set()
 
-    async def _linger(self, answered: int) -> None:
-        """Under load, give those who were just answered the time to come again.
+    async def _linger(self, answered: int, waiting: int) -> None:
+        """Under load, give those who were just answered the time to come again, beside those who waited already.
 
         PERF: else they and those who came meanwhile take turns for ever, in statements of half the size.
         """
-        if answered >= LINGER_FROM:
-            await asyncio.sleep(LINGER_S)
+        if answered >= LINGER_FROM and len(self._queue) < answered + waiting:
+            self._enough = answered + waiting
+            self._gathered.clear()
+            timer = self._loop.call_later(LINGER_S, self._gathered.set)
+            try:
+                await self._gathered.wait()
+            finally:
+                timer.cancel()
+                self._enough = self._room + 1
 
     async def _gather(self) -> None:
         """Let the loop read what has already arrived, as long as each turn brings more.
@@ -235,11 +247,11 @@ class Intake:
             self._down = None
             self._open += 1
             backoff.succeeded()
-            answered = 0
+            answered = waiting = 0
             try:
                 while not writer.closed:
                     await self._wake.wait()
-                    await self._linger(answered)
+                    await self._linger(answered, waiting)
                     await self._gather()
                     batch = self._take()
                     if not batch:
@@ -258,6 +270,7 @@ class Intake:
                         timer.cancel()
                         self._flying -= len(batch)
                         self._note_idle()
+                    waiting = len(self._queue)
             finally:
                 self._open -= 1
                 await writer.close()

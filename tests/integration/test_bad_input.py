@@ -151,11 +151,11 @@ def nothing_written(api: Api) -> Iterator[None]:
     """Not one row in any table, not one key in Redis, while the test runs."""
     world = api.world
     eventually(lambda: world.counts()["outbox"] == 0)
-    keys = set(world.redis.scan_iter(match=f"{world.name}:*", count=1_000)) - {world.keys.poke}
+    keys = set(world.redis.scan_iter(match=f"{world.name}:*", count=1_000)) - {world.keys.poke, world.keys.held}
     before = live(api)
     yield
     assert live(api) == before
-    assert set(world.redis.scan_iter(match=f"{world.name}:*", count=1_000)) - {world.keys.poke} == keys
+    assert set(world.redis.scan_iter(match=f"{world.name}:*", count=1_000)) - {world.keys.poke, world.keys.held} == keys
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -11,8 +11,8 @@ from service import intake
 from service.intake import Intake
 
 
-def sizes_of(world: World, crowds: list[int]) -> list[int]:
-    """Sizes of the statements when crowds come one after another, each in two halves, a few turns of the loop apart."""
+def sizes_of(world: World, crowds: list[tuple[int, ...]]) -> list[int]:
+    """Sizes of the statements when crowds come one after another, the parts of each a few turns of the loop apart."""
     sizes: list[int] = []
 
     async def play() -> None:
@@ -28,11 +28,12 @@ def sizes_of(world: World, crowds: list[int]) -> list[int]:
         )
         made.start()
         for crowd in crowds:
-            first = [made.submit("s", f"u{n}", 1) for n in range(crowd // 2)]
-            for _ in range(5):
-                await asyncio.sleep(0)
-            rest = [made.submit("s", f"v{n}", 1) for n in range(crowd - crowd // 2)]
-            await asyncio.wait_for(asyncio.gather(*first, *rest), 10)
+            waiting = []
+            for part in crowd:
+                waiting += [made.submit("s", f"u{len(waiting) + n}", 1) for n in range(part)]
+                for _ in range(5):
+                    await asyncio.sleep(0)
+            await asyncio.wait_for(asyncio.gather(*waiting), 10)
         await made.stop()
 
     asyncio.run(play())
@@ -42,12 +43,18 @@ def sizes_of(world: World, crowds: list[int]) -> list[int]:
 def test_who_comes_again_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.create("s")
     monkeypatch.setattr(intake, "LINGER_S", 1.0)
-    sizes = sizes_of(world, [40, 12])
+    sizes = sizes_of(world, [(20, 20), (6, 6)])
     assert sum(sizes) == 52
     assert sizes[-1] == 12, "both halves, since the statements before were large"
+
+
+def test_the_wait_ends_when_all_have_come_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.create("s")
+    monkeypatch.setattr(intake, "LINGER_S", 3_600.0)
+    assert sizes_of(world, [(20,), (8, 12), (20,)]) == [20, 20, 20]
 
 
 def test_nobody_waits_after_a_small_statement(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.create("s")
     monkeypatch.setattr(intake, "LINGER_S", 3_600.0)
-    assert sum(sizes_of(world, [2, 2, 2])) == 6
+    assert sum(sizes_of(world, [(1, 1), (1, 1), (1, 1)])) == 6

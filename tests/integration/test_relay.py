@@ -573,8 +573,9 @@ def test_strange_pokes_do_not_matter(world: World, poke: dict[str, int]) -> None
     assert equal(world)
 
 
-def test_a_poke_key_of_a_wrong_kind_does_not_stop_the_relay(world: World) -> None:
-    world.redis.set(world.keys.poke, "nonsense")
+@pytest.mark.parametrize("key", ["poke", "held"])
+def test_a_key_of_a_wrong_kind_does_not_stop_the_relay(world: World, key: str) -> None:
+    world.redis.set(getattr(world.keys, key), "nonsense")
     with relaying(world):
         world.submit(("s", "ada", 1))
         eventually(lambda: world.board("s") != [] and equal(world))

@@ -13,7 +13,7 @@ import psycopg
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.keys import Keys
 from board.link import Link
-from board.lua import Script, script
+from board.lua import Script
 from board.stop import Stop
 from relay.actor import Relay
 from relay.carrier import Carrier, Refused
@@ -82,13 +82,11 @@ class SteppedLink(Link):
     def __init__(self, url: str, pass_by: Callable[[str], None]) -> None:
         super().__init__(url, "leaderboard-relay", 10.0)
         self._pass_by: Final = pass_by
-        self._names: Final = {script(name).sha: name for name in ("apply", "swap")}
 
     def run(self, script: Script, keys: list[bytes], args: list[bytes], groups: Any = ()) -> Any:
-        name = self._names[script.sha]
-        self._pass_by(f"before {name}")
+        self._pass_by(f"before {script.name}")
         reply = super().run(script, keys, args, groups)
-        self._pass_by(f"after {name}")
+        self._pass_by(f"after {script.name}")
         return reply
 
 
