@@ -207,7 +207,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Doc(
             "LEADERBOARD_CORS_ORIGINS",
-            "Origins whose web pages may use the service, separated by commas (`https://play.example`), or `*`.",
+            "Origins whose web pages may use the service, separated by commas (`https://play.example`), or `*`. "
+            "Where the server runs open, pages of others may not even send a POST.",
         ),
     ] = ""
     max_requests: Annotated[

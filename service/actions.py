@@ -17,7 +17,18 @@ from service.access.gate import REFUSALS
 from service.access.grant import Player
 from service.answers import Answer
 from service.boards import Boards
-from service.checks import TWICE, beyond, fault_of, fault_of_body, is_json, is_plain, key_of, number_of, says_twice
+from service.checks import (
+    TWICE,
+    beyond,
+    fault_of,
+    fault_of_body,
+    is_json,
+    is_plain,
+    key_of,
+    key_of_player,
+    number_of,
+    says_twice,
+)
 from service.intake import Intake
 from service.probes import Probes
 from service.seasons import Seasons
@@ -82,6 +93,8 @@ class Actions:
             if named is None or (key is not None and key != named):
                 return problems.INVALID_KEY.answer
             key = named
+        if player is not None and key is not None:
+            key = key_of_player(user, key)
         try:
             score, version = await self._submit(season, user, submission.delta, key, parent(span))
         except LeaderboardError as error:

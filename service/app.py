@@ -26,7 +26,7 @@ from service.access.quotas import Quotas, quota
 from service.access.tokens import Secret, Tokens
 from service.actions import BODY_MOST, Actions, document_answer
 from service.boards import RANK, TOP, Boards
-from service.cors import Cors
+from service.cors import Cors, Strangers
 from service.door import DOOR, Door, Limits, within_files
 from service.express import GATE, STATE, TRACES, TRAFFIC
 from service.guard import AdminOnly, Guard
@@ -232,6 +232,8 @@ def create_app(settings: Settings | None = None, row: Row | None = None) -> falc
     app.add_middleware(RequestIds())
     if settings.origins:
         app.add_middleware(Cors(settings.origins))
+    if guard is None:
+        app.add_middleware(Strangers(settings.origins))
     if settings.admin_bind:
         app.add_middleware(AdminOnly())
     if guard is not None:

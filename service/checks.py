@@ -50,6 +50,11 @@ def key_of(header: str) -> str | None:
     return text if _KEY.fullmatch(text) else None
 
 
+def key_of_player(user: str, key: str) -> str:
+    """A player's own key, which no other player and no game server can use first. No user id or key has a NUL."""
+    return f"{user}\0{key}"
+
+
 def says_twice(text: bytes, submission: Submission) -> bool:
     """Whether the JSON that became this submission names a member twice; msgspec silently takes the last.
 

@@ -10,13 +10,15 @@ from typing import Final
 
 import falcon
 
-from service.resources import Request, Response
+from service import problems
+from service.resources import Request, Response, give
 from service.routes import OPERATIONS
 
 ANY: Final = "*"
 AGE_S: Final = 600
 REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, traceparent"
 ANSWER_HEADERS: Final = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
+SAFE: Final = ("GET", "HEAD", "OPTIONS")
 METHODS: Final = ", ".join(sorted({operation.method for operation in OPERATIONS}))
 
 
@@ -50,3 +52,22 @@ class Cors:
         if allowed is not None:
             resp.set_header("Access-Control-Allow-Origin", allowed)
             resp.set_header("Access-Control-Expose-Headers", ANSWER_HEADERS)
+
+
+class Strangers:
+    """Falcon middleware of a server that runs open: web pages of origins that are not listed change nothing.
+
+    Whoever sits at a machine with an open server on loopback also visits web pages, and a browser lets any of them send
+    a POST, which needs no leave (the Fetch standard's `no-cors`) and here no credential. It always says its origin.
+    """
+
+    def __init__(self, origins: frozenset[str]) -> None:
+        self._origins: Final = origins
+
+    async def process_request(self, req: Request, resp: Response) -> None:
+        """Refuse what would change something."""
+        origin = req.get_header("Origin")
+        if origin is None or req.method in SAFE or origin in self._origins or ANY in self._origins:
+            return
+        give(resp, problems.ORIGIN_FORBIDDEN.answer)
+        resp.complete = True

@@ -10,6 +10,7 @@ import msgspec
 from service import problems
 from service.access.scopes import SCOPES
 from service.answers import PROBLEM_JSON
+from service.cors import SAFE
 from service.problems import Problem
 from service.requestids import HEADER, MOST
 from service.routes import OPERATIONS, Operation
@@ -57,7 +58,8 @@ def problems_of(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
         return operation.problems
     if guarded:
         return (*operation.problems, *ACCESS)
-    return tuple(problem for problem in operation.problems if problem not in BOUNDS)
+    own = tuple(problem for problem in operation.problems if problem not in BOUNDS)
+    return own if operation.method in SAFE else (*own, problems.ORIGIN_FORBIDDEN)
 
 
 def document(*, guarded: bool = True) -> dict[str, Any]:

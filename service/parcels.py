@@ -12,7 +12,17 @@ from board.trace import Span
 from service import problems
 from service.access.grant import Player
 from service.answers import Answer
-from service.checks import TWICE, beyond, fault_of, fault_of_body, is_json, is_plain, quotes_of, says_twice
+from service.checks import (
+    TWICE,
+    beyond,
+    fault_of,
+    fault_of_body,
+    is_json,
+    is_plain,
+    key_of_player,
+    quotes_of,
+    says_twice,
+)
 from service.intake import Intake
 from service.item import Outcome
 from service.problems import Problem
@@ -80,6 +90,8 @@ class Parcels:
         if good:
             try:
                 items = [(s.userId, s.delta, s.submissionId) for s in good]
+                if player is not None:
+                    items = [(user, delta, key and key_of_player(user, key)) for user, delta, key in items]
                 outcomes = await self._submit_all(season, items, parent(span))
             except LeaderboardError as error:
                 return problems.of(error).answer

@@ -156,6 +156,12 @@ DELTA_FORBIDDEN = _problem(
     "delta is outside the bounds of the token; nothing was written.",
     "See `min_delta`, `max_delta`.",
 )
+ORIGIN_FORBIDDEN = _problem(
+    "origin-forbidden",
+    403,
+    "Web pages of this origin may not change anything here; nothing was done.",
+    "The server runs open, and `LEADERBOARD_CORS_ORIGINS` does not list the request's `Origin`.",
+)
 RATE_LIMITED = _problem(
     "rate-limited",
     429,

@@ -7,13 +7,13 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from board.binds import address
+from board.binds import address, is_local
 from board.children import end_with_parent
 from board.errors import InvalidSetting, PortTaken
 from board.log import everything_as_json
@@ -26,6 +26,8 @@ from service.metrics import REGISTRY
 log: Final = logging.getLogger("service")
 
 WORKER_SILENCE_S: Final = 30
+FIRST_HANDED: Final = 3
+"""SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -126,11 +128,25 @@ def check_bind(settings: Settings) -> None:
     if opened := handed_over():
         if opened != len(settings.binds):
             raise InvalidSetting(f"systemd has opened {opened} sockets for {len(settings.binds)}: {settings.binds}")
+        if settings.auth == "open" and settings.open_to_the_world != "yes":
+            _check_local(range(FIRST_HANDED, FIRST_HANDED + opened))
         return
     for bind in settings.binds:
         tcp = address(bind)
         if tcp is not None:
             _check(bind, *tcp)
+
+
+def _check_local(files: Iterable[int]) -> None:
+    """Raise `InvalidSetting` unless only this machine reaches these sockets, whatever the settings say of them."""
+    for file in files:
+        with socket.socket(fileno=os.dup(file)) as opened:
+            name = opened.getsockname()
+            if opened.family != socket.AF_UNIX and not is_local(f"{name[0]}:{name[1]}"):
+                raise InvalidSetting(
+                    f"systemd has opened {name[0]}, where LEADERBOARD_AUTH=open would let anybody write; let it listen "
+                    "on loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes"
+                )
 
 
 def _check(bind: str, host: str, port: int) -> None:

@@ -61,6 +61,28 @@ def test_answers_and_errors_in_both_lanes(pages: Http, name: str) -> None:
     assert posted.status in (400, 401) and allowed(posted.headers) == ORIGIN
 
 
+@pytest.mark.parametrize("name", ["x", "x%20y"])
+def test_pages_of_strangers_change_nothing_on_an_open_server(world: World, name: str) -> None:
+    """A browser sends such a POST for any page and asks nobody: it has no Content-Type and no header of its own."""
+    with serving(world, LEADERBOARD_CORS_ORIGINS=ORIGIN, LEADERBOARD_AUTH="open") as api, api.client() as http:
+        path = f"/v1/seasons/{name}"
+        for origin in ("https://evil.example", "null", f"http://127.0.0.1:{api.port}", ORIGIN.upper(), ""):
+            for method, where in (("POST", "/scores"), ("POST", "/scores/batch"), ("DELETE", "")):
+                answer = http.ask(method, path + where, BODY, {"Origin": origin})
+                assert (answer.status, answer.json["code"]) == (403, "origin-forbidden")
+            assert http.ask("GET", f"{path}/leaderboard/top", headers={"Origin": origin}).status != 403
+        assert world.value("SELECT count(*) FROM ledger") == 0
+        assert http.ask("POST", f"{path}/scores", BODY, {"Origin": ORIGIN}).status == 202
+        assert http.ask("POST", f"{path}/scores", BODY).status == 202
+
+
+def test_where_a_credential_is_needed_the_page_has_to_have_it(world: World) -> None:
+    headers = {"Authorization": f"Bearer {world.key('submit')}", "Origin": "https://evil.example", **JSON}
+    with serving(world, LEADERBOARD_AUTH="keys") as api, api.client() as http:
+        assert http.ask("POST", f"{base('x')}/scores", BODY, headers).status == 202
+        assert http.ask("POST", f"{base('x')}/scores", BODY, {"Origin": "https://evil.example"}).status == 401
+
+
 def test_it_is_off_by_default(http: Http) -> None:
     answer = http.ask("GET", "/livez", headers={"Origin": ORIGIN})
     assert answer.status == 200 and allowed(answer.headers) is None

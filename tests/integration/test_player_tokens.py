@@ -81,6 +81,34 @@ def test_each_item_of_a_batch_is_the_players_own(api: Api) -> None:
     assert api.world.value("SELECT sum(delta) FROM ledger") == 3
 
 
+@pytest.mark.parametrize("spelt", [str, encoded], ids=["express", "falcon"])
+@pytest.mark.parametrize("batch", [False, True])
+def test_nobody_uses_up_the_idempotency_key_of_another(api: Api, spelt: Callable[[str], str], batch: bool) -> None:
+    """Keys can be guessed: the next match's, say. Whoever came first would have had the other's submission refused."""
+    season = spelt("spring")
+
+    def submit(user: str, delta: int, credential: str) -> tuple[int, int | None]:
+        one = {"userId": user, "delta": delta, "submissionId": "match-42"}
+        path = f"/v1/seasons/{season}/scores" + "/batch" * batch
+        body = json.dumps({"submissions": [one]} if batch else one).encode()
+        answer = http.ask("POST", path, body, {**JSON, **bearer(credential)})
+        told = answer.json["results"][0] if "results" in answer.json else answer.json
+        return told.get("status", answer.status), told.get("score")
+
+    with api.client() as http:
+        api.command.until(lambda: submit("eve", 1, HS.token("eve")) == (202, 1))
+        key = api.world.key("submit")
+        eventually(lambda: submit("bob", 7, key) == (202, 7), 10)
+        for _ in range(2):
+            assert submit("ada", 5, HS.token("ada")) == (202, 5)
+            assert submit("bob", 7, key) == (202, 7)
+            assert submit("eve", 1, HS.token("eve")) == (202, 1)
+        assert submit("ada", 6, HS.token("ada"))[0] == 422
+        # Of game servers, who speak for all players, a key is still everybody's.
+        assert submit("ada", 5, key)[0] == 422
+    assert api.world.rows("SELECT user_id, delta FROM ledger ORDER BY user_id") == [("ada", 5), ("bob", 7), ("eve", 1)]
+
+
 def test_where_only_servers_submit_a_player_reads(world: World) -> None:
     key = world.key("submit")
     with relaying(world), serving(world, "/readyz", **settings("HS256")) as api, api.client() as http:

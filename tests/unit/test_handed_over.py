@@ -44,6 +44,30 @@ def test_only_a_socket_handed_to_this_process_counts(
             check_bind(settings)
 
 
+@pytest.mark.parametrize(
+    ("host", "switch", "refused"),
+    [("0.0.0.0", "", True), ("::", "", True), ("127.0.0.1", "", False), ("::1", "", False), ("0.0.0.0", "yes", False)],
+)
+def test_an_open_server_takes_no_socket_that_others_reach(
+    monkeypatch: pytest.MonkeyPatch, host: str, switch: str, refused: bool
+) -> None:
+    """The settings may say loopback: systemd has opened what its own file says."""
+    given = {"DATABASE_URL": "postgresql://x@localhost/x", "REDIS_URL": "redis://localhost"}
+    given |= {"LEADERBOARD_AUTH": "open", "LEADERBOARD_BIND": "127.0.0.1:8080", "LEADERBOARD_OPEN_TO_THE_WORLD": switch}
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as opened:
+        opened.bind((host, 0))
+        monkeypatch.setattr("service.server.FIRST_HANDED", opened.fileno())
+        if refused:
+            with pytest.raises(InvalidSetting, match="LEADERBOARD_OPEN_TO_THE_WORLD"):
+                check_bind(load(given))
+        else:
+            check_bind(load(given))
+        assert opened.getsockname()
+
+
 def test_as_many_sockets_are_handed_over_as_there_are_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
