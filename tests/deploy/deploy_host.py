@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import os
 import shutil
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from deploy_tree import HOST_PACKAGES, connect_to_registries, overlay, run, tree
+from deploy_tree import CACHE, HOST_PACKAGES, connect_to_registries, overlay, run, tree
 
 BOOT_SECONDS = 60.0
 # With this status systemd-nspawn asks whoever started it to start it again.
@@ -125,13 +126,35 @@ def settle(name: str, address: str, gateway: str) -> None:
 
 def translate(undo: ExitStack, inside: str, not_for: str) -> None:
     """What comes from these addresses goes out under this machine's own, unless it is for those."""
-    forward = Path("/proc/sys/net/ipv4/ip_forward")
-    forwarded = forward.read_text()
     rule = ["POSTROUTING", "-s", inside, "!", "-d", not_for, "-j", "MASQUERADE"]
     run("iptables", "-t", "nat", "-A", *rule)
     undo.callback(run, "iptables", "-t", "nat", "-D", *rule)
-    forward.write_text("1")
-    undo.callback(forward.write_text, forwarded)
+    undo.enter_context(forwarding())
+
+
+@contextmanager
+def forwarding() -> Iterator[None]:
+    """This machine passes packets on. It stops when the last run ends that needs it, whichever began first."""
+    switch = Path("/proc/sys/net/ipv4/ip_forward")
+    with open(CACHE / "leaderboard-forwarding", "a+") as before:
+
+        def alone() -> bool:
+            try:
+                fcntl.flock(before, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        if alone():
+            before.truncate(0)
+            before.write(switch.read_text())
+            before.flush()
+        fcntl.flock(before, fcntl.LOCK_SH)
+        switch.write_text("1")
+        yield
+        if alone():
+            before.seek(0)
+            switch.write_text(before.read())
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from deploy_host import TOOLS, Host, debian_host, poll
 from deploy_load import Load
 from deploy_tools import ROOT, need
 from deploy_tree import run
-from test_ansible import ansible
+from test_ansible import DEADLINE_SECONDS, DRY_DEADLINE_SECONDS, ansible
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
 
@@ -37,7 +37,9 @@ class Fleet:
     wheel: Path
     key: str = field(default="")
 
-    def play(self, playbook: str, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def play(
+        self, playbook: str, *options: str, check: bool = True, seconds: float = DEADLINE_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """Run a playbook with inventory/fleet.yml, where only the addresses are other ones."""
         address = {name: host.address for name, host in self.hosts.items()}
         network = address["db1"].rpartition(".")[0]
@@ -58,7 +60,8 @@ class Fleet:
         inventory.write_text(json.dumps({"all": {"hosts": wanted, "vars": common}}))
         inventories = ("-i", "inventory/fleet.yml", "-i", str(inventory))
         artifact = () if any("common_artifact" in option for option in options) else self.artifact(self.wheel)
-        return ansible(self.home, "ansible-playbook", *inventories, playbook, *artifact, *options, check=check)
+        command = ("ansible-playbook", *inventories, playbook, *artifact, *options)
+        return ansible(self.home, *command, check=check, seconds=seconds)
 
     def walk(self, page: str, *more: str, **words: str) -> str:
         """Run the playbooks a page of docs/ops shows, word for word but for `words`; returns what they printed."""
@@ -132,6 +135,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     (wheel,) = (directory / "dist").glob("*.whl")
     with fleet(directory, NAMES) as hosts:
         made = Fleet(hosts, directory, wheel)
+        dry = counts(made.play("site.yml", "--check", seconds=DRY_DEADLINE_SECONDS).stdout)
+        assert {name: row["failed"] for name, row in dry.items()} == dict.fromkeys(NAMES, 0)
+        assert hosts["app1"].ssh("ls -d /opt/leaderboard /etc/leaderboard 2>/dev/null", check=False).stdout == ""
         made.walk("install")
         yield made
 
