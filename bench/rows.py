@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from bench import budget, calibrate, disk, draining, memory, openloop, posting, reading, visibility
+from bench import budget, calibrate, disk, draining, memory, openloop, posting, reading, refusing, visibility
 from bench.plan import Plan, Results
 from board.errors import UsageError
 
@@ -45,6 +45,9 @@ ROWS: Final = (
     Row("top100", "reads", "top 100", original=17_000, scale="reads"),
     Row("rank", "reads", "rank, a different player each time", original=24_000, scale="reads"),
     Row("around", "reads", "around, range 5, a different player each time", original=17_500, scale="reads"),
+    Row("refused_body", "refusals", "POST with a wrong body: refused"),
+    Row("refused_key", "refusals", "POST with a key that nobody has: refused"),
+    Row("refused_player", "refusals", "rank of a player that is not on the board: refused"),
     Row("drain_1", "drain", "drain of a backlog in 1 season (hints)"),
     Row("drain_1000", "drain", "drain of a backlog in 1,000 seasons (hints)"),
     Row("visible_idle", "visible", "POST to visible in rank, idle", "p50_ms", "ms", original=86),
@@ -89,7 +92,7 @@ def programs(wanted: Collection[str]) -> dict[str, str | None]:
         needed["pgbench"] = shutil.which("pgbench")
     if {"zrevrank", "zrevrange"} & set(wanted):
         needed["redis-benchmark"] = calibrate.redis_benchmark()
-    if {"nginx", "mixed", "curve", "disk", *POSTS, *budget.NAMES, *reading.NAMES} & set(wanted):
+    if {"nginx", "mixed", "curve", "disk", *POSTS, *budget.NAMES, *reading.NAMES, *refusing.NAMES} & set(wanted):
         needed["wrk"] = shutil.which("wrk")
     return needed
 
@@ -108,6 +111,8 @@ def round_of(plan: Plan, wanted: Collection[str]) -> Results:
         yield from disk.measure(plan)
     if {"rebuild", *reading.NAMES} & set(wanted):
         yield from reading.measure(plan, wanted)
+    if set(refusing.NAMES) & set(wanted):
+        yield from refusing.measure(plan, wanted)
     for name in draining.SEASONS:
         if name in wanted:
             yield from draining.measure(plan, name)
