@@ -1,8 +1,8 @@
 """Taking submissions: natural group commit.
 
-While one statement is being committed, arrivals gather; when it returns, all of them go into the next one. There is
-no timer: an idle server commits a lone submission at once, a busy one commits hundreds together. A caller is
-answered after the commit that holds its submission and never before. Callers own nothing but a future, so one
+While one statement is being committed, arrivals gather; when it returns, all of them go into the next one. An idle
+server commits a lone submission at once, a busy one commits hundreds together and waits a moment (`LINGER_S`) for those
+it has just answered. A caller is answered after the commit that holds its submission and never before. Callers own nothing but a future, so one
 that hangs up cancels only itself.
 """
 
