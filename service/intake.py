@@ -1,9 +1,9 @@
 """Taking submissions: natural group commit.
 
 While one statement is being committed, arrivals gather; when it returns, all of them go into the next one. An idle
-server commits a lone submission at once, a busy one commits hundreds together and waits a moment (`LINGER_S`) for those
-it has just answered. A caller is answered after the commit that holds its submission and never before. Callers own nothing but a future, so one
-that hangs up cancels only itself.
+server commits a lone submission at once, a busy one commits hundreds together and waits a moment (`LINGER_S`) for
+those it has just answered. A caller is answered after the commit that holds its submission and never before. Callers
+own nothing but a future, so one that hangs up cancels only itself.
 """
 
 from __future__ import annotations
