@@ -90,10 +90,12 @@ lock: $(VENV)/.supply ## write locks/ anew from pyproject.toml: every package of
 	@printf '%s\n' build $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])') \
 	  | $(BIN)/uv pip compile -q $(LOCK) -o locks/build.txt -
 	@$(BIN)/uv pip compile -q $(LOCK) -o locks/runtime.txt pyproject.toml
+	@printf '%s\n' $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["otel"])') \
+	  | $(BIN)/uv pip compile -q $(LOCK) -c locks/runtime.txt -o locks/otel.txt -
 
 audit: $(VENV)/.supply ## look for known vulnerabilities in what is deployed (asks pypi.org)
 	@mkdir -p build
-	@if $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r locks/runtime.txt -r locks/build.txt \
+	@if $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r locks/runtime.txt -r locks/otel.txt -r locks/build.txt \
 	  >build/audit.txt 2>build/audit.log; then echo "no known vulnerability"; \
 	elif grep -q '^Found .* known vulnerabilit' build/audit.log; then cat build/audit.txt; exit 1; \
 	else echo "NOT AUDITED: pypi.org's data could not be had: $$(tail -n 1 build/audit.log | cut -c 1-200)"; exit 2; fi

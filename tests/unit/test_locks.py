@@ -13,7 +13,11 @@ from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-WANTED = {"runtime": PROJECT["project"]["dependencies"], "build": [*PROJECT["build-system"]["requires"], "build"]}
+WANTED = {
+    "runtime": PROJECT["project"]["dependencies"],
+    "otel": PROJECT["project"]["optional-dependencies"]["otel"],
+    "build": [*PROJECT["build-system"]["requires"], "build"],
+}
 
 
 def text(name: str) -> str:
@@ -31,6 +35,13 @@ def test_what_the_project_needs_is_locked(name: str) -> None:
     locked = pinned(name)
     for requirement in map(Requirement, WANTED[name]):
         assert requirement.specifier.contains(locked.get(requirement.name.lower(), "nothing")), requirement
+
+
+def test_an_extra_changes_nothing_that_is_installed() -> None:
+    """`locks/otel.txt` is installed behind `locks/runtime.txt`, into the same environment."""
+    runtime, otel = pinned("runtime"), pinned("otel")
+    assert {name: version for name, version in otel.items() if runtime.get(name, version) != version} == {}
+    assert otel.keys() - runtime.keys()
 
 
 @pytest.mark.parametrize("name", WANTED)
