@@ -13,11 +13,13 @@ from bench.plan import Plan, Results
 from bench.posting import WARM_S
 from bench.stack import Stack
 from ctl.demo import Client
-from service.access.keytext import make
+from service.access.keytext import PREFIX, SECRET_LENGTH, checksum, make, parse
 
 SCORES: Final = "/v1/seasons/refused/scores"
 UNKNOWN: Final = make()[0]
 """A key in good form that no server has."""
+IMPOSTOR: Final = "impostor"
+"""Stands for a key in good form whose id the server has, with another secret."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -35,6 +37,7 @@ REFUSALS: Final = {
     "refused_body": Refusal("POST", SCORES, 400, "invalid-delta", {"userId": "player", "delta": "1"}),
     "refused_player": Refusal("GET", "/v1/seasons/refused/leaderboard/rank?userId=nobody", 404, "player-not-found"),
     "refused_key": Refusal("POST", SCORES, 401, "credential-unknown", {"userId": "player", "delta": 1}, UNKNOWN),
+    "refused_secret": Refusal("POST", SCORES, 401, "credential-unknown", {"userId": "player", "delta": 1}, IMPOSTOR),
 }
 NAMES: Final = tuple(REFUSALS)
 
@@ -49,6 +52,14 @@ def measure(plan: Plan, wanted: Collection[str]) -> Results:
                 yield name, refused(stack, plan, refusal, good)
 
 
+def impostor_of(key: str) -> str:
+    """A key with the id of this one and another secret."""
+    known = parse(key)
+    assert known is not None
+    text = f"{PREFIX}{known.id}_{'x' * SECRET_LENGTH}"
+    return text + checksum(text)
+
+
 def refused(stack: Stack, plan: Plan, refusal: Refusal, client: Client) -> Measure:
     """Load the server with that one request; the rate is of refusals."""
     faults = []
@@ -56,6 +67,8 @@ def refused(stack: Stack, plan: Plan, refusal: Refusal, client: Client) -> Measu
     if status != 202:
         faults.append(f"a good submission was answered {status}")
     stack.until_empty()
+    if refusal.key == IMPOSTOR:
+        refusal = msgspec.structs.replace(refusal, key=impostor_of(stack.settings.key))
     status, body = Client(stack.url, refusal.key).ask(refusal.method, refusal.path, refusal.body)
     answer = msgspec.json.decode(body)
     if (status, answer["code"]) != (refusal.status, refusal.code):

@@ -47,6 +47,7 @@ ROWS: Final = (
     Row("around", "reads", "around, range 5, a different player each time", original=17_500, scale="reads"),
     Row("refused_body", "refusals", "POST with a wrong body: refused"),
     Row("refused_key", "refusals", "POST with a key that nobody has: refused"),
+    Row("refused_secret", "refusals", "POST with a wrong secret of a key that is there: refused"),
     Row("refused_player", "refusals", "rank of a player that is not on the board: refused"),
     Row("drain_1", "drain", "drain of a backlog in 1 season (hints)"),
     Row("drain_1000", "drain", "drain of a backlog in 1,000 seasons (hints)"),
