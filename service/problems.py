@@ -7,10 +7,13 @@ from typing import Final
 import msgspec
 
 from board import errors
+from board.log import masked
 from service.answers import PROBLEM_JSON, Answer
 from service.types import ProblemDetails
 
 RETRY_AFTER_S: Final = 1
+DETAIL_MOST: Final = 300
+"""Characters of a detail."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -27,7 +30,13 @@ class Problem(msgspec.Struct, frozen=True):
         return RETRY_AFTER_S if self.status == 503 else 0
 
     def saying(self, detail: str) -> Answer:
-        """The answer for one occurrence, with a text of its own."""
+        """The answer for one occurrence, with a text of its own.
+
+        It may quote what the client sent: so much of it as helps, and no credential that strayed into a body.
+        """
+        return self._answer(masked(detail if len(detail) <= DETAIL_MOST else detail[:DETAIL_MOST] + "…"))
+
+    def _answer(self, detail: str) -> Answer:
         details = ProblemDetails(
             type=f"urn:leaderboard:problem:{self.code}",
             title=self.title,
@@ -47,7 +56,7 @@ class Problem(msgspec.Struct, frozen=True):
         """The answer whose text is the title. PERF: made once; refused requests must be as cheap as good ones."""
         made = _ANSWERS.get(self.code)
         if made is None:
-            made = _ANSWERS[self.code] = self.saying(self.title)
+            made = _ANSWERS[self.code] = self._answer(self.title)
         return made
 
 

@@ -13,6 +13,8 @@ from support.http import JSON, Answer, Http, base, raw
 from support.processes import Api
 from support.waiting import eventually
 
+from service.access.keytext import make
+
 MIB = 1024 * 1024
 
 
@@ -371,3 +373,17 @@ def test_bad_and_good_ones_interleaved(api: Api, season: str) -> None:
     assert not wrong
     assert {user: score for user, score, _ in api.world.expected(season)} == {**totals, "full": 2**63 - 1}
     eventually(lambda: api.world.board(season) == api.world.expected(season))
+
+
+def test_an_answer_quotes_little_and_no_credential(http: Http, season: str) -> None:
+    """An unknown member's name comes back in the error's text: once 900 kB of it, twice."""
+    key, _ = make()
+    for name in ("x" * 900_000, key, f"{key} {'x' * 1_000}", "x" * 250 + key):
+        for path, body in (
+            ("scores", {"userId": "ada", "delta": 1, name: 1}),
+            ("scores/batch", {"submissions": [{"userId": "ada", "delta": 1}], name: 1}),
+        ):
+            answer = http.ask("POST", f"{base(season)}/{path}", json.dumps(body).encode(), JSON)
+            assert (answer.status, answer.json["code"]) == (400, "invalid-body")
+            assert "unknown field `" in answer.json["detail"] and answer.json["error"] == answer.json["detail"]
+            assert len(answer.body) < 1_000 and key[14:40].encode() not in answer.body
