@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import itertools
 import json
 import threading
 import time
@@ -16,7 +17,9 @@ from support.processes import Api, relaying, serving
 from support.tokens import Issuer, jwks, settings
 from support.waiting import eventually
 from support.world import World
-from test_access import encoded
+from test_access import OTHER, OWN, ask, books, encoded
+
+from service.routes import OPERATIONS
 
 HS = Issuer("HS256")
 
@@ -143,6 +146,28 @@ def test_a_player_spends_its_own_quota_only(world: World) -> None:
         assert post(http, "spring", "bob", 1, bob).status == 202
         assert post(http, "spring", "ada", 1, bob).json["code"] == "player-forbidden"
     assert world.value("SELECT count(*) FROM ledger") == 3
+
+
+@pytest.mark.parametrize("players", ["submit", "read"])
+def test_every_route_knows_what_a_player_may(world: World, players: str) -> None:
+    """The matrix of test_access.py, for tokens: every operation, both lanes, the token's season and another."""
+    world.key("read", life_s=1)
+    token = bearer(HS.token("ada", seasons=[OWN]))
+    with serving(world, "/livez", **settings("HS256", LEADERBOARD_PLAYERS=players)) as api, api.client() as http:
+        for op, spelt, season in itertools.product(OPERATIONS, (str, encoded), (OWN, OTHER)):
+            before = books(world)
+            answer = ask(http, op, spelt(season), token)
+            told = answer.status, answer.json.get("code")
+            if op.scope is None:
+                assert answer.status in (200, 503), (op.name, told)
+            elif op.scope == "admin" or (op.scope == "submit" and players == "read"):
+                assert told == (403, "scope-missing"), (op.name, told)
+            elif season == OTHER:
+                assert told == (403, "season-forbidden"), (op.name, told)
+            else:
+                assert answer.status not in (401, 403), (op.name, told)
+                continue
+            assert books(world) == before, op.name
 
 
 class Publisher:

@@ -48,6 +48,7 @@ def cases(api: Api, directory: Path, key: str | None, examples: int) -> int:
     assert generated is not None
     log = api.command.text()
     assert "Traceback" not in log and "failed" not in log, log[-4_000:]
+    print(f"{generated[1]} requests")  # pytest -rP shows it
     return int(generated[1])
 
 
