@@ -73,9 +73,9 @@ class Site:
     source: Path
 
     def run(
-        self, *options: str, check: bool = True, seconds: float = DEADLINE_SECONDS
+        self, *options: str, check: bool = True, seconds: float = DEADLINE_SECONDS, playbook: str = "site.yml"
     ) -> subprocess.CompletedProcess[str]:
-        """Run site.yml; no password may be printed."""
+        """Run a playbook; no password may be printed."""
         inventory = self.home / "test-host.json"
         wanted = {
             "ansible_host": self.host.address,
@@ -90,7 +90,8 @@ class Site:
         monitored = {"monitoring": {"hosts": {"leaderboard": {}}}}
         inventory.write_text(json.dumps({"all": {"hosts": {"leaderboard": wanted}, "children": monitored}}))
         inventories = ("-i", "inventory/single-host.yml", "-i", str(inventory))
-        done = ansible(self.home, "ansible-playbook", *inventories, "site.yml", *options, check=check, seconds=seconds)
+        command = ("ansible-playbook", *inventories, playbook, *options)
+        done = ansible(self.home, *command, check=check, seconds=seconds)
         for path in SECRET_FILES:
             secret = self.host.root / path.lstrip("/")
             if secret.exists():
@@ -140,13 +141,18 @@ class Site:
         return poll(ask, f"{user} with {score}", 30)
 
 
+def checkout(directory: Path) -> Path:
+    """What is installed: this tree without what was made in it."""
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.so", "*.egg-info", "build", "dist", "tests", "bench")
+    return Path(shutil.copytree(ROOT, directory / "source", ignore=unwanted))
+
+
 @pytest.fixture(scope="module")
 def new_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     need(*TOOLS)
     tool("ansible-playbook", "ansible")
     directory = tmp_path_factory.mktemp("host")
-    unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.so", "*.egg-info", "build", "dist", "tests", "bench")
-    source = Path(shutil.copytree(ROOT, directory / "source", ignore=unwanted))
+    source = checkout(directory)
     with debian_host(directory) as host:
         yield Site(host, directory, source)
 
