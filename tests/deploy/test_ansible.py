@@ -158,12 +158,17 @@ def new_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 OLD_SYSTEM = "sed -i 's/12/11/; s/bookworm/bullseye/' /etc/os-release; echo 11.9 > /etc/debian_version"
+NEW_SYSTEM = "sed -i 's/12/99/; s/bookworm/forky/' /etc/os-release; echo 99.0 > /etc/debian_version"
 OTHER_MAJOR = "mkdir -p /etc/postgresql/14/main"
+# Packages, users, and the files that are not the business of the host's own timers.
+FILES = "find /etc /opt /usr/local /usr/lib/systemd -type f -printf '%p %s %T@\\n' | sort"
+EVERYTHING = f"dpkg-query -W | sort; cat /etc/passwd; {FILES}"
 BAD_INPUT = {
     "a wrong variable": ("", {"common_workers": "many"}, "unable to convert to int"),
     "too little disk": ("", {"common_disk_free_mib": 10**9}, "MiB are free for /opt/leaderboard: less than"),
     "another major version": (OTHER_MAJOR, {}, "has PostgreSQL 14, and postgres_version is 15. Set"),
     "an unsupported system": (OLD_SYSTEM, {}, "Debian 12, Ubuntu 24.04 and later ones"),
+    "a system nobody knows yet": (NEW_SYSTEM, {}, "Set postgres_version to its major version"),
     "a password that is none": ("", {"postgres_password": "with space"}, "may hold letters, digits"),
 }
 
@@ -171,13 +176,28 @@ BAD_INPUT = {
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_bad_input_stops_before_anything_is_changed(new_host: Site, name: str) -> None:
     prepared, variables, said = BAD_INPUT[name]
+    before = new_host.host.ssh(EVERYTHING).stdout
     new_host.host.ssh("cp -a /etc/os-release /etc/debian_version /root/")
     new_host.host.ssh(prepared or "true")
     done = new_host.run("-e", json.dumps(variables), check=False)
-    new_host.host.ssh("cp -a /root/os-release /root/debian_version /etc/; rm -rf /etc/postgresql/14")
+    new_host.host.ssh("cp -a /root/os-release /root/debian_version /etc/; rm -r /root/os-release /root/debian_version")
+    new_host.host.ssh("rm -rf /etc/postgresql")
     assert done.returncode != 0
     assert said in done.stdout
     assert " changed=0 " in done.stdout
+    assert new_host.host.ssh(EVERYTHING).stdout == before
+
+
+def test_secrets_that_cannot_be_read_stop_before_anything_is_changed(new_host: Site, tmp_path: Path) -> None:
+    before = new_host.host.ssh(EVERYTHING).stdout
+    vault, password = tmp_path / "vault.yml", tmp_path / "password"
+    shutil.copy(ANSIBLE / "vault.example.yml", vault)
+    password.write_text("long-and-secret\n")
+    ansible(tmp_path, "ansible-vault", "encrypt", "--vault-password-file", str(password), str(vault))
+    done = new_host.run("-e", f"@{vault}", check=False)
+    assert done.returncode != 0
+    assert "no vault secrets" in done.stdout + done.stderr
+    assert new_host.host.ssh(EVERYTHING).stdout == before
 
 
 @pytest.fixture(scope="module")
