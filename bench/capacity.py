@@ -120,11 +120,12 @@ def needs(c: Constants, w: Wanted) -> Needs:
 def markdown(report: Report) -> str:
     """The table of sizes and the constants behind it."""
     c = constants_of(report)
+    # Footnotes belong to rows that are not shown here.
+    notes = [f"- {note}" for note in report.notes if not note.startswith("*")]
     lines = [
         f"{report.date[:10]}, commit {report.commit.commit[:12]}: `{report.command}`, {report.machine.cpu}, "
         f"load {report.machine.load} at the start.",
-        "",
-        *(f"- {note}" for note in report.notes),
+        *(["", *notes] if notes else []),
         "",
         "| | players | writes/s, reads/s at the peak | cores: workers, PostgreSQL, Redis, relays | together "
         "| Redis memory | PostgreSQL memory | disk, 90 days | write-ahead log a day |",
