@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -144,6 +145,16 @@ def test_everything_is_made_as_described(cloud: Cloud) -> None:
     )["RouteTables"]
     routes = {route.get("GatewayId") for table in tables for route in table["Routes"]}
     assert any(str(gateway).startswith("igw-") for gateway in routes)
+
+
+def test_the_inventory_finds_the_instance(cloud: Cloud) -> None:
+    (instance,) = cloud.instances()
+    shown = '{"msg": "{{ ansible_host }} {{ ansible_user }} {{ ansible_become }}"}'
+    for group in ("postgres", "redis", "api", "relay", "proxy"):
+        command = (tool("ansible", "ansible"), "-i", "inventory/aws_ec2.yml", group, "-m", "debug", "-a", shown)
+        done = run(*command, cwd=ROOT / "ansible", env=cloud.environment, stdin=subprocess.DEVNULL)
+        assert re.findall(r"^(\w+) \| SUCCESS", done.stdout, re.MULTILINE) == ["leaderboard"]
+        assert f'"{instance["PublicIpAddress"]} admin True"' in done.stdout
 
 
 def test_a_second_run_changes_nothing(cloud: Cloud) -> None:
