@@ -93,12 +93,12 @@ lock: $(VENV)/.supply ## write locks/ anew from pyproject.toml: every package of
 	@printf '%s\n' $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["otel"])') \
 	  | $(BIN)/uv pip compile -q $(LOCK) -c locks/runtime.txt -o locks/otel.txt -
 
-audit: $(VENV)/.supply ## look for known vulnerabilities in what is deployed (asks pypi.org)
+audit: $(VENV)/.supply ## look for known vulnerabilities in what is deployed (asks Python's package index)
 	@mkdir -p build
 	@if $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r locks/runtime.txt -r locks/otel.txt -r locks/build.txt \
 	  >build/audit.txt 2>build/audit.log; then echo "no known vulnerability"; \
 	elif grep -q '^Found .* known vulnerabilit' build/audit.log; then cat build/audit.txt; exit 1; \
-	else echo "NOT AUDITED: pypi.org's data could not be had: $$(tail -n 1 build/audit.log | cut -c 1-200)"; exit 2; fi
+	else echo "NOT AUDITED: the index's data could not be had: $$(tail -n 1 build/audit.log | cut -c 1-200)"; exit 2; fi
 
 sbom: $(VENV)/.supply ## write build/sbom.json: the parts of a deployment, their licences and what needs what, as CycloneDX
 	@rm -rf build/sbom-env && mkdir -p build && $(BIN)/python -m venv --without-pip build/sbom-env
@@ -106,7 +106,7 @@ sbom: $(VENV)/.supply ## write build/sbom.json: the parts of a deployment, their
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json build/sbom-env/bin/python
 	@echo build/sbom.json
 
-bench: $(VENV)/.dev ## measure (about a quarter of an hour; leave the machine alone meanwhile)
+bench: $(VENV)/.dev ## measure (about ten minutes; leave the machine alone meanwhile)
 	@$(BIN)/python -m bench $(ARGS)
 
 micro: $(VENV)/.dev ## measure the kernels against their twin and other packers

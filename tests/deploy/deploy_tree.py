@@ -44,13 +44,13 @@ def run(*command: str | Path, check: bool = True, **options: object) -> subproce
 
 
 def mirror() -> str:
-    """The Debian archive this machine uses, from its own apt sources."""
+    """The Debian archive this machine uses, from its own apt sources. Raises `AssertionError` where they name none."""
     listed = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN)", check=False).stdout
     for line in listed.splitlines():
         uri, _, origin = line.partition(" ")
         if origin == "Debian" and uri.rstrip("/").endswith("/debian"):
             return uri
-    return "http://deb.debian.org/debian"
+    raise AssertionError("apt knows no archive of Debian here: `apt-get update` first")
 
 
 def tree(packages: Sequence[str]) -> Path:

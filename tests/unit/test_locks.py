@@ -18,6 +18,7 @@ WANTED = {
     "otel": PROJECT["project"]["optional-dependencies"]["otel"],
     "build": [*PROJECT["build-system"]["requires"], "build"],
 }
+REGISTRIES = ("pypi", "pythonhosted", "debian", "npmjs", "docker", "ghcr")
 
 
 def text(name: str) -> str:
@@ -54,17 +55,30 @@ def test_every_package_has_hashes_and_no_address(name: str) -> None:
     assert "://" not in text(name) and "--index" not in text(name) and "--find-links" not in text(name)
 
 
+def test_no_file_names_the_host_of_a_registry() -> None:
+    """Where packages come from is a setting of the machine, not of the project."""
+    # In pieces, so that this file is not found itself.
+    hosts = [".".join(pair) for pair in zip(REGISTRIES, ("org", "org", "org/debian", "org", "io", "io"), strict=True)]
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    names = [name for name in listed.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
+    assert len(names) > 100
+    found = [(name, host) for name in names for host in hosts if host.encode() in (REPOSITORY / name).read_bytes()]
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("tool", "status", "says"),
     [
         ("echo 'No known vulnerabilities found' >&2", 0, "no known vulnerability"),
         ("echo 'falcon 4.4.0 PYSEC-1'; echo 'Found 1 known vulnerability in 1 package' >&2; exit 1", 1, "falcon 4.4.0"),
-        ("echo a trace >&2; echo 'ConnectionError: pypi.org' >&2; exit 1", 2, "NOT AUDITED: "),
+        ("echo a trace >&2; echo 'ConnectionError: no such host' >&2; exit 1", 2, "NOT AUDITED: "),
         ("exit 1", 2, "NOT AUDITED: "),
     ],
 )
 def test_an_audit_that_could_not_be_made_is_no_audit(tmp_path: Path, tool: str, status: int, says: str) -> None:
-    """What make does with each way in which pip-audit ends; pip-audit itself needs pypi.org."""
+    """What make does with each way in which pip-audit ends; pip-audit itself needs an index that answers."""
     (tmp_path / "build").mkdir()
     stand_in = tmp_path / "pip-audit"
     stand_in.write_text(f"#!/bin/sh\n{tool}\n")
