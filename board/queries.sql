@@ -443,6 +443,11 @@ SELECT extract(epoch FROM clock_timestamp())::float8 AS clock,
                  WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'), 0)::float8 AS longest_s,
        pg_is_in_recovery() AS standby
 
+-- name: doctor_buffers --
+-- Bytes of PostgreSQL's own memory for pages, and of what every submission reads: scores with their index.
+SELECT pg_size_bytes(current_setting('shared_buffers')) AS buffers,
+       pg_total_relation_size('score') AS scores
+
 -- name: doctor_pools --
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND usename = current_user AND application_name = 'leaderboard-relay'

@@ -66,6 +66,7 @@ def examine(s: Settings) -> Iterator[Finding]:
                 schema.check(db)
                 yield Finding("schema", "ok", f"version {schema.required()}")
                 seasons = {row[0].encode() for row in db.execute(queries()["season_names"])}
+                yield of_buffers(*(db.execute(queries()["doctor_buffers"]).fetchone() or (0, 0)))
                 yield from of_relays(s, db)
             except LeaderboardError as error:
                 yield Finding("schema", "error", str(error), "run `leaderboard migrate`")
@@ -133,6 +134,17 @@ def of_postgres(db: psycopg.Connection[Any]) -> Iterator[Finding]:
     )
     if standby:
         yield Finding("PostgreSQL role", "error", "a standby", "DATABASE_URL must lead to the primary")
+
+
+def of_buffers(buffers: int, scores: int) -> Finding:
+    """Whether PostgreSQL keeps the rows that submissions change in its own memory; both in bytes."""
+    fine = scores <= buffers
+    return Finding(
+        "PostgreSQL shared_buffers",
+        "ok" if fine else "warning",
+        f"{buffers >> 20:,} MiB for {scores >> 20:,} MiB of scores",
+        "" if fine else "submissions wait for pages: set shared_buffers to a quarter of that host's memory",
+    )
 
 
 def of_relays(s: Settings, db: psycopg.Connection[Any]) -> Iterator[Finding]:

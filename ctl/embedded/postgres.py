@@ -15,6 +15,7 @@ from board.errors import DataDirectoryMajorMismatch, ServerStartFailed
 from ctl.embedded import leftovers
 from ctl.embedded.datadir import DataDirectory
 from ctl.embedded.locate import Installation
+from ctl.embedded.memory import shared_buffers, total_bytes
 from ctl.embedded.server import Report, Server
 
 ROLE = "leaderboard"
@@ -34,7 +35,6 @@ _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
     "unix_socket_permissions": "0700",
-    "shared_buffers": "256MB",
     "max_connections": "100",
     "max_wal_size": "2GB",
     "jit": "off",
@@ -118,6 +118,7 @@ class Postgres(Server):
         settings = {
             **_SETTINGS,
             "unix_socket_directories": _quoted(sockets),
+            "shared_buffers": shared_buffers(total_bytes() if self._durable else 0),
             "fsync": durable,
             "full_page_writes": durable,
         }

@@ -37,6 +37,7 @@ def test_the_doctor_names_what_is_wrong_and_what_to_do(world: World) -> None:
     assert found["PostgreSQL fsync"]["severity"] == "error"  # the tests' own server runs without
     assert found["schema"]["severity"] == "ok"
     assert found["clock"]["severity"] == "ok"
+    assert found["PostgreSQL shared_buffers"]["severity"] == "ok"
     assert all(f["advice"] for f in found.values() if f["severity"] in ("warning", "error"))
 
     with relaying(world):
