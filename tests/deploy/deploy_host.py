@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import ipaddress
 import os
@@ -78,6 +79,7 @@ class Host:
         with open(self.console, "ab") as log:
             self.machine = subprocess.Popen(
                 [
+                    *joining(self.groups()),
                     # Whatever ends the test run switches the host off.
                     *("setpriv", "--pdeathsig=TERM"),
                     *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"),
@@ -105,6 +107,40 @@ class Host:
             # Killing the first process of a pid namespace ends all of it; the kernel does the rest.
             for pid in init:
                 os.kill(int(pid), signal.SIGKILL)
+        poll(lambda: True if all(map(removed, self.groups())) else None, "the end of the host's processes")
+
+    def groups(self) -> list[Path]:
+        """Control groups of its own, made where systemd looks for them.
+
+        Hosts that share one would have services of the same name in the same group, and stop each other's.
+        """
+        made = []
+        mine = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            _, place, kind, options, *_ = line.split()
+            of = "" if kind == "cgroup2" else "name=systemd"
+            if kind == "cgroup2" or (kind == "cgroup" and of in options.split(",")):
+                made.append(Path(place, mine[of].lstrip("/"), self.name))
+                made[-1].mkdir(exist_ok=True)
+        return made
+
+
+def joining(groups: list[Path]) -> list[str]:
+    """The beginning of a command that is to run in these control groups."""
+    return ["sh", "-c", "".join(f"echo $$ >{group}/cgroup.procs && " for group in groups) + 'exec "$@"', "sh"]
+
+
+def removed(group: Path) -> bool:
+    """Remove a control group with those below it; False while a process is left in one."""
+    below = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
+    try:
+        for path in (*below, group):
+            path.rmdir()
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def plug(undo: ExitStack, name: str, link: str) -> None:
