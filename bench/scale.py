@@ -1,9 +1,9 @@
 """How figures change with size: ``python -m bench.scale`` compares ten million players in one season, and a hundred
 thousand seasons, with ten thousand players in one season.
 
-All three systems are loaded first (COPY into `score`, then `leaderboard rebuild`, as a restored dump is loaded) and
-stay up; each round measures them in turn, so that a slow minute of the machine hits all. What memory and disk that
-takes: docs/capacity.md.
+All three systems are loaded first (COPY into `score`, then `leaderboard rebuild`, as a restored dump is loaded), read
+into PostgreSQL's memory, and stay up; each round measures them in turn, so that a slow minute of the machine hits all.
+What memory and disk that takes: docs/capacity.md.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def rows_of(s: Sizes) -> list[Row]:
     rows.append(Row("many_top10", "many", f"top10, {many}: another season each time, so no answer is kept"))
     rows += [
         Row("board_post", "board", f"POST for random players, {board}, against small", "of_small", "x"),
+        Row("board_after_checkpoint", "board", "the same in the first seconds after a checkpoint", "of_small", "x"),
         Row("many_post", "many", f"POST for random players and seasons, {many}, against small", "of_small", "x"),
+        Row("many_after_checkpoint", "many", "the same in the first seconds after a checkpoint", "of_small", "x"),
         Row("many_hot_season", "many", f"POST of new players in one of {s.seasons:,} seasons", "of_small", "x"),
         Row("many_hot_player", "many", f"POST for one player of {s.seasons:,} seasons", "of_small", "x"),
     ]
@@ -127,11 +129,11 @@ def reads(turn: int, small: Side, sides: dict[str, Side]) -> Results:
 def posts(turn: int, small: Side, sides: dict[str, Side]) -> Results:
     """One round of submissions."""
     found = {
-        prefix: side.post(POSTS if prefix == "many" else POSTS[:1]) for prefix, side in in_turn(turn, small, sides)
+        prefix: side.post(POSTS if prefix == "many" else POSTS[:2]) for prefix, side in in_turn(turn, small, sides)
     }
     for prefix in sides:
         for name, measure in found[prefix].items():
-            yield f"{prefix}_{name}", beside(measure, found["small"]["post"])
+            yield f"{prefix}_{name}", beside(measure, found["small"].get(name, found["small"]["post"]))
 
 
 def in_turn(turn: int, small: Side, sides: dict[str, Side]) -> Iterator[tuple[str, Side]]:
