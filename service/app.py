@@ -25,7 +25,7 @@ from service.access.manage import Manage
 from service.access.quotas import Quotas, quota
 from service.access.tokens import Secret, Tokens
 from service.actions import BODY_MOST, Actions, document_answer
-from service.boards import RANK, TOP, Boards
+from service.boards import TOP, Boards
 from service.cors import Cors, Strangers
 from service.door import DOOR, Door, Limits, within_files
 from service.express import GATE, STATE, TRACES, TRAFFIC
@@ -42,6 +42,7 @@ from service.routes import OPERATIONS
 from service.seasons import Seasons
 from service.traces import Traces
 from service.types import BATCH_MOST
+from service.windows import RANK
 
 log: Final = logging.getLogger("service")
 

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from _speedups import decode_score, render_items
-from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
+from board.errors import BoardRebuilding, BoardUnavailable
 from board.keys import Keys, partition_of
 from board.lua import script
 from service.pipe import Pipe, pack
 from service.types import PlayerRank
+from service.windows import Windows
 
 TOP: Final = script("top")
-RANK: Final = script("rank")
 POKE: Final = script("poke")
 CACHED_MOST: Final = 4_096
 
 _encode = msgspec.json.Encoder().encode
-
-
-class SeasonNotFound(LeaderboardError):
-    """No score was ever posted to the season."""
-
-    code = "season-not-found"
-
-
-class PlayerNotFound(LeaderboardError):
-    """The player is not on the board."""
-
-    code = "player-not-found"
 
 
 class Boards:
@@ -41,6 +29,7 @@ class Boards:
     def __init__(self, pipe: Pipe, keys: Keys, cache_s: float) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys
+        self._windows: Final = Windows(pipe, keys)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int], bytes] = {}
@@ -87,7 +76,7 @@ class Boards:
 
     async def rank(self, season: str, user: str) -> bytes:
         """A player's rank as the JSON of `service.types.PlayerRank`. Raises `SeasonNotFound`, `PlayerNotFound`."""
-        _, rank, (member, zscore) = await self._window(season, user, 0)
+        rank, _, (member, zscore) = await self._windows.ask(season, user, 0)
         return _encode(
             PlayerRank(
                 seasonId=season,
@@ -100,36 +89,13 @@ class Boards:
 
     async def around(self, season: str, user: str, side: int) -> bytes:
         """A player's neighbours as the JSON of `service.types.Around`. Raises `SeasonNotFound`, `PlayerNotFound`."""
-        first, _, items = await self._window(season, user, side)
+        _, first, items = await self._windows.ask(season, user, side)
         return b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
             _encode(season),
             _encode(user),
             side,
             render_items(items, first + 1),
         )
-
-    async def _window(self, season: str, user: str, side: int) -> tuple[int, int, list[bytes]]:
-        partition = partition_of(season)
-        name = season.encode()
-        keys = self._keys
-        reply: list[Any] = await self._pipe.run(
-            RANK,
-            b"4",
-            keys.watermark[partition],
-            keys.periods[partition],
-            keys.board(partition, name),
-            keys.members(partition, name),
-            name,
-            user.encode(),
-            b"%d" % side,
-        )
-        if len(reply) == 4:
-            return reply[1], reply[2], reply[3]
-        if not reply:
-            raise BoardRebuilding("the board is being rebuilt")
-        if len(reply) == 2:
-            raise PlayerNotFound("the player is not on this board")
-        raise SeasonNotFound("there is no such season")
 
     async def shows(self, season: str, period: int, deadline: float) -> bool:
         """Wait until Redis shows a season's period (or a later one); False when the loop's clock passes `deadline`."""

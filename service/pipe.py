@@ -10,7 +10,8 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import hiredis
@@ -34,12 +35,37 @@ def pack(args: tuple[bytes | str, ...]) -> bytes:
     return packed
 
 
+class _Call:
+    """Stands in the line where others have a future, and hands the reply, or the error, on at once."""
+
+    __slots__ = ("_over", "_then", "timer")
+
+    def __init__(self, then: Callable[[Any], None]) -> None:
+        self._then: Final = then
+        self._over = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    def done(self) -> bool:
+        return self._over
+
+    def set_result(self, reply: Any) -> None:
+        self._over = True
+        if self.timer is not None:
+            self.timer.cancel()
+        self._then(reply)
+
+    set_exception = set_result
+
+
+_Waiter = asyncio.Future[Any] | _Call
+
+
 class _Protocol(asyncio.Protocol):
-    """The wire: bytes in, replies to the futures at the head of the line."""
+    """The wire: bytes in, replies to those at the head of the line."""
 
     def __init__(self, lost: asyncio.Future[None]) -> None:
         self.reader: Final = hiredis.Reader()
-        self.waiting: Final[deque[asyncio.Future[Any] | None]] = deque()
+        self.waiting: Final[deque[_Waiter | None]] = deque()
         self.sent_at: Final[deque[float]] = deque()
         self.lost: Final = lost
         self.transport: asyncio.Transport | None = None
@@ -85,6 +111,7 @@ class Pipe:
         self._name: Final = name
         self._loop: Final = asyncio.get_running_loop()
         self._out: list[bytes] = []
+        self._repairs: set[asyncio.Task[None]] = set()
         self._protocol: _Protocol | None = None
         self._task: asyncio.Task[None] | None = None
         self._first_try = asyncio.Event()
@@ -141,6 +168,37 @@ class Pipe:
             return await self.ask(command)
         return reply
 
+    def call(self, script: Script, args: Sequence[bytes], then: Callable[[Any], None]) -> None:
+        """Call a read-only script like `run`, for one who does not wait: `then` gets the reply as it comes in.
+
+        That is a `BoardUnavailable` value when there is none within the deadline, at once when there is no connection,
+        and a `hiredis.ReplyError` value for an error reply.
+        """
+        command = pack((b"EVALSHA_RO", script.sha, *args))
+        waiter = _Call(partial(self._called, script, command, then))
+        try:
+            self._put(command, waiter)
+        except BoardUnavailable as error:
+            then(error)
+        else:
+            waiter.timer = self._loop.call_later(self._deadline_s, _give_up, waiter)
+
+    def _called(self, script: Script, command: bytes, then: Callable[[Any], None], reply: Any) -> None:
+        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+            repair = self._loop.create_task(self._call_again(script, command, then))
+            self._repairs.add(repair)
+            repair.add_done_callback(self._repairs.discard)
+        else:
+            then(reply)
+
+    async def _call_again(self, script: Script, command: bytes, then: Callable[[Any], None]) -> None:
+        try:
+            await self.ask(pack((b"SCRIPT", b"LOAD", script.source)))
+            reply = await self.ask(command)
+        except BoardUnavailable as error:
+            reply = error
+        then(reply)
+
     async def _reply(self, command: bytes, deadline_s: float | None = None) -> Any:
         """Send and wait at most the deadline; an error reply is returned as a `hiredis.ReplyError`."""
         future = self.send(command)
@@ -151,7 +209,7 @@ class Pipe:
         finally:
             timer.cancel()
 
-    def _put(self, command: bytes, future: asyncio.Future[Any] | None) -> None:
+    def _put(self, command: bytes, waiter: _Waiter | None) -> None:
         protocol = self._protocol
         if protocol is None:
             raise BoardUnavailable("Redis does not answer")
@@ -160,12 +218,16 @@ class Pipe:
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(command)
-        protocol.waiting.append(future)
+        protocol.waiting.append(waiter)
         protocol.sent_at.append(self._loop.time())
+
+    def flush(self) -> None:
+        """Write what is queued now, not at the end of this turn of the loop."""
+        self._flush()
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        if self._protocol is not None and self._protocol.transport is not None:
+        if out and self._protocol is not None and self._protocol.transport is not None:
             self._protocol.transport.write(b"".join(out))
 
     async def _keep_connected(self) -> None:
@@ -251,6 +313,6 @@ class Pipe:
         return context
 
 
-def _give_up(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_exception(BoardUnavailable("Redis did not answer in time"))
+def _give_up(waiter: _Waiter) -> None:
+    if not waiter.done():
+        waiter.set_exception(BoardUnavailable("Redis did not answer in time"))

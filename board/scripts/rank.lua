@@ -1,21 +1,32 @@
--- A player's rank, and the window around it, in one instant.
--- KEYS: 1 watermark, 2 periods, 3 board, 4 members. ARGV: 1 season, 2 user, 3 players on each side
--- Returns {fence, first rank of the window, own rank, {member, zscore, …}} (ranks from 0), or {} while the partition is being
--- rebuilt, {fence} for an unknown season, {fence, ''} for a player who is not on the board.
-local fence = redis.call('HGET', KEYS[1], 'fence')
-if not fence then return {} end
-local prefix = redis.call('HGET', KEYS[4], ARGV[2])
-if not prefix then
-  if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then return {fence, ''} end
-  return {fence}
+-- Ranks of players of one board, and the windows around them, in one instant.
+-- KEYS: 1 watermark, 2 periods, 3 board, 4 members. ARGV: 1 season, 2 players on each side, then the players
+-- Returns {} while the partition is being rebuilt, else {1 if there is such a season, else 0, then for each player one of:
+-- {rank, first rank of the window, {member, zscore, …}} (ranks from 0), 0 for one who is not on the board, nil where the
+-- two halves of the board disagree: somebody altered it by hand, and no answer is better than a wrong one}.
+if redis.call('HEXISTS', KEYS[1], 'fence') == 0 then return {} end
+local side, count = tonumber(ARGV[2]), #ARGV - 2
+local prefixes = redis.call('HMGET', KEYS[4], unpack(ARGV, 3))
+local answer, members, number, found = {1}, {}, {}, 0
+for i = 1, count do
+  if prefixes[i] then
+    found = found + 1
+    members[found] = prefixes[i] .. ARGV[i + 2]
+    number[found] = i
+  end
+  answer[i + 1] = 0
 end
-local member = prefix .. ARGV[2]
-local rank = redis.call('ZRANK', KEYS[3], member)
--- The two halves of the board disagree: somebody altered it by hand. Better no answer than a wrong one.
-if not rank then return {} end
-local side = tonumber(ARGV[3])
-if side == 0 then
-  return {fence, rank, rank, {member, redis.call('ZSCORE', KEYS[3], member)}}
+if found < count then answer[1] = redis.call('HEXISTS', KEYS[2], ARGV[1]) end
+if found == 0 then return answer end
+local scores = side == 0 and redis.call('ZMSCORE', KEYS[3], unpack(members))
+for i = 1, found do
+  local rank = redis.call('ZRANK', KEYS[3], members[i])
+  if not rank then
+    answer[number[i] + 1] = false
+  elseif scores then
+    answer[number[i] + 1] = {rank, rank, {members[i], scores[i]}}
+  else
+    local first = math.max(0, rank - side)
+    answer[number[i] + 1] = {rank, first, redis.call('ZRANGE', KEYS[3], first, rank + side, 'WITHSCORES')}
+  end
 end
-local first = math.max(0, rank - side)
-return {fence, first, rank, redis.call('ZRANGE', KEYS[3], first, rank + side, 'WITHSCORES')}
+return answer
