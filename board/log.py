@@ -32,8 +32,9 @@ MARKS: Final = ("request_id", "trace_id", "span_id", "parent_id")
 
 
 def marks_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The marks a line was given."""
-    return {name: value for name in MARKS if (value := getattr(record, name, None)) is not None}
+    """The marks a line was given. A request's id is what its client calls it, which may be anything, too."""
+    found = ((name, getattr(record, name, None)) for name in MARKS)
+    return {name: masked(value) if isinstance(value, str) else value for name, value in found if value is not None}
 
 
 class _OneLine(logging.Formatter):

@@ -42,11 +42,11 @@ def test_what_is_logged_is_masked(monkeypatch: pytest.MonkeyPatch, form: Literal
         try:
             raise ValueError(key)
         except ValueError as error:
-            logging.getLogger("service").error("failed with %s", key, exc_info=error)
+            logging.getLogger("service").error("failed with %s", key, exc_info=error, extra={"request_id": key})
     finally:
         root.handlers, root.level = before, level
     assert key not in stream.getvalue()
-    assert stream.getvalue().count("******") >= 2
+    assert stream.getvalue().count("******") >= 3
     assert stream.getvalue().count("\n") == 1
 
 
