@@ -21,19 +21,25 @@ class Mutant(msgspec.Struct, frozen=True):
     found_as: tuple[str, ...]
 
 
+LOW_FENCE: Final = (
+    ("board/scripts/apply.lua", "elseif tonumber(held[1]) < committed then", "elseif false then"),
+    ("relay/history.py", "w.fence < w.committed or ", ""),
+)
+
 MUTANTS: Final = (
     Mutant(
         "the fence is not compared",
-        (("board/scripts/apply.lua", "elseif tonumber(held[1]) > mine then", "elseif false then"),),
+        # What an old batch leaves behind is a low fence, which relays would notice, and mend it within moments.
+        (
+            ("board/scripts/apply.lua", "elseif tonumber(held[1]) > mine then", "elseif false then"),
+            *LOW_FENCE,
+        ),
         "relay: zombie after-take",
         ("I3", "I4"),
     ),
     Mutant(
         "a lower fence in Redis goes unnoticed",
-        (
-            ("board/scripts/apply.lua", "elseif tonumber(held[1]) < committed then", "elseif false then"),
-            ("relay/history.py", "w.fence < w.committed or ", ""),
-        ),
+        LOW_FENCE,
         "redis: kill -9, restarted with old data",
         ("I3",),
     ),
