@@ -164,15 +164,19 @@ class Pipe:
         if isinstance(reply, hiredis.ReplyError):
             if not str(reply).startswith("NOSCRIPT"):
                 raise BoardUnavailable(f"Redis refused: {reply}")
-            await self.ask(pack((b"SCRIPT", b"LOAD", script.source)))
-            return await self.ask(command)
+            return await self._again(script, command)
         return reply
+
+    async def _again(self, script: Script, command: bytes) -> Any:
+        """Give Redis a script it has forgotten, and call it once more."""
+        await self.ask(pack((b"SCRIPT", b"LOAD", script.source)))
+        return await self.ask(command)
 
     def call(self, script: Script, args: Sequence[bytes], then: Callable[[Any], None]) -> None:
         """Call a read-only script like `run`, for one who does not wait: `then` gets the reply as it comes in.
 
-        That is a `BoardUnavailable` value when there is none within the deadline, at once when there is no connection,
-        and a `hiredis.ReplyError` value for an error reply.
+        That is a `BoardUnavailable` value for an error reply, when there is none within the deadline, and at once when
+        there is no connection.
         """
         command = pack((b"EVALSHA_RO", script.sha, *args))
         waiter = _Call(partial(self._called, script, command, then))
@@ -184,17 +188,18 @@ class Pipe:
             waiter.timer = self._loop.call_later(self._deadline_s, _give_up, waiter)
 
     def _called(self, script: Script, command: bytes, then: Callable[[Any], None], reply: Any) -> None:
-        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+        if not isinstance(reply, hiredis.ReplyError):
+            then(reply)
+        elif str(reply).startswith("NOSCRIPT"):
             repair = self._loop.create_task(self._call_again(script, command, then))
             self._repairs.add(repair)
             repair.add_done_callback(self._repairs.discard)
         else:
-            then(reply)
+            then(BoardUnavailable(f"Redis refused: {reply}"))
 
     async def _call_again(self, script: Script, command: bytes, then: Callable[[Any], None]) -> None:
         try:
-            await self.ask(pack((b"SCRIPT", b"LOAD", script.source)))
-            reply = await self.ask(command)
+            reply = await self._again(script, command)
         except BoardUnavailable as error:
             reply = error
         then(reply)
@@ -216,16 +221,13 @@ class Pipe:
         if len(protocol.waiting) >= IN_FLIGHT_MOST:
             raise BoardUnavailable("too many reads are waiting for Redis")
         if not self._out:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._out.append(command)
         protocol.waiting.append(waiter)
         protocol.sent_at.append(self._loop.time())
 
     def flush(self) -> None:
-        """Write what is queued now, not at the end of this turn of the loop."""
-        self._flush()
-
-    def _flush(self) -> None:
+        """Write what is queued. It happens by itself at the end of this turn of the loop."""
         out, self._out = self._out, []
         if out and self._protocol is not None and self._protocol.transport is not None:
             self._protocol.transport.write(b"".join(out))

@@ -7,8 +7,6 @@ import asyncio
 from functools import partial
 from typing import Any, Final
 
-import hiredis
-
 from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
 from board.keys import Keys, partition_of
 from board.lua import script
@@ -89,10 +87,8 @@ class Windows:
 
 def _deliver(asked: Asked, reply: Any) -> None:
     """Give each what is its own of a reply, or all of them what it failed with."""
-    if isinstance(reply, LeaderboardError):
-        fail(asked, type(reply), str(reply))
-    elif isinstance(reply, hiredis.ReplyError):
-        fail(asked, BoardUnavailable, f"Redis refused: {reply}")
+    if isinstance(reply, BoardUnavailable):
+        fail(asked, BoardUnavailable, str(reply))
     elif not reply:
         fail(asked, BoardRebuilding, "the board is being rebuilt")
     else:

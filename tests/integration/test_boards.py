@@ -25,13 +25,6 @@ def through_redis_door(world: World, redis_door: Proxy) -> World:
     return world
 
 
-def carry_everything(world: World) -> None:
-    """What a relay does, once, without one."""
-    carrier = world.carrier()
-    for partition in range(64):
-        carrier.carry(partition, check=True)
-
-
 READS: list[Callable[[Http], Answer]] = [
     lambda http: http.top("s"),
     lambda http: http.rank("s", "ada"),
@@ -62,7 +55,7 @@ def test_without_redis_submissions_go_on_and_reads_say_why_they_do_not(
 ) -> None:
     world = through_redis_door
     world.submit(("s", "ada", 1))
-    carry_everything(world)
+    world.carry_everything()
     with serving(world, "/readyz") as api, api.client() as http:
         assert work(http)
         redis_door.cut()
@@ -78,7 +71,7 @@ def test_without_redis_submissions_go_on_and_reads_say_why_they_do_not(
 def test_a_redis_that_hangs_is_given_up_in_time(through_redis_door: World, redis_door: Proxy) -> None:
     world = through_redis_door
     world.submit(("s", "ada", 1))
-    carry_everything(world)
+    world.carry_everything()
     with serving(world, "/readyz") as api, api.client() as http:
         redis_door.freeze()
         for read in READS:
@@ -97,7 +90,7 @@ def test_a_redis_that_hangs_is_given_up_in_time(through_redis_door: World, redis
 def test_a_redis_that_comes_and_goes(through_redis_door: World, redis_door: Proxy) -> None:
     world = through_redis_door
     world.submit(("s", "ada", 1))
-    carry_everything(world)
+    world.carry_everything()
     with serving(world) as api, api.client() as http:
         for _ in range(5):
             redis_door.cut()
@@ -107,7 +100,7 @@ def test_a_redis_that_comes_and_goes(through_redis_door: World, redis_door: Prox
 
 def test_a_redis_without_scripts_is_given_them_again(world: World) -> None:
     world.submit(("s", "ada", 1))
-    carry_everything(world)
+    world.carry_everything()
     with serving(world, "/readyz") as api, api.client() as http:
         assert work(http)
         for read in READS:
@@ -115,7 +108,7 @@ def test_a_redis_without_scripts_is_given_them_again(world: World) -> None:
             assert read(http).status == 200
         world.redis.script_flush()
         world.submit(("s", "bob", 2))
-        carry_everything(world)
+        world.carry_everything()
         eventually(lambda: len(http.top("s").json["items"]) == 2)
 
 
@@ -132,7 +125,7 @@ def test_a_board_that_is_not_there_yet_is_never_shown_as_empty(world: World) -> 
 def test_a_member_without_its_other_half_is_no_rank(world: World) -> None:
     # Somebody altered the board by hand: better no answer than a wrong one.
     world.submit(("s", "ada", 1))
-    carry_everything(world)
+    world.carry_everything()
     with serving(world, "/readyz") as api, api.client() as http:
         assert http.rank("s", "ada").status == 200
         world.redis.delete(world.keys.board(partition_of("s"), b"s"))
@@ -141,7 +134,7 @@ def test_a_member_without_its_other_half_is_no_rank(world: World) -> None:
 
 def test_a_wrong_kind_of_key_is_an_error_of_that_board_alone(world: World) -> None:
     world.submit(("s", "ada", 1), ("t", "ada", 1))
-    carry_everything(world)
+    world.carry_everything()
     with serving(world, "/readyz") as api, api.client() as http:
         key = world.keys.board(partition_of("s"), b"s")
         world.redis.delete(key)
@@ -157,7 +150,7 @@ def cached_api(servers: object) -> Iterator[Api]:
 
     made = _world(servers, redis_db=2)  # type: ignore[arg-type]
     made.submit(("s", "ada", 1))
-    carry_everything(made)
+    made.carry_everything()
     with serving(made, "/readyz", LEADERBOARD_READ_CACHE_MS="1000") as api:
         yield api
     made.close()
@@ -170,7 +163,7 @@ def test_a_kept_answer_is_never_older_than_told(cached_api: Api) -> None:
             asked = time.monotonic()
             http.top("s")
             world.submit(("s", "ada", 1))
-            carry_everything(world)
+            world.carry_everything()
             eventually(lambda score=score: http.top("s").json["items"][0]["score"] == score, 5)  # type: ignore[misc]
             assert time.monotonic() - asked < 2.5
 
@@ -178,6 +171,6 @@ def test_a_kept_answer_is_never_older_than_told(cached_api: Api) -> None:
 def test_different_limits_are_different_answers(cached_api: Api) -> None:
     world = cached_api.world
     world.submit(*(("many", f"p{n}", n + 1) for n in range(9)))
-    carry_everything(world)
+    world.carry_everything()
     with cached_api.client() as http:
         assert [len(http.top("many", n).json["items"]) for n in (1, 9, 3, 1000, 1)] == [1, 9, 3, 9, 1]

@@ -22,14 +22,8 @@ PLAYERS = 100
 def filled(world: World) -> World:
     """A hundred players; p0 is the best, and the last of them has one point."""
     world.submit(*(("s", f"p{n}", PLAYERS - n) for n in range(PLAYERS)))
-    carry_everything(world)
+    world.carry_everything()
     return world
-
-
-def carry_everything(world: World) -> None:
-    carrier = world.carrier()
-    for partition in range(64):
-        carrier.carry(partition, check=True)
 
 
 def asked(world: World, ask: Callable[[Windows], Awaitable[Any]], url: str | None = None) -> Any:

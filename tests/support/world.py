@@ -16,7 +16,7 @@ import redis
 
 from _speedups import pack_int8_array, pack_text_array
 from board import schema
-from board.keys import Keys, partition_of
+from board.keys import PARTITIONS, Keys, partition_of
 from board.settings import Settings, environment, load
 from board.sql import Int8Array, TextArray, adapt_arrays, queries
 from relay.carrier import Carrier
@@ -233,6 +233,12 @@ class World:
         )
         self._carriers.append(made)
         return made
+
+    def carry_everything(self) -> None:
+        """What a relay does, once, without one."""
+        carrier = self.carrier()
+        for partition in range(PARTITIONS):
+            carrier.carry(partition, check=True)
 
     @contextmanager
     def held(self, season: str) -> Iterator[psycopg.Connection[Any]]:
