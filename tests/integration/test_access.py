@@ -99,13 +99,8 @@ def id_of(key: str) -> str:
 @pytest.fixture(scope="module")
 def credentials(guarded: Api) -> Credentials:
     made = Credentials(guarded.world)
-    wait_until_known(guarded, made.full)
+    guarded.until_known(made.full)
     return made
-
-
-def wait_until_known(api: Api, key: str) -> None:
-    with api.client() as http:
-        api.command.until(lambda: http.ask("GET", "/v1/keys", None, bearer(key)).status == 200, 5)
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ def test_a_server_that_wants_a_key_gets_it_from_every_part_of_the_load(guarded: 
         absent("wrk is not installed")
     file = tmp_path / "report.json"
     key = guarded.world.key("read", "submit")
+    guarded.until_known(key)
     common = ("--seconds", "1", "--rounds", "1", "--connections", "4", "--seed", "6", "--json", str(file))
     url = f"http://127.0.0.1:{guarded.port}"
     done = run("--against", url, "--only", "post,rank,mixed", *common, key=key)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from support.http import Http, free_port
+from support.http import Http, bearer, free_port
 from support.waiting import eventually
 from support.world import World
 
@@ -84,6 +84,11 @@ class Api:
     def client(self, timeout_s: float = 20.0) -> Http:
         """A connection of its own."""
         return Http(self.port, timeout_s)
+
+    def until_known(self, key: str) -> None:
+        """Wait for a key made while the server runs: workers look for new ones twice a second."""
+        with self.client() as http:
+            self.command.until(lambda: http.ask("GET", "/v1/keys", None, bearer(key)).status != 401)
 
 
 def answers(port: int, path: str = "/livez", status: int = 200) -> bool:
