@@ -33,8 +33,8 @@ EPILOG: Final = """\
 exit status: as that of `python -m bench`. The ratios are throughput against the small board in the same round.
 """
 LOADED: Final = ("load", "disk", "rebuild", "memory")
-MANY_READS: Final = ("rank", "around")
-"""What is asked of many seasons and compared; the top of one season comes from the cache, that of many does not."""
+RANKS: Final = ("rank", "around")
+"""What is compared of many seasons, and of players who have moved. The top of one season comes from the cache."""
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -59,8 +59,10 @@ def rows_of(s: Sizes) -> list[Row]:
             Row(f"{prefix}_memory", prefix, f"Redis memory, {what}, for a player", "bytes", unit),
         ]
     rows += [Row(f"board_{name}", "board", f"{name}, {board}, against small", "of_small", "x") for name in READS]
-    rows += [Row(f"many_{name}", "many", f"{name}, {many}, against small", "of_small", "x") for name in MANY_READS]
+    rows += [Row(f"many_{name}", "many", f"{name}, {many}, against small", "of_small", "x") for name in RANKS]
     rows.append(Row("many_top10", "many", f"top10, {many}: another season each time, so no answer is kept"))
+    after = f"{board}, all moved since the rebuild, against small after the same"
+    rows += [Row(f"board_moved_{name}", "board", f"{name}, {after}", "of_small", "x") for name in (*RANKS, "post")]
     rows += [
         Row("board_post", "board", f"POST for random players, {board}, against small", "of_small", "x"),
         Row("board_after_checkpoint", "board", "the same in the first seconds after a checkpoint", "of_small", "x"),
@@ -90,6 +92,8 @@ def steps(plan: Plan, sizes: Sizes, families: Sequence[str]) -> Results:
                 yield from loaded(prefix, sides[prefix])
         for turn in range(sizes.rounds):
             yield from reads(turn, small, sides)
+        if "board" in sides:
+            yield from moved(sizes.rounds, small, sides["board"])
         for turn in range(sizes.rounds):
             yield from posts(turn, small, sides)
         for prefix, side in sides.items():
@@ -117,13 +121,33 @@ def reads(turn: int, small: Side, sides: dict[str, Side]) -> Results:
     found = {}
     for prefix, side in in_turn(turn, small, sides):
         with side.running() as client:
-            for name in (*MANY_READS, "top10") if prefix == "many" else READS:
+            for name in (*RANKS, "top10") if prefix == "many" else READS:
                 found[prefix, name] = side.read(name, client)
     for prefix in sides:
-        for name in MANY_READS if prefix == "many" else READS:
+        for name in RANKS if prefix == "many" else READS:
             yield f"{prefix}_{name}", beside(found[prefix, name], found["small", name])
     if "many" in sides:
         yield "many_top10", found["many", "top10"]
+
+
+def moved(rounds: int, small: Side, board: Side) -> Results:
+    """The same of two boards whose players have all moved; they are rebuilt afterwards."""
+    sides = {"small": small, "board": board}
+    for side in sides.values():
+        side.move()
+    for turn in range(rounds):
+        found = {}
+        for prefix, side in in_turn(turn, small, {"board": board}):
+            with side.running() as client:
+                for name in RANKS:
+                    found[prefix, name] = side.read(name, client)
+        for name in RANKS:
+            yield f"board_moved_{name}", beside(found["board", name], found["small", name])
+    for turn in range(rounds):
+        posted = {prefix: side.post(POSTS[:1]) for prefix, side in in_turn(turn, small, {"board": board})}
+        yield "board_moved_post", beside(posted["board"]["post"], posted["small"]["post"])
+    for side in sides.values():
+        side.rebuild()
 
 
 def posts(turn: int, small: Side, sides: dict[str, Side]) -> Results:

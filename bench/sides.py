@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from _speedups._py import PREFIX_SIZE
 from bench import crowd, load
 from bench.crowd import Board, Loaded
 from bench.figures import Measure
@@ -19,6 +20,7 @@ from bench.plan import Plan
 from bench.posting import Books, End, audit
 from bench.reading import SAMPLES, SIDE
 from bench.stack import Stack, nothing
+from board.keys import Keys, partition_of
 from ctl.demo import Client
 
 WARM_S: Final = 1
@@ -29,6 +31,8 @@ POSTS: Final = ("post", "after_checkpoint", "hot_season", "hot_player")
 BIG: Final = 100_000
 """Rows that nobody may read one by one to answer a request."""
 SETTLED_S: Final = 300.0
+CHUNK: Final = 1_000
+"""Players of one Redis command."""
 POLL_S: Final = 0.1
 
 
@@ -47,26 +51,79 @@ class Side:
 
     def fill(self) -> None:
         """Load both servers, as a restored system is loaded, and compare them completely."""
+        self.loaded = crowd.fill(self.stack, self.plan, self.seasons, self.board)
+        before = used(self.stack)
+        self.rebuild()
+        self.redis_bytes = float(used(self.stack) - before)
+
+    def rebuild(self) -> None:
+        """Have Redis' copy made of PostgreSQL's rows, and compare them completely."""
         stack = self.stack
-        self.loaded = crowd.fill(stack, self.plan, self.seasons, self.board)
-        before = used(stack)
         self.plan.tell("rebuild", 0, 1)
         done = stack.call("rebuild", "--all")
         self.plan.tell("rebuild", 1, 1)
         self.rebuild_s = done["seconds"]
-        self.redis_bytes = float(used(stack) - before)
         if (done["seasons"], done["players"]) != (self.seasons, self.players):
             self.faults.append(f"{done['seasons']} seasons and {done['players']} players were rebuilt")
         self.settle()
         self.faults += self.compared()
 
     def settle(self) -> None:
-        """Until neither server is busy with what was loaded. PostgreSQL has it in memory, as after a day of work."""
+        """Until neither server is busy with what was loaded. PostgreSQL has it in memory, as after a day of work, and
+        Redis' tables have their size, as after some million requests."""
         if self.stack.value("SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_prewarm'"):
-            self.stack.db.execute("CREATE EXTENSION pg_prewarm")
+            self.stack.db.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
             self.stack.db.execute("SELECT pg_prewarm('score'), pg_prewarm('score_pkey')")
         self.stack.checkpoint()
+        self.until_written()
+        self.grow()
+
+    def until_written(self) -> None:
+        """Until Redis writes no new file."""
         self.stack.wait(lambda: b"aof_rewrite_in_progress:0" in self.persistence(), nothing, SETTLED_S)
+
+    def grow(self) -> None:
+        """Let Redis finish moving boards into tables twice the size, of which it does a piece at each look-up.
+
+        In small seasons there are no tables.
+        """
+        if self.board.players < CHUNK:
+            return
+        nobody = [b"x"] * CHUNK
+        for season in range(self.seasons):
+            board, members = self.names(season)
+            for _ in range(0, self.board.players, CHUNK):
+                self.stack.link.pipeline(("ZMSCORE", board, *nobody), ("HMGET", members, *nobody))
+
+    def names(self, season: int) -> tuple[bytes, bytes]:
+        """The keys of a season's board and of its members."""
+        keys, name = Keys(self.stack.settings.redis_prefix), f"{crowd.SEASON}{season}"
+        partition = partition_of(name)
+        return keys.board(partition, name.encode()), keys.members(partition, name.encode())
+
+    def move(self) -> None:
+        """Take every player off the board and put him on again, as a new score does, in no order.
+
+        A rebuilt board lies in memory from the best to the last; after this it does not. Nobody asks meanwhile.
+        """
+        link, moved = self.stack.link, 0
+        for season in range(self.seasons):
+            board, members = self.names(season)
+            cursor = b"0"
+            while True:
+                cursor, found = link.call("ZSCAN", board, cursor, "COUNT", CHUNK)
+                players, scores = found[::2], found[1::2]
+                link.pipeline(
+                    ("ZREM", board, *players),
+                    ("ZADD", board, *(part for pair in zip(scores, players, strict=True) for part in pair)),
+                    ("HSET", members, *(part for p in players for part in (p[PREFIX_SIZE:], p[:PREFIX_SIZE]))),
+                )
+                moved += len(players)
+                self.plan.tell("moves", min(moved, self.players), self.players)
+                if cursor == b"0":
+                    break
+        self.until_written()
+        self.faults += self.compared()
 
     def persistence(self) -> bytes:
         """What Redis says of its files."""
