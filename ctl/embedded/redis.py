@@ -32,6 +32,11 @@ _UNREADABLE = re.compile(
     re.IGNORECASE,
 )
 
+# For transparent huge pages, decision 44: of Debian's allocator, and of the C library's, which the wheel has.
+_HUGE_PAGES = {"MALLOC_CONF": "thp:always", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+_SPLITS_COPIES = (5, 8)
+"""Since this Linux, of a huge page that changes while a child shares it only a small one is copied."""
+
 
 class _Maker(msgspec.Struct, frozen=True):
     """Who wrote the data; kept beside it, since newer formats cannot be read by older servers."""
@@ -105,9 +110,12 @@ class Redis(Server):
             # Losing keys to make room would look like a board without those players.
             "maxmemory-policy": "noeviction",
         }
+        huge = _splits_copies(os.uname().release)
+        if huge:
+            settings["disable-thp"] = "no"
         options = [argument for name, value in settings.items() for argument in (f"--{name}", value)]
         self._data.give(self._data.redis, self._account)
-        self.spawn([self.installation.program, *options], self._data.redis)
+        self.spawn([self.installation.program, *options], self._data.redis, env=_HUGE_PAGES if huge else None)
         self.wait_until(lambda: _answers(path), report, _START_TIMEOUT)
 
     def _set_aside(self, report: Report, why: str) -> None:
@@ -119,6 +127,12 @@ class Redis(Server):
             shutil.rmtree(aside)
         directory.rename(aside)
         report(f"moved the Redis data to {aside}, since {why}; it is rebuilt from PostgreSQL")
+
+
+def _splits_copies(release: str) -> bool:
+    """Whether that kernel's huge pages are fit for a server that forks: ``6.1.0-18-amd64`` is."""
+    version = re.match(r"(\d+)\.(\d+)", release)
+    return version is not None and (int(version[1]), int(version[2])) >= _SPLITS_COPIES
 
 
 def _answers(path: Path) -> bool:

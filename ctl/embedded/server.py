@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -52,9 +52,14 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def spawn(
-        self, argv: Sequence[str | Path], directory: Path, stdin: int = subprocess.DEVNULL
+        self,
+        argv: Sequence[str | Path],
+        directory: Path,
+        stdin: int = subprocess.DEVNULL,
+        env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start the program in ``directory``; raises ServerStartFailed when it cannot be executed.
+        """Start the program in ``directory``, with ``env`` besides what all servers get; raises ServerStartFailed when
+        it cannot be executed.
 
         The working directory is how a later run finds what is left of this one.
         """
@@ -64,7 +69,7 @@ class Server:
         try:
             self._process = spawn(
                 argv,
-                env=environment(),
+                env={**environment(), **(env or {})},
                 user=self._account,
                 cwd=directory,
                 stdin=stdin,
