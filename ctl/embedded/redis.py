@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -57,6 +58,12 @@ def choose(installations: list[Installation], data: DataDirectory) -> Installati
     if maker is None:
         return installations[0]
     return next((i for i in installations if maker.can_be_read_by(i)), installations[0])
+
+
+def splits_copies(release: str) -> bool:
+    """Whether that kernel's huge pages are fit for a server that forks: ``6.1.0-18-amd64`` is."""
+    version = re.match(r"(\d+)\.(\d+)", release)
+    return version is not None and (int(version[1]), int(version[2])) >= _SPLITS_COPIES
 
 
 class Redis(Server):
@@ -110,7 +117,7 @@ class Redis(Server):
             # Losing keys to make room would look like a board without those players.
             "maxmemory-policy": "noeviction",
         }
-        huge = _splits_copies(os.uname().release)
+        huge = sys.platform == "linux" and splits_copies(os.uname().release)
         if huge:
             settings["disable-thp"] = "no"
         options = [argument for name, value in settings.items() for argument in (f"--{name}", value)]
@@ -127,12 +134,6 @@ class Redis(Server):
             shutil.rmtree(aside)
         directory.rename(aside)
         report(f"moved the Redis data to {aside}, since {why}; it is rebuilt from PostgreSQL")
-
-
-def _splits_copies(release: str) -> bool:
-    """Whether that kernel's huge pages are fit for a server that forks: ``6.1.0-18-amd64`` is."""
-    version = re.match(r"(\d+)\.(\d+)", release)
-    return version is not None and (int(version[1]), int(version[2])) >= _SPLITS_COPIES
 
 
 def _answers(path: Path) -> bool:

@@ -255,6 +255,14 @@ def test_secrets_are_kept(site: Site) -> None:
     assert site.host.ssh(f'sudo -u postgres psql -qAtc "{owner}"').stdout.strip() == "f"
 
 
+def test_redis_has_huge_pages(site: Site) -> None:
+    password = "$(cat /etc/leaderboard/secrets/redis-password)"
+    ask = f"REDISCLI_AUTH={password} redis-cli"
+    assert site.host.ssh(f"{ask} config get disable-thp").stdout.split() == ["disable-thp", "no"]
+    process = site.host.ssh("systemctl show redis-server -p MainPID --value").stdout.strip()
+    assert "MALLOC_CONF=thp:always" in site.host.ssh(f"tr '\\0' '\\n' < /proc/{process}/environ").stdout.splitlines()
+
+
 @pytest.mark.parametrize("unit", ["leaderboard-api", "leaderboard-relay"])
 def test_units_are_sandboxed(site: Site, unit: str) -> None:
     shown = site.host.ssh(f"systemctl show {unit} -p User -p NoNewPrivileges -p ProtectSystem -p CapabilityBoundingSet")

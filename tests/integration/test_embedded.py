@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -30,6 +31,7 @@ from board.errors import (
 from ctl.embedded import Embedded, Prefer, leftovers
 from ctl.embedded.datadir import bound_log
 from ctl.embedded.locate import postgres_installations
+from ctl.embedded.redis import splits_copies
 from ctl.embedded.user import blocking_directory, server_account
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -164,6 +166,27 @@ def test_data_is_kept_between_runs(place: Path, prefer: Prefer) -> None:
     with start(data, prefer) as servers:
         assert sql(servers, "select n from kept") == 42
         assert redis_client(servers).get("kept") == "42"
+
+
+@on_linux
+def test_redis_has_huge_pages_where_the_kernel_gives_them(place: Path, prefer: Prefer) -> None:
+    with start(place / "data", prefer, postgres=False) as servers:
+        client = redis_client(servers)
+        client.eval("for i = 1, 200000 do redis.call('ZADD', 'z', i, 'player ' .. i) end", 0)
+        process = client.info("server")["process_id"]
+        if "[never]" in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text():
+            assert client.config_get("disable-thp") == {"disable-thp": "no"}
+            return
+        found = re.search(r"AnonHugePages: +(\d+) kB", Path(f"/proc/{process}/smaps_rollup").read_text())
+        assert found is not None and int(found[1]) > 4_096
+
+
+@pytest.mark.parametrize(
+    ("release", "good"),
+    [("5.7.19", False), ("5.8.0", True), ("4.18.0-553.el8_10.x86_64", False), ("6.1.0-18-amd64", True), ("odd", False)],
+)
+def test_huge_pages_are_for_kernels_that_copy_small_ones(release: str, good: bool) -> None:
+    assert splits_copies(release) is good
 
 
 def test_only_the_owner_reaches_the_servers(data: Path, prefer: Prefer) -> None:
