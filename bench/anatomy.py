@@ -120,11 +120,16 @@ def sampled(process: subprocess.Popen[bytes], file: Path) -> str:
 
 
 def shares(stacks: str, microseconds: float) -> dict[str, float]:
-    """Those microseconds by the function that ran: the innermost frame, whose C calls are its own."""
+    """Those microseconds by the function that ran: the innermost frame, whose C calls are its own.
+
+    py-spy does not stop the process, so a name it reads may be torn and break a line in two: the part without a count is
+    left out.
+    """
     counts: Counter[str] = Counter()
-    for line in stacks.splitlines():
+    for line in stacks.split("\n"):
         frames, _, count = line.rpartition(" ")
-        counts[function(frames.rpartition(";")[2])] += int(count)
+        if count.isdecimal():
+            counts[function(frames.rpartition(";")[2])] += int(count)
     total = sum(counts.values())
     return {name: microseconds * count / total for name, count in counts.most_common()}
 

@@ -23,6 +23,11 @@ def test_nothing_was_seen_of_a_process_that_rested() -> None:
     assert shares("", 10.0) == {}
 
 
+def test_a_torn_name_costs_its_own_line_only() -> None:
+    stacks = "run (a/b.py:1);pl\nn (a/c.py:2) 3\nrun (a/b.py:1);p\u2028q (a/b.py:9) 1\nrun (a/b.py:1) 4\n"
+    assert shares(stacks, 8.0) == {"a/b.py run": 4.0, "a/c.py n": 3.0, "a/b.py p\u2028q": 1.0}
+
+
 @pytest.mark.parametrize(
     ("frame", "name"),
     [
