@@ -122,8 +122,8 @@ def sampled(process: subprocess.Popen[bytes], file: Path) -> str:
 def shares(stacks: str, microseconds: float) -> dict[str, float]:
     """Those microseconds by the function that ran: the innermost frame, whose C calls are its own.
 
-    py-spy does not stop the process, so a name it reads may be torn and break a line in two: the part without a count is
-    left out.
+    py-spy does not stop the process, so a name it reads may be torn and break a line in two: the part without a count
+    is left out.
     """
     counts: Counter[str] = Counter()
     for line in stacks.split("\n"):
