@@ -80,7 +80,7 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.run ## write the pages that are made from the code
-	@$(BIN)/python -m board.page > docs/settings.md
+	@$(BIN)/python -m board.config.page > docs/settings.md
 
 $(VENV)/.supply: pyproject.toml | $(VENV)/.dev
 	@$(BIN)/python -m pip install -q -e '.[supply]'

@@ -29,8 +29,8 @@ from bench.running import attempt
 from bench.scale import plan_of
 from bench.sides import READS, WARM_S, Side
 from bench.stack import Stack
-from board.children import spawn
 from board.errors import ChildFailed, UsageError
+from board.process.children import spawn
 
 RATE: Final = 400
 """Samples a second."""

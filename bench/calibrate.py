@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 from bench import load
 from bench.figures import Measure
 from bench.stack import Stack, free_port
-from board.children import spawn, terminate
 from board.errors import ChildFailed
+from board.process.children import spawn, terminate
 
 CLIENTS: Final = 50
 MEMBERS: Final = 100_000

@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from board.children import spawn, terminate
 from board.errors import ChildFailed
+from board.process.children import spawn, terminate
 
 SCRIPTS: Final = Path(__file__).resolve().parent / "wrk"
 TAIL_S: Final = 1

@@ -14,8 +14,8 @@ import msgspec
 from bench.arrivals import Paced
 from bench.pacer import STARTED
 from bench.stack import REPOSITORY
-from board.children import spawn, terminate
 from board.errors import ChildFailed
+from board.process.children import spawn, terminate
 
 
 class Offer(msgspec.Struct, frozen=True):

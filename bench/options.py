@@ -12,8 +12,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.plan import Plan
+from board.config.settings import Settings, load
 from board.errors import UsageError
-from board.settings import Settings, load
 
 EPILOG: Final = """\
 Every round measures each row once, calibration lines included, on fresh durable servers in a new directory. Answers

@@ -9,7 +9,7 @@ import msgspec
 
 from bench.figures import Measure
 from bench.stack import Stack
-from board.settings import Settings
+from board.config.settings import Settings
 from ctl.embedded import Prefer
 
 Results = Iterator[tuple[str, Measure]]

@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 from psycopg import ClientCursor
 
-from board.keys import PARTITIONS
-from board.sql import connect, queries
+from board.pg.session import connect, queries
+from board.redis.keyspace import PARTITIONS
 from relay.carrier import SESSION
-from service.writer import session
+from service.submissions.statements import session
 
 TABLES: Final = ("score", "ledger", "outbox")
 """And the ledger's days."""

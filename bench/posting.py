@@ -11,7 +11,7 @@ from bench import load
 from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.stack import Stack
-from board.settings import Settings
+from board.config.settings import Settings
 
 POOL: Final = 1_000
 QUOTA: Final = 1_000_000

@@ -13,7 +13,7 @@ from bench.plan import Plan, Results
 from bench.posting import WARM_S
 from bench.stack import Stack
 from ctl.demo import Client
-from service.access.keytext import PREFIX, SECRET_LENGTH, checksum, make, parse
+from service.access.key_text import PREFIX, SECRET_LENGTH, checksum, make, parse
 
 SCORES: Final = "/v1/seasons/refused/scores"
 UNKNOWN: Final = make()[0]

@@ -20,7 +20,7 @@ from bench.plan import Plan
 from bench.posting import Books, End, audit
 from bench.reading import SAMPLES, SIDE
 from bench.stack import Stack, nothing
-from board.keys import Keys, partition_of
+from board.redis.keyspace import Keys, partition_of
 from ctl.demo import Client
 
 WARM_S: Final = 1

@@ -17,18 +17,18 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from board import schema
-from board.children import spawn, terminate
+from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
-from board.keys import PARTITIONS, Keys
-from board.link import Link
-from board.settings import Settings, environment
-from board.sql import connect, queries
+from board.pg import schema
+from board.pg.session import connect, queries
+from board.process.children import spawn, terminate
+from board.redis.keyspace import PARTITIONS, Keys
+from board.redis.sync_redis import Link
 from ctl import verifying
 from ctl.demo import Client
 from ctl.embedded import Embedded, Prefer
-from service.access import keystore
-from service.access.keystore import Wanted
+from service.keys import store as keystore
+from service.keys.store import Wanted
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 READY_WITHIN_S: Final = 30.0

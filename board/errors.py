@@ -1,7 +1,7 @@
 """The one family of errors.
 
 Each class is a stable ``code`` (kebab-case, listed in ``docs/errors.md``) and the exit status with which the
-``leaderboard`` command ends. HTTP problems live in ``service/problems.py`` and use the same codes' spelling.
+``leaderboard`` command ends. HTTP problems live in ``service/contract/problems.py`` and use the same codes' spelling.
 """
 
 from __future__ import annotations

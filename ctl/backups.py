@@ -16,10 +16,10 @@ import psycopg
 from psycopg import conninfo, pq
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from board import schema
+from board.config.settings import Settings
 from board.errors import ChildFailed, UsageError
-from board.settings import Settings
-from board.sql import connect, dsn, queries
+from board.pg import schema
+from board.pg.session import connect, dsn, queries
 from ctl import output, rebuilding
 
 _PLACES: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")

@@ -10,21 +10,21 @@ from typing import Any
 import psycopg
 
 from _speedups import IMPLEMENTATION
-from board import schema
+from board.config.settings import Settings, environment
+from board.config.shown import shown
 from board.errors import ServerUnreachable
-from board.link import Link
-from board.log import setup
-from board.settings import Settings, environment
-from board.shown import shown
-from board.sql import connect
-from board.stop import Stop
-from board.supervisor import Supervisor
-from board.watchdog import Watchdog
+from board.observe.log import setup
+from board.pg import schema
+from board.pg.session import connect
+from board.process.stop import Stop
+from board.process.supervisor import Supervisor
+from board.process.watchdog import Watchdog
+from board.redis.sync_redis import Link
 from ctl import backups, keying, output, rebuilding, running, statuses, verifying
 from ctl import demo as demo_game
 from ctl import doctor as doctoring
 from relay.pool import Pool
-from service.openapi import release
+from service.http.openapi import release
 from service.server import Server, check_bind
 
 __all__ = [

@@ -16,10 +16,10 @@ import msgspec
 import psycopg
 
 from _speedups import decode_score
-from board.keys import Keys
-from board.link import Link, ResponseError
-from board.settings import Settings
-from board.sql import connect, queries
+from board.config.settings import Settings
+from board.pg.session import connect, queries
+from board.redis.keyspace import Keys
+from board.redis.sync_redis import Link, ResponseError
 
 PAGE: Final = 5_000
 NAMED_MOST: Final = 1_000

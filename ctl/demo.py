@@ -17,8 +17,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from board.config.settings import Settings
 from board.errors import ServerUnreachable, UsageError
-from board.settings import Settings
 from ctl import output
 
 CLIENTS: Final = 8

@@ -13,12 +13,12 @@ import psycopg
 from rich.table import Table
 from rich.text import Text
 
-from board import schema
+from board.config.settings import Settings
 from board.errors import BoardUnavailable, LeaderboardError
-from board.keys import Keys, partition_of
-from board.link import Link, ResponseError
-from board.settings import Settings
-from board.sql import connect, first_line, queries
+from board.pg import schema
+from board.pg.session import connect, first_line, queries
+from board.redis.keyspace import Keys, partition_of
+from board.redis.sync_redis import Link, ResponseError
 from ctl import output, statuses
 
 Severity = Literal["ok", "info", "warning", "error"]

@@ -10,14 +10,14 @@ import msgspec
 import psycopg
 from rich.table import Table
 
-from board import schema
+from board.config.settings import Settings
 from board.errors import OutcomeUnknown, StoreUnavailable, UsageError
-from board.settings import Settings
-from board.sql import connect, first_line
+from board.pg import schema
+from board.pg.session import connect, first_line
 from ctl import output
-from service.access import keystore
-from service.access.keystore import GRACE_S, Key, NewKey, Rotation, Wanted
-from service.access.scopes import SCOPES
+from service.contract.scopes import SCOPES
+from service.keys import store as keystore
+from service.keys.store import GRACE_S, Key, NewKey, Rotation, Wanted
 
 __all__ = ["SCOPES", "announce", "command"]
 

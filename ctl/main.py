@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import msgspec
 import shtab
 
+from board.config.settings import Settings, load
 from board.errors import LeaderboardError
-from board.settings import Settings, load
 from ctl import commands, keying
 from ctl.examples import Formatter, epilog
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from _speedups import IMPLEMENTATION
-from board.settings import Settings
-from board.shown import shown
+from board.config.settings import Settings
+from board.config.shown import shown
 
 log = logging.getLogger("ctl")
 

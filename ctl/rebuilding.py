@@ -9,9 +9,9 @@ from typing import Final
 import psycopg
 from rich.progress import Progress, TaskID
 
+from board.config.settings import Settings
 from board.errors import ServerUnreachable, UsageError
-from board.keys import PARTITIONS, Keys, partition_of
-from board.settings import Settings
+from board.redis.keyspace import PARTITIONS, Keys, partition_of
 from ctl import output
 from relay.carrier import Carrier, Refused
 from relay.rebuild import Rebuilt, rebuild

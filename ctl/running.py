@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from board import schema
-from board.link import Link
-from board.settings import Settings, environment
-from board.sql import connect
-from board.stop import Stop
-from board.supervisor import Post, Supervisor
+from board.config.settings import Settings, environment
+from board.pg import schema
+from board.pg.session import connect
+from board.process.stop import Stop
+from board.process.supervisor import Post, Supervisor
+from board.redis.sync_redis import Link
 from ctl import output
 from ctl.embedded import Embedded
 from relay.pool import Pool

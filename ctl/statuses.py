@@ -11,12 +11,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from board import schema
+from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
-from board.keys import Keys
-from board.link import Link, ResponseError
-from board.settings import Settings
-from board.sql import connect, queries
+from board.pg import schema
+from board.pg.session import connect, queries
+from board.redis.keyspace import Keys
+from board.redis.sync_redis import Link, ResponseError
 from ctl import output
 
 

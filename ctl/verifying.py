@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 from rich.table import Table
 
-from board.keys import PARTITIONS, Keys, partition_of
-from board.settings import Settings
+from board.config.settings import Settings
+from board.redis.keyspace import PARTITIONS, Keys, partition_of
 from ctl import output
 from ctl.comparison import Comparison, Difference, Side
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from board.config.settings import load
 from board.errors import LeaderboardError
-from board.log import setup
-from board.metrics import Row, Sheet
-from board.settings import load
-from board.stop import Stop
-from board.trace import tracer_of
+from board.observe.log import setup
+from board.observe.metrics import Row, Sheet
+from board.observe.trace import tracer_of
+from board.process.stop import Stop
 from relay.actor import Relay
 from relay.janitor import Janitor
 from relay.metrics import REGISTRY, run_exporter

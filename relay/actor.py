@@ -14,15 +14,15 @@ from typing import Any, Final
 
 import psycopg
 
-from board.backoff import Backoff
+from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
-from board.keys import PARTITIONS, Keys
-from board.link import ResponseError
-from board.metrics import NS, Row
-from board.settings import Settings
-from board.sql import first_line
-from board.stop import Stop
-from board.trace import Tracer, sampled
+from board.observe.metrics import NS, Row
+from board.observe.trace import Tracer, sampled
+from board.pg.session import first_line
+from board.process.backoff import Backoff
+from board.process.stop import Stop
+from board.redis.keyspace import PARTITIONS, Keys
+from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.carrier import Carried, Carrier, Refused
 from relay.history import is_past, suspects

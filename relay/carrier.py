@@ -18,11 +18,11 @@ import msgspec
 import psycopg
 
 from board.errors import FenceRefused
-from board.keys import PARTITIONS, Keys
-from board.link import Link, ResponseError
-from board.lua import script
-from board.metrics import NS
-from board.sql import adapt_arrays, connect, queries
+from board.observe.metrics import NS
+from board.pg.session import adapt_arrays, connect, queries
+from board.redis.keyspace import PARTITIONS, Keys
+from board.redis.scripts import script
+from board.redis.sync_redis import Link, ResponseError
 
 log: Final = logging.getLogger("relay")
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from board.keys import PARTITIONS
-from board.link import ResponseError
+from board.redis.keyspace import PARTITIONS
+from board.redis.sync_redis import ResponseError
 from relay.carrier import Carrier
 
 log: Final = logging.getLogger("relay")

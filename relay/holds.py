@@ -11,9 +11,9 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from board.keys import Keys
-from board.link import Link, ResponseError
-from board.lua import script
+from board.redis.keyspace import Keys
+from board.redis.scripts import script
+from board.redis.sync_redis import Link, ResponseError
 
 LEASE_MS: Final = 50
 """A hold ends so long after its rest by itself: its relay is dead, or has a batch of thousands of rows in hand."""

@@ -9,10 +9,10 @@ from typing import Final
 
 import psycopg
 
+from board.config.settings import Settings
 from board.errors import ServerUnreachable
-from board.settings import Settings
-from board.sql import connect, first_line, queries
-from board.stop import Stop
+from board.pg.session import connect, first_line, queries
+from board.process.stop import Stop
 
 log: Final = logging.getLogger("janitor")
 

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import psycopg
 
+from board.config.settings import Settings
 from board.errors import ServerUnreachable
-from board.exporter import Collector, export
-from board.metrics import NS, Metric, Registry, Sample, Sheet
-from board.settings import Settings
-from board.sql import connect, first_line, queries
-from board.stop import Stop
+from board.observe.exporter import Collector, export
+from board.observe.metrics import NS, Metric, Registry, Sample, Sheet
+from board.pg.session import connect, first_line, queries
+from board.process.stop import Stop
 
 log: Final = logging.getLogger("metrics")
 

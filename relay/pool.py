@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from board.metrics import Sheet
-from board.settings import Settings
-from board.supervisor import Post
+from board.config.settings import Settings
+from board.observe.metrics import Sheet
+from board.process.supervisor import Post
 from relay.metrics import REGISTRY
 
 

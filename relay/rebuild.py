@@ -10,9 +10,9 @@ import msgspec
 import psycopg
 
 from _speedups import build_load
-from board.link import ResponseError
-from board.lua import script
-from board.sql import queries
+from board.pg.session import queries
+from board.redis.scripts import script
+from board.redis.sync_redis import ResponseError
 from relay.carrier import Carrier, Refused, Verdict, verdict_of
 from relay.history import watermark
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from _speedups import encode_entry
-from board.link import ResponseError
+from board.redis.sync_redis import ResponseError
 from relay.carrier import Carrier
 
 SEASONS: Final = 32

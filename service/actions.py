@@ -11,13 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from board.errors import LeaderboardError
-from board.trace import Span
-from service import problems
-from service.access.gate import REFUSALS
+from board.observe.trace import Span
+from service.access.authorizer import REFUSALS
 from service.access.grant import Player
-from service.answers import Answer
-from service.boards import Boards
-from service.checks import (
+from service.boards.reader import Boards
+from service.contract import problems
+from service.contract.answers import Answer
+from service.contract.types import SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
+from service.contract.validation import (
     TWICE,
     beyond,
     fault_of,
@@ -29,11 +30,10 @@ from service.checks import (
     number_of,
     says_twice,
 )
-from service.intake import Intake
-from service.probes import Probes
-from service.seasons import Seasons
-from service.traces import parent
-from service.types import SEASON_ID_MAX, USER_ID_MAX, Accepted, Deleted, Health, Submission
+from service.health.probes import Probes
+from service.http.tracing import parent
+from service.seasons.store import Seasons
+from service.submissions.group_commit import Intake
 
 BODY_MOST: Final = 1024 * 1024
 LIMIT_DEFAULT, LIMIT_MOST = 10, 1_000

@@ -10,39 +10,40 @@ import falcon.asgi
 from falcon.routing import CompiledRouter
 
 from _speedups import IMPLEMENTATION
-from board.binds import address
+from board.config.binds import address
+from board.config.settings import Settings, load
 from board.errors import LeaderboardError
-from board.keys import Keys
-from board.log import setup
-from board.metrics import Row
-from board.settings import Settings, load
-from board.trace import Tracer, tracer_of
-from service import problems, resources
-from service.access.gate import Gate
+from board.observe.log import setup
+from board.observe.metrics import Row
+from board.observe.trace import Tracer, tracer_of
+from board.redis.async_redis import Pipe
+from board.redis.keyspace import Keys
+from service import resources
+from service.access.authorizer import Gate
 from service.access.jwks import Jwks
 from service.access.keyring import Keyring
-from service.access.manage import Manage
 from service.access.quotas import Quotas, quota
 from service.access.tokens import Secret, Tokens
 from service.actions import BODY_MOST, Actions, document_answer
-from service.boards import TOP, Boards
-from service.cors import Cors, Strangers
-from service.door import DOOR, Door, Limits, within_files
-from service.express import GATE, STATE, TRACES, TRAFFIC
-from service.guard import AdminOnly, Guard
-from service.intake import Intake
-from service.metrics import REGISTRY, Meter, Traffic, look, on_batch
-from service.openapi import document
-from service.parcels import BODY_MOST as PARCEL_MOST
-from service.parcels import Parcels
-from service.pipe import Pipe
-from service.probes import Probes
-from service.requestids import RequestIds
+from service.boards.rank_reads import RANK
+from service.boards.reader import TOP, Boards
+from service.contract import problems
+from service.contract.types import BATCH_MOST
+from service.health.probes import Probes
+from service.http.authorization import AdminOnly, Guard
+from service.http.connection_limits import DOOR, Door, Limits, within_files
+from service.http.fast_path import GATE, STATE, TRACES, TRAFFIC
+from service.http.openapi import document
+from service.http.origins import Cors, Strangers
+from service.http.request_ids import RequestIds
+from service.http.tracing import Traces
+from service.keys.manage import Manage
 from service.routes import OPERATIONS
-from service.seasons import Seasons
-from service.traces import Traces
-from service.types import BATCH_MOST
-from service.windows import RANK
+from service.seasons.store import Seasons
+from service.submissions.group_commit import Intake
+from service.submissions.submit_batch import BODY_MOST as PARCEL_MOST
+from service.submissions.submit_batch import Parcels
+from service.telemetry.metrics import REGISTRY, Meter, Traffic, look, on_batch
 
 log: Final = logging.getLogger("service")
 

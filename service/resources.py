@@ -12,16 +12,16 @@ import falcon
 import falcon.asgi
 
 from board.errors import LeaderboardError
-from service import problems
 from service.access.grant import Player
-from service.access.manage import BODY_MOST as KEY_BODY_MOST
-from service.access.manage import Manage
 from service.actions import Actions
-from service.answers import Answer, Order, answered
-from service.connection import WHOLE
-from service.requestids import made
-from service.traces import HEADER as TRACE
-from service.traces import Traces, followed
+from service.contract import problems
+from service.contract.answers import Answer, Order, answered
+from service.http.connection import WHOLE
+from service.http.request_ids import made
+from service.http.tracing import HEADER as TRACE
+from service.http.tracing import Traces, followed
+from service.keys.manage import BODY_MOST as KEY_BODY_MOST
+from service.keys.manage import Manage
 
 log: Final = logging.getLogger("service")
 

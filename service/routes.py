@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from service import problems as p
-from service import types as t
-from service.access import keystore as k
-from service.access.scopes import PUBLIC, Scope
-from service.problems import Problem
+from service.contract import problems as p
+from service.contract import types as t
+from service.contract.problems import Problem
+from service.contract.scopes import PUBLIC, Scope
+from service.keys import store as k
 
 
 class Parameter(msgspec.Struct, frozen=True):

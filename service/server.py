@@ -13,15 +13,15 @@ from typing import Any, Final
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from board.binds import address, is_local
-from board.children import end_with_parent
+from board.config.binds import address, is_local
+from board.config.settings import Settings
 from board.errors import InvalidSetting, PortTaken
-from board.log import everything_as_json
-from board.metrics import Row, Sheet
-from board.settings import Settings
-from board.watchdog import Watchdog
-from service.exporter import Keeper
-from service.metrics import REGISTRY
+from board.observe.log import everything_as_json
+from board.observe.metrics import Row, Sheet
+from board.process.children import end_with_parent
+from board.process.watchdog import Watchdog
+from service.telemetry.exporter import Keeper
+from service.telemetry.metrics import REGISTRY
 
 log: Final = logging.getLogger("service")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from uvicorn_worker import UvicornWorker
 
-from service.express import Protocol
+from service.http.fast_path import Protocol
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]

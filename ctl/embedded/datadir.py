@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from board.children import Account
 from board.errors import DataDirectoryLocked, InvalidSetting, ServerStartFailed
+from board.process.children import Account
 from ctl.embedded.user import blocking_directory, name_of, user_name
 
 # sizeof(sockaddr_un.sun_path) less the closing NUL: unix(7), and unix(4) of the BSDs.

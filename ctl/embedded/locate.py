@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from board.children import Account
 from board.errors import ServerStartFailed
+from board.process.children import Account
 from ctl.embedded.user import can_use
 
 Prefer = Literal["auto", "system", "wheel"]

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from board.children import Account
 from board.errors import DataDirectoryMajorMismatch, ServerStartFailed
+from board.process.children import Account
 from ctl.embedded import leftovers
 from ctl.embedded.datadir import DataDirectory
 from ctl.embedded.locate import Installation

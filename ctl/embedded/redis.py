@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from board.children import Account
 from board.errors import ServerStartFailed
+from board.process.children import Account
 from ctl.embedded import leftovers
 from ctl.embedded.datadir import DataDirectory
 from ctl.embedded.locate import Installation

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from board.children import Account
 from board.errors import ServerStartFailed
+from board.process.children import Account
 from ctl.embedded.locate import Installation, Tree, probe
 from ctl.embedded.user import can_use, name_of
 

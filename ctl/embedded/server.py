@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from board.children import Account, spawn, terminate
 from board.errors import ChildFailed, ServerStartFailed
+from board.process.children import Account, spawn, terminate
 from ctl.embedded.datadir import DataDirectory, bound_log, tail
 from ctl.embedded.locate import Installation
 from ctl.embedded.user import name_of

@@ -7,8 +7,8 @@ import pwd
 import stat
 from pathlib import Path
 
-from board.children import Account
 from board.errors import ServerStartFailed
+from board.process.children import Account
 
 _PREFERRED = ("postgres", "nobody")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from service.types import INT64_MAX, INT64_MIN
+from service.contract.types import INT64_MAX, INT64_MIN
 
 
 class Player(msgspec.Struct, frozen=True, gc=False):

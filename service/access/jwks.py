@@ -15,8 +15,8 @@ from typing import Any, Final
 import jwt
 import msgspec
 
-from board.backoff import Backoff
-from service.access.follower import Follower
+from board.process.backoff import Backoff
+from service.access.refresher import Follower
 
 log: Final = logging.getLogger("service.access")
 

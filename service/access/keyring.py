@@ -17,13 +17,13 @@ from typing import Any, Final, Literal
 import msgspec
 import psycopg
 
-from board.backoff import Backoff
 from board.errors import ServerUnreachable
-from board.sql import connect_async, first_line, lifeline, queries
-from service.access.follower import Follower
+from board.pg.session import connect_async, first_line, lifeline, queries
+from board.process.backoff import Backoff
 from service.access.grant import Grant
-from service.access.keytext import KeyText
-from service.access.scopes import bits
+from service.access.key_text import KeyText
+from service.access.refresher import Follower
+from service.contract.scopes import bits
 
 log: Final = logging.getLogger("service.access")
 

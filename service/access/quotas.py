@@ -15,14 +15,14 @@ from typing import Final
 import msgspec
 
 from board.errors import BoardUnavailable
-from board.keys import Keys
-from board.lua import script
-from service import problems
+from board.redis.async_redis import Pipe
+from board.redis.keyspace import Keys
+from board.redis.scripts import script
 from service.access.grant import Grant
-from service.answers import Answer, Order
-from service.checks import is_plain
-from service.pipe import Pipe
-from service.types import USER_ID_MAX, LooseBatch
+from service.contract import problems
+from service.contract.answers import Answer, Order
+from service.contract.types import USER_ID_MAX, LooseBatch
+from service.contract.validation import is_plain
 
 log: Final = logging.getLogger("service.quotas")
 

@@ -12,9 +12,9 @@ import jwt
 import msgspec
 
 from service.access.grant import Grant, Player
-from service.access.scopes import Scope, bits
-from service.checks import is_plain
-from service.types import INT64_MAX, INT64_MIN, SEASON_ID_MAX, USER_ID_MAX
+from service.contract.scopes import Scope, bits
+from service.contract.types import INT64_MAX, INT64_MIN, SEASON_ID_MAX, USER_ID_MAX
+from service.contract.validation import is_plain
 
 LEEWAY_S: Final = 5
 """How far the clocks of issuer and server may differ."""

@@ -24,7 +24,7 @@ from deploy_tools import ROOT, need, tool
 from deploy_tree import run
 from support.absent import absent
 
-from board import settings
+from board.config import settings
 
 pytestmark = pytest.mark.deploy
 

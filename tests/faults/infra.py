@@ -21,7 +21,7 @@ from support.http import Http
 from support.processes import REPOSITORY, answers
 from support.waiting import eventually
 
-from board.children import terminate
+from board.process.children import terminate
 from ctl.embedded import postgres as pg
 from ctl.embedded import redis as rd
 from ctl.embedded.datadir import DataDirectory

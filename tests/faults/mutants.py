@@ -22,7 +22,7 @@ class Mutant(msgspec.Struct, frozen=True):
 
 
 LOW_FENCE: Final = (
-    ("board/scripts/apply.lua", "elseif tonumber(held[1]) < committed then", "elseif false then"),
+    ("board/redis/lua/apply.lua", "elseif tonumber(held[1]) < committed then", "elseif false then"),
     ("relay/history.py", "w.fence < w.committed or ", ""),
 )
 
@@ -31,7 +31,7 @@ MUTANTS: Final = (
         "the fence is not compared",
         # What an old batch leaves behind is a low fence, which relays would notice, and mend it within moments.
         (
-            ("board/scripts/apply.lua", "elseif tonumber(held[1]) > mine then", "elseif false then"),
+            ("board/redis/lua/apply.lua", "elseif tonumber(held[1]) > mine then", "elseif false then"),
             *LOW_FENCE,
         ),
         "relay: zombie after-take",
@@ -45,14 +45,14 @@ MUTANTS: Final = (
     ),
     Mutant(
         "an empty Redis goes unnoticed",
-        (("board/scripts/apply.lua", "if committed > 0 then return {'lost', '', ''} end", ""),),
+        (("board/redis/lua/apply.lua", "if committed > 0 then return {'lost', '', ''} end", ""),),
         "redis: FLUSHALL",
         ("I3",),
     ),
     Mutant(
         "the identity of PostgreSQL is not compared",
         (
-            ("board/scripts/apply.lua", "elseif held[2] ~= ARGV[3] then", "elseif false then"),
+            ("board/redis/lua/apply.lua", "elseif held[2] ~= ARGV[3] then", "elseif false then"),
             ("relay/history.py", "w.identity != carrier.identity or ", ""),
         ),
         "postgres: lagging standby promoted",
@@ -67,9 +67,9 @@ MUTANTS: Final = (
     Mutant(
         "idempotency keys are not looked at",
         (
-            ("board/queries.sql", "WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed", "-- keyed"),
+            ("board/pg/queries.sql", "WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed", "-- keyed"),
             (
-                "board/queries.sql",
+                "board/pg/queries.sql",
                 "FROM done WHERE digest IS NOT NULL ORDER BY digest -- keyed",
                 "FROM done WHERE digest IS NOT NULL ORDER BY digest ON CONFLICT DO NOTHING -- keyed",
             ),
@@ -79,13 +79,19 @@ MUTANTS: Final = (
     ),
     Mutant(
         "an unknown outcome is called not written",
-        (("service/writer.py", "raise OutcomeUnknown(text) from error", "raise NotWritten(text) from error"),),
+        (
+            (
+                "service/submissions/statements.py",
+                "raise OutcomeUnknown(text) from error",
+                "raise NotWritten(text) from error",
+            ),
+        ),
         "postgres: connection cut during COMMIT",
         ("I2",),
     ),
     Mutant(
         "the period is not checked",
-        (("board/scripts/apply.lua", "if redis.call('HGET', KEYS[2], season) ~= period then", "if false then"),),
+        (("board/redis/lua/apply.lua", "if redis.call('HGET', KEYS[2], season) ~= period then", "if false then"),),
         "reset: seasons reset under load",
         ("I3",),
     ),
@@ -93,7 +99,7 @@ MUTANTS: Final = (
         "hints of an ended period are carried",
         (
             (
-                "board/queries.sql",
+                "board/pg/queries.sql",
                 "JOIN season s ON s.period_id = c.period_id AND NOT EXISTS",
                 "JOIN period e ON e.period_id = c.period_id JOIN season s ON s.season_id = e.season_id AND NOT EXISTS",
             ),
@@ -116,7 +122,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a board without a watermark is read",
-        (("board/scripts/top.lua", "if not fence then return {} end", "if not fence then fence = '0' end"),),
+        (("board/redis/lua/top.lua", "if not fence then return {} end", "if not fence then fence = '0' end"),),
         "redis: FLUSHALL",
         ("I8",),
     ),
@@ -124,7 +130,7 @@ MUTANTS: Final = (
         "a client that hangs up cancels its batch",
         (
             (
-                "service/express.py",
+                "service/http/fast_path.py",
                 "    def _write(self",
                 "    def connection_lost(self, exc: Exception | None) -> None:\n"
                 "        super().connection_lost(exc)\n"
@@ -133,7 +139,7 @@ MUTANTS: Final = (
                 "    def _write(self",
             ),
             (
-                "service/intake.py",
+                "service/submissions/group_commit.py",
                 "                if not item.future.done():\n                    item.future.set_result",
                 "                if True:\n                    item.future.set_result",
             ),

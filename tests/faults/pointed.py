@@ -11,12 +11,12 @@ import signal
 import sys
 from typing import Any, Final
 
-from board.keys import Keys
-from board.link import Link
-from board.log import setup
-from board.lua import Script
-from board.settings import Settings, load
-from board.stop import Stop
+from board.config.settings import Settings, load
+from board.observe.log import setup
+from board.process.stop import Stop
+from board.redis.keyspace import Keys
+from board.redis.scripts import Script
+from board.redis.sync_redis import Link
 from relay.actor import Relay
 from relay.carrier import Carrier, Verdict
 

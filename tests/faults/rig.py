@@ -23,8 +23,8 @@ import redis
 from support.processes import REPOSITORY, alive, answers, children_of
 from support.waiting import eventually
 
-from board import schema
-from board.children import spawn, terminate
+from board.pg import schema
+from board.process.children import spawn, terminate
 from ctl.embedded import Prefer
 from ctl.embedded import postgres as pg
 from ctl.embedded import redis as rd

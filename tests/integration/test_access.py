@@ -16,12 +16,12 @@ from support.processes import Api
 from support.world import World
 
 from service import resources
-from service.access import keytext
-from service.access.gate import Gate
+from service.access import key_text as keytext
+from service.access.authorizer import Gate
 from service.access.keyring import Keyring
-from service.access.scopes import SCOPES
-from service.guard import Guard
-from service.openapi import document
+from service.contract.scopes import SCOPES
+from service.http.authorization import Guard
+from service.http.openapi import document
 from service.routes import OPERATIONS, Operation
 
 OWN, OTHER = "own-season", "other-season"

@@ -13,7 +13,7 @@ from support.http import JSON, Answer, Http, base, raw
 from support.processes import Api
 from support.waiting import eventually
 
-from service.access.keytext import make
+from service.access.key_text import make
 
 MIB = 1024 * 1024
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from board.children import spawn, terminate
+from board.process.children import spawn, terminate
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="death signals are Linux's")
 

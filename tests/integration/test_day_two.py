@@ -19,7 +19,7 @@ from support.processes import leaderboard, relaying, run, serving
 from support.waiting import eventually
 from support.world import World, private
 
-from board.settings import environment
+from board.config.settings import environment
 from ctl.embedded import Embedded, Prefer
 
 

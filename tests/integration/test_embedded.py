@@ -20,7 +20,6 @@ import pytest
 import redis
 from support.absent import absent
 
-from board.children import Account, spawn, terminate
 from board.errors import (
     ChildFailed,
     DataDirectoryLocked,
@@ -28,6 +27,7 @@ from board.errors import (
     InvalidSetting,
     ServerStartFailed,
 )
+from board.process.children import Account, spawn, terminate
 from ctl.embedded import Embedded, Prefer, leftovers
 from ctl.embedded.datadir import bound_log
 from ctl.embedded.locate import postgres_installations

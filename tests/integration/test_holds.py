@@ -10,9 +10,9 @@ from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.keys import PARTITIONS, partition_of
-from board.link import Link
-from board.lua import script
+from board.redis.keyspace import PARTITIONS, partition_of
+from board.redis.scripts import script
+from board.redis.sync_redis import Link
 from relay.holds import Holds
 
 S = partition_of("s")

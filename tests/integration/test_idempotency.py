@@ -18,9 +18,9 @@ from support.waiting import eventually
 from support.world import World
 
 from _speedups import pack_int8_array, pack_text_array
-from board.sql import Int8Array, TextArray, adapt_arrays, queries
+from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
 from relay.janitor import Janitor
-from service.item import hashed
+from service.submissions.item import hashed
 
 
 def post(

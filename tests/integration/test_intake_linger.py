@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from support.world import World
 
-from service import intake
-from service.intake import Intake
+from service.submissions import group_commit as intake
+from service.submissions.group_commit import Intake
 
 
 def sizes_of(world: World, crowds: list[tuple[int, ...]]) -> list[int]:

@@ -18,7 +18,7 @@ from support.proxy import Proxy
 from support.waiting import eventually
 from support.world import World
 
-from service.access import keytext
+from service.access import key_text as keytext
 
 TOP = "/v1/seasons/s/leaderboard/top"
 KEY = r"lb_[0-9A-Za-z]{10}_[0-9A-Za-z]{38}"
@@ -313,8 +313,8 @@ def test_the_first_start_makes_one_key_and_says_it_once(world: World) -> None:
 
 
 def test_many_first_starts_at_the_same_moment_make_one_key(world: World) -> None:
-    from board.sql import connect
-    from service.access import keystore
+    from board.pg.session import connect
+    from service.keys import store as keystore
 
     made: list[Any] = []
     together = threading.Barrier(8)

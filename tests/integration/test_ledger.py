@@ -13,7 +13,7 @@ from support.relays import Unsignalled
 from support.waiting import eventually
 from support.world import World
 
-from board.sql import adapt_arrays, connect
+from board.pg.session import adapt_arrays, connect
 from relay.janitor import SESSION, Janitor
 
 DAYS = 30

@@ -19,7 +19,7 @@ from support.world import World
 from test_access import SPELLING, ask, encoded
 
 from ctl.embedded import Embedded
-from service.access.scopes import PUBLIC
+from service.contract.scopes import PUBLIC
 from service.routes import OPERATIONS, Operation
 
 KEY, PLAYER, WINDOW = 6, 3, 3_600

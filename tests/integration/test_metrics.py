@@ -21,11 +21,11 @@ LATENCY = "leaderboard_http_request_seconds_count"
 def workers_of(api: Api) -> set[int]:
     """The living gunicorn workers: the master's children that are no exporter."""
     commands = {pid: commandline(pid) for pid in children_of(api.command.process.pid)}
-    return {pid for pid, command in commands.items() if command and b"service.exporter" not in command}
+    return {pid for pid, command in commands.items() if command and b"service.telemetry.exporter" not in command}
 
 
 def exporters_of(api: Api) -> set[int]:
-    return {pid for pid in children_of(api.command.process.pid) if b"service.exporter" in commandline(pid)}
+    return {pid for pid in children_of(api.command.process.pid) if b"service.telemetry.exporter" in commandline(pid)}
 
 
 def seen(port: int) -> Scrape:

@@ -10,9 +10,9 @@ from support.world import World
 from bench import plans, sides
 from bench.plans import Scanned, explained, nodes, scans, whole_scans
 from bench.stack import Stack
-from board.sql import connect, queries
+from board.pg.session import connect, queries
 from relay.carrier import SESSION
-from service.writer import session
+from service.submissions.statements import session
 
 
 def test_no_hot_statement_reads_all_of_a_table(world: World) -> None:

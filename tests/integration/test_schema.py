@@ -11,8 +11,8 @@ import pytest
 from support.processes import leaderboard
 from support.world import World
 
-from board import schema
 from board.errors import WrongSchemaVersion
+from board.pg import schema
 
 
 @pytest.fixture

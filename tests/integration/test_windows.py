@@ -11,9 +11,9 @@ import pytest
 from support.world import World
 
 from board.errors import BoardRebuilding, BoardUnavailable
-from board.keys import partition_of
-from service.pipe import Pipe
-from service.windows import PLAYERS_MOST, RANK, PlayerNotFound, SeasonNotFound, Windows
+from board.redis.async_redis import Pipe
+from board.redis.keyspace import partition_of
+from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, SeasonNotFound, Windows
 
 PLAYERS = 100
 

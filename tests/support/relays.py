@@ -11,10 +11,10 @@ import msgspec
 import psycopg
 
 from board.errors import BoardUnavailable, ServerUnreachable
-from board.keys import Keys
-from board.link import Link
-from board.lua import Script
-from board.stop import Stop
+from board.process.stop import Stop
+from board.redis.keyspace import Keys
+from board.redis.scripts import Script
+from board.redis.sync_redis import Link
 from relay.actor import Relay
 from relay.carrier import Carrier, Refused
 from relay.rebuild import rebuild

@@ -15,14 +15,14 @@ import psycopg
 import redis
 
 from _speedups import pack_int8_array, pack_text_array
-from board import schema
-from board.keys import PARTITIONS, Keys, partition_of
-from board.settings import Settings, environment, load
-from board.sql import Int8Array, TextArray, adapt_arrays, queries
+from board.config.settings import Settings, environment, load
+from board.pg import schema
+from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
+from board.redis.keyspace import PARTITIONS, Keys, partition_of
 from relay.carrier import Carrier
-from service.access import keystore
-from service.access.keystore import Wanted
-from service.access.scopes import SCOPES, Scope
+from service.contract.scopes import SCOPES, Scope
+from service.keys import store as keystore
+from service.keys.store import Wanted
 
 _count = itertools.count(1)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.addresses import Addresses, origin_of
+from service.http.addresses import Addresses, origin_of
 
 
 @pytest.mark.parametrize(

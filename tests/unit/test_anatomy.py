@@ -8,14 +8,14 @@ from bench.anatomy import difference, function, shares
 
 
 def test_the_innermost_function_has_the_time_and_lines_of_one_function_are_added() -> None:
-    stacks = """run (asyncio/runners.py:118);plan (/srv/service/express.py:90) 6
-run (asyncio/runners.py:118);plan (/srv/service/express.py:95) 2
+    stacks = """run (asyncio/runners.py:118);plan (/srv/service/http/fast_path.py:90) 6
+run (asyncio/runners.py:118);plan (/srv/service/http/fast_path.py:95) 2
 run (asyncio/runners.py:118) 1
  1
 """
     found = shares(stacks, 50.0)
-    assert found == {"service/express.py plan": 40.0, "asyncio/runners.py run": 5.0, "(not seen)": 5.0}
-    assert next(iter(found)) == "service/express.py plan", "the greatest first"
+    assert found == {"http/fast_path.py plan": 40.0, "asyncio/runners.py run": 5.0, "(not seen)": 5.0}
+    assert next(iter(found)) == "http/fast_path.py plan", "the greatest first"
     assert sum(found.values()) == pytest.approx(50.0)
 
 
@@ -32,7 +32,7 @@ def test_a_torn_name_costs_its_own_line_only() -> None:
     ("frame", "name"),
     [
         ("wait (psycopg/connection.py:453)", "psycopg/connection.py wait"),
-        ("note (/a/b/c/service/metrics.py:7)", "service/metrics.py note"),
+        ("note (/a/b/service/telemetry/metrics.py:7)", "telemetry/metrics.py note"),
         ("", "(not seen)"),
     ],
 )

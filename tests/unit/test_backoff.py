@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from board.backoff import Backoff
+from board.process.backoff import Backoff
 
 
 class Extreme(random.Random):

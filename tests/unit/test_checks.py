@@ -9,9 +9,9 @@ from falcon.asgi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.checks import fault_of_body, is_json, is_plain, number_of
+from service.contract.types import USER_ID_MAX, Submission
+from service.contract.validation import fault_of_body, is_json, is_plain, number_of
 from service.resources import season_of, text_of
-from service.types import USER_ID_MAX, Submission
 
 
 def request(query: str = "", raw_path: bytes = b"/") -> Request:

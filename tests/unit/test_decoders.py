@@ -17,26 +17,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tokens import AUDIENCE, ISSUER, SECRET
 
-from board.binds import address, is_local
+from board.config.binds import address, is_local
+from board.config.settings import Settings, docs, environment, load
 from board.errors import InvalidSetting
-from board.log import masked
-from board.settings import Settings, docs, environment, load
+from board.observe.log import masked
 from service.access.grant import Grant
 from service.access.jwks import FITS, Unusable, fits, parse
-from service.access.keystore import Rotation, Wanted
-from service.access.keytext import make
-from service.access.keytext import parse as parse_key
-from service.access.manage import read
+from service.access.key_text import make
+from service.access.key_text import parse as parse_key
 from service.access.tokens import Secret, Tokens
-from service.answers import Answer
-from service.checks import fault_of, key_of, names_twice, number_of, says_twice
-from service.intake import Intake
-from service.item import Item, Outcome
-from service.lane import plan
-from service.parcels import Parcels
+from service.contract.answers import Answer
+from service.contract.types import BATCH_MOST, INT64_MAX, INT64_MIN, Submission
+from service.contract.validation import fault_of, key_of, names_twice, number_of, says_twice
+from service.http.fast_routes import plan
+from service.http.tracing import Traces
+from service.keys.manage import read
+from service.keys.store import Rotation, Wanted
 from service.resources import text_of
-from service.traces import Traces
-from service.types import BATCH_MOST, INT64_MAX, INT64_MIN, Submission
+from service.submissions.group_commit import Intake
+from service.submissions.item import Item, Outcome
+from service.submissions.submit_batch import Parcels
 
 checked = settings(deadline=None, max_examples=300)
 

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from board.config.settings import load
 from board.errors import InvalidSetting, PortTaken
-from board.settings import load
 from service.server import check_bind
 
 

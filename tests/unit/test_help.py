@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from board.settings import docs
+from board.config.settings import docs
 from ctl.examples import EXAMPLES
 from ctl.keying import SCOPES
 from ctl.main import overridden, parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from board.keys import PARTITIONS, Keys, partition_of
+from board.redis.keyspace import PARTITIONS, Keys, partition_of
 
 
 def test_where_seasons_live_never_changes() -> None:

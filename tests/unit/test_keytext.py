@@ -7,10 +7,10 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.access import keytext
-from service.access.gate import Gate
+from service.access import key_text as keytext
+from service.access.authorizer import Gate
 from service.access.keyring import Keyring
-from service.answers import Answer
+from service.contract.answers import Answer
 
 KEY = keytext.make()[0]
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
-from board.log import masked, setup
-from service.access.keytext import make
+from board.observe.log import masked, setup
+from service.access.key_text import make
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLXBhcnQ"
 

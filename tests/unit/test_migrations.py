@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from board.schema import Migration, migrations
+from board.pg.schema import Migration, migrations
 
 CONTRACTING = (
     r"DROP\b",

@@ -12,14 +12,14 @@ import pytest
 from support.absent import absent
 
 import relay.metrics
-import service.metrics
-from board.exporter import BUILD
-from board.metrics import Metric
+import service.telemetry.metrics
+from board.observe.exporter import BUILD
+from board.observe.metrics import Metric
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MONITORING = REPOSITORY / "monitoring"
 RUNBOOK = REPOSITORY / "docs" / "ops" / "runbook"
-METRICS = (*service.metrics.REGISTRY.metrics, *relay.metrics.REGISTRY.metrics, *relay.metrics.DATABASE, BUILD)
+METRICS = (*service.telemetry.metrics.REGISTRY.metrics, *relay.metrics.REGISTRY.metrics, *relay.metrics.DATABASE, BUILD)
 RULES = (MONITORING / "rules.yml").read_text(encoding="utf-8")
 RECORDED = set(re.findall(r"- record: (\S+)", RULES))
 ALERTS = re.findall(r"- alert: (\S+)", RULES)

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from board.settings import load
-from service import problems
+from board.config.settings import load
 from service.app import create_app
-from service.openapi import document
+from service.contract import problems
+from service.contract.types import PLAIN_TEXT, Submission
+from service.http.openapi import document
 from service.routes import OPERATIONS
-from service.types import PLAIN_TEXT, Submission
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

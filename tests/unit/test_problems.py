@@ -11,8 +11,8 @@ import pytest
 import ctl.main
 from board import errors
 from board.errors import LeaderboardError
-from service import problems
-from service.types import ProblemDetails
+from service.contract import problems
+from service.contract.types import ProblemDetails
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docs" / "errors.md").read_text(encoding="utf-8")

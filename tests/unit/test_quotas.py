@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from board.keys import Keys
+from board.redis.keyspace import Keys
 from service.access.grant import Grant, Player
 from service.access.quotas import Quota, Quotas, quota
-from service.answers import Answer
+from service.contract.answers import Answer
 
 SECOND_US = 1_000_000
 

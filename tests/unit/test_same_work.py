@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from service.access import keytext
-from service.access.gate import REFUSED, Gate
+from service.access import key_text as keytext
+from service.access.authorizer import REFUSED, Gate
 from service.access.grant import Grant
+from service.access.key_text import KeyText
 from service.access.keyring import Held, Keyring
-from service.access.keytext import KeyText
-from service.access.scopes import SCOPES, bits
+from service.contract.scopes import SCOPES, bits
 
 STATES = {"valid": (False, inf), "revoked": (True, inf), "expired": (False, 1.0)}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from board.config.page import markdown
+from board.config.settings import Settings, default_data_dir, docs, environment, load
+from board.config.shown import mask, shown
 from board.errors import InvalidSetting
-from board.page import markdown
-from board.settings import Settings, default_data_dir, docs, environment, load
-from board.shown import mask, shown
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

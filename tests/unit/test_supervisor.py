@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from support.waiting import eventually
 
-from board.stop import Stop
-from board.supervisor import Post, Supervisor
+from board.process.stop import Stop
+from board.process.supervisor import Post, Supervisor
 
 
 class Request(Stop):

@@ -19,16 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tokens import AUDIENCE, ISSUER, SECRET, Issuer, jwks, settings
 
+from board.config.settings import load
 from board.errors import InvalidSetting
-from board.settings import load
-from service.access.follower import Follower
-from service.access.gate import REFUSED, Gate
+from service.access.authorizer import REFUSED, Gate
 from service.access.grant import Grant, Player
 from service.access.jwks import Jwks, Unusable, parse, within
 from service.access.keyring import Keyring
-from service.access.scopes import bits
+from service.access.refresher import Follower
 from service.access.tokens import Secret, Tokens
-from service.answers import Answer
+from service.contract.answers import Answer
+from service.contract.scopes import bits
 
 ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 ALGORITHMS = ("HS256", *ASYMMETRIC)

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
+from board.config.settings import load
 from board.errors import InvalidSetting
-from board.settings import load
-from board.trace import Context, LogTracer, sampled, tracer_of
+from board.observe.trace import Context, LogTracer, sampled, tracer_of
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -81,7 +81,7 @@ def test_without_the_packages_the_error_says_what_to_install(missing: str, monke
             raise ModuleNotFoundError(name)
         return None if name == missing else object()
 
-    monkeypatch.setattr("board.consistency.find_spec", find_spec)
+    monkeypatch.setattr("board.config.consistency.find_spec", find_spec)
     with pytest.raises(InvalidSetting, match=r"pip install 'leaderboard-server\[otel\]'"):
         load({"LEADERBOARD_TRACES": "otlp"})
     load({"LEADERBOARD_TRACES": "log"})

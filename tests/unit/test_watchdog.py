@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from board.watchdog import Watchdog
+from board.process.watchdog import Watchdog
 
 
 @pytest.fixture(params=["path", "abstract"])

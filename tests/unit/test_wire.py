@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from board.errors import LeaderboardError
-from service import problems, resources
+from service import resources
 from service.actions import BODY_MOST
-from service.answers import Answer
 from service.app import Exact
-from service.door import DOOR, Door, Limits
-from service.express import STATE, Protocol
-from service.traces import Traces
+from service.contract import problems
+from service.contract.answers import Answer
+from service.http.connection_limits import DOOR, Door, Limits
+from service.http.fast_path import STATE, Protocol
+from service.http.tracing import Traces
 
 checked = settings(deadline=None, max_examples=300)
 

@@ -28,7 +28,7 @@ from support.proxy import Proxy
 from support.waiting import eventually
 from support.world import World
 
-from board.schema import migrations
+from board.pg.schema import migrations
 
 PREVIOUS: Final = (Path(__file__).parent / "previous").read_text(encoding="utf-8").strip()
 SEASONS: Final = ("spring", "summer", "autumn")
@@ -213,7 +213,7 @@ def test_an_upgrade_and_the_way_back_under_load(bare_world: World, older: Path, 
 
 def test_no_migration_of_the_previous_release_was_changed() -> None:
     try:
-        names = git("ls-tree", "-r", "--name-only", PREVIOUS, "board/migrations/").decode().split()
+        names = git("ls-tree", "-r", "--name-only", PREVIOUS, "board/pg/migrations/").decode().split()
     except subprocess.CalledProcessError as error:
         absent(f"the commit of the previous release is not in this clone: {error.stderr.decode().strip()}")
     texts = {name: git("show", f"{PREVIOUS}:{name}") for name in names if name.endswith(".sql")}

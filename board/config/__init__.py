@@ -1,0 +1,1 @@
+"""Settings: one frozen object, read from the environment."""

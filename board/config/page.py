@@ -1,0 +1,34 @@
+"""Writes ``docs/settings.md``: ``python -m board.config.page``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from board.config.settings import Settings, docs
+
+
+def markdown() -> str:
+    """The text of ``docs/settings.md``."""
+    lines = [
+        "# Settings",
+        "",
+        "Every process reads its settings from the environment, prints them at start with secrets masked, and",
+        "refuses an unknown `LEADERBOARD_*` variable with a suggestion. `leaderboard settings` shows the values in",
+        "force. This page is written from the code by `make docs`.",
+        "",
+        "| variable | default | range | meaning |",
+        "|---|---|---|---|",
+    ]
+    plain = Settings(data_dir=Path("(see text)"))
+    for field, doc in docs().items():
+        span = ", ".join(f"`{c}`" for c in doc.choices)
+        if doc.low is not None:
+            span = f"{doc.low:,} to {doc.high:,}"
+        default = str(getattr(plain, field))
+        lines.append(f"| `{doc.env}` | {f'`{default}`' if default else 'empty'} | {span or '-'} | {doc.text} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

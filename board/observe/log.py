@@ -1,0 +1,86 @@
+"""Log lines to stderr, one for each event: text for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from typing import Any, Final, Literal
+
+import msgspec
+
+Format = Literal["text", "json"]
+
+# A key beyond its public id; whatever stands behind Bearer; a JWT.
+_SECRET: Final = re.compile(
+    r"(\blb_[0-9A-Za-z]{10}_)[0-9A-Za-z]+|((?i:bearer) +)[^\s'\"]+|()\beyJ[\w-]+\.[\w-]+\.[\w-]*"
+)
+
+
+def masked(text: str) -> str:
+    """The text without credentials: no log line is meant to have one, and an error's text may quote anything."""
+    return _SECRET.sub(lambda found: (found[1] or found[2] or "") + "******", text)
+
+
+# What could forge a line, or speak to the terminal that shows it: in what servers and clients say, and we quote.
+_UNSEEN: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != 9}
+
+
+MARKS: Final = ("request_id", "trace_id", "span_id", "parent_id")
+"""What a line may be found by; given as `extra` of a log call."""
+
+
+def marks_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The marks a line was given. A request's id is what its client calls it, which may be anything, too."""
+    found = ((name, getattr(record, name, None)) for name in MARKS)
+    return {name: masked(value) if isinstance(value, str) else value for name, value in found if value is not None}
+
+
+class _OneLine(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        marks = "".join(f" {name}={value}" for name, value in marks_of(record).items())
+        return masked(super().format(record).replace("\n", " | ").translate(_UNSEEN) + marks)
+
+
+class JsonLine(logging.Formatter):
+    """One JSON object a line: time, level, logger, pid, message, its marks, and an error's trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "time": f"{seconds}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+            "message": masked(record.getMessage()),
+            **marks_of(record),
+        }
+        if record.exc_info:
+            line["error"] = masked(self.formatException(record.exc_info))
+        return msgspec.json.encode(line).decode()
+
+
+_TEXT: Final = _OneLine("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s[%(process)d] %(message)s", "%Y-%m-%dT%H:%M:%S")
+
+
+def setup(level: str, format_: Format = "text") -> None:
+    """Send the root logger to stderr. Call once, in the composition root of a process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLine() if format_ == "json" else _TEXT)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def everything_as_json(level: str) -> dict[str, Any]:
+    """A `logging.config.dictConfig` for gunicorn, whose loggers have handlers of their own."""
+    ours = {"level": level.upper(), "handlers": ["stderr"], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "board.observe.log.JsonLine"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
+        "loggers": {"gunicorn.error": ours, "gunicorn.access": ours},
+    }

@@ -1,0 +1,161 @@
+"""PostgreSQL: the named queries, connections, and arrays that travel as bytes made or read by the kernels."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import adapt, conninfo, pq
+
+from board.errors import InvalidSetting, ServerUnreachable
+
+TEXT_ARRAY_OID = 1009
+INT8_ARRAY_OID = 1016
+
+
+@cache
+def queries() -> dict[str, bytes]:
+    """Query name -> its text, from ``queries.sql``.
+
+    One with lines that end in ``-- keyed`` or ``-- traced`` is there under its name without any of them; with all of
+    them as ``<name>_traced``; with the keyed ones only as ``<name>_keyed``. Each only where it is a text of its own.
+    """
+    text = files("board.pg").joinpath("queries.sql").read_text(encoding="utf-8")
+    parts = re.split(r"(?m)^-- name: (\w+) --\n", text)
+    found = {}
+    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+        keyed = re.sub(r"(?m)^.*-- traced\n", "", body)
+        plain = re.sub(r"(?m)^.*-- keyed\n", "", keyed)
+        if keyed != body:
+            found[f"{name}_traced"] = body.strip().encode()
+        if plain != keyed:
+            found[f"{name}_keyed"] = keyed.strip().encode()
+        found[name] = plain.strip().encode()
+    return found
+
+
+class TextArray(bytes):
+    """A PostgreSQL binary ``text[]``, ready to be sent."""
+
+
+class Int8Array(bytes):
+    """A PostgreSQL binary ``int8[]``, ready to be sent."""
+
+
+class _ArrayDumper(adapt.Dumper):
+    format = pq.Format.BINARY
+
+    def dump(self, obj: bytes) -> bytes:
+        return obj
+
+
+class _TextArrayDumper(_ArrayDumper):
+    oid = TEXT_ARRAY_OID
+
+
+class _Int8ArrayDumper(_ArrayDumper):
+    oid = INT8_ARRAY_OID
+
+
+class _RawLoader(adapt.Loader):
+    """Hands a binary array through as the bytes PostgreSQL sent."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: bytes | bytearray | memoryview) -> bytes:
+        return bytes(data)
+
+
+def adapt_arrays(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Let `TextArray` and `Int8Array` be sent as they are, and binary cursors return those types as raw bytes."""
+    connection.adapters.register_dumper(TextArray, _TextArrayDumper)
+    connection.adapters.register_dumper(Int8Array, _Int8ArrayDumper)
+    for oid in (TEXT_ARRAY_OID, INT8_ARRAY_OID):
+        connection.adapters.register_loader(oid, _RawLoader)
+
+
+def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
+    """The connection string with our application name, and bounds on connecting and on silent networks."""
+    if not database_url:
+        raise InvalidSetting("DATABASE_URL is empty; set it, or use `leaderboard run`, which starts its own server")
+    defaults: dict[str, Any] = {
+        "connect_timeout": connect_timeout_s,
+        "application_name": application,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    try:
+        given = conninfo.conninfo_to_dict(database_url)
+        return conninfo.make_conninfo(database_url, **{k: v for k, v in defaults.items() if k not in given})
+    except psycopg.ProgrammingError as error:
+        raise InvalidSetting(f"DATABASE_URL is no PostgreSQL connection string: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, to fit into one sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def connect(
+    database_url: str, application: str, *, autocommit: bool = True, session: dict[str, str] | None = None
+) -> psycopg.Connection[Any]:
+    """Open a synchronous connection. `session` holds settings for its whole life. Raises `ServerUnreachable`."""
+    text = dsn(database_url, application)
+    try:
+        connection = psycopg.connect(text, autocommit=True)
+        for name, value in (session or {}).items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        connection.autocommit = autocommit
+    except psycopg.OperationalError as error:
+        raise ServerUnreachable(f"PostgreSQL does not answer: {first_line(error)}") from error
+    return connection
+
+
+async def connect_async(
+    database_url: str, application: str, *, session: dict[str, str] | None = None, timeout_s: float = 5.0
+) -> psycopg.AsyncConnection[Any]:
+    """Open an asynchronous autocommit connection within `timeout_s`. Raises `ServerUnreachable`."""
+    text = dsn(database_url, application)
+    try:
+        # libpq's own connect_timeout knows whole seconds only, and none below two.
+        async with asyncio.timeout(timeout_s):
+            connection = await psycopg.AsyncConnection.connect(text, autocommit=True)
+            for name, value in (session or {}).items():
+                await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    except TimeoutError as error:
+        raise ServerUnreachable(f"PostgreSQL does not answer within {timeout_s:g} s") from error
+    except psycopg.OperationalError as error:
+        raise ServerUnreachable(f"PostgreSQL does not answer: {first_line(error)}") from error
+    return connection
+
+
+def sever(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Cut the network under a call that hangs: the call then fails as if the server had gone.
+
+    Cancelling instead would make psycopg try to cancel the query in the server first, over the same dead network, for
+    many seconds. A closed connection stays as it is.
+    """
+    if connection.closed:
+        return
+    with socket.socket(fileno=os.dup(connection.fileno())) as wire, contextlib.suppress(OSError):
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def lifeline(connection: psycopg.AsyncConnection[Any], seconds: float) -> Iterator[None]:
+    """Whatever is awaited on the connection inside ends within `seconds`: then the connection is cut."""
+    timer = asyncio.get_running_loop().call_later(seconds, sever, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,320 @@
+"""An auto-pipelining Redis connection for asyncio.
+
+Commands of all requests in one turn of the loop leave in one write; replies come back in order and are parsed by
+hiredis. Each call has a deadline; the connection repairs itself. redis-py parses the URL and packs nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import hiredis
+from redis.connection import parse_url
+
+from board.errors import BoardUnavailable, InvalidSetting
+from board.process.backoff import Backoff
+from board.redis.scripts import Script
+
+log: Final = logging.getLogger("board.redis.async_redis")
+
+IN_FLIGHT_MOST: Final = 20_000
+CONNECT_TIMEOUT_S: Final = 2.0
+PATIENCE: Final = 5
+"""A reply that is this many deadlines late means that the connection, not the command, is at fault."""
+
+
+def pack(args: tuple[bytes | str, ...]) -> bytes:
+    """One command as RESP."""
+    packed: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]
+    return packed
+
+
+class _Call:
+    """Stands in the line where others have a future, and hands the reply, or the error, on at once."""
+
+    __slots__ = ("_over", "_then", "timer")
+
+    def __init__(self, then: Callable[[Any], None]) -> None:
+        self._then: Final = then
+        self._over = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    def done(self) -> bool:
+        return self._over
+
+    def set_result(self, reply: Any) -> None:
+        self._over = True
+        if self.timer is not None:
+            self.timer.cancel()
+        self._then(reply)
+
+    set_exception = set_result
+
+
+_Waiter = asyncio.Future[Any] | _Call
+
+
+class _Protocol(asyncio.Protocol):
+    """The wire: bytes in, replies to those at the head of the line."""
+
+    def __init__(self, lost: asyncio.Future[None]) -> None:
+        self.reader: Final = hiredis.Reader()
+        self.waiting: Final[deque[_Waiter | None]] = deque()
+        self.sent_at: Final[deque[float]] = deque()
+        self.lost: Final = lost
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        reader, waiting, sent_at = self.reader, self.waiting, self.sent_at
+        reader.feed(data)
+        try:
+            while (reply := reader.gets()) is not False:
+                future = waiting.popleft()
+                sent_at.popleft()
+                if future is not None and not future.done():
+                    future.set_result(reply)
+        except (hiredis.ProtocolError, IndexError) as error:
+            log.error("Redis spoke out of turn: %s", error)
+            if self.transport is not None:
+                self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = BoardUnavailable(f"the connection to Redis was lost{f': {exc}' if exc else ''}")
+        for future in self.waiting:
+            if future is not None and not future.done():
+                future.set_exception(reason)
+        self.waiting.clear()
+        self.sent_at.clear()
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+
+class Pipe:
+    """One logical connection to Redis for one event loop."""
+
+    def __init__(self, url: str, *, deadline_s: float, scripts: Sequence[Script] = (), name: str) -> None:
+        try:
+            self._options: Final[dict[str, Any]] = parse_url(url)  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            raise InvalidSetting(f"REDIS_URL cannot be used: {error}") from error
+        self._deadline_s: Final = deadline_s
+        self._scripts: Final = scripts
+        self._name: Final = name
+        self._loop: Final = asyncio.get_running_loop()
+        self._out: list[bytes] = []
+        self._repairs: set[asyncio.Task[None]] = set()
+        self._protocol: _Protocol | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._first_try = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to connect; calls fail until the connection is up."""
+        self._task = asyncio.create_task(self._keep_connected(), name="redis-pipe")
+
+    async def first_try(self) -> None:
+        """Wait until the first attempt to connect has ended, well or not."""
+        await self._first_try.wait()
+
+    async def stop(self) -> None:
+        """Close for good."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def waiting(self) -> int:
+        """Commands whose reply has not come yet."""
+        return 0 if self._protocol is None else len(self._protocol.waiting)
+
+    def send(self, command: bytes) -> asyncio.Future[Any]:
+        """Queue a packed command. The future gets the reply: bytes, int, list, None, or a `hiredis.ReplyError` value.
+
+        It raises `BoardUnavailable` when the connection is lost. Raises `BoardUnavailable` at once while there is none
+        or too many replies are outstanding.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._put(command, future)
+        return future
+
+    def tell(self, command: bytes) -> None:
+        """Queue a packed command whose reply nobody needs. Without a connection it is dropped."""
+        if self._protocol is not None and len(self._protocol.waiting) < IN_FLIGHT_MOST:
+            self._put(command, None)
+
+    async def ask(self, command: bytes) -> Any:
+        """Send and wait at most the deadline. Raises `BoardUnavailable`, also for an error reply."""
+        reply = await self._reply(command)
+        if isinstance(reply, hiredis.ReplyError):
+            raise BoardUnavailable(f"Redis refused: {reply}")
+        return reply
+
+    async def run(self, script: Script, *args: bytes, writes: bool = False, deadline_s: float | None = None) -> Any:
+        """Call a script (``args``: number of keys, keys, arguments) by its digest; read-only unless it `writes`."""
+        command = pack((b"EVALSHA" if writes else b"EVALSHA_RO", script.sha, *args))
+        reply = await self._reply(command, deadline_s)
+        if isinstance(reply, hiredis.ReplyError):
+            if not str(reply).startswith("NOSCRIPT"):
+                raise BoardUnavailable(f"Redis refused: {reply}")
+            return await self._again(script, command)
+        return reply
+
+    async def _again(self, script: Script, command: bytes) -> Any:
+        """Give Redis a script it has forgotten, and call it once more."""
+        await self.ask(pack((b"SCRIPT", b"LOAD", script.source)))
+        return await self.ask(command)
+
+    def call(self, script: Script, args: Sequence[bytes], then: Callable[[Any], None]) -> None:
+        """Call a read-only script like `run`, for one who does not wait: `then` gets the reply as it comes in.
+
+        That is a `BoardUnavailable` value for an error reply, when there is none within the deadline, and at once when
+        there is no connection.
+        """
+        command = pack((b"EVALSHA_RO", script.sha, *args))
+        waiter = _Call(partial(self._called, script, command, then))
+        try:
+            self._put(command, waiter)
+        except BoardUnavailable as error:
+            then(error)
+        else:
+            waiter.timer = self._loop.call_later(self._deadline_s, _give_up, waiter)
+
+    def _called(self, script: Script, command: bytes, then: Callable[[Any], None], reply: Any) -> None:
+        if not isinstance(reply, hiredis.ReplyError):
+            then(reply)
+        elif str(reply).startswith("NOSCRIPT"):
+            repair = self._loop.create_task(self._call_again(script, command, then))
+            self._repairs.add(repair)
+            repair.add_done_callback(self._repairs.discard)
+        else:
+            then(BoardUnavailable(f"Redis refused: {reply}"))
+
+    async def _call_again(self, script: Script, command: bytes, then: Callable[[Any], None]) -> None:
+        try:
+            reply = await self._again(script, command)
+        except BoardUnavailable as error:
+            reply = error
+        then(reply)
+
+    async def _reply(self, command: bytes, deadline_s: float | None = None) -> Any:
+        """Send and wait at most the deadline; an error reply is returned as a `hiredis.ReplyError`."""
+        future = self.send(command)
+        # PERF: a bare timer instead of asyncio.timeout: no task bookkeeping, cancelled in nearly every case.
+        timer = self._loop.call_later(deadline_s or self._deadline_s, _give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    def _put(self, command: bytes, waiter: _Waiter | None) -> None:
+        protocol = self._protocol
+        if protocol is None:
+            raise BoardUnavailable("Redis does not answer")
+        if len(protocol.waiting) >= IN_FLIGHT_MOST:
+            raise BoardUnavailable("too many reads are waiting for Redis")
+        if not self._out:
+            self._loop.call_soon(self.flush)
+        self._out.append(command)
+        protocol.waiting.append(waiter)
+        protocol.sent_at.append(self._loop.time())
+
+    def flush(self) -> None:
+        """Write what is queued. It happens by itself at the end of this turn of the loop."""
+        out, self._out = self._out, []
+        if out and self._protocol is not None and self._protocol.transport is not None:
+            self._protocol.transport.write(b"".join(out))
+
+    async def _keep_connected(self) -> None:
+        backoff = Backoff(0.02, 1.0)
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    protocol = await self._connect()
+            except (OSError, TimeoutError, BoardUnavailable) as error:
+                self._first_try.set()
+                delay = backoff.failed()
+                log.warning("Redis does not answer, again in %.2f s: %s", delay, error)
+                await asyncio.sleep(delay)
+                continue
+            backoff.succeeded()
+            self._out.clear()
+            self._protocol = protocol
+            self._first_try.set()
+            try:
+                await self._watch(protocol)
+            finally:
+                self._protocol = None
+                self._out.clear()
+                if protocol.transport is not None:
+                    protocol.transport.abort()
+
+    async def _watch(self, protocol: _Protocol) -> None:
+        """Return when the connection is lost, or when its oldest reply is hopelessly late."""
+        while not protocol.lost.done():
+            await asyncio.wait([protocol.lost], timeout=self._deadline_s)
+            if protocol.sent_at and self._loop.time() - protocol.sent_at[0] > PATIENCE * self._deadline_s:
+                log.warning("Redis has not answered for %.1f s, connecting anew", PATIENCE * self._deadline_s)
+                if protocol.transport is not None:
+                    protocol.transport.abort()
+                await asyncio.wait([protocol.lost], timeout=1.0)
+                return
+
+    async def _connect(self) -> _Protocol:
+        options = self._options
+        protocol = _Protocol(self._loop.create_future())
+        if "path" in options:
+            await self._loop.create_unix_connection(lambda: protocol, options["path"])
+        else:
+            await self._loop.create_connection(
+                lambda: protocol,
+                options.get("host", "localhost"),
+                options.get("port", 6379),
+                ssl=self._tls() if options.get("connection_class", object).__name__ == "SSLConnection" else None,
+            )
+        hello: list[tuple[bytes | str, ...]] = []
+        if "password" in options:
+            user = (options["username"],) if "username" in options else ()
+            hello.append(("AUTH", *user, options["password"]))
+        if options.get("db"):
+            hello.append(("SELECT", str(options["db"])))
+        hello.append(("CLIENT", "SETNAME", self._name))
+        hello += [("SCRIPT", "LOAD", script.source) for script in self._scripts]
+        futures = []
+        assert protocol.transport is not None
+        for _ in hello:
+            future = self._loop.create_future()
+            protocol.waiting.append(future)
+            protocol.sent_at.append(self._loop.time())
+            futures.append(future)
+        protocol.transport.write(b"".join(pack(command) for command in hello))
+        for command, future in zip(hello, futures, strict=True):
+            reply = await future
+            if isinstance(reply, hiredis.ReplyError):
+                protocol.transport.abort()
+                raise BoardUnavailable(f"Redis refused {command[0]!s}: {reply}")
+        return protocol
+
+    def _tls(self) -> ssl.SSLContext:
+        options = self._options
+        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+        if options.get("ssl_certfile"):
+            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+        if str(options.get("ssl_cert_reqs", "required")).lower() == "none":
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif str(options.get("ssl_check_hostname", "true")).lower() == "false":
+            context.check_hostname = False
+        return context
+
+
+def _give_up(waiter: _Waiter) -> None:
+    if not waiter.done():
+        waiter.set_exception(BoardUnavailable("Redis did not answer in time"))

@@ -1,0 +1,112 @@
+"""Windows of a board around players. All that are asked of one board in one turn of the loop are one call of a script:
+what a call costs Redis is several times what a rank costs it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
+from board.redis.async_redis import Pipe
+from board.redis.keyspace import Keys, partition_of
+from board.redis.scripts import script
+
+RANK: Final = script("rank")
+PLAYERS_MOST: Final = 16
+ITEMS_MOST: Final = 512
+"""Of one call. Redis does nothing else meanwhile."""
+
+Window = tuple[int, int, list[bytes]]
+"""Own rank, rank of the first, (member, zscore, …); ranks from 0."""
+Asked = list[tuple[bytes, asyncio.Future[Window]]]
+
+
+class SeasonNotFound(LeaderboardError):
+    """No score was ever posted to the season."""
+
+    code = "season-not-found"
+
+
+class PlayerNotFound(LeaderboardError):
+    """The player is not on the board."""
+
+    code = "player-not-found"
+
+
+class Windows:
+    """Reads around players, for one event loop."""
+
+    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+        self._pipe: Final = pipe
+        self._keys: Final = keys
+        self._loop: Final = asyncio.get_running_loop()
+        self._open: dict[tuple[str, int], Asked] = {}
+
+    def ask(self, season: str, user: str, side: int) -> asyncio.Future[Window]:
+        """The window with `side` players on each side of `user`.
+
+        The future raises `SeasonNotFound`, `PlayerNotFound`, `BoardRebuilding`, `BoardUnavailable`.
+        """
+        future: asyncio.Future[Window] = self._loop.create_future()
+        if not self._open:
+            self._loop.call_soon(self._send_all)
+        key = (season, side)
+        asked = self._open.get(key)
+        if asked is None:
+            asked = self._open[key] = []
+        asked.append((user.encode(), future))
+        if len(asked) >= PLAYERS_MOST or len(asked) * (2 * side + 1) >= ITEMS_MOST:
+            self._open[key] = []
+            self._send(season, side, asked)
+        return future
+
+    def _send_all(self) -> None:
+        taken, self._open = self._open, {}
+        for (season, side), asked in taken.items():
+            if asked:
+                self._send(season, side, asked)
+        self._pipe.flush()
+
+    def _send(self, season: str, side: int, asked: Asked) -> None:
+        partition = partition_of(season)
+        name = season.encode()
+        keys = self._keys
+        call = (
+            b"4",
+            keys.watermark[partition],
+            keys.periods[partition],
+            keys.board(partition, name),
+            keys.members(partition, name),
+            name,
+            b"%d" % side,
+            *(user for user, _ in asked),
+        )
+        self._pipe.call(RANK, call, partial(_deliver, asked))
+
+
+def _deliver(asked: Asked, reply: Any) -> None:
+    """Give each what is its own of a reply, or all of them what it failed with."""
+    if isinstance(reply, BoardUnavailable):
+        fail(asked, BoardUnavailable, str(reply))
+    elif not reply:
+        fail(asked, BoardRebuilding, "the board is being rebuilt")
+    else:
+        for at, (_, future) in enumerate(asked, 1):
+            if future.done():  # nobody waits any more
+                continue
+            if window := reply[at]:
+                future.set_result(window)
+            elif window is None:
+                future.set_exception(BoardRebuilding("the board is being rebuilt"))
+            elif reply[0]:
+                future.set_exception(PlayerNotFound("the player is not on this board"))
+            else:
+                future.set_exception(SeasonNotFound("there is no such season"))
+
+
+def fail(asked: Asked, kind: type[LeaderboardError], text: str) -> None:
+    """The same for all, each with an exception of its own: a raised one carries its traceback."""
+    for _, future in asked:
+        if not future.done():
+            future.set_exception(kind(text))

@@ -1,0 +1,1 @@
+"""What travels over HTTP: operations, answers, problems, types, validation."""

@@ -1,0 +1,146 @@
+"""The OpenAPI 3.1 document, written from `service.routes` and the types of `service.contract.types`."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import msgspec
+
+from service.contract import problems
+from service.contract.answers import PROBLEM_JSON
+from service.contract.problems import Problem
+from service.contract.scopes import SCOPES
+from service.contract.types import ProblemDetails
+from service.http.origins import SAFE
+from service.http.request_ids import HEADER, MOST
+from service.routes import OPERATIONS, Operation
+
+
+def release() -> str:
+    """The installed version of the distribution."""
+    try:
+        return version("leaderboard-server")
+    except PackageNotFoundError:
+        return "0"
+
+
+ACCESS: Final = (
+    problems.CREDENTIAL_MISSING,
+    problems.CREDENTIAL_MALFORMED,
+    problems.CREDENTIAL_UNKNOWN,
+    problems.CREDENTIAL_EXPIRED,
+    problems.CREDENTIAL_REVOKED,
+    problems.CREDENTIAL_EARLY,
+    problems.CLAIMS_REFUSED,
+    problems.SCOPE_MISSING,
+    problems.SEASON_FORBIDDEN,
+    problems.RATE_LIMITED,
+    problems.ACCESS_NOT_LOADED,
+    problems.LIMITS_UNAVAILABLE,
+)
+"""What every operation that needs a scope can answer besides its own."""
+
+
+REQUEST_ID: Final = {"$ref": "#/components/headers/RequestId"}
+_REQUEST_ID: Final = {
+    "description": f"The request's `{HEADER}` (letters, digits, `._~+/=:@-`); with an error, a new one if it had none.",
+    "schema": {"type": "string", "maxLength": MOST},
+}
+
+BOUNDS: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
+"""What only a player's token runs into."""
+
+
+def problems_of(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
+    """All problems of an operation."""
+    if operation.scope is None:
+        return operation.problems
+    if guarded:
+        return (*operation.problems, *ACCESS)
+    own = tuple(problem for problem in operation.problems if problem not in BOUNDS)
+    return own if operation.method in SAFE else (*own, problems.ORIGIN_FORBIDDEN)
+
+
+def document(*, guarded: bool = True) -> dict[str, Any]:
+    """The whole document, ready to be encoded as JSON. `guarded`: the server wants credentials."""
+    types: list[Any] = [ProblemDetails]
+    for operation in OPERATIONS:
+        types += [kind for _, kind in operation.answers.values()]
+        types += [parameter.kind for parameter in operation.parameters]
+        if operation.body is not None:
+            types.append(operation.body)
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(map(repr, types), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, guarded)
+    scheme = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": f"A key (`lb_…`) or a player's token. Scopes: {', '.join(f'`{scope}`' for scope in SCOPES)}.",
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Leaderboard",
+            "version": release(),
+            "summary": "Scores durable in PostgreSQL, ranks live from Redis.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "headers": {"RequestId": _REQUEST_ID},
+            **({"securitySchemes": {"bearer": scheme}} if guarded else {}),
+        },
+    }
+
+
+def _operation(operation: Operation, schema_of: dict[str, Any], guarded: bool) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        str(status): {"description": text, "content": {"application/json": {"schema": schema_of[repr(kind)]}}}
+        for status, (text, kind) in operation.answers.items()
+    }
+    by_status: dict[int, list[Problem]] = {}
+    for problem in problems_of(operation, guarded=guarded):
+        by_status.setdefault(problem.status, []).append(problem)
+    for status, found in sorted(by_status.items()):
+        responses[str(status)] = {
+            "description": " ".join(f"`{problem.code}`: {problem.meaning}" for problem in found),
+            "content": {PROBLEM_JSON: {"schema": schema_of[repr(ProblemDetails)]}},
+        }
+        if status in (429, 503):
+            responses[str(status)]["headers"] = {
+                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+            }
+    entry: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "responses": responses,
+    }
+    if guarded and operation.scope is not None:
+        entry["security"] = [{"bearer": [operation.scope]}]
+        responses["401"]["headers"] = responses["403"]["headers"] = {
+            "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}}
+        }
+    for response in responses.values():
+        response.setdefault("headers", {})[HEADER] = REQUEST_ID
+    if operation.parameters:
+        entry["parameters"] = [
+            {
+                "name": parameter.name,
+                "in": parameter.place,
+                "required": parameter.required and parameter.default is None,
+                "description": parameter.meaning,
+                "schema": schema_of[repr(parameter.kind)]
+                | ({} if parameter.default is None else {"default": parameter.default}),
+            }
+            for parameter in operation.parameters
+        ]
+    if operation.body is not None:
+        entry["requestBody"] = {
+            "required": operation.body_required,
+            "content": {"application/json": {"schema": schema_of[repr(operation.body)]}},
+        }
+    return entry

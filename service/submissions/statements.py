@@ -1,0 +1,115 @@
+"""The statements of the intake, on one PostgreSQL connection."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg
+
+from _speedups import pack_int8_array, pack_text_array
+from board.errors import OutcomeUnknown
+from board.pg.session import Int8Array, TextArray, adapt_arrays, connect_async, first_line, lifeline, queries
+from board.redis.keyspace import partition_of
+from service.submissions.item import Item
+
+WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
+"""What `submit` says of a submission; see the query."""
+
+
+def session(deadline_s: float) -> dict[str, str]:
+    """Settings of an intake's connection for its whole life."""
+    return {
+        "statement_timeout": f"{int(deadline_s * 1000)}ms",
+        "jit": "off",
+        "plan_cache_mode": "force_generic_plan",
+        # PERF: the batch's joins are between its own small sets; a nested loop over 1,000 x 1,000 is the one
+        # bad plan there is, and statistics of a function's rows do not rule it out.
+        "enable_nestloop": "off",
+    }
+
+
+class NotWritten(Exception):
+    """PostgreSQL rolled the statement back for a passing reason."""
+
+
+class Indigestible(Exception):
+    """PostgreSQL refused the statement because of what is in it."""
+
+
+class Collision(Exception):
+    """An idempotency key of the batch was used by a concurrent batch; all was rolled back. Sent again it is found."""
+
+
+class Writer:
+    """One autocommit connection that runs the intake's statements."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], patience_s: float) -> None:
+        # PostgreSQL gives up on a statement after the deadline by itself; no word long after that is a dead network.
+        self._patience_s: Final = patience_s
+        self._connection: Final = connection
+        self._cursor: Final = connection.cursor(binary=True)
+        texts = queries()
+        self._submit: Final = texts["submit"]
+        self._submit_keyed: Final = texts["submit_keyed"]
+        self._submit_traced: Final = texts["submit_traced"]
+        self._create: Final = texts["create_seasons"]
+
+    @classmethod
+    async def connect(cls, url: str, deadline_s: float) -> Writer:
+        """Connect. Raises `ServerUnreachable`."""
+        connection = await connect_async(url, "leaderboard-intake", session=session(deadline_s))
+        adapt_arrays(connection)
+        return cls(connection, 2 * deadline_s + 0.2)
+
+    @property
+    def closed(self) -> bool:
+        return self._connection.closed
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def submit(self, batch: list[Item]) -> list[tuple[int, int, int]]:
+        """One statement: (status, score, version) of each submission, in the order of the batch."""
+        parameters = {
+            "seasons": TextArray(pack_text_array([item.season for item in batch])),
+            "users": TextArray(pack_text_array([item.user for item in batch])),
+            "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
+        }
+        # PERF: the look-up and insertion of keys costs a batch a fifth more, so batches without keys go without it.
+        # Those with a trace take the longest way, whether they have keys or not.
+        if not any(item.digest or item.trace for item in batch):
+            rows = await self._run(self._submit, parameters, fetch=True)
+            return [(status, score, version) for _, status, score, version in rows]
+        parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
+        parameters["prints"] = TextArray(pack_text_array([item.print for item in batch]))
+        query = self._submit_keyed
+        if any(item.trace for item in batch):
+            query = self._submit_traced
+            parameters["traces"] = TextArray(pack_text_array([item.trace for item in batch]))
+        rows = await self._run(query, parameters, fetch=True)
+        return [
+            (status, first_score, first_version) if status == REPLAYED else (status, score, version)
+            for _, status, score, version, first_score, first_version in rows
+        ]
+
+    async def create_seasons(self, seasons: set[str]) -> None:
+        """Give each season that has none its first period."""
+        names = sorted(seasons)
+        await self._run(self._create, {"seasons": names, "partitions": [partition_of(name) for name in names]})
+
+    async def _run(self, query: bytes, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
+        try:
+            with lifeline(self._connection, self._patience_s):
+                await self._cursor.execute(query, parameters, prepare=True)
+                return await self._cursor.fetchall() if fetch else []
+        except psycopg.Error as error:
+            text = first_line(error)
+            state = error.sqlstate or ""
+            # Also with an error state at hand: 57P01 and its kin can strike after the commit record is written.
+            if self._connection.closed:
+                raise OutcomeUnknown(text) from error
+            if state == "23505":
+                raise Collision(text) from error
+            if state[:2] in ("22", "23", "42"):
+                raise Indigestible(text) from error
+            raise NotWritten(text) from error

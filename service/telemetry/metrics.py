@@ -1,0 +1,166 @@
+"""Every metric of the API, and the one line of the hot path that counts."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any, Final
+
+from board.errors import BoardUnavailable
+from board.observe.metrics import NS, Metric, Registry, Row
+from board.redis.async_redis import Pipe, pack
+from service.contract.problems import PROBLEMS
+from service.resources import Request, Response
+from service.routes import OPERATIONS
+
+OTHER: Final = "other"
+NAMES: Final = (*(op.name for op in OPERATIONS), OTHER)
+"""Operations by their name in the OpenAPI document; `other` is everything that is none, malformed HTTP too."""
+_CODES: Final = sorted(
+    {*(p.status for p in PROBLEMS.values()), *(status for op in OPERATIONS for status in op.answers)}
+)
+STATUSES: Final = (*map(str, _CODES), OTHER)
+QUEUES: Final = ("scores", "batch")
+
+_OPERATION: Final = ("operation", NAMES)
+_QUEUE: Final = ("queue", QUEUES)
+_LATENCY: Final = (
+    0.00025, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.5,
+)  # fmt: skip
+
+# Answers that were given. The rate of 5xx of it is what users see of a failure.
+REQUESTS: Final = Metric(
+    "leaderboard_http_requests_total",
+    "Answered requests.",
+    "counter",
+    (_OPERATION, ("status", STATUSES)),
+    sparse=True,
+)
+# From the last byte of the head to the answer; a submission's includes its commit.
+LATENCY: Final = Metric(
+    "leaderboard_http_request_seconds",
+    "Time from a request's head to its answer.",
+    "histogram",
+    (_OPERATION,),
+    _LATENCY,
+    NS,
+    sparse=True,
+)
+# Near LEADERBOARD_INTAKE_QUEUE clients are about to be refused with 503.
+DEPTH: Final = Metric("leaderboard_intake_queued", "Submissions that wait for their commit.", "gauge", (_QUEUE,))
+# Grows with load by itself; always 1 means an idle server.
+BATCH: Final = Metric(
+    "leaderboard_intake_batch_size",
+    "Submissions in one statement and commit.",
+    "histogram",
+    (_QUEUE,),
+    (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000),
+)
+# PostgreSQL's own time, the disk's flush included.
+COMMIT: Final = Metric(
+    "leaderboard_intake_commit_seconds",
+    "Time of one statement with its commit.",
+    "histogram",
+    (_QUEUE,),
+    _LATENCY,
+    NS,
+)
+# 0 of a queue that has been used means that PostgreSQL cannot be reached.
+CONNECTIONS: Final = Metric("leaderboard_intake_connections", "Open PostgreSQL connections.", "gauge", (_QUEUE,))
+# The same connection and queue the reads go through.
+REDIS: Final = Metric(
+    "leaderboard_redis_ping_seconds",
+    "Round trip of a PING twice a second on the connection of the reads.",
+    "histogram",
+    bounds=_LATENCY,
+    step=NS,
+)
+REDIS_FAILURES: Final = Metric("leaderboard_redis_ping_failures_total", "PINGs without an answer in time.", "counter")
+REDIS_WAITING: Final = Metric("leaderboard_redis_waiting", "Commands that wait for Redis' reply.", "gauge")
+# How late a timer fires: what every request of the worker waits before anybody looks at it.
+LAG: Final = Metric(
+    "leaderboard_event_loop_lag_seconds",
+    "How late a timer of the event loop fires, looked at twice a second.",
+    "histogram",
+    bounds=_LATENCY,
+    step=NS,
+)
+WORKERS: Final = Metric("leaderboard_workers", "Workers that serve.", "gauge")
+STARTS: Final = Metric("leaderboard_worker_starts_total", "Workers that were started.", "counter")
+
+REGISTRY: Final = Registry(
+    (REQUESTS, LATENCY, DEPTH, BATCH, COMMIT, CONNECTIONS, REDIS, REDIS_FAILURES, REDIS_WAITING, LAG, WORKERS, STARTS)
+)
+
+EVERY_S: Final = 0.5
+
+
+class Traffic:
+    """Counts answers. `note` is on the hot path: a count, a bucket and a sum, nothing else."""
+
+    def __init__(self, row: Row) -> None:
+        self._cells: Final = row.cells
+        self._counts: Final = [REGISTRY.place(REQUESTS, name, STATUSES[0]) for name in NAMES]
+        self._spreads: Final = [REGISTRY.place(LATENCY, name) for name in NAMES]
+        self._offsets: Final = {code: at for at, code in enumerate(_CODES)}
+        self._edges: Final = REGISTRY.edges[LATENCY.name]
+        self._sum: Final = len(self._edges) + 1
+
+    def note(self, operation: int, status: int, started_ns: int) -> None:
+        """An answer of an operation (index in `NAMES`) to a request that began then, by `perf_counter_ns`."""
+        took = perf_counter_ns() - started_ns
+        cells = self._cells
+        cells[self._counts[operation] + self._offsets.get(status, len(_CODES))] += 1
+        at = self._spreads[operation]
+        cells[at + bisect_left(self._edges, took)] += 1
+        cells[at + self._sum] += took
+
+
+_BY_RULE: Final = {(op.method, op.path): at for at, op in enumerate(OPERATIONS)}
+
+
+class Meter:
+    """Falcon middleware: counts what takes the ordinary lane."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic: Final = traffic
+
+    async def process_request(self, req: Request, resp: Response) -> None:
+        req.context.started_ns = perf_counter_ns()
+
+    async def process_response(self, req: Request, resp: Response, resource: object, succeeded: bool) -> None:
+        operation = _BY_RULE.get((req.method, req.uri_template or ""), len(OPERATIONS))
+        self.traffic.note(operation, resp.status_code, req.context.started_ns)
+
+
+def on_batch(row: Row, queue: str) -> Callable[[int, int], None]:
+    """What an intake tells of each batch: submissions and nanoseconds."""
+
+    def note(size: int, took_ns: int) -> None:
+        row.observe(BATCH, size, queue)
+        row.observe(COMMIT, took_ns, queue)
+
+    return note
+
+
+async def look(row: Row, pipe: Pipe, intakes: dict[str, Any]) -> None:
+    """Sample what is a state and not an event, until cancelled."""
+    row.put(WORKERS, 1)
+    row.add(STARTS)
+    ping = pack((b"PING",))
+    while True:
+        before = perf_counter_ns()
+        await asyncio.sleep(EVERY_S)
+        row.observe(LAG, max(0, perf_counter_ns() - before - int(EVERY_S / NS)))
+        for queue, intake in intakes.items():
+            row.put(DEPTH, intake.depth, queue)
+            row.put(CONNECTIONS, intake.connections, queue)
+        row.put(REDIS_WAITING, pipe.waiting)
+        started = perf_counter_ns()
+        try:
+            await pipe.ask(ping)
+            row.observe(REDIS, perf_counter_ns() - started)
+        except BoardUnavailable:
+            row.add(REDIS_FAILURES)
