@@ -28,7 +28,7 @@ from ctl import verifying
 from ctl.demo import Client
 from ctl.embedded import Embedded, Prefer
 from service.keys import store as keystore
-from service.keys.store import Wanted
+from service.keys.types import Wanted
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 READY_WITHIN_S: Final = 30.0
@@ -80,7 +80,7 @@ class Stack:
             self.db = stack.enter_context(connect(self.settings.database_url, "leaderboard-bench"))
             schema.migrate(self.db, ignore)
             if self.settings.auth == "keys":
-                key = keystore.created(self.db, Wanted("bench", ["read", "submit"])).key
+                key = keystore.create_key(self.db, Wanted("bench", ["read", "submit"])).key
                 self.settings = msgspec.structs.replace(self.settings, key=key)
             self.link = Link(self.settings.redis_url, "leaderboard-bench", 30.0)
             stack.callback(self.link.close)

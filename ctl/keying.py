@@ -17,7 +17,7 @@ from board.pg.session import connect, first_line
 from ctl import output
 from service.contract.scopes import SCOPES
 from service.keys import store as keystore
-from service.keys.store import GRACE_S, Key, NewKey, Rotation, Wanted
+from service.keys.types import GRACE_S, Key, KeyList, NewKey, Rotation, Wanted
 
 __all__ = ["SCOPES", "announce", "command"]
 
@@ -43,18 +43,18 @@ def create(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
     scopes = [scope for scope in args.scopes.split(",") if scope]
     life_s = None if args.days is None else args.days * DAY_S
     given = {"name": args.name, "scopes": scopes, "seasons": args.season, "lifeS": life_s}
-    tell(keystore.created(db, checked(given, Wanted)), as_json=args.json)
+    tell(keystore.create_key(db, checked(given, Wanted)), as_json=args.json)
 
 
 def rotate(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
     """Give a key a successor."""
     grace_s = checked({"graceS": GRACE_S if args.grace is None else args.grace}, Rotation).graceS
-    tell(keystore.rotated(db, args.id, grace_s), as_json=args.json)
+    tell(keystore.rotate_key(db, args.id, grace_s), as_json=args.json)
 
 
 def revoke(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
     """End a key."""
-    ended = keystore.revoked(db, args.id)
+    ended = keystore.revoke_key(db, args.id)
     if args.json:
         output.json(ended)
     else:
@@ -63,9 +63,9 @@ def revoke(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
 
 def show(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
     """All keys."""
-    found = keystore.listed(db)
+    found = keystore.list_keys(db)
     if args.json:
-        output.json(keystore.KeyList(found))
+        output.json(KeyList(found))
         return
     table = Table(header_style="bold")
     for column in ("id", "name", "scopes", "seasons", "created", "state"):
@@ -121,7 +121,7 @@ def announce(s: Settings) -> None:
             output.note(text)
         return
     with connect(s.database_url, "leaderboard-ctl") as db:
-        new = keystore.first(db)
+        new = keystore.create_first_key(db)
     if new is not None:
         output.note(
             "There was no key yet. This one may do everything, and is not shown again; make others with "

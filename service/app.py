@@ -1,4 +1,4 @@
-"""Composition root of a worker: builds every part, hands each what it needs, wires the routes."""
+"""Composition root of a worker: builds every part once, hands each what it needs, and ends them in order."""
 
 from __future__ import annotations
 
@@ -6,206 +6,236 @@ import asyncio
 import logging
 from typing import Any, Final
 
+import falcon
 import falcon.asgi
-from falcon.routing import CompiledRouter
+import msgspec
 
 from _speedups import IMPLEMENTATION
 from board.config.binds import address
-from board.config.settings import Settings, load
+from board.config.settings import Settings
 from board.errors import LeaderboardError
-from board.observe.log import setup
 from board.observe.metrics import Row
 from board.observe.trace import Tracer, tracer_of
 from board.redis.async_redis import Pipe
 from board.redis.keyspace import Keys
-from service import resources
-from service.access.authorizer import Gate
+from board.redis.poke import Poker
+from service.access.authorizer import Authorizer
 from service.access.jwks import Jwks
 from service.access.keyring import Keyring
-from service.access.quotas import Quotas, quota
+from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
-from service.actions import BODY_MOST, Actions, document_answer
 from service.boards.rank_reads import RANK
-from service.boards.reader import TOP, Boards
-from service.contract import problems
-from service.contract.types import BATCH_MOST
+from service.boards.reader import TOP, BoardReader
+from service.document.document import Document
 from service.health.probes import Probes
-from service.http.authorization import AdminOnly, Guard
-from service.http.connection_limits import DOOR, Door, Limits, within_files
-from service.http.fast_path import GATE, STATE, TRACES, TRAFFIC
+from service.http import resource
+from service.http.authorization import AuthMiddleware
+from service.http.connection_limits import ConnectionLimiter, ConnectionLimits, within_files
+from service.http.endpoint import Endpoint, make_endpoints
+from service.http.fast_routes import FastRoutes
+from service.http.metering import Metering
 from service.http.openapi import document
-from service.http.origins import Cors, Strangers
-from service.http.request_ids import RequestIds
+from service.http.origins import CorsMiddleware, OriginCheck
+from service.http.request import Request
+from service.http.router import ExactRouter
 from service.http.tracing import Traces
-from service.keys.manage import Manage
+from service.keys.manage import KeyManager
 from service.routes import OPERATIONS
-from service.seasons.store import Seasons
+from service.seasons.reset import SeasonReset
+from service.seasons.store import SeasonStore
 from service.submissions.group_commit import Intake
-from service.submissions.submit_batch import BODY_MOST as PARCEL_MOST
-from service.submissions.submit_batch import Parcels
-from service.telemetry.metrics import REGISTRY, Meter, Traffic, look, on_batch
+from service.submissions.submit import Submitter
+from service.submissions.submit_batch import BatchSubmitter
+from service.submissions.types import BATCH_MOST
+from service.telemetry.metrics import Traffic, observe_batches, sample_worker
 
-log: Final = logging.getLogger("service")
+log: Final = logging.getLogger(__name__)
+
+App = falcon.asgi.App[Any, Any]
 
 
-class Worker:
-    """The parts of one worker; made inside its event loop by the lifespan's start."""
+class WorkerContext(msgspec.Struct, frozen=True):
+    """What serves the requests of one worker, complete: the ASGI application, and what each connection needs."""
+
+    app: App
+    routes: FastRoutes
+    limiter: ConnectionLimiter
+    traffic: Traffic
+
+
+class Access(msgspec.Struct, frozen=True):
+    """Where credentials are known from."""
+
+    keyring: Keyring
+    jwks: Jwks | None
+    authorizer: Authorizer
+
+    async def start(self) -> None:
+        """Begin to read the keys; returns when each source was tried once."""
+        self.keyring.start(self.authorizer.forget)
+        if self.jwks is not None:
+            self.jwks.start(self.authorizer.forget)
+            await self.jwks.first_try()
+        await self.keyring.first_try()
+
+    async def stop(self) -> None:
+        """End it."""
+        await self.keyring.stop()
+        if self.jwks is not None:
+            await self.jwks.stop()
+
+
+class Lifespan:
+    """Falcon middleware that ends the parts of a worker, in order, when its last request is answered."""
 
     def __init__(
-        self, app: falcon.asgi.App[Any, Any], settings: Settings, guard: Guard | None, row: Row, traffic: Traffic
+        self,
+        *,
+        grace_s: int,
+        intakes: tuple[Intake, Intake],
+        access: Access | None,
+        sampling: asyncio.Task[None],
+        redis: Pipe,
+        probes: Probes,
+        tracer: Tracer | None,
+        limiter: ConnectionLimiter,
     ) -> None:
-        self.app: Final = app
-        self.row: Final = row
-        self.traffic: Final = traffic
-        self.looking: asyncio.Task[None] | None = None
-        self.guard: Final = guard
-        self.settings: Final = settings
-        self.keyring: Keyring | None = None
-        self.jwks: Jwks | None = None
-        self.tracer: Tracer | None = None
-        self.intake: Intake
-        self.parcels: Intake
-        self.pipe: Pipe
-        self.probes: Probes
-        self.door: Door
-
-    async def process_startup(self, scope: Any, event: Any) -> None:
-        """Build the parts and add the routes. An error here ends the process: it must not serve errors."""
-        s = self.settings
-        keys = Keys(s.redis_prefix)
-        self.pipe = Pipe(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api")
-        boards = Boards(self.pipe, keys, s.read_cache_ms / 1000)
-        self.probes = Probes(s.database_url, boards, s.probe_deadline_ms / 1000)
-        self.intake = Intake(
-            s.database_url,
-            queue=s.intake_queue,
-            batch=s.intake_batch,
-            connections=s.intake_connections,
-            deadline_s=s.write_deadline_ms / 1000,
-            on_commit=boards.poke,
-            on_batch=on_batch(self.row, "scores"),
-        )
-        self.parcels = Intake(
-            s.database_url,
-            queue=s.batch_queue,
-            batch=BATCH_MOST,
-            connections=1,
-            deadline_s=s.write_deadline_ms / 1000,
-            on_commit=boards.poke,
-            on_batch=on_batch(self.row, "batch"),
-        )
-        actions = Actions(
-            self.intake,
-            boards,
-            Seasons(s.database_url, s.write_deadline_ms / 1000),
-            self.probes,
-            write_deadline_s=s.write_deadline_ms / 1000,
-        )
-        self.tracer = tracer_of(s, "api")
-        traces = Traces(self.tracer)
-        manage = Manage(s.database_url, s.write_deadline_ms / 1000, self.keys_changed, open_=self.guard is None)
-        parts: dict[str, object] = {
-            "scores": resources.Submissions(
-                actions.submit, traces, "submitScore", BODY_MOST, problems.BODY_TOO_LARGE.answer
-            ),
-            "batch": resources.Submissions(
-                Parcels(self.parcels).submit, traces, "submitScores", PARCEL_MOST, problems.BATCH_TOO_LARGE.answer
-            ),
-            "top": resources.Top(actions),
-            "rank": resources.Rank(actions),
-            "around": resources.Around(actions),
-            "season": resources.Season(actions),
-            "keys": resources.Keys(manage),
-            "rotation": resources.Rotation(manage),
-            "key": resources.Key(manage),
-            "healthz": resources.Healthz(actions),
-            "readyz": resources.Readyz(actions),
-            "document": resources.Document(document_answer(document(guarded=self.guard is not None))),
-        }
-        for path, resource in {op.path: op.resource for op in OPERATIONS}.items():
-            self.app.add_route(path, parts[resource])
-        state = scope.get("state", {})
-        state[STATE] = actions
-        self.door = Door(
-            Limits(within_files(s.connections), s.receive_s, s.idle_s, s.send_s, s.connections_per_address),
-            (address(s.admin_bind) or (s.admin_bind.removeprefix("unix:"), None)) if s.admin_bind else None,
-        )
-        state[DOOR] = self.door
-        self.door.start()
-        state[TRAFFIC] = self.traffic
-        state[TRACES] = traces
-        self.pipe.start()
-        self.intake.start()
-        if self.guard is not None:
-            self.keyring = Keyring(s.database_url)
-            if s.token_jwks:
-                self.jwks = Jwks(s.token_jwks, s.token_algorithm)
-            gate = state[GATE] = self.guard.gate = Gate(self.keyring, tokens_of(s, self.jwks))
-            gate.quotas = quotas_of(s, self.pipe, keys)
-            self.keyring.start(gate.forget)
-            if self.jwks is not None:
-                self.jwks.start(gate.forget)
-                await self.jwks.first_try()
-            await self.keyring.first_try()
-        await self.pipe.first_try()
-        intakes = {"scores": self.intake, "batch": self.parcels}
-        self.looking = asyncio.create_task(look(self.row, self.pipe, intakes), name="metrics")
-        log.info("worker is up (%s kernels)", "compiled" if IMPLEMENTATION == "c" else "pure-Python")
-
-    def keys_changed(self) -> None:
-        """This worker has changed a key: it need not wait to be told."""
-        if self.keyring is not None:
-            self.keyring.hurry()
+        self._grace_s: Final = grace_s
+        self._intakes: Final = intakes
+        self._access: Final = access
+        self._sampling: Final = sampling
+        self._redis: Final = redis
+        self._probes: Final = probes
+        self._tracer: Final = tracer
+        self._limiter: Final = limiter
 
     async def process_shutdown(self, scope: Any, event: Any) -> None:
         """Commit what is queued, then close."""
         try:
-            async with asyncio.timeout(self.settings.shutdown_grace_s):
-                await asyncio.gather(self.intake.stop(), self.parcels.stop())
+            async with asyncio.timeout(self._grace_s):
+                await asyncio.gather(*(intake.stop() for intake in self._intakes))
         except TimeoutError:
-            left = self.intake.depth + self.parcels.depth
+            left = sum(intake.depth for intake in self._intakes)
             log.warning("%d submissions were not committed in the time given to stop", left)
-        if self.keyring is not None:
-            await self.keyring.stop()
-        if self.looking is not None:
-            self.looking.cancel()
-            await asyncio.gather(self.looking, return_exceptions=True)
-        if self.jwks is not None:
-            await self.jwks.stop()
-        await self.pipe.stop()
-        await self.probes.close()
-        if self.tracer is not None:
-            await asyncio.to_thread(self.tracer.close)
-        self.door.stop()
+        if self._access is not None:
+            await self._access.stop()
+        self._sampling.cancel()
+        await asyncio.gather(self._sampling, return_exceptions=True)
+        await self._redis.stop()
+        await self._probes.close()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
+        self._limiter.stop()
 
 
-class Exact(CompiledRouter):
-    """Falcon's router without its second spellings of every path; who filters paths in front of us relies on that."""
+async def build_worker(s: Settings, row: Row) -> WorkerContext:
+    """Build and start the parts of a worker, inside its event loop. It counts in `row`. An error here
+    ends the process.
+    """
+    keys = Keys(s.redis_prefix)
+    redis = Pipe(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api")
+    poker = Poker(redis, keys)
+    write_deadline_s, cache_s = s.write_deadline_ms / 1000, s.read_cache_ms / 1000
+    single = Intake(
+        s.database_url,
+        queue=s.intake_queue,
+        batch=s.intake_batch,
+        connections=s.intake_connections,
+        deadline_s=write_deadline_s,
+        on_commit=poker.poke,
+        on_batch=observe_batches(row, "scores"),
+    )
+    batches = Intake(
+        s.database_url,
+        queue=s.batch_queue,
+        batch=BATCH_MOST,
+        connections=1,
+        deadline_s=write_deadline_s,
+        on_commit=poker.poke,
+        on_batch=observe_batches(row, "batch"),
+    )
+    access = make_access(s) if s.auth == "keys" else None
+    probes = Probes(s.database_url, redis, s.probe_deadline_ms / 1000)
+    parts = (
+        Submitter(single),
+        BatchSubmitter(batches),
+        BoardReader(redis, keys, cache_s),
+        SeasonReset(
+            SeasonStore(s.database_url, write_deadline_s),
+            redis,
+            keys,
+            poker,
+            deadline_s=write_deadline_s,
+            cache_s=cache_s,
+        ),
+        KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
+        probes,
+        Document(document(guarded=access is not None)),
+    )
+    tracer = tracer_of(s, "api")
+    endpoints = make_endpoints(
+        OPERATIONS,
+        parts,
+        authorizer=None if access is None else access.authorizer,
+        quotas=None if access is None else make_quotas(s, redis, keys),
+        traces=Traces(tracer),
+    )
+    limiter = ConnectionLimiter(
+        ConnectionLimits(within_files(s.connections), s.receive_s, s.idle_s, s.send_s, s.connections_per_address),
+        (address(s.admin_bind) or (s.admin_bind.removeprefix("unix:"), None)) if s.admin_bind else None,
+    )
+    traffic = Traffic(row)
+    limiter.start()
+    redis.start()
+    single.start()
+    if access is not None:
+        await access.start()
+    await redis.first_try()
+    sampling = asyncio.create_task(sample_worker(row, redis, {"scores": single, "batch": batches}), name="metrics")
+    lifespan = Lifespan(
+        grace_s=s.shutdown_grace_s,
+        intakes=(single, batches),
+        access=access,
+        sampling=sampling,
+        redis=redis,
+        probes=probes,
+        tracer=tracer,
+        limiter=limiter,
+    )
+    app = make_app(s, endpoints, limiter, traffic, lifespan)
+    log.info("worker is up (%s kernels)", "compiled" if IMPLEMENTATION == "c" else "pure-Python")
+    return WorkerContext(app, FastRoutes(endpoints), limiter, traffic)
 
-    def find(self, uri: str, req: Any = None) -> Any:
-        """The route, if the path has no slash too many in front, none that is percent-encoded, and nothing
-        percent-encoded but in the names that are the client's to choose."""
-        raw: bytes = b"" if req is None else req.scope.get("raw_path", b"")
-        if uri.startswith("//") or b"%2F" in raw.upper():
-            return None
-        found: Any = super().find(uri, req)
-        if found is None or b"%" not in raw:
-            return found
-        sent = zip(found[3].split("/"), raw.decode("latin-1").split("/"), strict=True)
-        return found if all(ours == theirs or ours.startswith("{") for ours, theirs in sent) else None
+
+def make_app(
+    s: Settings, endpoints: tuple[Endpoint, ...], limiter: ConnectionLimiter, traffic: Traffic, *outermost: Any
+) -> App:
+    """The ASGI application: the ordinary path to every endpoint."""
+    middleware: list[Any] = [*outermost, Metering(traffic)]
+    if s.origins:
+        middleware.append(CorsMiddleware(s.origins))
+    middleware.append(OriginCheck(s.origins) if s.auth == "open" else AuthMiddleware())
+    app: App = falcon.asgi.App(request_type=Request, router=ExactRouter(), middleware=middleware)
+    app.add_error_handler(falcon.HTTPError, resource.on_http_error)
+    app.add_error_handler(LeaderboardError, resource.on_leaderboard_error)
+    app.add_error_handler(Exception, resource.on_defect)
+    by_path: dict[str, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.operation.path, []).append(endpoint)
+    for path, found in by_path.items():
+        app.add_route(path, resource.Resource(found, limiter.hides_admin))
+    return app
 
 
-def quotas_of(s: Settings, pipe: Pipe, keys: Keys) -> Quotas | None:
-    """The quotas of keys and players; None when there are none."""
-    key, player = (quota(name, n, s.limit_window_s) for name, n in (("key", s.limit_key), ("player", s.limit_player)))
-    if key is None and player is None:
-        return None
-    closed = s.limit_fail == "closed"
-    return Quotas(pipe, keys, key=key, player=player, deadline_s=s.limit_deadline_ms / 1000, closed=closed)
+def make_access(s: Settings) -> Access:
+    """The keyring, the source of token keys where there is one, and the authorizer that asks both."""
+    keyring = Keyring(s.database_url)
+    jwks = Jwks(s.token_jwks, s.token_algorithm) if s.token_jwks else None
+    return Access(keyring, jwks, Authorizer(keyring, make_tokens(s, jwks)))
 
 
-def tokens_of(s: Settings, jwks: Jwks | None) -> Tokens | None:
-    """Who verifies players' tokens; None when there are none."""
+def make_tokens(s: Settings, jwks: Jwks | None) -> Tokens | None:
+    """What verifies players' tokens; None when there are none."""
     if not s.token_algorithm:
         return None
     return Tokens(
@@ -215,29 +245,3 @@ def tokens_of(s: Settings, jwks: Jwks | None) -> Tokens | None:
         audience=s.token_audience,
         scopes=("read", "submit") if s.players == "submit" else ("read",),
     )
-
-
-def create_app(settings: Settings | None = None, row: Row | None = None) -> falcon.asgi.App[Any, Any]:
-    """The ASGI application, for any ASGI server. Needs the lifespan protocol. It counts in `row`, if there is one."""
-    row = row or Row.private(REGISTRY)
-    traffic = Traffic(row)
-    if settings is None:
-        settings = load()
-        setup(settings.log_level, settings.log_format)
-    app = falcon.asgi.App(router=Exact())
-    app.add_error_handler(falcon.HTTPError, resources.on_http_error)
-    app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
-    app.add_error_handler(Exception, resources.on_defect)
-    guard = Guard() if settings.auth == "keys" else None
-    app.add_middleware(Worker(app, settings, guard, row, traffic))
-    app.add_middleware(Meter(traffic))
-    app.add_middleware(RequestIds())
-    if settings.origins:
-        app.add_middleware(Cors(settings.origins))
-    if guard is None:
-        app.add_middleware(Strangers(settings.origins))
-    if settings.admin_bind:
-        app.add_middleware(AdminOnly())
-    if guard is not None:
-        app.add_middleware(guard)
-    return app

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
@@ -16,11 +17,11 @@ from gunicorn.arbiter import Arbiter
 from board.config.binds import address, is_local
 from board.config.settings import Settings
 from board.errors import InvalidSetting, PortTaken
-from board.observe.log import everything_as_json
+from board.observe.log import everything_as_json, setup
 from board.observe.metrics import Row, Sheet
 from board.process.children import end_with_parent
 from board.process.watchdog import Watchdog
-from service.telemetry.exporter import Keeper
+from service.telemetry.exporter import ExporterSupervisor
 from service.telemetry.metrics import REGISTRY
 
 log: Final = logging.getLogger("service")
@@ -37,7 +38,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         self.settings: Final = settings
         # A reload has old and new workers at the same time, several in a row even more.
         self.sheet: Final = Sheet.create(REGISTRY, 8 * settings.workers + 32)
-        self.keeper: Final = Keeper(settings, self.sheet)
+        self.exporter: Final = ExporterSupervisor(settings, self.sheet)
         self.row = Row.private(REGISTRY)
         super().__init__()
 
@@ -46,7 +47,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         options: dict[str, Any] = {
             "bind": s.binds,
             "workers": s.workers,
-            "worker_class": s.worker_class,
+            "worker_class": "service.worker.Worker",
             "keepalive": s.idle_s,
             "timeout": WORKER_SILENCE_S,
             "graceful_timeout": s.shutdown_grace_s,
@@ -68,9 +69,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Callable[..., Any]:
         """Called in each worker after the fork: nothing of the parent's connections or loops is shared."""
-        from service.app import create_app
+        from service.app import build_worker
 
-        return create_app(row=self.row)
+        setup(self.settings.log_level, self.settings.log_format)
+        return partial(build_worker, self.settings, self.row)
 
     def run(self) -> None:
         try:
@@ -89,7 +91,7 @@ class _Master(Arbiter):  # type: ignore[misc]
 
     def manage_workers(self) -> None:
         super().manage_workers()
-        self.app.keeper.look_after()
+        self.app.exporter.look_after()
         self.watchdog.pat()
 
 

@@ -160,9 +160,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "read"
     workers: Annotated[int, Doc("LEADERBOARD_WORKERS", "gunicorn worker processes.", 1, 256)] = 2
-    worker_class: Annotated[str, Doc("LEADERBOARD_WORKER_CLASS", "gunicorn worker class that serves the ASGI app.")] = (
-        "service.worker.Worker"
-    )
     connections: Annotated[
         int,
         Doc(

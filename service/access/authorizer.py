@@ -1,4 +1,4 @@
-"""The gate both lanes pass: from the bytes of a header to what they allow, or to the answer that says why not."""
+"""Authorization: from the bytes of a header to what they allow, or to the answer that says why not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Final, Protocol
 from service.access.grant import Grant
 from service.access.key_text import PREFIX, parse
 from service.access.keyring import Keyring
-from service.access.quotas import Quotas
 from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.problems import Problem
@@ -25,28 +24,28 @@ _KEY: Final = PREFIX.encode()
 _CHALLENGE: Final = 'Bearer realm="leaderboard"'
 
 
-def challenged(problem: Problem, error: str = "", scope: Scope | None = None) -> Answer:
+def challenge(problem: Problem, error: str = "", scope: Scope | None = None) -> Answer:
     """A refusal with the `WWW-Authenticate` of RFC 6750."""
     more = f', error="{error}"' if error else ""
     if scope is not None:
         more += f', scope="{scope}"'
-    return problem.answer_with(("www-authenticate", _CHALLENGE + more))
+    return problem.with_headers(("www-authenticate", _CHALLENGE + more))
 
 
-MISSING: Final = challenged(problems.CREDENTIAL_MISSING)
-MALFORMED: Final = challenged(problems.CREDENTIAL_MALFORMED, "invalid_token")
+MISSING: Final = challenge(problems.CREDENTIAL_MISSING)
+MALFORMED: Final = challenge(problems.CREDENTIAL_MALFORMED, "invalid_token")
 REFUSED: Final = {
     "malformed": MALFORMED,
-    "unknown": challenged(problems.CREDENTIAL_UNKNOWN, "invalid_token"),
-    "revoked": challenged(problems.CREDENTIAL_REVOKED, "invalid_token"),
-    "expired": challenged(problems.CREDENTIAL_EXPIRED, "invalid_token"),
-    "claims": challenged(problems.CLAIMS_REFUSED, "invalid_token"),
-    "early": challenged(problems.CREDENTIAL_EARLY, "invalid_token"),
+    "unknown": challenge(problems.CREDENTIAL_UNKNOWN, "invalid_token"),
+    "revoked": challenge(problems.CREDENTIAL_REVOKED, "invalid_token"),
+    "expired": challenge(problems.CREDENTIAL_EXPIRED, "invalid_token"),
+    "claims": challenge(problems.CLAIMS_REFUSED, "invalid_token"),
+    "early": challenge(problems.CREDENTIAL_EARLY, "invalid_token"),
 }
-SCOPE_MISSING: Final = {BITS[scope]: challenged(problems.SCOPE_MISSING, "insufficient_scope", scope) for scope in BITS}
-SEASON_FORBIDDEN: Final = challenged(problems.SEASON_FORBIDDEN, "insufficient_scope")
+SCOPE_MISSING: Final = {BITS[scope]: challenge(problems.SCOPE_MISSING, "insufficient_scope", scope) for scope in BITS}
+SEASON_FORBIDDEN: Final = challenge(problems.SEASON_FORBIDDEN, "insufficient_scope")
 REFUSALS: Final = {
-    problem.code: challenged(problem, "insufficient_scope")
+    problem.code: challenge(problem, "insufficient_scope")
     for problem in (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 }
 """What is refused only after the body was read."""
@@ -61,15 +60,13 @@ class Tokens(Protocol):
     def find(self, text: bytes) -> Grant | str: ...
 
 
-class Gate:
+class Authorizer:
     """Admission of one worker. PERF: a credential that was verified is found again by its bytes, in one look-up."""
 
     def __init__(self, keyring: Keyring, tokens: Tokens | None = None) -> None:
         self._keyring: Final = keyring
         self._tokens: Final = tokens
         self._known: Final[dict[bytes, Grant]] = {}
-        self.quotas: Quotas | None = None
-        """What those admitted have to keep to; None when nothing is limited."""
 
     def forget(self) -> None:
         """Verify everything again: keys have changed."""

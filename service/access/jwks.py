@@ -16,7 +16,7 @@ import jwt
 import msgspec
 
 from board.process.backoff import Backoff
-from service.access.refresher import Follower
+from service.access.refresher import Refresher
 
 log: Final = logging.getLogger("service.access")
 
@@ -42,7 +42,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class Jwks(Follower):
+class Jwks(Refresher):
     """The keys of one algorithm from one source. The last good set stays in force while the source is away."""
 
     def __init__(self, source: str, algorithm: str, *, refresh_s: float = REFRESH_S, hurry_s: float = HURRY_S) -> None:

@@ -22,7 +22,7 @@ from board.pg.session import connect_async, first_line, lifeline, queries
 from board.process.backoff import Backoff
 from service.access.grant import Grant
 from service.access.key_text import KeyText
-from service.access.refresher import Follower
+from service.access.refresher import Refresher
 from service.contract.scopes import bits
 
 log: Final = logging.getLogger("service.access")
@@ -43,7 +43,7 @@ class Held(msgspec.Struct, frozen=True):
 Refusal = Literal["unknown", "revoked", "expired"]
 
 
-class Keyring(Follower):
+class Keyring(Refresher):
     """The keys of one worker. A worker that has changed a key itself calls `hurry`."""
 
     def __init__(self, database_url: str) -> None:

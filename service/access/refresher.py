@@ -13,7 +13,7 @@ from typing import Final
 log: Final = logging.getLogger("service.access")
 
 
-class Follower(ABC):
+class Refresher(ABC):
     """A task with a beginning and an end. Who derives from it sets `_tried` when its first attempt has ended."""
 
     def __init__(self, name: str) -> None:

@@ -36,7 +36,7 @@ class Claims(msgspec.Struct, frozen=True):
     max_delta: _Delta = INT64_MAX
 
 
-class Keys(Protocol):
+class VerificationKeys(Protocol):
     """Where the keys that verify come from."""
 
     @property
@@ -61,7 +61,9 @@ class Secret:
 class Tokens:
     """Verifies tokens with one algorithm; `scopes` are those that every token has."""
 
-    def __init__(self, keys: Keys, *, algorithm: str, issuer: str, audience: str, scopes: tuple[Scope, ...]) -> None:
+    def __init__(
+        self, keys: VerificationKeys, *, algorithm: str, issuer: str, audience: str, scopes: tuple[Scope, ...]
+    ) -> None:
         self._keys: Final = keys
         self._algorithm: Final = algorithm
         self._issuer: Final = issuer
@@ -75,7 +77,7 @@ class Tokens:
         return self._keys.loaded
 
     def find(self, text: bytes) -> Grant | str:
-        """What a token allows, or the name of the reason why nothing (see `gate.REFUSED`)."""
+        """What a token allows, or the name of the reason why nothing (see `authorizer.REFUSED`)."""
         if _COMPACT.fullmatch(text) is None:
             return "malformed"
         try:

@@ -9,21 +9,21 @@ from typing import Final
 import msgspec
 
 from _speedups import decode_score, render_items
-from board.errors import BoardRebuilding, BoardUnavailable
-from board.redis.async_redis import Pipe, pack
+from board.errors import BoardRebuilding
+from board.redis.async_redis import Pipe
 from board.redis.keyspace import Keys, partition_of
 from board.redis.scripts import script
 from service.boards.rank_reads import Windows
-from service.contract.types import PlayerRank
+from service.boards.types import PlayerRank
+from service.contract.answers import Answer
 
 TOP: Final = script("top")
-POKE: Final = script("poke")
 CACHED_MOST: Final = 4_096
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Boards:
+class BoardReader:
     """Reads of one worker. Raises `BoardRebuilding` and `BoardUnavailable` rather than show half a board."""
 
     def __init__(self, pipe: Pipe, keys: Keys, cache_s: float) -> None:
@@ -32,19 +32,19 @@ class Boards:
         self._windows: Final = Windows(pipe, keys)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
-        self._cached: dict[tuple[str, int], bytes] = {}
+        self._cached: dict[tuple[str, int], Answer] = {}
         self._cached_since = 0.0
-        self._asked: dict[tuple[str, int], tuple[asyncio.Task[bytes], float]] = {}
+        self._asked: dict[tuple[str, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    async def top(self, season: str, limit: int) -> bytes:
-        """The best `limit` players as the JSON of `service.contract.types.Top`; an unknown season has none."""
+    async def top(self, season: str, limit: int) -> Answer:
+        """The best `limit` players (`Top`); an unknown season has none."""
         key = (season, limit)
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
             self._cached_since = now
-        elif (body := self._cached.get(key)) is not None:
-            return body
+        elif (answer := self._cached.get(key)) is not None:
+            return answer
         task, began = self._asked.get(key, (None, 0.0))
         # A read that has been under way for longer may be older than a reset that is answered by now (see `shows`).
         if task is None or now - began > self._cache_s:
@@ -54,11 +54,11 @@ class Boards:
         # Shielded: the one who hangs up must not take the answer from the others.
         return await asyncio.shield(task)
 
-    def _answered(self, key: tuple[str, int], task: asyncio.Task[bytes]) -> None:
+    def _answered(self, key: tuple[str, int], task: asyncio.Task[Answer]) -> None:
         if self._asked.get(key, (None, 0.0))[0] is task:
             del self._asked[key]
 
-    async def _read_top(self, key: tuple[str, int]) -> bytes:
+    async def _read_top(self, key: tuple[str, int]) -> Answer:
         season, limit = key
         began = self._cached_since
         partition = partition_of(season)
@@ -68,61 +68,31 @@ class Boards:
         )
         if not reply:
             raise BoardRebuilding("the board is being rebuilt")
-        body = b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0))
+        answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
         # Kept only in the window it was asked in: no answer is ever older than the window is long.
         if self._cached_since == began:
-            self._cached[key] = body
-        return body
+            self._cached[key] = answer
+        return answer
 
-    async def rank(self, season: str, user: str) -> bytes:
-        """A player's rank as the JSON of `PlayerRank`. Raises `SeasonNotFound`, `PlayerNotFound`."""
+    async def rank(self, season: str, user: str) -> Answer:
+        """A player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
         rank, _, (member, zscore) = await self._windows.ask(season, user, 0)
-        return _encode(
-            PlayerRank(
-                seasonId=season,
-                userId=user,
-                rank=rank + 1,
-                score=decode_score(int(float(zscore)), member),
-                version=int.from_bytes(member[2:10], "big"),
-            )
+        shown = PlayerRank(
+            seasonId=season,
+            userId=user,
+            rank=rank + 1,
+            score=decode_score(int(float(zscore)), member),
+            version=int.from_bytes(member[2:10], "big"),
         )
+        return Answer(200, _encode(shown))
 
-    async def around(self, season: str, user: str, side: int) -> bytes:
-        """A player's neighbours as the JSON of `Around`. Raises `SeasonNotFound`, `PlayerNotFound`."""
+    async def around(self, season: str, user: str, side: int) -> Answer:
+        """A player's neighbours (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
         _, first, items = await self._windows.ask(season, user, side)
-        return b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
+        body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
             _encode(season),
             _encode(user),
             side,
             render_items(items, first + 1),
         )
-
-    async def shows(self, season: str, period: int, deadline: float) -> bool:
-        """Wait until Redis shows a season's period (or a later one); False when the loop's clock passes `deadline`."""
-        command = pack((b"HGET", self._keys.periods[partition_of(season)], season.encode()))
-        while True:
-            try:
-                held = await self._pipe.ask(command)
-            except BoardUnavailable:
-                held = None
-            if held is not None and held.isdigit() and int(held) >= period:
-                # Other workers may still hand out what they read a moment ago.
-                await asyncio.sleep(self._cache_s)
-                return True
-            if self._loop.time() >= deadline:
-                return False
-            await asyncio.sleep(0.002)
-
-    def now(self) -> float:
-        """The clock that deadlines are told by."""
-        return self._loop.time()
-
-    def poke(self, partitions: set[int]) -> None:
-        """Tell the relays that these partitions have fresh hints. Lost without harm: relays also poll."""
-        # The whole script each time: nobody reads the reply, so nobody would hear that Redis has forgotten it.
-        keys = self._keys
-        self._pipe.tell(pack((b"EVAL", POKE.source, b"2", keys.poke, keys.held, *(b"%d" % p for p in partitions))))
-
-    async def ping(self) -> None:
-        """Raise `BoardUnavailable` unless Redis answers."""
-        await self._pipe.ask(pack((b"PING",)))
+        return Answer(200, body)

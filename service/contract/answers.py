@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -19,12 +18,3 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     media_type: str = JSON
     retry_after_s: int = 0
     headers: tuple[tuple[str, str], ...] = ()
-
-
-Order = Callable[[bytes], Coroutine[Any, Any, Answer]]
-"""What a request does with its body."""
-
-
-async def answered(answer: Answer, body: bytes) -> Answer:
-    """An answer there is already, whatever the body is."""
-    return answer

@@ -9,7 +9,7 @@ import msgspec
 from board import errors
 from board.observe.log import masked
 from service.contract.answers import PROBLEM_JSON, Answer
-from service.contract.types import ProblemDetails
+from service.contract.types import SEASON_ID_MAX, USER_ID_MAX, ProblemDetails
 
 RETRY_AFTER_S: Final = 1
 DETAIL_MOST: Final = 300
@@ -29,7 +29,7 @@ class Problem(msgspec.Struct, frozen=True):
         """Seconds a client should wait before it asks again; 0 where waiting does not help."""
         return RETRY_AFTER_S if self.status == 503 else 0
 
-    def saying(self, detail: str) -> Answer:
+    def with_detail(self, detail: str) -> Answer:
         """The answer for one occurrence, with a text of its own.
 
         It may quote what the client sent: so much of it as helps, and no credential that strayed into a body.
@@ -47,252 +47,260 @@ class Problem(msgspec.Struct, frozen=True):
         )
         return Answer(self.status, _encode(details), PROBLEM_JSON, self.retry_after_s)
 
-    def answer_with(self, *headers: tuple[str, str]) -> Answer:
+    def with_headers(self, *headers: tuple[str, str]) -> Answer:
         """The same answer with further headers; names in lower case."""
         return msgspec.structs.replace(self.answer, headers=headers)
 
     @property
     def answer(self) -> Answer:
         """The answer whose text is the title. PERF: made once; refused requests must be as cheap as good ones."""
-        made = _ANSWERS.get(self.code)
-        if made is None:
-            made = _ANSWERS[self.code] = self._answer(self.title)
-        return made
+        answer = _ANSWERS.get(self)
+        if answer is None:
+            answer = _ANSWERS[self] = self._answer(self.title)
+        return answer
 
 
 _encode = msgspec.json.Encoder().encode
-_ANSWERS: Final[dict[str, Answer]] = {}
+_ANSWERS: Final[dict[Problem, Answer]] = {}
 
 PROBLEMS: Final[dict[str, Problem]] = {}
 
 
-def _problem(code: str, status: int, title: str, meaning: str) -> Problem:
+def add_problem(code: str, status: int, title: str, meaning: str) -> Problem:
+    """A problem, entered in the table."""
+    assert code not in PROBLEMS, code
     problem = PROBLEMS[code] = Problem(code, status, title, meaning)
     return problem
 
 
-MALFORMED_JSON = _problem("malformed-json", 400, "The body is not JSON.", "The body could not be parsed as UTF-8 JSON.")
-INVALID_BODY = _problem(
+class Rejected(errors.LeaderboardError):
+    """A request that is refused for what it says. `answer` tells the client."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("the request is refused")
+        self.answer = answer
+
+
+MALFORMED_JSON = add_problem(
+    "malformed-json", 400, "The body is not JSON.", "The body could not be parsed as UTF-8 JSON."
+)
+INVALID_BODY = add_problem(
     "invalid-body", 400, "The body does not fit.", "A member is missing, unknown, there twice, or of the wrong type."
 )
-INVALID_USER = _problem(
+INVALID_USER = add_problem(
     "invalid-user-id",
     400,
-    "userId must be 1 to 128 characters without control characters.",
+    f"userId must be 1 to {USER_ID_MAX} characters without control characters.",
     "Empty, too long, not UTF-8, or with control characters (NUL among them).",
 )
-INVALID_SEASON = _problem(
+INVALID_SEASON = add_problem(
     "invalid-season-id",
     400,
-    "The season id must be 1 to 64 characters without control characters.",
+    f"The season id must be 1 to {SEASON_ID_MAX} characters without control characters.",
     "Empty, too long, not UTF-8, or with control characters.",
 )
-INVALID_DELTA = _problem(
+INVALID_DELTA = add_problem(
     "invalid-delta",
     400,
     "delta must be a whole number of 64 bits and not 0.",
     "Zero, a fraction, a string, or outside -2^63 to 2^63-1.",
 )
-INVALID_KEY = _problem(
+INVALID_KEY = add_problem(
     "invalid-idempotency-key",
     400,
     "The idempotency key must be 1 to 255 printable ASCII characters, and the same in header and body.",
     "The `Idempotency-Key` header or the body's `submissionId` is malformed, or they differ.",
 )
-INVALID_LIMIT = _problem(
-    "invalid-limit",
-    400,
-    "limit must be a whole number from 1 to 1000.",
-    "The query's `limit` is out of bounds.",
-)
-INVALID_RANGE = _problem(
-    "invalid-range",
-    400,
-    "range must be a whole number from 0 to 100.",
-    "The query's `range` is out of bounds.",
-)
-BAD_REQUEST = _problem("bad-request", 400, "The request cannot be read.", "HTTP itself was malformed.")
-CREDENTIAL_MISSING = _problem(
+BAD_REQUEST = add_problem("bad-request", 400, "The request cannot be read.", "HTTP itself was malformed.")
+CREDENTIAL_MISSING = add_problem(
     "credential-missing",
     401,
     "A credential is needed: Authorization: Bearer …",
     "The `Authorization` header is missing.",
 )
-CREDENTIAL_MALFORMED = _problem(
+CREDENTIAL_MALFORMED = add_problem(
     "credential-malformed",
     401,
     "The Authorization header holds nothing that could be a credential.",
     "Not `Bearer`, twice, cut short, or mistyped: a key's checksum tells.",
 )
-CREDENTIAL_UNKNOWN = _problem(
+CREDENTIAL_UNKNOWN = add_problem(
     "credential-unknown",
     401,
     "The credential is not known here.",
     "No such key, a wrong secret, or a signature of others.",
 )
-CREDENTIAL_EXPIRED = _problem("credential-expired", 401, "The credential has expired.", "Its time is over.")
-CREDENTIAL_REVOKED = _problem("credential-revoked", 401, "The credential was revoked.", "Somebody ended it.")
-CREDENTIAL_EARLY = _problem(
+CREDENTIAL_EXPIRED = add_problem("credential-expired", 401, "The credential has expired.", "Its time is over.")
+CREDENTIAL_REVOKED = add_problem("credential-revoked", 401, "The credential was revoked.", "Somebody ended it.")
+CREDENTIAL_EARLY = add_problem(
     "credential-not-yet-valid", 401, "The token is not valid yet.", "Its `nbf` or `iat` lies in the future."
 )
-CLAIMS_REFUSED = _problem(
+CLAIMS_REFUSED = add_problem(
     "claims-refused",
     401,
     "The token is for another audience, of another issuer, or lacks a claim.",
     "`aud`, `iss`, `exp`, `sub` are needed; `seasons`, `min_delta`, `max_delta` must fit their types.",
 )
-SCOPE_MISSING = _problem(
+SCOPE_MISSING = add_problem(
     "scope-missing",
     403,
     "The credential is not good for this; nothing was done.",
     "The scope in `WWW-Authenticate` is needed.",
 )
-SEASON_FORBIDDEN = _problem(
+SEASON_FORBIDDEN = add_problem(
     "season-forbidden",
     403,
     "The credential is limited to other seasons; nothing was done.",
     "Also for operations that belong to no season.",
 )
-PLAYER_FORBIDDEN = _problem(
+PLAYER_FORBIDDEN = add_problem(
     "player-forbidden",
     403,
     "A player's token submits for that player only; nothing was written.",
     "`userId` is not `sub`.",
 )
-DELTA_FORBIDDEN = _problem(
+DELTA_FORBIDDEN = add_problem(
     "delta-forbidden",
     403,
     "delta is outside the bounds of the token; nothing was written.",
     "See `min_delta`, `max_delta`.",
 )
-ORIGIN_FORBIDDEN = _problem(
+ORIGIN_FORBIDDEN = add_problem(
     "origin-forbidden",
     403,
     "Web pages of this origin may not change anything here; nothing was done.",
     "The server runs open, and `LEADERBOARD_CORS_ORIGINS` does not list the request's `Origin`.",
 )
-RATE_LIMITED = _problem(
+RATE_LIMITED = add_problem(
     "rate-limited",
     429,
     "Too many requests; nothing was done.",
     "The quota of the key or of the player is used up. `Retry-After` says for how long.",
 )
-BATCH_OVER_LIMIT = _problem(
+BATCH_OVER_LIMIT = add_problem(
     "batch-over-limit",
     413,
     "The batch is larger than a quota; nothing was written.",
     "More submissions of one key or player than its quota ever allows. Split the batch.",
 )
-KEYS_ARE_OFF = _problem(
+KEYS_ARE_OFF = add_problem(
     "keys-are-off",
     403,
     "This server runs open; keys are managed with the command `leaderboard key`.",
     "With `LEADERBOARD_AUTH=open` nobody could be told from an administrator.",
 )
-KEY_NOT_FOUND = _problem("key-not-found", 404, "There is no such key.", "No key has this id.")
-KEY_NOT_ROTATABLE = _problem(
+KEY_NOT_FOUND = add_problem("key-not-found", 404, "There is no such key.", "No key has this id.")
+KEY_NOT_ROTATABLE = add_problem(
     "key-not-rotatable",
     409,
     "The key is revoked, expired, or has a successor already.",
     "Only a valid key that was not rotated before can be.",
 )
-SEASON_NOT_FOUND = _problem(
+SEASON_NOT_FOUND = add_problem(
     "season-not-found", 404, "There is no such season.", "No score was ever posted to this season."
 )
-PLAYER_NOT_FOUND = _problem(
+PLAYER_NOT_FOUND = add_problem(
     "player-not-found",
     404,
     "The player is not on this board.",
     "No score of this player counts in this season now.",
 )
-NOT_FOUND = _problem("not-found", 404, "There is nothing at this path.", "Unknown path.")
-METHOD_NOT_ALLOWED = _problem(
+NOT_FOUND = add_problem("not-found", 404, "There is nothing at this path.", "Unknown path.")
+METHOD_NOT_ALLOWED = add_problem(
     "method-not-allowed", 405, "This path does not take this method.", "The `Allow` header lists the methods."
 )
-SCORE_OUT_OF_RANGE = _problem(
+SCORE_OUT_OF_RANGE = add_problem(
     "score-out-of-range",
     409,
     "The sum would leave the range of 64 bits; nothing was written.",
     "The player's score plus `delta` is outside -2^63 to 2^63-1.",
 )
-BODY_TOO_LARGE = _problem("body-too-large", 413, "The body is larger than 1 MiB.", "Nothing was read beyond 1 MiB.")
-BATCH_TOO_LARGE = _problem(
-    "batch-too-large", 413, "The body of a batch is larger than 4 MiB.", "Nothing was read beyond 4 MiB."
+BODY_TOO_LARGE = add_problem(
+    "body-too-large",
+    413,
+    "The body is too large.",
+    "It is longer than the operation takes, see the table in docs/api.md.",
 )
-UNSUPPORTED_MEDIA_TYPE = _problem(
+BATCH_TOO_LARGE = add_problem(
+    "batch-too-large",
+    413,
+    "The body of a batch is too large.",
+    "It is longer than the operation takes. Split the batch.",
+)
+UNSUPPORTED_MEDIA_TYPE = add_problem(
     "unsupported-media-type",
     415,
     "The body must be application/json.",
     "The Content-Type names something else.",
 )
-UNSUPPORTED_ENCODING = _problem(
+UNSUPPORTED_ENCODING = add_problem(
     "unsupported-content-encoding",
     415,
     "The body must not be compressed.",
     "The Content-Encoding is not `identity`.",
 )
-REQUEST_TIMEOUT = _problem(
+REQUEST_TIMEOUT = add_problem(
     "request-timeout",
     408,
     "The request came too slowly; nothing was written.",
     "Head or body did not arrive in the time given (`LEADERBOARD_RECEIVE_S`).",
 )
-URI_TOO_LONG = _problem("uri-too-long", 414, "The request's target is longer than 8 KiB.", "Shorten the target.")
-KEY_REUSED = _problem(
+URI_TOO_LONG = add_problem("uri-too-long", 414, "The request's target is longer than 8 KiB.", "Shorten the target.")
+KEY_REUSED = add_problem(
     "idempotency-key-reused",
     422,
     "This idempotency key was used for another submission; nothing was written.",
     "The same key came before with another player or another `delta`.",
 )
-HEADERS_TOO_LARGE = _problem(
+HEADERS_TOO_LARGE = add_problem(
     "headers-too-large",
     431,
     "The request's headers are too large.",
     "More than 64 headers, one above 8 KiB, or more than 16 KiB in all.",
 )
-INTERNAL = _problem("internal-error", 500, "Something went wrong here; it has been logged.", "A defect of ours.")
-OVERLOADED = _problem(
+INTERNAL = add_problem("internal-error", 500, "Something went wrong here; it has been logged.", "A defect of ours.")
+OVERLOADED = add_problem(
     "overloaded", 503, "Too many submissions are waiting; nothing was written.", "The intake queue is full."
 )
-STORE_UNAVAILABLE = _problem(
+STORE_UNAVAILABLE = add_problem(
     "store-unavailable",
     503,
     "PostgreSQL did not take the submission; nothing was written.",
     "PostgreSQL is down or did not commit in time. Sending again is safe.",
 )
-ACCESS_NOT_LOADED = _problem(
+ACCESS_NOT_LOADED = add_problem(
     "access-not-loaded",
     503,
     "The keys have not been read yet; nothing was done.",
     "The server has just started and PostgreSQL, or the source of the token keys, does not answer.",
 )
-TOO_MANY_CONNECTIONS = _problem(
+TOO_MANY_CONNECTIONS = add_problem(
     "too-many-connections",
     503,
     "Too many clients are connected.",
     "The worker is at its limit (`LEADERBOARD_CONNECTIONS`), or the client's address is at its own "
     "(`LEADERBOARD_CONNECTIONS_PER_ADDRESS`); the connection is closed.",
 )
-VERSION_NOT_SUPPORTED = _problem(
+VERSION_NOT_SUPPORTED = add_problem(
     "version-not-supported", 505, "This server speaks HTTP/1.1.", "The request names another version of HTTP."
 )
-LIMITS_UNAVAILABLE = _problem(
+LIMITS_UNAVAILABLE = add_problem(
     "limits-unavailable",
     503,
     "Limits cannot be checked without Redis; nothing was done.",
     "Only with `LEADERBOARD_LIMIT_FAIL=closed`.",
 )
-BOARD_UNAVAILABLE = _problem("board-unavailable", 503, "Redis does not answer.", "Reads fail, submissions go on.")
-BOARD_REBUILDING = _problem(
+BOARD_UNAVAILABLE = add_problem("board-unavailable", 503, "Redis does not answer.", "Reads fail, submissions go on.")
+BOARD_REBUILDING = add_problem(
     "board-rebuilding", 503, "The board is being rebuilt.", "Redis lost the board; it is being loaded again."
 )
-RESET_PENDING = _problem(
+RESET_PENDING = add_problem(
     "reset-pending",
     503,
     "The season is reset, but its board does not show it yet.",
     "The new period is committed; Redis has not followed in time. Asking again is safe.",
 )
-OUTCOME_UNKNOWN = _problem(
+OUTCOME_UNKNOWN = add_problem(
     "outcome-unknown",
     504,
     "The connection to PostgreSQL broke while it was committing; the submission may or may not count.",
@@ -300,12 +308,17 @@ OUTCOME_UNKNOWN = _problem(
 )
 
 
-def of(error: errors.LeaderboardError) -> Problem:
+def problem_of(error: errors.LeaderboardError) -> Problem:
     """The problem that tells a client of one of our errors: the one of the same code."""
     # A PostgreSQL that cannot be reached has not taken anything, either.
     if isinstance(error, errors.ServerUnreachable):
         return STORE_UNAVAILABLE
     return PROBLEMS.get(error.code, INTERNAL)
+
+
+def answer_of(error: errors.LeaderboardError) -> Answer:
+    """The answer to a request that one of our errors ended."""
+    return error.answer if isinstance(error, Rejected) else problem_of(error).answer
 
 
 _FROM_STATUS: Final[dict[int, Problem]] = {
@@ -320,6 +333,6 @@ _FROM_STATUS: Final[dict[int, Problem]] = {
 }
 
 
-def of_status(status: int, title: str | None) -> Problem:
+def problem_of_status(status: int, title: str | None) -> Problem:
     """The problem that tells of a status which the framework, not an operation of ours, came to."""
     return _FROM_STATUS.get(status) or Problem("http-error", status, title or "The request was refused.", "")

@@ -5,29 +5,49 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Literal
 
+import msgspec
 import psycopg
 
 from board.errors import BoardUnavailable, LeaderboardError, WrongSchemaVersion
 from board.pg import schema
 from board.pg.session import connect_async, lifeline, queries
-from service.boards.reader import Boards
-from service.contract.types import Readiness
+from board.redis.async_redis import Pipe, pack
+from service.contract.answers import Answer
+from service.contract.problems import RETRY_AFTER_S
+from service.health.types import Health, Readiness
+
+_encode = msgspec.json.Encoder().encode
+
+ALIVE: Final = Answer(200, _encode(Health("ok")))
+_PING: Final = pack((b"PING",))
 
 
 class Probes:
     """Checks of one worker, on a database connection of their own that is kept between calls."""
 
-    def __init__(self, database_url: str, boards: Boards, deadline_s: float) -> None:
+    def __init__(self, database_url: str, redis: Pipe, deadline_s: float) -> None:
         self._url: Final = database_url
-        self._boards: Final = boards
+        self._redis: Final = redis
         self._deadline_s: Final = deadline_s
         self._versions: Final = queries()["schema_versions"]
         self._lock: Final = asyncio.Lock()
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
+    async def live(self) -> Answer:
+        """The process answers, whatever its servers do."""
+        return ALIVE
+
+    async def ready(self) -> Answer:
+        """Whether this worker can serve."""
+        state = await self.readiness()
+        body: bytes = _encode(state)
+        if state.status == "ready":
+            return Answer(200, body)
+        return Answer(503, body, retry_after_s=RETRY_AFTER_S)
+
     async def readiness(self) -> Readiness:
         """All checks at once, each within the deadline."""
-        redis, (postgres, schema_state) = await asyncio.gather(self._redis(), self._postgres())
+        redis, (postgres, schema_state) = await asyncio.gather(self._ask_redis(), self._ask_postgres())
         ready = (redis, postgres, schema_state) == ("ok", "ok", "ok")
         return Readiness("ready" if ready else "not_ready", redis, postgres, schema_state)
 
@@ -36,15 +56,15 @@ class Probes:
         if self._connection is not None:
             await self._connection.close()
 
-    async def _redis(self) -> Literal["ok", "down"]:
+    async def _ask_redis(self) -> Literal["ok", "down"]:
         try:
             async with asyncio.timeout(self._deadline_s):
-                await self._boards.ping()
+                await self._redis.ask(_PING)
         except (BoardUnavailable, TimeoutError):
             return "down"
         return "ok"
 
-    async def _postgres(self) -> tuple[Literal["ok", "down"], Literal["ok", "missing", "unknown"]]:
+    async def _ask_postgres(self) -> tuple[Literal["ok", "down"], Literal["ok", "missing", "unknown"]]:
         try:
             async with self._lock:
                 if self._connection is None or self._connection.closed:

@@ -14,11 +14,11 @@ import struct
 from typing import Any, Final, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.contract import problems
 from service.contract.answers import Answer
-from service.http.connection_limits import DOOR, Client, Door
+from service.http.connection_limits import Client, ConnectionLimiter
+from service.http.uvicorn_seam import HttpProtocol
 
 HEAD_MOST: Final = 16 * 1024
 URL_MOST: Final = 8 * 1024
@@ -33,11 +33,6 @@ LINGER_S: Final = 2
 """So long a client that was refused may go on sending before the connection is reset."""
 UNREAD_S: Final = 5
 """So long a body is read and dropped after its request was answered."""
-
-WHOLE: Final = "leaderboard.whole"
-"""In the scope's state: whether the body has come to its end. A connection that breaks looks like an end, too."""
-ON_ADMIN_BIND: Final = "leaderboard.on_admin_bind"
-"""In the scope's state: the client came to the bind that is for administrators."""
 
 
 class Refused(Exception):
@@ -59,13 +54,13 @@ class _Deaf:
         """Drop it."""
 
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol within bounds. Who derives from it writes answers and keeps `_in_head`."""
+class Connection(HttpProtocol):
+    """HTTP/1.1 within bounds. A derived class writes answers and keeps `_in_head`."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._door: Final[Door] = self.app_state[DOOR]
-        self._since = 0  # the door's tick when the present state began
+    def __init__(self, limiter: ConnectionLimiter, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._limiter: Final = limiter
+        self._since = 0  # the limiter's tick when the present state began
         self._open = False  # a request has begun and not come to its end
         self._in_head = False  # and its headers have not, either
         # 0: comes in small pieces; 1: in a large one, sizes are to be looked at; above: what of it came so far.
@@ -80,14 +75,12 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client: refused at once when there are too many."""
         super().connection_made(transport)
-        door = self._door
-        self._since = door.tick
-        if door.is_admin(self.server):
-            self.app_state = {**self.app_state, ON_ADMIN_BIND: True}
-        excess = door.enter(cast(set[Client], self.connections))
+        limiter = self._limiter
+        self._since = limiter.tick
+        excess = limiter.enter(cast(set[Client], self.connections))
         if self.client is not None:
-            excess = max(excess, door.enter_from(self.client[0]))
-        if excess > door.SPARE:
+            excess = max(excess, limiter.enter_from(self.client[0]))
+        if excess > limiter.SPARE:
             transport.abort()
         elif excess > 0:
             self.refuse(problems.TOO_MANY_CONNECTIONS.answer)
@@ -96,7 +89,7 @@ class Connection(HttpToolsProtocol):
         """The client is gone."""
         super().connection_lost(exc)
         if self.client is not None:
-            self._door.leave_from(self.client[0])
+            self._limiter.leave_from(self.client[0])
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a client."""
@@ -135,7 +128,7 @@ class Connection(HttpToolsProtocol):
         if self._bytes < 2:
             # Some of this first piece may belong to the request before: counting begins with the next.
             self._bytes = 2
-            self._since = self._door.tick
+            self._since = self._limiter.tick
         else:
             self._bytes += size
         if self._in_head:
@@ -163,12 +156,14 @@ class Connection(HttpToolsProtocol):
         if version not in ("1.0", "1.1"):
             self._why = problems.VERSION_NOT_SUPPORTED.answer
         elif hosts > 1 or (hosts == 0 and version == "1.1"):
-            self._why = problems.BAD_REQUEST.saying("A request needs one Host header.")
+            self._why = problems.BAD_REQUEST.with_detail("A request needs one Host header.")
         elif b"#" in self.url:
             # The framework would drop it: one more spelling of every path.
-            self._why = problems.BAD_REQUEST.saying("A request's target has no fragment.")
+            self._why = problems.BAD_REQUEST.with_detail("A request's target has no fragment.")
         elif (coded := self._codings()) and (version == "1.0" or coded != [b"chunked"]):
-            self._why = problems.BAD_REQUEST.saying("Transfer-Encoding is chunked or nothing, and HTTP/1.0 has none.")
+            self._why = problems.BAD_REQUEST.with_detail(
+                "Transfer-Encoding is chunked or nothing, and HTTP/1.0 has none."
+            )
         else:
             return
         raise Refused
@@ -176,11 +171,6 @@ class Connection(HttpToolsProtocol):
     def _codings(self) -> list[bytes]:
         """What the request says of its transfer coding."""
         return [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
-
-    def _is_answering(self) -> bool:
-        """Whether somebody waits for an answer that will come."""
-        cycle: Any = self.cycle
-        return bool(self.pipeline) or (cycle is not None and not cycle.response_complete and not cycle.disconnected)
 
     def refuse(self, answer: Answer) -> None:
         """End the connection with an answer, in its turn.
@@ -190,28 +180,19 @@ class Connection(HttpToolsProtocol):
         """
         if self._deaf or self.transport.is_closing():
             return
-        cycle: Any = self.cycle
-        said = False
-        if self._open and not self._in_head and cycle is not None:
-            # The body went wrong: whoever reads it must not take what has come for the whole.
-            said = cycle.response_complete or getattr(cycle, "response_started", False)
-            cycle.disconnected = True
-            cycle.message_event.set()
-            if self.pipeline and self.pipeline[0][0] is cycle:
-                self.pipeline.popleft()
-                said = True
+        answered = self._open and not self._in_head and self.was_asked() and self.break_body()
         self._open = False
         self._hear_no_more()
-        if self._is_answering():
+        if self.is_answering():
             return
-        if not said:
+        if not answered:
             self._write(answer, keep_alive=False)
         self.transport.write_eof()
 
     def _hear_no_more(self) -> None:
         """Drop what the client still sends; close when what it has asked is answered."""
         self._deaf = True
-        self._since = self._door.tick
+        self._since = self._limiter.tick
         self.parser = _Deaf()  # type: ignore[assignment]
 
     def _write(self, answer: Answer, *, keep_alive: bool) -> None:
@@ -219,38 +200,34 @@ class Connection(HttpToolsProtocol):
         raise NotImplementedError
 
     def on_response_complete(self) -> None:
-        """An answer is written: begin with the next request, or wait for one. The door sees to idle connections."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        """An answer is written: begin with the next request, or wait for one. The limiter sees to idle connections."""
+        self.count_answer()
+        if self.transport.is_closing() or self.start_next():
             return
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-        elif self._deaf:
+        if self._deaf:
             self.transport.close()
         else:
-            self._since = self._door.tick
+            self._since = self._limiter.tick
 
     def sweep(self, tick: int) -> None:
         """Once a second: end the connection if its client is too slow, or silent for too long."""
         if self.transport.is_closing():
             return
-        limits = self._door.limits
+        limits = self._limiter.limits
         silent = tick - self._since
-        if self._is_stuck(tick) or (self._deaf and silent > LINGER_S and not self._is_answering()):
+        if self._is_stuck(tick) or (self._deaf and silent > LINGER_S and not self.is_answering()):
             self._reset()
         elif self._deaf:
             return
         elif not self._open:
-            if not self._is_answering() and silent > (limits.receive_s if self.cycle is None else limits.idle_s):
+            if not self.is_answering() and silent > (limits.receive_s if not self.was_asked() else limits.idle_s):
                 self.transport.close()
         elif self.flow.read_paused:
             self._since = tick  # it is us who do not read
         elif self._in_head:
             if silent > limits.receive_s:
                 self.refuse(problems.REQUEST_TIMEOUT.answer)
-        elif self.cycle.response_complete:
+        elif self.has_answered():
             if silent > UNREAD_S:
                 self.refuse(problems.REQUEST_TIMEOUT.answer)
         elif silent > limits.receive_s + self._bytes // RATE_LEAST:
@@ -271,7 +248,7 @@ class Connection(HttpToolsProtocol):
         else:
             self._sent += max(0, self._unsent - unsent)
         self._unsent = unsent
-        given = self._door.limits.send_s
+        given = self._limiter.limits.send_s
         if tick - self._sending_since <= given:
             return False
         if self._sent < RATE_LEAST * given:
@@ -281,7 +258,7 @@ class Connection(HttpToolsProtocol):
 
     def silent_since(self) -> int | None:
         """The tick since which nothing but the client is waited for; None while it is owed an answer."""
-        return None if self._deaf or (self._is_answering() and not self._open) else self._since
+        return None if self._deaf or (self.is_answering() and not self._open) else self._since
 
     def evict(self) -> None:
         """Make room for others."""

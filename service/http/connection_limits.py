@@ -1,4 +1,4 @@
-"""The door of one worker: how many clients there may be at once, and one clock for all of them.
+"""How many clients of one worker there may be at once, and one clock for all of them.
 
 One timer a second looks at every connection, instead of one timer for each: a request then costs no timer at all.
 """
@@ -16,16 +16,13 @@ from service.http.addresses import Addresses
 
 log: Final = logging.getLogger("service.http.connection_limits")
 
-DOOR: Final = "leaderboard.door"
-"""Where in the lifespan's state the composition root puts the door."""
-
 FILES_KEPT: Final = 128
 """Open files of a worker that are no clients: its servers' connections, logs, listening sockets, with room."""
 
 _EVICTED: Final = 10
 
 
-class Limits(msgspec.Struct, frozen=True):
+class ConnectionLimits(msgspec.Struct, frozen=True):
     """Clients of one worker at once, and seconds: for a head, for an idle connection, for reading an answer; and how
     many clients of one address there may be at once (0: any number)."""
 
@@ -37,7 +34,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Client(Protocol):
-    """What the door asks of a connection."""
+    """What the limiter asks of a connection."""
 
     def sweep(self, tick: int) -> None:
         """Look at the time."""
@@ -49,16 +46,18 @@ class Client(Protocol):
         """Make room."""
 
 
-class Door:
+class ConnectionLimiter:
     """Counts the clients of a worker and sweeps them. `tick` counts seconds, or more when the loop is busy."""
 
     SPARE: Final = 64
     """So many clients beyond the limit are told so; those beyond these are reset."""
     TICK_S: Final = 1.0
 
-    def __init__(self, limits: Limits, admin: tuple[str, int | None] | None = None) -> None:
+    def __init__(self, limits: ConnectionLimits, admin: tuple[str, int | None] | None = None) -> None:
         self.limits: Final = limits
         self.tick = 0
+        self.leaving = False
+        """The worker stops: new connections are closed after their first answer."""
         self._admin: Final = admin
         self._clients: set[Client] = set()
         self._full = False
@@ -95,6 +94,10 @@ class Door:
     def leave_from(self, host: str) -> None:
         """A client of this address has gone."""
         self._addresses.leave(host)
+
+    def hides_admin(self, address: tuple[str, int | None] | None) -> bool:
+        """Whether operations for administrators are not there for a connection to this local address."""
+        return self._admin is not None and not self.is_admin(address)
 
     def is_admin(self, address: tuple[str, int | None] | None) -> bool:
         """Whether a connection to this local address came to the bind for administrators."""

@@ -1,32 +1,24 @@
-"""What the express lane takes: which of the four hot operations a request is, and what to do with it."""
+"""What the fast path takes: which operation a request asks for, and what to do with it.
+
+All of it is derived from the table: paths and parameters of the operations that it marks as fast.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from service.access.authorizer import Gate
-from service.access.grant import Player
-from service.actions import Actions
-from service.contract.answers import Answer, Order, answered
-from service.contract.scopes import bits
-from service.http.request_ids import given
-from service.http.tracing import Traces, followed
-from service.routes import scope_of
-from service.telemetry.metrics import NAMES
+from service.contract.answers import Answer
+from service.http.endpoint import Endpoint, Order, reply
+from service.http.request_ids import accept_request_id
 
 BODY_MOST: Final = 16 * 1024
+"""A longer body takes the ordinary path."""
 
-_PLAIN: Final = rb"[A-Za-z0-9_.~-]"
-_URL: Final = re.compile(
-    rb"/v1/seasons/(%b{1,64})/(?:(scores)|leaderboard/(?:"
-    rb"(top)(?:\?limit=([0-9]{1,9}))?"
-    rb"|(rank)\?userId=(%b{1,128})"
-    rb"|(around)\?(?:range=([0-9]{1,9})&)?userId=(%b{1,128})(?:&range=([0-9]{1,9}))?"
-    rb"))" % (_PLAIN, _PLAIN, _PLAIN)
-)
+_PLAIN: Final = rb"[A-Za-z0-9_.~-]+"
+_is_plain: Final = re.compile(_PLAIN).fullmatch
 
 # PERF: one look-up for all headers that few requests have. All but the last two (a body in another form, a
 # conversation, a browser of another origin) are the framework's affair.
@@ -42,102 +34,148 @@ _RARE: Final = frozenset(
     }
 )
 
-SUBMIT: Final = NAMES.index("submitScore")
-READS: Final = NAMES.index("getTop"), NAMES.index("getRank"), NAMES.index("getAround")
-
-_SUBMIT: Final = bits([scope_of("submitScore") or ""])
-_READS: Final = tuple(bits([scope_of(name) or ""]) for name in ("getTop", "getRank", "getAround"))
+Matched = tuple[str | None, int, Order]
+"""The request's id, the operation's place in the table, and what to do with the body."""
 
 
-def plan(
-    actions: Actions,
-    gate: Gate | None,
-    traces: Traces,
-    method: bytes,
-    url: bytes,
-    headers: list[tuple[bytes, bytes]],
-) -> tuple[str | None, int, Order] | None:
-    """Which operation a request is, under which id, and what to do with it; None if it is not for the express lane.
+class FastRoute:
+    """One operation of the fast path: its method, and where its parameters are found."""
 
-    Header names are lower case.
-    """
-    found = _URL.fullmatch(url)
-    if found is None:
-        return None
-    content_type: str | None = None
-    key: str | None = None
-    credential: bytes | None = None
-    length = -1
-    request_id: str | None = None
-    traceparent: str | None = None
-    hosts = 0
-    for name, value in headers:
-        if name == b"content-type":
-            if content_type is not None:
-                return None
-            content_type = value.decode("latin-1")
-        elif name == b"content-length":
-            if length >= 0 or not value.isdigit():
-                return None
-            length = int(value)
-        elif name == b"idempotency-key":
-            if key is not None:
-                return None
-            key = value.decode("latin-1")
-        elif name == b"authorization":
-            if credential is not None:
-                return None
-            credential = value
-        elif name == b"host":
-            hosts += 1
-        elif name in _RARE:
-            if name == b"x-request-id" and request_id is None:
-                request_id = value.decode("latin-1")
-            elif name == b"traceparent" and traceparent is None:
-                traceparent = value.decode("latin-1")
-            else:
-                return None
-    if request_id is not None:
-        request_id = given(request_id)
-    if hosts != 1:
-        return None
-    sid, scores, top, limit, rank, rank_user, _, side_first, around_user, side_last = found.groups()
-    season = sid.decode()
-    if scores is not None:
-        if method != b"POST" or not 0 <= length <= BODY_MOST:
+    def __init__(self, endpoint: Endpoint) -> None:
+        operation = endpoint.operation
+        self.endpoint: Final = endpoint
+        self.method: Final = operation.method.encode()
+        self.takes_body: Final = operation.body is not None
+        inputs = operation.inputs
+        self.path_names: Final = [one.name for one in inputs if one.place == "path"]
+        assert self.path_names == [one.name for one in inputs[: len(self.path_names)]], "path parameters come first"
+        self.query: Final = {one.name.encode(): index for index, one in enumerate(inputs) if one.place == "query"}
+        self.required: Final = tuple(
+            index for index, one in enumerate(inputs) if one.place == "query" and one.required and one.default is None
+        )
+        self.blank: Final[list[str | None]] = [None] * len(self.query)
+
+    def read_query(self, query: bytes, texts: list[str | None]) -> bool:
+        """Put the parameters of a query into their places; False if the ordinary path has to look at it."""
+        if query:
+            for pair in query.split(b"&"):
+                name, _, value = pair.partition(b"=")
+                index = self.query.get(name)
+                if index is None or texts[index] is not None or _is_plain(value) is None:
+                    return False
+                texts[index] = value.decode()
+        return all(texts[index] is not None for index in self.required)
+
+
+class FastRoutes:
+    """The fast operations of one worker."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        routes = [FastRoute(endpoint) for endpoint in endpoints if endpoint.operation.fast]
+        paths = PathPattern([route.endpoint.operation.path for route in routes])
+        self._match: Final = re.compile(paths.pattern).fullmatch
+        # An empty group ends each path in the pattern: the last group that took part tells which path it was.
+        self._routes: Final = {end: (routes[place], groups) for end, (place, groups) in paths.ends.items()}
+
+    def match(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> Matched | None:
+        """Which operation a request asks for, under which id, and what to do with its body; None if it
+        is not for the fast path. Header names are lower case.
+        """
+        path, mark, query = url.partition(b"?")
+        found = self._match(path)
+        if found is None:
             return None
-        player: Player | None = None
-        spend: Callable[[Order, bytes], Coroutine[Any, Any, Answer]] | None = None
-        if gate is not None:
-            verdict = gate.admit(credential, _SUBMIT, season)
-            if isinstance(verdict, Answer):
-                return request_id, SUBMIT, partial(answered, verdict)
-            player = verdict.player
-            if gate.quotas is not None:
-                spend = partial(gate.quotas.one, verdict)
-        span = None if traceparent is None else traces.begin(NAMES[SUBMIT], traceparent)
-        submit: Order = lambda body: actions.submit(season, content_type, key, body, player, span)  # noqa: E731
-        if spend is not None:
-            submit = partial(spend, submit)
-        return request_id, SUBMIT, submit if span is None else partial(followed, span, submit)
-    if method != b"GET" or length > 0:
-        return None
-    if side_first is not None and side_last is not None:
-        return None
-    which = 0 if top is not None else 1 if rank is not None else 2
-    pay: Callable[[Order, bytes], Coroutine[Any, Any, Answer]] | None = None
-    if gate is not None:
-        verdict = gate.admit(credential, _READS[which], season)
+        route, groups = self._routes[found.lastindex or 0]
+        if method != route.method:
+            return None
+        content_type: str | None = None
+        key: str | None = None
+        credential: bytes | None = None
+        length = -1
+        request_id: str | None = None
+        traceparent: str | None = None
+        hosts = 0
+        for name, value in headers:
+            if name == b"content-type":
+                if content_type is not None:
+                    return None
+                content_type = value.decode("latin-1")
+            elif name == b"content-length":
+                if length >= 0 or not value.isdigit():
+                    return None
+                length = int(value)
+            elif name == b"idempotency-key":
+                if key is not None:
+                    return None
+                key = value.decode("latin-1")
+            elif name == b"authorization":
+                if credential is not None:
+                    return None
+                credential = value
+            elif name == b"host":
+                hosts += 1
+            elif name in _RARE:
+                if name == b"x-request-id" and request_id is None:
+                    request_id = value.decode("latin-1")
+                elif name == b"traceparent" and traceparent is None:
+                    traceparent = value.decode("latin-1")
+                else:
+                    return None
+        if hosts != 1 or not (0 <= length <= BODY_MOST if route.takes_body else length <= 0):
+            return None
+        texts: list[str | None] = [found[group].decode() for group in groups]
+        texts += route.blank
+        if (mark or route.required) and not route.read_query(query, texts):
+            return None
+        endpoint = route.endpoint
+        verdict = endpoint.admit(credential, texts)
+        order: Order
         if isinstance(verdict, Answer):
-            return request_id, READS[which], partial(answered, verdict)
-        if gate.quotas is not None:
-            pay = partial(gate.quotas.plain, verdict)
-    side = side_first or side_last
-    order: Order = (
-        (lambda _: actions.top(season, None if limit is None else limit.decode()))
-        if which == 0
-        else (lambda _: actions.rank(season, rank_user.decode()))
-        if which == 1
-        else (lambda _: actions.around(season, around_user.decode(), None if side is None else side.decode()))
-    )
-    return request_id, READS[which], order if pay is None else partial(pay, order)
+            order = partial(reply, verdict)
+        else:
+            order = endpoint.prepare(verdict, texts, content_type, key, traceparent)
+        return (None if request_id is None else accept_request_id(request_id)), endpoint.index, order
+
+
+class PathPattern:
+    """One pattern for several paths. `ends` maps the group that marks a path to its place among the
+    paths, and to the groups of its parameters.
+
+    PERF: paths share their first segments in the pattern, so that a request is compared with each
+    segment once.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._groups = 0
+        self.ends: Final[dict[int, tuple[int, tuple[int, ...]]]] = {}
+        split = [(place, path.strip("/").split("/")) for place, path in enumerate(paths)]
+        self.pattern: Final = self._branch(split, ())
+
+    def _branch(self, paths: list[tuple[int, list[str]]], parameters: tuple[int, ...]) -> bytes:
+        """The pattern of what is left of these paths, behind a prefix that they share."""
+        branches: dict[str, list[tuple[int, list[str]]]] = {}
+        for place, (first, *rest) in paths:
+            branches.setdefault("{}" if first.startswith("{") else first, []).append((place, rest))
+        return join_branches([self._segment(first, rests, parameters) for first, rests in branches.items()])
+
+    def _segment(self, first: str, rests: list[tuple[int, list[str]]], parameters: tuple[int, ...]) -> bytes:
+        segment = re.escape(first.encode())
+        if first == "{}":
+            segment, parameters = b"(%b)" % _PLAIN, (*parameters, self._next_group())
+        follow = []
+        for place, rest in rests:
+            if not rest:
+                self.ends[self._next_group()] = place, parameters
+                follow.append(b"()")
+        if longer := [(place, rest) for place, rest in rests if rest]:
+            follow.append(self._branch(longer, parameters))
+        return b"/%b%b" % (segment, join_branches(follow))
+
+    def _next_group(self) -> int:
+        self._groups += 1
+        return self._groups
+
+
+def join_branches(patterns: list[bytes]) -> bytes:
+    """A pattern that matches what any of these matches."""
+    return patterns[0] if len(patterns) == 1 else b"(?:%b)" % b"|".join(patterns)

@@ -9,12 +9,12 @@ import msgspec
 
 from service.contract import problems
 from service.contract.answers import PROBLEM_JSON
+from service.contract.operation import Operation
 from service.contract.problems import Problem
 from service.contract.scopes import SCOPES
 from service.contract.types import ProblemDetails
-from service.http.origins import SAFE
 from service.http.request_ids import HEADER, MOST
-from service.routes import OPERATIONS, Operation
+from service.routes import OPERATIONS
 
 
 def release() -> str:
@@ -55,11 +55,11 @@ BOUNDS: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 def problems_of(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
     """All problems of an operation."""
     if operation.scope is None:
-        return operation.problems
+        return operation.all_problems
     if guarded:
-        return (*operation.problems, *ACCESS)
-    own = tuple(problem for problem in operation.problems if problem not in BOUNDS)
-    return own if operation.method in SAFE else (*own, problems.ORIGIN_FORBIDDEN)
+        return (*operation.all_problems, *ACCESS)
+    own = tuple(problem for problem in operation.all_problems if problem not in BOUNDS)
+    return (*own, problems.ORIGIN_FORBIDDEN) if operation.writes else own
 
 
 def document(*, guarded: bool = True) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def document(*, guarded: bool = True) -> dict[str, Any]:
         types += [kind for _, kind in operation.answers.values()]
         types += [parameter.kind for parameter in operation.parameters]
         if operation.body is not None:
-            types.append(operation.body)
+            types.append(operation.body.kind)
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -140,7 +140,7 @@ def _operation(operation: Operation, schema_of: dict[str, Any], guarded: bool) -
         ]
     if operation.body is not None:
         entry["requestBody"] = {
-            "required": operation.body_required,
-            "content": {"application/json": {"schema": schema_of[repr(operation.body)]}},
+            "required": operation.body.required,
+            "content": {"application/json": {"schema": schema_of[repr(operation.body.kind)]}},
         }
     return entry

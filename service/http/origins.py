@@ -1,6 +1,6 @@
 """Which web pages of other origins may use the service: an allow-list, empty unless set (the Fetch standard's CORS).
 
-Requests with an `Origin` always take the framework's lane, so both lanes answer alike. Credentials here are in a
+Requests with an `Origin` always take the ordinary path, so both paths answer alike. Credentials here are in a
 header that a page has to set itself; cookies are never used, so `Access-Control-Allow-Credentials` is never sent.
 """
 
@@ -11,18 +11,19 @@ from typing import Final
 import falcon
 
 from service.contract import problems
-from service.resources import Request, Response, give
+from service.contract.operation import SAFE
+from service.http.request import Request, Response
+from service.http.resource import write_answer
 from service.routes import OPERATIONS
 
 ANY: Final = "*"
 AGE_S: Final = 600
 REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, traceparent"
 ANSWER_HEADERS: Final = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
-SAFE: Final = ("GET", "HEAD", "OPTIONS")
 METHODS: Final = ", ".join(sorted({operation.method for operation in OPERATIONS}))
 
 
-class Cors:
+class CorsMiddleware:
     """Falcon middleware; before the one that looks for credentials, since a preflight carries none."""
 
     def __init__(self, origins: frozenset[str]) -> None:
@@ -54,7 +55,7 @@ class Cors:
             resp.set_header("Access-Control-Expose-Headers", ANSWER_HEADERS)
 
 
-class Strangers:
+class OriginCheck:
     """Falcon middleware of a server that runs open: web pages of origins that are not listed change nothing.
 
     Whoever sits at a machine with an open server on loopback also visits web pages, and a browser lets any of them send
@@ -69,5 +70,5 @@ class Strangers:
         origin = req.get_header("Origin")
         if origin is None or req.method in SAFE or origin in self._origins or ANY in self._origins:
             return
-        give(resp, problems.ORIGIN_FORBIDDEN.answer)
+        write_answer(resp, problems.ORIGIN_FORBIDDEN.answer)
         resp.complete = True

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from time import time_ns
-from typing import Final
+from typing import Any, Final
 
+from board.errors import LeaderboardError
 from board.observe.trace import HEADER, Span, Tracer, sampled
-from service.contract.answers import Answer, Order
+from service.contract.answers import Answer
+from service.contract.problems import answer_of
 
-__all__ = ["HEADER", "Traces", "followed", "parent"]
+__all__ = ["HEADER", "Traces", "follow", "trace_text"]
 
 
 class Traces:
@@ -25,18 +28,21 @@ class Traces:
         return None if parent is None else self._tracer.begin(operation, parent, time_ns())
 
 
-def parent(span: Span | None) -> str | None:
+def trace_text(span: Span | None) -> str | None:
     """The `traceparent` for what follows from a span, if there is one."""
     return None if span is None else span.context.text
 
 
-async def followed(span: Span | None, order: Order, body: bytes) -> Answer:
-    """Do what is ordered; the span, if there is one, ends with it."""
-    if span is None:
-        return await order(body)
+async def follow(
+    span: Span, order: Callable[[bytes | None], Coroutine[Any, Any, Answer]], body: bytes | None
+) -> Answer:
+    """Do what was asked; the span ends with it."""
     status = 500
     try:
-        answer = await order(body)
+        try:
+            answer = await order(body)
+        except LeaderboardError as error:
+            answer = answer_of(error)
         status = answer.status
         return answer
     finally:

@@ -10,8 +10,8 @@ from board.errors import OutcomeUnknown, StoreUnavailable
 from board.pg.session import connect_async, first_line, lifeline, queries
 
 
-class Seasons:
-    """Administration of seasons. Opens a connection per call: resets are rare, and must not wait behind batches."""
+class SeasonStore:
+    """Seasons in PostgreSQL. Opens a connection per call: resets are rare, and must not wait behind batches."""
 
     def __init__(self, database_url: str, deadline_s: float) -> None:
         self._url: Final = database_url

@@ -22,7 +22,7 @@ from service.telemetry.metrics import REGISTRY
 log: Final = logging.getLogger("service")
 
 
-class Keeper:
+class ExporterSupervisor:
     """Keeps the exporter of a sheet running; ends with the master (the kernel sees to it)."""
 
     def __init__(self, settings: Settings, sheet: Sheet) -> None:

@@ -12,7 +12,6 @@ from board.errors import BoardUnavailable
 from board.observe.metrics import NS, Metric, Registry, Row
 from board.redis.async_redis import Pipe, pack
 from service.contract.problems import PROBLEMS
-from service.resources import Request, Response
 from service.routes import OPERATIONS
 
 OTHER: Final = "other"
@@ -118,24 +117,7 @@ class Traffic:
         cells[at + self._sum] += took
 
 
-_BY_RULE: Final = {(op.method, op.path): at for at, op in enumerate(OPERATIONS)}
-
-
-class Meter:
-    """Falcon middleware: counts what takes the ordinary lane."""
-
-    def __init__(self, traffic: Traffic) -> None:
-        self.traffic: Final = traffic
-
-    async def process_request(self, req: Request, resp: Response) -> None:
-        req.context.started_ns = perf_counter_ns()
-
-    async def process_response(self, req: Request, resp: Response, resource: object, succeeded: bool) -> None:
-        operation = _BY_RULE.get((req.method, req.uri_template or ""), len(OPERATIONS))
-        self.traffic.note(operation, resp.status_code, req.context.started_ns)
-
-
-def on_batch(row: Row, queue: str) -> Callable[[int, int], None]:
+def observe_batches(row: Row, queue: str) -> Callable[[int, int], None]:
     """What an intake tells of each batch: submissions and nanoseconds."""
 
     def note(size: int, took_ns: int) -> None:
@@ -145,7 +127,7 @@ def on_batch(row: Row, queue: str) -> Callable[[int, int], None]:
     return note
 
 
-async def look(row: Row, pipe: Pipe, intakes: dict[str, Any]) -> None:
+async def sample_worker(row: Row, pipe: Pipe, intakes: dict[str, Any]) -> None:
     """Sample what is a state and not an event, until cancelled."""
     row.put(WORKERS, 1)
     row.add(STARTS)

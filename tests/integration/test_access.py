@@ -15,14 +15,13 @@ from support.http import JSON, Answer, Http, bearer
 from support.processes import Api
 from support.world import World
 
-from service import resources
 from service.access import key_text as keytext
-from service.access.authorizer import Gate
-from service.access.keyring import Keyring
+from service.contract.operation import Operation
 from service.contract.scopes import SCOPES
-from service.http.authorization import Guard
+from service.http.authorization import AuthMiddleware
 from service.http.openapi import document
-from service.routes import OPERATIONS, Operation
+from service.http.request import Request, Response
+from service.routes import OPERATIONS
 
 OWN, OTHER = "own-season", "other-season"
 
@@ -208,21 +207,21 @@ def test_what_is_not_in_the_table_is_no_operation(
 class Forgotten:
     """A resource that somebody adds without a word in the table."""
 
-    async def on_get(self, req: resources.Request, resp: resources.Response, **params: str) -> None:
+    async def on_get(self, req: Request, resp: Response, **params: str) -> None:
         resp.text = "whatever it gives away"
 
-    on_put = on_get
+    on_put = on_delete = on_get
 
 
 def test_a_route_without_a_rule_is_shut() -> None:
-    guard = Guard()
-    guard.gate = Gate(Keyring(""))
-    app = falcon.asgi.App(middleware=[guard])
+    app = falcon.asgi.App(request_type=Request, middleware=[AuthMiddleware()])
     app.add_route("/v1/players/{id}", Forgotten())
     app.add_route("/v1/seasons/{sid}", Forgotten())
     app.add_route("/livez", Forgotten())
     client = TestClient(app)
     shut = [client.simulate_get("/v1/players/ada"), client.simulate_get("/v1/seasons/s"), client.simulate_put("/livez")]
+    # Even an operation of the table: this resource asks for no credential.
+    shut.append(client.simulate_delete("/v1/seasons/s"))
     for answer in shut:
         assert answer.status_code == 405 and "gives away" not in answer.text
     assert client.simulate_get("/livez").text == "whatever it gives away"

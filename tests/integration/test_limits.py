@@ -19,8 +19,9 @@ from support.world import World
 from test_access import SPELLING, ask, encoded
 
 from ctl.embedded import Embedded
+from service.contract.operation import Operation
 from service.contract.scopes import PUBLIC
-from service.routes import OPERATIONS, Operation
+from service.routes import OPERATIONS
 
 KEY, PLAYER, WINDOW = 6, 3, 3_600
 SETTINGS = {

@@ -22,7 +22,7 @@ from board.redis.keyspace import PARTITIONS, Keys, partition_of
 from relay.carrier import Carrier
 from service.contract.scopes import SCOPES, Scope
 from service.keys import store as keystore
-from service.keys.store import Wanted
+from service.keys.types import Wanted
 
 _count = itertools.count(1)
 
@@ -167,7 +167,7 @@ class World:
     def key(self, *scopes: str, seasons: list[str] | None = None, life_s: int | None = None) -> str:
         """The text of a new key; without scopes one that has all."""
         wanted = Wanted("a test", cast(list[Scope], list(scopes or SCOPES)), seasons, life_s)
-        return keystore.created(self.db, wanted).key
+        return keystore.create_key(self.db, wanted).key
 
     def correct(self, season: str, user: str, score: int | None) -> None:
         """What a moderator's tool does: change a row, or take it away, and leave a hint."""

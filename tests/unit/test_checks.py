@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 from falcon import testing
-from falcon.asgi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.contract.types import USER_ID_MAX, Submission
-from service.contract.validation import fault_of_body, is_json, is_plain, number_of
-from service.resources import season_of, text_of
+from service.contract.parameters import parse_number
+from service.contract.types import USER_ID_MAX
+from service.contract.validation import is_json, is_plain
+from service.http.request import Request
+from service.submissions.types import Submission
+from service.submissions.validation import problem_of_member
 
 
 def request(query: str = "", raw_path: bytes = b"/") -> Request:
@@ -85,7 +87,7 @@ def test_the_document_and_the_check_agree_about_users(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "number"), [(None, 10), ("1", 1), ("1000", 1000), ("007", 7)])
 def test_numbers_in_bounds(text: str | None, number: int) -> None:
-    assert number_of(text, 10, 1, 1000) == number
+    assert parse_number(text, 10, 1, 1000) == number
 
 
 @pytest.mark.parametrize(
@@ -111,26 +113,26 @@ def test_numbers_in_bounds(text: str | None, number: int) -> None:
     ],
 )
 def test_numbers_out_of_bounds_or_none_at_all(text: str) -> None:
-    assert number_of(text, 10, 1, 1000) is None
+    assert parse_number(text, 10, 1, 1000) is None
 
 
 @pytest.mark.parametrize("query", ["userId=", "userId=a&userId=b", "userId=%FF", "userId=a%C3", "userId=%ED%A0%80"])
 def test_a_text_that_cannot_be_had_is_empty(query: str) -> None:
-    assert text_of(request(query), "userId") == ""
+    assert request(query).query_text("userId") == ""
 
 
 def test_texts_of_the_query() -> None:
-    assert text_of(request(""), "userId") is None
-    assert text_of(request("userid=ada"), "userId") is None
-    assert text_of(request("userId=J%C3%B6rg+x"), "userId") == "J\u00f6rg x"
-    assert text_of(request("userId=%EF%BF%BD"), "userId") == "\ufffd"
-    assert text_of(request("userId=%ef%bf%bd"), "userId") == "\ufffd"
+    assert request("").query_text("userId") is None
+    assert request("userid=ada").query_text("userId") is None
+    assert request("userId=J%C3%B6rg+x").query_text("userId") == "J\u00f6rg x"
+    assert request("userId=%EF%BF%BD").query_text("userId") == "\ufffd"
+    assert request("userId=%ef%bf%bd").query_text("userId") == "\ufffd"
 
 
 def test_bytes_that_are_no_text_do_not_become_a_season() -> None:
-    assert season_of(request(raw_path=b"/v1/seasons/%FF/scores"), "\ufffd") == ""
-    assert season_of(request(raw_path=b"/v1/seasons/%EF%BF%BD/scores"), "\ufffd") == "\ufffd"
-    assert season_of(request(), "spring") == "spring"
+    assert request(raw_path=b"/v1/seasons/%FF/scores").path_text("\ufffd") == ""
+    assert request(raw_path=b"/v1/seasons/%EF%BF%BD/scores").path_text("\ufffd") == "\ufffd"
+    assert request().path_text("spring") == "spring"
 
 
 @pytest.mark.parametrize(
@@ -163,4 +165,4 @@ def test_other_content_types(text: str) -> None:
 def test_bodies_are_told_apart(body: bytes, code: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.json.decode(body, type=Submission)
-    assert fault_of_body(caught.value).code == code
+    assert problem_of_member(caught.value).code == code

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.access import key_text as keytext
-from service.access.authorizer import Gate
+from service.access.authorizer import Authorizer
 from service.access.keyring import Keyring
 from service.contract.answers import Answer
 
@@ -47,11 +47,11 @@ def test_nothing_else_is_a_key(text: str) -> None:
 
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: b"Bearer " + tail))
 def test_whatever_the_header_holds_it_is_an_answer(header: bytes) -> None:
-    answer = Gate(Keyring("")).admit(header, 1, "s")
+    answer = Authorizer(Keyring("")).admit(header, 1, "s")
     assert isinstance(answer, Answer) and answer.status == 401
     assert dict(answer.headers)["www-authenticate"].startswith("Bearer realm=")
 
 
 def test_nobody_is_let_in_before_the_keys_are_known() -> None:
-    answer = Gate(Keyring("")).admit(f"Bearer {KEY}".encode(), 1, "s")
+    answer = Authorizer(Keyring("")).admit(f"Bearer {KEY}".encode(), 1, "s")
     assert isinstance(answer, Answer) and answer.status == 503 and answer.retry_after_s

@@ -60,7 +60,7 @@ def test_codes_of_the_shared_family_are_unique() -> None:
 
 @pytest.mark.parametrize("problem", problems.PROBLEMS.values(), ids=lambda problem: problem.code)
 def test_a_problem_is_answered_in_its_form(problem: problems.Problem) -> None:
-    for answer, text in ((problem.answer, problem.title), (problem.saying("what happened"), "what happened")):
+    for answer, text in ((problem.answer, problem.title), (problem.with_detail("what happened"), "what happened")):
         assert (answer.status, answer.media_type) == (problem.status, "application/problem+json")
         assert answer.retry_after_s == (1 if problem.status == 503 else 0)
         details = msgspec.json.decode(answer.body, type=ProblemDetails)
@@ -86,4 +86,4 @@ def test_statuses_mean_what_clients_think() -> None:
     ],
 )
 def test_errors_of_the_family_become_problems(error: LeaderboardError, status: int) -> None:
-    assert problems.of(error).status == status
+    assert problems.problem_of(error).status == status

@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 
 from board.redis.keyspace import Keys
 from service.access.grant import Grant, Player
-from service.access.quotas import Quota, Quotas, quota
+from service.access.quotas import Quota, Quotas, make_quota
 from service.contract.answers import Answer
 
 SECOND_US = 1_000_000
 
 
 def made(name: str, units: int, window_s: int = 10) -> Quota:
-    found = quota(name, units, window_s)
+    found = make_quota(name, units, window_s)
     assert found is not None
     return found
 
 
 def state(asked: Quota, left_us: int) -> tuple[int, int]:
     """r and t of `RateLimit`."""
-    policy, text = asked.headers(left_us)
+    policy, text = asked.items(left_us)
     assert policy == f'"{asked.name}";q={asked.units};w={asked.window_s}'
     name, rest, wait = text.split(";")
     assert name == f'"{asked.name}"' and rest.startswith("r=") and wait.startswith("t=")
@@ -32,7 +32,7 @@ def state(asked: Quota, left_us: int) -> tuple[int, int]:
 
 
 def test_no_units_are_no_quota() -> None:
-    assert quota("key", 0, 10) is None
+    assert make_quota("key", 0, 10) is None
 
 
 def test_the_headers_of_a_quota() -> None:
@@ -80,8 +80,8 @@ def charged(grant: Grant, key: int, player: int, units: int, users: dict[str, in
     quotas = Quotas(
         pipe,  # type: ignore[arg-type]
         Keys("t"),
-        key=quota("key", key, 10),
-        player=quota("player", player, 10),
+        key=make_quota("key", key, 10),
+        player=make_quota("player", player, 10),
         deadline_s=1.0,
         closed=False,
     )

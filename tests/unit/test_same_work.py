@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.access import key_text as keytext
-from service.access.authorizer import REFUSED, Gate
+from service.access.authorizer import REFUSED, Authorizer
 from service.access.grant import Grant
 from service.access.key_text import KeyText
 from service.access.keyring import Held, Keyring
@@ -55,7 +55,7 @@ def ring() -> Keyring:
 
 
 def test_a_wrong_secret_is_refused_by_the_same_work_as_an_unknown_key(ring: Keyring) -> None:
-    gate = Gate(ring)
+    gate = Authorizer(ring)
 
     def refused(text: str) -> list[str]:
         header = f"Bearer {text}".encode()

@@ -21,11 +21,11 @@ from support.tokens import AUDIENCE, ISSUER, SECRET, Issuer, jwks, settings
 
 from board.config.settings import load
 from board.errors import InvalidSetting
-from service.access.authorizer import REFUSED, Gate
+from service.access.authorizer import REFUSED, Authorizer
 from service.access.grant import Grant, Player
 from service.access.jwks import Jwks, Unusable, parse, within
 from service.access.keyring import Keyring
-from service.access.refresher import Follower
+from service.access.refresher import Refresher
 from service.access.tokens import Secret, Tokens
 from service.contract.answers import Answer
 from service.contract.scopes import bits
@@ -226,7 +226,7 @@ def test_a_changed_token_is_never_a_grant(algorithm: str, data: st.DataObject) -
     assert changed == token or isinstance(find(algorithm, changed), str)
 
 
-GATE = Gate(Keyring(""), VERIFIERS["ES256"])
+GATE = Authorizer(Keyring(""), VERIFIERS["ES256"])
 
 
 @given(st.binary(max_size=300) | st.from_regex(rb"[A-Za-z0-9_-]{0,80}\.[A-Za-z0-9_-]{0,80}\.[A-Za-z0-9_-]{0,80}"))
@@ -348,7 +348,7 @@ def test_a_body_that_comes_for_ever_is_given_up() -> None:
 
 
 def test_a_worker_that_follows_its_keys_no_longer_ends() -> None:
-    class Broken(Follower):
+    class Broken(Refresher):
         loaded = False
 
         async def _follow(self, on_change: Callable[[], None]) -> None:
@@ -383,7 +383,7 @@ def test_before_the_set_was_read_nobody_is_let_in() -> None:
         return Jwks("/nowhere", "ES256")
 
     tokens = Tokens(asyncio.run(made()), algorithm="ES256", issuer=ISSUER, audience=AUDIENCE, scopes=("read",))
-    answer = Gate(Keyring(""), tokens).admit(f"Bearer {ISSUERS['ES256'].token()}".encode(), 1, "s")
+    answer = Authorizer(Keyring(""), tokens).admit(f"Bearer {ISSUERS['ES256'].token()}".encode(), 1, "s")
     assert isinstance(answer, Answer) and answer.status == 503
 
 

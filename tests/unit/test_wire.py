@@ -4,55 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-import falcon.asgi
 import httptools
 import pytest
 import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.endpoints import echo_endpoints
 from uvicorn.server import ServerState
 
-from board.errors import LeaderboardError
-from service import resources
-from service.actions import BODY_MOST
-from service.app import Exact
-from service.contract import problems
-from service.contract.answers import Answer
-from service.http.connection_limits import DOOR, Door, Limits
-from service.http.fast_path import STATE, Protocol
-from service.http.tracing import Traces
+from board.config.settings import load
+from board.observe.metrics import Row
+from service.app import make_app
+from service.http.connection_limits import ConnectionLimiter, ConnectionLimits
+from service.http.fast_path import FastPath
+from service.http.fast_routes import FastRoutes
+from service.telemetry.metrics import REGISTRY, Traffic
 
 checked = settings(deadline=None, max_examples=300)
-
-
-class Echo:
-    """Actions that say what they were asked for. Both lanes end here, so both must have understood the same."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-
-    def note(self, *what: Any) -> Answer:
-        self.asked.append(what)
-        return Answer(200, b"{}")
-
-    async def submit(
-        self, season: str, kind: str | None, key: str | None, body: bytes, player: None = None, span: None = None
-    ) -> Answer:
-        return self.note("submit", season, kind, key, body)
-
-    async def top(self, season: str, limit: str | None) -> Answer:
-        return self.note("top", season, limit)
-
-    async def rank(self, season: str, user: str) -> Answer:
-        return self.note("rank", season, user)
-
-    async def around(self, season: str, user: str, side: str | None) -> Answer:
-        return self.note("around", season, user, side)
-
-    async def reset(self, season: str) -> Answer:
-        return self.note("reset", season)
 
 
 class Wire(asyncio.Transport):
@@ -89,29 +60,20 @@ class Served:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.echo = Echo()
-        actions: Any = self.echo
-        app = falcon.asgi.App(router=Exact())
-        app.add_error_handler(falcon.HTTPError, resources.on_http_error)
-        app.add_error_handler(LeaderboardError, resources.on_leaderboard_error)
-        base = "/v1/seasons/{sid}"
-        too_large = problems.BODY_TOO_LARGE.answer
-        scores = resources.Submissions(actions.submit, Traces(None), "submitScore", BODY_MOST, too_large)
-        app.add_route(f"{base}/scores", scores)
-        app.add_route(f"{base}/leaderboard/top", resources.Top(actions))
-        app.add_route(f"{base}/leaderboard/rank", resources.Rank(actions))
-        app.add_route(f"{base}/leaderboard/around", resources.Around(actions))
-        app.add_route(base, resources.Season(actions))
-        self.config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None, proxy_headers=False)
+        self.asked: list[tuple[Any, ...]] = []
+        endpoints = echo_endpoints(lambda what: self.asked.append(what))
+        self.limiter = ConnectionLimiter(ConnectionLimits(connections=100, receive_s=10, idle_s=10, send_s=10))
+        traffic = Traffic(Row.private(REGISTRY))
+        app = make_app(load({}), endpoints, self.limiter, traffic)
+        self.protocol = partial(FastPath, FastRoutes(endpoints), self.limiter, traffic)
+        self.config = uvicorn.Config(app, lifespan="off", log_config=None, proxy_headers=False)
         self.config.load()
 
     def take(self, pieces: list[bytes]) -> tuple[list[tuple[Any, ...]], Wire]:
         """What was asked for, and the client's end, after all pieces have come and everything is answered."""
-        self.echo.asked = []
-        door = Door(Limits(connections=100, receive_s=10, idle_s=10, send_s=10))
-        state = {DOOR: door, STATE: self.echo}
+        self.asked.clear()
         server = ServerState()
-        protocol = Protocol(self.config, server, state, _loop=self.loop)
+        protocol = self.protocol(config=self.config, server_state=server, app_state={}, _loop=self.loop)
         wire = Wire()
         protocol.connection_made(wire)
         for piece in pieces:
@@ -120,7 +82,7 @@ class Served:
                 self.settle(server)
         protocol.connection_lost(None)
         self.settle(server)
-        return self.echo.asked, wire
+        return list(self.asked), wire
 
     def settle(self, server: ServerState) -> None:
         """Let the loop turn until it has nothing more to do but wait for bytes."""
@@ -218,7 +180,7 @@ def assert_same(one: list[tuple[Any, ...]], other: list[tuple[Any, ...]]) -> Non
     shorter, longer = sorted((one, other), key=len)
     assert longer[: len(shorter)] == shorter
     more = longer[len(shorter) :]
-    assert not more or (len(more) == 1 and more[0][0] != "submit")
+    assert not more or (len(more) == 1 and more[0][0] != "submitScore")
 
 
 @checked
@@ -231,7 +193,7 @@ def test_how_a_stream_is_cut_does_not_change_what_is_asked(served: Served, strea
     assert_same(in_pieces, whole)
     byte_by_byte, _ = served.take([stream[at : at + 1] for at in range(len(stream))])
     assert_same(byte_by_byte, whole)
-    assert not any(what[0] == "submit" and what[3] == "trailer" for what in whole)
+    assert not any(what[0] == "submitScore" and what[3] == "trailer" for what in whole)
 
 
 @checked
@@ -256,7 +218,7 @@ def test_a_stream_that_breaks_off_asks_for_nothing_that_the_whole_does_not(
 )
 def test_wherever_one_request_breaks_off_it_was_never_asked(served: Served, target: bytes, rest: bytes) -> None:
     stream = b"POST %b HTTP/1.1\r\nHost: h\r\n%b" % (target, rest)
-    assert served.take([stream])[0] == [("submit", "s", None, None, b"body")]
+    assert served.take([stream])[0] == [("submitScore", "s", b"body", None)]
     for cut in range(len(stream)):
         assert served.take([stream[:cut]])[0] == []
         assert served.take([stream[at : at + 1] for at in range(cut)])[0] == []

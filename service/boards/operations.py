@@ -1,0 +1,55 @@
+"""The operations that ask a board. All of them read Redis only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.boards.reader import BoardReader
+from service.boards.types import Around, Limit, PlayerRank, Range, Top
+from service.contract import problems as p
+from service.contract.operation import Operation
+from service.contract.parameters import number_parameter
+from service.contract.shared import SEASON, USER
+
+_LIMIT: Final = number_parameter("limit", Limit, default=10, meaning="How many players at most.")
+_RANGE: Final = number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
+_READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
+
+OPERATIONS: Final = (
+    Operation(
+        name="getTop",
+        method="GET",
+        path="/v1/seasons/{sid}/leaderboard/top",
+        handler=BoardReader.top,
+        scope="read",
+        summary="The best players. A season without a submission is an empty list.",
+        parameters=(SEASON, _LIMIT),
+        answers={200: ("The best players, best first.", Top)},
+        problems=_READ,
+        fast=True,
+    ),
+    Operation(
+        name="getRank",
+        method="GET",
+        path="/v1/seasons/{sid}/leaderboard/rank",
+        handler=BoardReader.rank,
+        scope="read",
+        summary="A player's rank and score.",
+        parameters=(SEASON, USER),
+        answers={200: ("Where the player stands.", PlayerRank)},
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        fast=True,
+    ),
+    Operation(
+        name="getAround",
+        method="GET",
+        path="/v1/seasons/{sid}/leaderboard/around",
+        handler=BoardReader.around,
+        scope="read",
+        summary="A player among the neighbours on the board.",
+        parameters=(SEASON, USER, _RANGE),
+        answers={200: ("The window around the player.", Around)},
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        fast=True,
+    ),
+)

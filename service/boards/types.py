@@ -1,0 +1,55 @@
+"""What travels over HTTP when boards are read, and the bounds of the reads."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from service.contract.types import Rank, Score, SeasonId, UserId, Version
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+"""Players of a top list."""
+Range = Annotated[int, msgspec.Meta(ge=0, le=100)]
+"""Neighbours on each side of a player."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A player on the board."""
+
+    userId: UserId
+    score: Score
+
+
+class RankedEntry(msgspec.Struct, frozen=True):
+    """A player on the board, with the rank."""
+
+    rank: Rank
+    userId: UserId
+    score: Score
+
+
+class Top(msgspec.Struct, frozen=True):
+    """The best players, best first."""
+
+    seasonId: SeasonId
+    items: list[Entry]
+
+
+class PlayerRank(msgspec.Struct, frozen=True):
+    """Where a player stands. `version` tells which submissions the board already shows."""
+
+    seasonId: SeasonId
+    userId: UserId
+    rank: Rank
+    score: Score
+    version: Version
+
+
+class Around(msgspec.Struct, frozen=True):
+    """A player's neighbours, best first, all read at one instant."""
+
+    seasonId: SeasonId
+    userId: UserId
+    range: Range
+    items: list[RankedEntry]

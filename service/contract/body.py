@@ -1,0 +1,97 @@
+"""Bodies of requests: their type, their longest size, how they are decoded, and what a request costs its quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from service.contract import problems
+from service.contract.problems import Problem, Rejected
+from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, is_json, names_twice
+
+MIB: Final = 1024 * 1024
+KIB: Final = 1024
+
+T = TypeVar("T")
+
+
+class Cost(msgspec.Struct, frozen=True, gc=False):
+    """What a request spends: units of the key, and units of each player it names."""
+
+    units: int
+    players: Mapping[str, int]
+
+
+ONE_UNIT: Final = Cost(1, {})
+
+
+def cost_one(decoded: Any, body: bytes | None) -> Cost:
+    """One unit, whatever the body says."""
+    return ONE_UNIT
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """The JSON body of an operation.
+
+    `kind` is the type that the document shows, `most` the longest body in bytes. `decode` makes of
+    the bytes what the handler gets, or raises `Rejected`; a longer body is refused before. `cost` is
+    asked with what was decoded (None: nothing could be) and the bytes (None: too long).
+    """
+
+    kind: Any
+    most: int
+    decode: Callable[[bytes], Any]
+    noun: str = "The body"
+    too_large: Problem = problems.BODY_TOO_LARGE
+    own_problems: tuple[Problem, ...] = ()
+    required: bool = True
+    cost: Callable[[Any, bytes | None], Cost] = cost_one
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What a body can be refused for."""
+        return (
+            problems.MALFORMED_JSON,
+            problems.INVALID_BODY,
+            *self.own_problems,
+            self.too_large,
+            problems.UNSUPPORTED_MEDIA_TYPE,
+        )
+
+    def reader(self) -> Callable[[str | None, bytes | None], Any]:
+        """A function of content type and bytes (None: longer than `most`) that decodes them, or raises `Rejected`."""
+        too_large = self.too_large.with_detail(f"{self.noun} is larger than {size_text(self.most)}.")
+        most, decode, required = self.most, self.decode, self.required
+
+        def read(content_type: str | None, body: bytes | None) -> Any:
+            if body == b"" and not required:
+                return decode(body)
+            if content_type is not None and not is_json(content_type):
+                raise Rejected(problems.UNSUPPORTED_MEDIA_TYPE.answer)
+            if body is None or len(body) > most:
+                raise Rejected(too_large)
+            return decode(body)
+
+        return read
+
+
+def size_text(size: int) -> str:
+    """A number of bytes as people say it: ``4 MiB``, ``128 KiB``."""
+    return f"{size // MIB} MiB" if size % MIB == 0 else f"{size // KIB} KiB"
+
+
+def decode_strictly(kind: type[T], body: bytes) -> T:
+    """Decode a body of a type that refuses unknown members. Raises `Rejected`, also for a member that
+    is there twice.
+    """
+    try:
+        decoded = msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise Rejected(problems.INVALID_BODY.with_detail(str(error))) from error
+    except UNDECODABLE as error:
+        raise Rejected(problems.MALFORMED_JSON.answer) from error
+    if names_twice(body):
+        raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
+    return decoded

@@ -1,0 +1,68 @@
+"""Everything that is known of an operation, in one place.
+
+Router, fast path, authorization, quotas, metrics, traces, OpenAPI, error texts, the tables of
+docs/api.md and the tests of who may do what are derived from it. Each feature lists its own
+operations; `service.routes` joins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+
+from service.contract.answers import Answer
+from service.contract.body import Body
+from service.contract.parameters import Parameter
+from service.contract.problems import Problem
+from service.contract.scopes import Scope
+
+SAFE: Final = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing (RFC 9110, 9.2.1)."""
+
+Handler = Callable[..., Coroutine[Any, Any, Answer]]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method on one path.
+
+    `handler` is a method of the feature's class, not bound to an instance. It is called with the
+    values of the path and query parameters in their order; then, where there is one, with the decoded
+    body; then, unless the method is safe, with the `Caller`. It returns an answer or raises a
+    `LeaderboardError`.
+
+    `name` is the operationId, the label in metrics and the name of spans. `scope` is what a
+    credential needs; None: no credential. `answers` maps a status to a text and the type of the body.
+    `problems` are those of the handler; parameters and body add their own. `fast`: the fast path may
+    serve it.
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope | None
+    summary: str
+    answers: dict[int, tuple[str, Any]]
+    parameters: tuple[Parameter, ...] = ()
+    body: Body | None = None
+    problems: tuple[Problem, ...] = ()
+    fast: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something."""
+        return self.method not in SAFE
+
+    @property
+    def inputs(self) -> tuple[Parameter, ...]:
+        """The parameters that the handler gets as values: those of path and query."""
+        return tuple(parameter for parameter in self.parameters if parameter.place != "header")
+
+    @property
+    def all_problems(self) -> tuple[Problem, ...]:
+        """Each problem of body, parameters and handler once. Problems of credentials are not among them."""
+        of_body = () if self.body is None else self.body.problems
+        of_parameters = tuple(parameter.problem for parameter in self.parameters if parameter.problem is not None)
+        return tuple(dict.fromkeys((*of_body, *of_parameters, *self.problems)))

@@ -1,0 +1,21 @@
+"""The operation that describes all others."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from service.contract.operation import Operation
+from service.contract.scopes import PUBLIC
+from service.document.document import Document
+
+OPERATIONS: Final = (
+    Operation(
+        name="getOpenapi",
+        method="GET",
+        path="/openapi.json",
+        handler=Document.read,
+        scope=PUBLIC,
+        summary="This document.",
+        answers={200: ("OpenAPI 3.1.", dict[str, Any])},
+    ),
+)

@@ -1,0 +1,42 @@
+"""The probes. They need no credential."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.contract.operation import Operation
+from service.contract.scopes import PUBLIC
+from service.health.probes import Probes
+from service.health.types import Health, Readiness
+
+_LIVE: Final = {200: ("It does.", Health)}
+
+OPERATIONS: Final = (
+    Operation(
+        name="getLive",
+        method="GET",
+        path="/livez",
+        handler=Probes.live,
+        scope=PUBLIC,
+        summary="The process answers.",
+        answers=_LIVE,
+    ),
+    Operation(
+        name="getHealth",
+        method="GET",
+        path="/healthz",
+        handler=Probes.live,
+        scope=PUBLIC,
+        summary="The process answers.",
+        answers=_LIVE,
+    ),
+    Operation(
+        name="getReady",
+        method="GET",
+        path="/readyz",
+        handler=Probes.ready,
+        scope=PUBLIC,
+        summary="Redis, PostgreSQL and the schema are there.",
+        answers={200: ("Ready.", Readiness), 503: ("Not ready.", Readiness)},
+    ),
+)

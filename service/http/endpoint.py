@@ -1,0 +1,175 @@
+"""An operation at work: from the texts of a request to an answer. Both paths, the fast and the
+ordinary one, go through here.
+
+The order is the same on both: admit the credential, parse path and query, and, when the body has
+come, decode it, charge the quotas, call the handler. A refused request spends its quota, too, as
+long as its credential is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from board.errors import LeaderboardError
+from board.observe.trace import Span
+from service.access.authorizer import Authorizer
+from service.access.caller import ANONYMOUS, Caller
+from service.access.grant import Grant
+from service.access.quotas import Quotas
+from service.contract.answers import Answer
+from service.contract.body import ONE_UNIT, Cost
+from service.contract.operation import Operation
+from service.contract.problems import Rejected, answer_of
+from service.contract.scopes import BITS
+from service.http.tracing import Traces, follow, trace_text
+
+Order = Callable[[bytes | None], Coroutine[Any, Any, Answer]]
+"""What a request does with its body (None: longer than the operation takes)."""
+
+Texts = Sequence[str | None]
+"""The texts of the path and query parameters, in the operation's order; None: not sent."""
+
+
+async def reply(answer: Answer, body: bytes | None = None) -> Answer:
+    """An answer that is there already, whatever the body is."""
+    return answer
+
+
+class Endpoint:
+    """One operation of one worker. `index` is its place in the table of operations."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        index: int,
+        handle: Callable[..., Coroutine[Any, Any, Answer]],
+        *,
+        authorizer: Authorizer | None,
+        quotas: Quotas | None,
+        traces: Traces,
+    ) -> None:
+        self.operation: Final = operation
+        self.index: Final = index
+        self._handle: Final = handle
+        guarded = operation.scope is not None
+        self._authorizer: Final = authorizer if guarded else None
+        self._quotas: Final = quotas if guarded else None
+        self._scope: Final = 0 if operation.scope is None else BITS[operation.scope]
+        self._traces: Final = traces
+        self._parsers: Final = tuple(parameter.parse for parameter in operation.inputs)
+        names = [parameter.name for parameter in operation.inputs]
+        self._season: Final = names.index("sid") if "sid" in names else None
+        self._read: Final = None if operation.body is None else operation.body.reader()
+        self._writes: Final = operation.writes
+
+    def admit(self, credential: bytes | None, texts: Texts) -> Grant | Answer | None:
+        """What the credential allows, or the answer that says why nothing; None where none is needed."""
+        if self._authorizer is None:
+            return None
+        return self._authorizer.admit(credential, self._scope, None if self._season is None else texts[self._season])
+
+    def prepare(
+        self,
+        grant: Grant | None,
+        texts: Texts,
+        content_type: str | None = None,
+        key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Order:
+        """What an admitted request does when its body has come. `key` is the text of its `Idempotency-Key` header."""
+        values: list[Any] = []
+        refusal: Answer | None = None
+        try:
+            for parse, text in zip(self._parsers, texts, strict=True):
+                values.append(parse(text))
+        except Rejected as rejected:
+            refusal = rejected.answer
+        caller: Caller | None = None
+        span: Span | None = None
+        if self._writes:
+            if traceparent is not None:
+                span = self._traces.begin(self.operation.name, traceparent)
+            player = None if grant is None else grant.player
+            # PERF: nearly no request has any of the three.
+            if player is None and key is None and span is None:
+                caller = ANONYMOUS
+            else:
+                caller = Caller(player, key, trace_text(span))
+        order: Order
+        if self._quotas is not None and grant is not None:
+            order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)
+        elif refusal is not None:
+            order = partial(reply, refusal)
+        elif caller is None:
+            handle = self._handle
+            order = lambda body: handle(*values)  # noqa: E731
+        else:
+            order = partial(self._start, values, content_type, caller)
+        return order if span is None else partial(follow, span, order)
+
+    def _start(
+        self, values: list[Any], content_type: str | None, caller: Caller, body: bytes | None
+    ) -> Coroutine[Any, Any, Answer]:
+        """PERF: not a coroutine itself, which would be one more for each submission."""
+        if self._read is None:
+            return self._handle(*values, caller)
+        try:
+            decoded = self._read(content_type, body)
+        except Rejected as rejected:
+            return reply(rejected.answer)
+        return self._handle(*values, decoded, caller)
+
+    async def _charge(
+        self,
+        quotas: Quotas,
+        grant: Grant,
+        refusal: Answer | None,
+        values: list[Any],
+        content_type: str | None,
+        caller: Caller | None,
+        body: bytes | None,
+    ) -> Answer:
+        """Spend, then do what was asked; the answer carries the headers that tell what is left."""
+        arguments = values
+        cost: Cost = ONE_UNIT
+        if self._read is not None and self.operation.body is not None:
+            decoded = None
+            try:
+                decoded = self._read(content_type, body)
+            except Rejected as rejected:
+                refusal = refusal or rejected.answer
+            cost = self.operation.body.cost(decoded, body)
+            arguments = [*values, decoded]
+        headers = await quotas.charge(grant, cost.units, cost.players)
+        if isinstance(headers, Answer):
+            return headers
+        if refusal is None:
+            try:
+                answer = await self._handle(*arguments, *(() if caller is None else (caller,)))
+            except LeaderboardError as error:
+                answer = answer_of(error)
+        else:
+            answer = refusal
+        return msgspec.structs.replace(answer, headers=(*answer.headers, *headers)) if headers else answer
+
+
+def make_endpoints(
+    operations: Sequence[Operation],
+    parts: Sequence[object],
+    *,
+    authorizer: Authorizer | None,
+    quotas: Quotas | None,
+    traces: Traces,
+) -> tuple[Endpoint, ...]:
+    """Bind each operation to the part of the worker whose class has its handler."""
+    endpoints = []
+    for index, operation in enumerate(operations):
+        name = operation.handler.__name__
+        (part,) = (part for part in parts if getattr(type(part), name, None) is operation.handler)
+        handle = getattr(part, name)
+        endpoints.append(Endpoint(operation, index, handle, authorizer=authorizer, quotas=quotas, traces=traces))
+    return tuple(endpoints)

@@ -1,0 +1,29 @@
+"""Falcon middleware: counts what takes the ordinary path, and tells each request's id."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.http.request import Request, Response
+from service.http.request_ids import HEADER, note_trouble
+from service.routes import OPERATIONS
+from service.telemetry.metrics import Traffic
+
+_INDEX: Final = {(operation.method, operation.path): index for index, operation in enumerate(OPERATIONS)}
+
+
+class Metering:
+    """The last word on every answer of the ordinary path."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic: Final = traffic
+
+    async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:
+        """Set the header of the request's id, and count the answer."""
+        request_id = req.request_id
+        if resp.status_code >= 400:
+            request_id = note_trouble(request_id, resp.status_code, f"{req.method} {req.uri_template}")
+        if request_id is not None:
+            resp.set_header(HEADER, request_id)
+        index = _INDEX.get((req.method, req.uri_template or ""), len(OPERATIONS))
+        self._traffic.note(index, resp.status_code, req.started_ns)

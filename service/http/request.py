@@ -1,0 +1,79 @@
+"""Falcon's request with what this service notes of each, and with texts taken apart without guessing."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+
+from service.http.request_ids import HEADER, accept_request_id
+
+Response = falcon.asgi.Response
+
+
+class EncodedBody(falcon.HTTPUnsupportedMediaType):
+    """A compressed body: a few bytes could become any number of them."""
+
+
+class Request(falcon.asgi.Request):
+    """One request on the ordinary path.
+
+    `started_ns` is when its head had come (`perf_counter_ns`), `request_id` the client's own id, or None until an error
+    needs one.
+    """
+
+    __slots__ = ("_complete", "request_id", "started_ns")
+
+    def __init__(self, scope: dict[str, Any], receive: Any, first_event: Any = None, options: Any = None) -> None:
+        self.started_ns: Final = perf_counter_ns()
+        self._complete = first_event is not None and not first_event.get("more_body", False)
+
+        async def receive_and_note() -> Any:
+            event = await receive()
+            if event["type"] == "http.request" and not event.get("more_body", False):
+                self._complete = True
+            return event
+
+        super().__init__(scope, receive_and_note, first_event=first_event, options=options)
+        self.request_id: str | None = accept_request_id(self.get_header(HEADER))
+
+    async def read_body(self, most: int) -> bytes | None:
+        """The body; None if it is longer than `most` bytes. Raises falcon's errors for one that is not to be read."""
+        if (self.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
+            raise EncodedBody(headers={"Accept-Encoding": "identity"})
+        length = self.content_length
+        if length is not None and length > most:
+            return None
+        # One byte more than allowed is enough to know; the rest is never read.
+        body: bytes = await self.stream.read(most + 1)
+        if len(body) > most:
+            return None
+        if not self._complete:
+            # The connection broke, which ends the stream, too. What was cut off must not count (RFC 9112, 8).
+            raise falcon.HTTPBadRequest
+        return body
+
+    def path_text(self, text: str) -> str:
+        """A text of the path, or an empty one if it was not UTF-8.
+
+        The server has decoded the path with U+FFFD for bytes that are not UTF-8: two different wrong paths must not
+        become one season, so that character counts only if it was really sent.
+        """
+        if "\ufffd" in text and b"%EF%BF%BD" not in self.scope.get("raw_path", b"").upper():
+            return ""
+        return text
+
+    def query_text(self, name: str) -> str | None:
+        """A parameter of the query; an empty text if it came twice or was not UTF-8, None if it was not sent."""
+        value = self.params.get(name)
+        if value is None or isinstance(value, str):
+            if value and "\ufffd" in value and "%EF%BF%BD" not in self.query_string.upper():
+                return ""
+            return value
+        return ""
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        """Every value of a header; the framework would join them. `name` is in lower case."""
+        return [value for other, value in self.scope["headers"] if other == name]

@@ -1,0 +1,99 @@
+"""The ordinary path: one generic Falcon resource for every path of the table, and Falcon's errors in our form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+
+from board.errors import LeaderboardError
+from service.access.authorizer import MALFORMED
+from service.contract import problems
+from service.contract.answers import Answer
+from service.contract.problems import answer_of, problem_of_status
+from service.http.endpoint import Endpoint
+from service.http.request import EncodedBody, Request, Response
+from service.http.request_ids import make_request_id
+from service.http.tracing import HEADER as TRACE
+
+log: Final = logging.getLogger(__name__)
+
+_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+def write_answer(resp: Response, answer: Answer) -> None:
+    """Write an answer."""
+    resp.status = _STATUS_LINES[answer.status]
+    resp.content_type = answer.media_type
+    resp.data = answer.body
+    if answer.retry_after_s:
+        resp.set_header("Retry-After", str(answer.retry_after_s))
+    for name, value in answer.headers:
+        resp.set_header(name, value)
+
+
+class Resource:
+    """All operations of one path, a responder for each method.
+
+    `is_hidden` says of a connection's local address that operations for administrators are not there.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        is_hidden: Callable[[tuple[str, int | None] | None], bool],
+    ) -> None:
+        self._is_hidden: Final = is_hidden
+        for endpoint in endpoints:
+            setattr(self, f"on_{endpoint.operation.method.lower()}", partial(self._respond, endpoint))
+
+    async def _respond(self, endpoint: Endpoint, req: Request, resp: Response, **path: str) -> None:
+        operation = endpoint.operation
+        if operation.scope == "admin" and self._is_hidden(req.scope.get("server")):
+            # As for any unknown path.
+            raise falcon.HTTPNotFound
+        texts = [
+            req.path_text(path[one.name]) if one.place == "path" else req.query_text(one.name)
+            for one in operation.inputs
+        ]
+        credentials = req.header_values(b"authorization")
+        verdict = endpoint.admit(credentials[0] if credentials else None, texts)
+        if len(credentials) > 1 and verdict is not None:
+            # Two of them: which one counts?
+            verdict = MALFORMED
+        if isinstance(verdict, Answer):
+            write_answer(resp, verdict)
+            return
+        body = b"" if operation.body is None else await req.read_body(operation.body.most)
+        keys = req.header_values(b"idempotency-key")
+        # An empty text is not a key.
+        key = None if not keys else keys[0].decode("latin-1") if len(keys) == 1 else ""
+        order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE))
+        write_answer(resp, await order(body))
+
+
+async def on_http_error(req: Request, resp: Response, error: falcon.HTTPError, params: Any) -> None:
+    """Falcon's own errors (unknown path, wrong method, …) in our form."""
+    if isinstance(error, EncodedBody):
+        write_answer(resp, problems.UNSUPPORTED_ENCODING.answer)
+    else:
+        write_answer(resp, problem_of_status(error.status_code, error.title).answer)
+    if error.headers:
+        resp.set_headers(error.headers)
+
+
+async def on_leaderboard_error(req: Request, resp: Response, error: LeaderboardError, params: Any) -> None:
+    """Errors of our own family that a handler raised."""
+    write_answer(resp, answer_of(error))
+
+
+async def on_defect(req: Request, resp: Response, error: Exception, params: Any) -> None:
+    """A defect of ours: log it whole, tell the client nothing of it."""
+    request_id = req.request_id = req.request_id or make_request_id()
+    log.error("%s %s failed", req.method, req.path, exc_info=error, extra={"request_id": request_id})
+    write_answer(resp, problems.INTERNAL.answer)

@@ -1,0 +1,171 @@
+"""The one seam to uvicorn: everything here that is no public interface of it, and nothing
+elsewhere.
+
+uvicorn keeps a connection, parses with llhttp and runs the ASGI application. The service bounds
+what a connection may do and answers hot requests itself, so it has to know of uvicorn's protocol
+class: which requests are being answered, which are queued behind them, and how one is handed to the
+application. pyproject.toml pins uvicorn to its minor release, and
+tests/unit/service/http/test_uvicorn_seam.py names each thing that is relied on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+RELIED_ON: Final = {
+    "HttpToolsProtocol": (
+        "app_state", "client", "connections", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser",
+        "pipeline", "scope", "server", "server_state", "tasks", "transport", "url", "_start_asgi_task",
+        "on_message_begin", "on_headers_complete", "on_message_complete", "connection_made", "connection_lost",
+    ),
+    "RequestResponseCycle": (
+        "body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete", "response_started",
+    ),
+    "ServerState": ("default_headers", "total_requests", "connections", "tasks"),
+    "FlowControl": ("read_paused", "write_paused", "resume_reading"),
+}  # fmt: skip
+"""Names of uvicorn that this module uses, by class. Only `app_state`, `loop` and `transport` of
+them are in its documentation.
+"""
+
+
+class _NoEvent:
+    """Stands in for the event by which uvicorn tells an ASGI application of more body; nothing waits for it here."""
+
+    @staticmethod
+    def set() -> None:
+        """Nothing to wake."""
+
+
+class FastCycle:
+    """A request that the fast path answers, with the attributes by which uvicorn's protocol knows a
+    request in progress.
+    """
+
+    __slots__ = ("body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete")
+
+    def __init__(self, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self.body = b""
+        self.more_body = True
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event = _NoEvent
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol, with names for what the service asks of it."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._fast: FastCycle | None = None
+
+    # What state a connection is in.
+
+    def has_answered(self) -> bool:
+        """Whether no request is being answered."""
+        cycle: Any = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def is_answering(self) -> bool:
+        """Whether the client waits for an answer that will come."""
+        cycle: Any = self.cycle
+        return bool(self.pipeline) or (cycle is not None and not cycle.response_complete and not cycle.disconnected)
+
+    def may_answer_at_once(self) -> bool:
+        """Whether the next answer is that of the request just read, and the client reads what it is
+        sent.
+
+        A pipelined request behind one in progress is queued by uvicorn, the ordinary way. So is one of
+        a client that does not read its answers: uvicorn's path waits until it does, the fast one only
+        ever writes.
+        """
+        cycle: Any = self.cycle
+        return (cycle is None or cycle.response_complete) and not self.pipeline and not self.flow.write_paused
+
+    def was_asked(self) -> bool:
+        """Whether any request has come on this connection."""
+        return self.cycle is not None
+
+    # From a head to a request.
+
+    def begin_head(self) -> None:
+        """Forget the request before. The ASGI scope is made later, for those that need one."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def take_over(self, cycle: FastCycle) -> None:
+        """The fast path answers the request whose head is read."""
+        self.cycle: Any = cycle
+
+    def hand_to_application(self) -> None:
+        """The ASGI application answers the request whose head is read."""
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers = self.scope["headers"] = headers
+        super().on_headers_complete()
+
+    def end_of_body(self) -> None:
+        """The body of a request of the application is complete."""
+        super().on_message_complete()
+
+    # From an answer to the next request.
+
+    def finish_fast(self, cycle: FastCycle) -> bool:
+        """An answer of the fast path is due; False where the client is gone."""
+        cycle.response_complete = True
+        return not cycle.disconnected and not self.transport.is_closing()
+
+    def run(self, task: asyncio.Task[Any], then: Callable[[asyncio.Task[Any]], None]) -> None:
+        """Keep a task of the fast path alive, and let a stop of the worker wait for it."""
+        self.tasks.add(task)
+        task.add_done_callback(then)
+
+    def count_answer(self) -> None:
+        """uvicorn stops a worker after so many."""
+        self.server_state.total_requests += 1
+
+    def start_next(self) -> bool:
+        """Begin with the next queued request; False if there is none."""
+        self.flow.resume_reading()
+        if not self.pipeline:
+            return False
+        cycle, app = self.pipeline.pop()
+        self._start_asgi_task(cycle, app)
+        return True
+
+    def close_after_answer(self) -> None:
+        """The answer in progress is the last one of the connection."""
+        self.cycle.keep_alive = False
+
+    def break_body(self) -> bool:
+        """The body in hand went wrong: its reader must not take what has come for the whole. True if an
+        answer was begun, or another one has to be given first.
+        """
+        cycle: Any = self.cycle
+        answered = cycle.response_complete or getattr(cycle, "response_started", False)
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            answered = True
+        return bool(answered)
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers of every answer; a new list whenever the date changes."""
+        return self.server_state.default_headers

@@ -1,0 +1,63 @@
+"""What travels over HTTP when keys are administered."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Final
+
+import msgspec
+
+from service.access.key_text import ID_TEXT
+from service.contract.scopes import SCOPES, Scope
+from service.contract.types import SeasonId
+
+NAME_MAX: Final = 100
+SEASONS_MOST: Final = 1_000
+LIFE_MOST_S: Final = 10 * 366 * 86_400
+GRACE_S: Final = 86_400
+
+KeyId = Annotated[str, msgspec.Meta(pattern=f"^{ID_TEXT}$", examples=["4fT9s0aKqZ"])]
+Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
+
+
+class Key(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A key without its secret. `seasons` is missing when it is good for all; `expiresAt`, `revokedAt` when they are
+    not to come; `rotatedAt` and `successor` unless another has taken its place."""
+
+    id: KeyId
+    name: str
+    scopes: list[Scope]
+    createdAt: Instant
+    seasons: list[SeasonId] | msgspec.UnsetType = msgspec.UNSET
+    expiresAt: Instant | msgspec.UnsetType = msgspec.UNSET
+    revokedAt: Instant | msgspec.UnsetType = msgspec.UNSET
+    rotatedAt: Instant | msgspec.UnsetType = msgspec.UNSET
+    successor: KeyId | msgspec.UnsetType = msgspec.UNSET
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key just made. `key` is its text, which nobody can show again."""
+
+    key: str
+    made: Key
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    """All keys, the oldest first; the expired and the revoked for 400 days."""
+
+    keys: list[Key]
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a new key shall be good for. Without `seasons` for all, without `lifeS` (seconds) until it is revoked."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MAX, examples=["game server"])]
+    scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(SCOPES), examples=[["read", "submit"]])]
+    seasons: Annotated[list[SeasonId], msgspec.Meta(min_length=1, max_length=SEASONS_MOST)] | None = None
+    lifeS: Annotated[int, msgspec.Meta(ge=1, le=LIFE_MOST_S)] | None = None
+
+
+class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many seconds the old key stays valid beside its successor."""
+
+    graceS: Annotated[int, msgspec.Meta(ge=0, le=LIFE_MOST_S)] = GRACE_S

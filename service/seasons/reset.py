@@ -1,0 +1,65 @@
+"""Resetting a season: answered when no reader can see the old period any more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from board.errors import BoardUnavailable
+from board.redis.async_redis import Pipe, pack
+from board.redis.keyspace import Keys, partition_of
+from board.redis.poke import Poker
+from service.access.caller import Caller
+from service.contract import problems
+from service.contract.answers import Answer
+from service.seasons.store import SeasonStore
+from service.seasons.types import Deleted
+
+AGAIN_S: Final = 0.002
+"""Between two looks at the period that Redis shows."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SeasonReset:
+    """Resets of one worker. `cache_s` is how long a worker may still hand out a top list that it has read before."""
+
+    def __init__(
+        self, store: SeasonStore, redis: Pipe, keys: Keys, poker: Poker, *, deadline_s: float, cache_s: float
+    ) -> None:
+        self._store: Final = store
+        self._redis: Final = redis
+        self._keys: Final = keys
+        self._poker: Final = poker
+        self._deadline_s: Final = deadline_s
+        self._cache_s: Final = cache_s
+        self._loop: Final = asyncio.get_running_loop()
+
+    async def reset(self, season: str, caller: Caller) -> Answer:
+        """Begin a new period. Raises what `SeasonStore.reset` raises."""
+        deadline = self._loop.time() + self._deadline_s
+        turned = await self._store.reset(season)
+        if turned is not None:
+            partition, period = turned
+            self._poker.poke({partition})
+            if not await self.wait_until_shown(season, period, deadline):
+                return problems.RESET_PENDING.answer
+        return Answer(200, _encode(Deleted(season, True)))
+
+    async def wait_until_shown(self, season: str, period: int, deadline: float) -> bool:
+        """Wait until Redis shows a season's period (or a later one); False when the loop's clock passes `deadline`."""
+        command = pack((b"HGET", self._keys.periods[partition_of(season)], season.encode()))
+        while True:
+            try:
+                shown = await self._redis.ask(command)
+            except BoardUnavailable:
+                shown = None
+            if shown is not None and shown.isdigit() and int(shown) >= period:
+                # Other workers may still hand out what they read a moment ago.
+                await asyncio.sleep(self._cache_s)
+                return True
+            if self._loop.time() >= deadline:
+                return False
+            await asyncio.sleep(AGAIN_S)

@@ -1,0 +1,16 @@
+"""What travels over HTTP when seasons are administered."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from service.contract.types import SeasonId
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """The season's board is empty; submissions from now on start a new period."""
+
+    seasonId: SeasonId
+    deleted: Literal[True]

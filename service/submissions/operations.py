@@ -1,0 +1,74 @@
+"""The operations that submit scores."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.contract import problems as p
+from service.contract.body import MIB, Body
+from service.contract.operation import Operation
+from service.contract.parameters import Parameter
+from service.contract.shared import SEASON
+from service.submissions.submit import Submitter
+from service.submissions.submit_batch import BatchSubmitter
+from service.submissions.types import BATCH_MOST, Accepted, Batch, BatchAnswer, IdempotencyKey, Submission
+from service.submissions.validation import cost_batch, cost_submission, decode_batch, decode_submission
+
+_KEY: Final = Parameter(
+    name="Idempotency-Key",
+    place="header",
+    kind=IdempotencyKey,
+    meaning="A quoted string, as the header's draft has it; bare is accepted, too.",
+    problem=p.INVALID_KEY,
+    required=False,
+)
+_TRACE: Final = Parameter(
+    name="traceparent",
+    place="header",
+    kind=str,
+    meaning="W3C Trace Context; the trace goes on until the board shows the score, if the server traces.",
+    required=False,
+)
+_WRITE: Final = (p.INTERNAL, p.OVERLOADED, p.STORE_UNAVAILABLE, p.OUTCOME_UNKNOWN)
+
+OPERATIONS: Final = (
+    Operation(
+        name="submitScore",
+        method="POST",
+        path="/v1/seasons/{sid}/scores",
+        handler=Submitter.submit,
+        scope="submit",
+        summary="Add to a player's score. Answered after the commit in PostgreSQL.",
+        parameters=(SEASON, _KEY, _TRACE),
+        body=Body(
+            kind=Submission,
+            most=MIB,
+            decode=decode_submission,
+            own_problems=(p.INVALID_USER, p.INVALID_DELTA),
+            cost=cost_submission,
+        ),
+        answers={202: ("Committed.", Accepted)},
+        problems=(p.PLAYER_FORBIDDEN, p.DELTA_FORBIDDEN, p.SCORE_OUT_OF_RANGE, p.KEY_REUSED, *_WRITE),
+        fast=True,
+    ),
+    Operation(
+        name="submitScores",
+        method="POST",
+        path="/v1/seasons/{sid}/scores/batch",
+        handler=BatchSubmitter.submit,
+        scope="submit",
+        summary=f"Up to {BATCH_MOST:,} submissions at once. A result for each in order; all that count share a commit.",
+        parameters=(SEASON, _TRACE),
+        body=Body(
+            kind=Batch,
+            most=4 * MIB,
+            decode=decode_batch,
+            noun="The body of a batch",
+            too_large=p.BATCH_TOO_LARGE,
+            own_problems=(p.INVALID_KEY,),
+            cost=cost_batch,
+        ),
+        answers={200: ("A result for each submission.", BatchAnswer)},
+        problems=(p.BATCH_OVER_LIMIT, *_WRITE),
+    ),
+)

@@ -1,0 +1,77 @@
+"""What travels over HTTP when scores are submitted. The OpenAPI document is made from these types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from service.contract.types import INT64_MAX, INT64_MIN, Score, SeasonId, UserId, Version
+
+# Printable ASCII, no space at either end: what a header can carry unchanged.
+KEY_TEXT: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
+IdempotencyKey = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=255,
+        pattern=f"^{KEY_TEXT}(?![\\s\\S])",
+        description="Names this submission within its season, best a UUID. Sent again, it gets the first answer again.",
+        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    ),
+]
+
+
+class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client posts: add `delta` to the player's score. `submissionId` is the `Idempotency-Key` in the body."""
+
+    userId: UserId
+    delta: Annotated[
+        int,
+        msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, description="Whole number of 64 bits, not 0.", examples=[120]),
+    ]
+    submissionId: IdempotencyKey | None = None
+
+
+BATCH_MOST: Final = 5_000
+_Several = msgspec.Meta(min_length=1, max_length=BATCH_MOST)
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 5,000 submissions to one season. Each is judged by itself; those that count are committed together."""
+
+    submissions: Annotated[list[Submission], _Several]
+
+
+class LooseBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A batch whose items are not decoded yet."""
+
+    submissions: Annotated[list[msgspec.Raw], _Several]
+
+
+class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one: 202 with `userId`, `score`, `version`; else an error's `status`, `code`, `detail`."""
+
+    status: int
+    userId: UserId | msgspec.UnsetType = msgspec.UNSET
+    score: Score | msgspec.UnsetType = msgspec.UNSET
+    version: Version | msgspec.UnsetType = msgspec.UNSET
+    code: str | msgspec.UnsetType = msgspec.UNSET
+    detail: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """A result for each submission, in the order they were sent."""
+
+    seasonId: SeasonId
+    results: list[BatchResult]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The submission is committed in PostgreSQL; the board follows within milliseconds."""
+
+    seasonId: SeasonId
+    userId: UserId
+    queued: Literal[True]
+    score: Score
+    version: Version
