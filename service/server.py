@@ -24,7 +24,7 @@ from board.process.watchdog import Watchdog
 from service.telemetry.exporter import ExporterSupervisor
 from service.telemetry.metrics import REGISTRY
 
-log: Final = logging.getLogger("service")
+log: Final = logging.getLogger(__name__)
 
 WORKER_SILENCE_S: Final = 30
 FIRST_HANDED: Final = 3

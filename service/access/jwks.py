@@ -18,7 +18,7 @@ import msgspec
 from board.process.backoff import Backoff
 from service.access.refresher import Refresher
 
-log: Final = logging.getLogger("service.access")
+log: Final = logging.getLogger(__name__)
 
 REFRESH_S: Final = 300.0
 HURRY_S: Final = 5.0

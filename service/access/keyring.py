@@ -25,7 +25,7 @@ from service.access.key_text import KeyText
 from service.access.refresher import Refresher
 from service.contract.scopes import bits
 
-log: Final = logging.getLogger("service.access")
+log: Final = logging.getLogger(__name__)
 
 REFRESH_S: Final = 0.5
 PATIENCE_S: Final = 1.0

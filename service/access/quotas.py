@@ -21,7 +21,7 @@ from service.access.grant import Grant
 from service.contract import problems
 from service.contract.answers import Answer
 
-log: Final = logging.getLogger("service.quotas")
+log: Final = logging.getLogger(__name__)
 
 LIMIT: Final = script("limit")
 SECOND_US: Final = 1_000_000

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-log: Final = logging.getLogger("service.access")
+log: Final = logging.getLogger(__name__)
 
 
 class Refresher(ABC):

@@ -1,4 +1,4 @@
-"""Windows of a board around players. All that are asked of one board in one turn of the loop are one call of a script:
+"""RankReads of a board around players. All that are asked of one board in one turn of the loop are one call of a script:
 what a call costs Redis is several times what a rank costs it."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PlayerNotFound(LeaderboardError):
     code = "player-not-found"
 
 
-class Windows:
+class RankReads:
     """Reads around players, for one event loop."""
 
     def __init__(self, pipe: Pipe, keys: Keys) -> None:

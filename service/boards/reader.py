@@ -13,7 +13,7 @@ from board.errors import BoardRebuilding
 from board.redis.async_redis import Pipe
 from board.redis.keyspace import Keys, partition_of
 from board.redis.scripts import script
-from service.boards.rank_reads import Windows
+from service.boards.rank_reads import RankReads
 from service.boards.types import PlayerRank
 from service.contract.answers import Answer
 
@@ -29,7 +29,7 @@ class BoardReader:
     def __init__(self, pipe: Pipe, keys: Keys, cache_s: float) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys
-        self._windows: Final = Windows(pipe, keys)
+        self._windows: Final = RankReads(pipe, keys)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int], Answer] = {}

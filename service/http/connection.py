@@ -29,7 +29,7 @@ MESSAGE_MOST: Final = 5 * 1024 * 1024
 
 RATE_LEAST: Final = 500
 """Bytes a second: a body or a reader that is slower for long is given up."""
-LINGER_S: Final = 2
+REFUSED_GRACE_S: Final = 2
 """So long a client that was refused may go on sending before the connection is reset."""
 UNREAD_S: Final = 5
 """So long a body is read and dropped after its request was answered."""
@@ -215,7 +215,7 @@ class Connection(HttpProtocol):
             return
         limits = self._limiter.limits
         silent = tick - self._since
-        if self._is_stuck(tick) or (self._deaf and silent > LINGER_S and not self.is_answering()):
+        if self._is_stuck(tick) or (self._deaf and silent > REFUSED_GRACE_S and not self.is_answering()):
             self._reset()
         elif self._deaf:
             return

@@ -14,7 +14,7 @@ import msgspec
 
 from service.http.addresses import Addresses
 
-log: Final = logging.getLogger("service.http.connection_limits")
+log: Final = logging.getLogger(__name__)
 
 FILES_KEPT: Final = 128
 """Open files of a worker that are no clients: its servers' connections, logs, listening sockets, with room."""

@@ -10,7 +10,7 @@ import os
 import re
 from typing import Final
 
-log: Final = logging.getLogger("service")
+log: Final = logging.getLogger(__name__)
 
 HEADER: Final = "X-Request-Id"
 MOST: Final = 128

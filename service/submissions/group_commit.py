@@ -1,7 +1,7 @@
 """Taking submissions: natural group commit.
 
 While one statement is being committed, arrivals gather; when it returns, all of them go into the next one. An idle
-server commits a lone submission at once, a busy one commits hundreds together and waits a moment (`LINGER_S`) for
+server commits a lone submission at once, a busy one commits hundreds together and waits a moment (`GATHER_S`) for
 those it has just answered. A caller is answered after the commit that holds its submission and never before. Callers
 own nothing but a future, so one that hangs up cancels only itself.
 """
@@ -18,23 +18,23 @@ from typing import Final
 from board.errors import LeaderboardError, OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.process.backoff import Backoff
 from board.redis.keyspace import partition_of
-from service.submissions.item import Item, KeyReused, Outcome, Parcel, Part, QueueFull, ScoreOutOfRange
+from service.submissions.item import BatchItem, BatchRequest, Item, KeyReused, Outcome, QueueFull, ScoreOutOfRange
 from service.submissions.statements import (
     KEY_REUSED,
     KEY_TWICE,
     NO_SEASON,
     REPLAYED,
     WRITTEN,
-    Collision,
-    Indigestible,
+    IdempotencyConflict,
     NotWritten,
+    StatementRejected,
     Writer,
 )
 
-log: Final = logging.getLogger("service.submissions.group_commit")
+log: Final = logging.getLogger(__name__)
 
-LINGER_FROM: Final = 8
-LINGER_S: Final = 0.003
+GATHER_FROM: Final = 8
+GATHER_S: Final = 0.003
 """After a statement of that many submissions, how long their senders get at most to come again before the next one."""
 
 RETRIES: Final = 3
@@ -73,7 +73,7 @@ class Intake:
         self._idle.set()
         self._gathered = asyncio.Event()
         self._enough = queue + 1
-        """So many waiting ones end a linger."""
+        """So many waiting submissions end the wait for more."""
         self._timer: asyncio.TimerHandle | None = None
         self._down: str | None = None
         self._open = 0
@@ -120,7 +120,7 @@ class Intake:
         future: asyncio.Future[tuple[int, int]] = self._loop.create_future()
         item = Item(season, user, delta, future, self._loop.time() + self._deadline_s)
         if key is not None:
-            item.name(key)
+            item.set_key(key)
         if trace is not None:
             item.trace = trace
         self._queue.append(item)
@@ -130,30 +130,32 @@ class Intake:
     def submit_all(
         self, season: str, submissions: list[tuple[str, int, str | None]], trace: str | None = None
     ) -> asyncio.Future[list[Outcome]]:
-        """Queue checked submissions (user, delta, key or None) as one parcel, which one statement writes.
+        """Queue checked submissions (user, delta, key or None) as one batch request, which one statement writes.
 
         At most `batch` of them. The future gets an `Outcome` for each, in order, and never raises. Raises
-        `QueueFull` and `StoreUnavailable` at once. An empty queue takes a parcel of any size.
+        `QueueFull` and `StoreUnavailable` at once. An empty queue takes a batch request of any size.
         """
         if self._down is not None:
             raise StoreUnavailable(self._down)
         if self._queue and len(self._queue) + len(submissions) > self._room:
             raise QueueFull("too many submissions are waiting")
         if not self._tasks:
-            # Its connection is opened when the first parcel comes.
+            # Its connection is opened when the first batch request comes.
             self.start()
         future: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        parcel = Parcel(future, len(submissions))
+        request = BatchRequest(future, len(submissions))
         deadline = self._loop.time() + self._deadline_s
-        parts = [Part(season, user, delta, deadline, parcel, at) for at, (user, delta, _) in enumerate(submissions)]
-        parts[0].weight = len(parts)
-        for part, (_, _, key) in zip(parts, submissions, strict=True):
+        items = [
+            BatchItem(season, user, delta, deadline, request, at) for at, (user, delta, _) in enumerate(submissions)
+        ]
+        items[0].weight = len(items)
+        for item, (_, _, key) in zip(items, submissions, strict=True):
             if key is not None:
-                part.name(key)
+                item.set_key(key)
         if trace is not None:
-            for part in parts:
-                part.trace = trace
-        self._queue.extend(parts)
+            for item in items:
+                item.trace = trace
+        self._queue.extend(items)
         self._begin()
         return future
 
@@ -185,15 +187,15 @@ class Intake:
         if not self._queue and not self._solo and not self._flying:
             self._idle.set()
 
-    async def _linger(self, answered: int, waiting: int) -> None:
+    async def _wait_for_senders(self, answered: int, waiting: int) -> None:
         """Under load, give those who were just answered the time to come again, beside those who waited already.
 
         PERF: else they and those who came meanwhile take turns for ever, in statements of half the size.
         """
-        if answered >= LINGER_FROM and len(self._queue) < answered + waiting:
+        if answered >= GATHER_FROM and len(self._queue) < answered + waiting:
             self._enough = answered + waiting
             self._gathered.clear()
-            timer = self._loop.call_later(LINGER_S, self._gathered.set)
+            timer = self._loop.call_later(GATHER_S, self._gathered.set)
             try:
                 await self._gathered.wait()
             finally:
@@ -251,7 +253,7 @@ class Intake:
             try:
                 while not writer.closed:
                     await self._wake.wait()
-                    await self._linger(answered, waiting)
+                    await self._wait_for_senders(answered, waiting)
                     await self._gather()
                     batch = self._take()
                     if not batch:
@@ -310,11 +312,11 @@ class Intake:
             for item in batch:
                 item.fail(error)
             return
-        except Collision:
+        except IdempotencyConflict:
             # It is over once the other batch has committed.
             self._send_again(batch)
             return
-        except Indigestible as error:
+        except StatementRejected as error:
             await self._divide(writer, batch, error)
             return
         touched: set[int] = set()
@@ -352,7 +354,7 @@ class Intake:
         """Create the seasons of these items and put the items back in front."""
         try:
             await writer.create_seasons({item.season for item in items})
-        except (NotWritten, OutcomeUnknown, Indigestible) as error:
+        except (NotWritten, OutcomeUnknown, StatementRejected) as error:
             for item in items:
                 item.fail(StoreUnavailable(f"the season could not be created: {error}"))
             return
@@ -369,7 +371,7 @@ class Intake:
         if items:
             self._wake.set()
 
-    async def _divide(self, writer: Writer, batch: list[Item], error: Indigestible) -> None:
+    async def _divide(self, writer: Writer, batch: list[Item], error: StatementRejected) -> None:
         """PostgreSQL refused the statement as such: find the item it chokes on, so that it fails alone."""
         if len(batch) == 1:
             log.error("a submission was refused by PostgreSQL: %s", error)

@@ -42,16 +42,16 @@ class Promise(Protocol):
 
 
 class Item:
-    """`future` gets (score, version) or an error; `digest` and `print` are 32 hex digits, or None without a key.
+    """`future` gets (score, version) or an error; `digest` and `fingerprint` are 32 hex digits, or None without a key.
 
     `trace` is the `traceparent` that goes with it to the relay, where there is one.
 
-    `weight` is how many items go into one statement with this one and behind it: 1, or all of its parcel.
+    `weight` is how many items go into one statement with this one and behind it: 1, or all of its request.
     """
 
     weight = 1
 
-    __slots__ = ("deadline", "delta", "digest", "future", "print", "season", "trace", "tries", "user")
+    __slots__ = ("deadline", "delta", "digest", "fingerprint", "future", "season", "trace", "tries", "user")
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Item:
         future: Promise,
         deadline: float,
         digest: str | None = None,
-        print: str | None = None,
+        fingerprint: str | None = None,
     ) -> None:
         self.season = season
         self.user = user
@@ -69,13 +69,13 @@ class Item:
         self.future = future
         self.deadline = deadline
         self.digest = digest
-        self.print = print
+        self.fingerprint = fingerprint
         self.tries = 0
         self.trace: str | None = None
 
-    def name(self, key: str) -> None:
+    def set_key(self, key: str) -> None:
         """Give the submission its idempotency key."""
-        self.digest, self.print = hashed(self.season, key), hashed(self.user, str(self.delta))
+        self.digest, self.fingerprint = make_digest(self.season, key), make_digest(self.user, str(self.delta))
 
     def fail(self, error: LeaderboardError) -> None:
         """Answer with an error, unless the caller is gone or answered."""
@@ -83,7 +83,7 @@ class Item:
             self.future.set_exception(error)
 
 
-class Parcel:
+class BatchRequest:
     """Submissions of one request, written by one statement. `future` gets an outcome for each, in order."""
 
     def __init__(self, future: asyncio.Future[list[Outcome]], size: int) -> None:
@@ -99,27 +99,27 @@ class Parcel:
             self.future.set_result(self.outcomes)
 
 
-class Part(Item):
-    """One submission of a parcel. PERF: it is its own promise; a future each would double what a submission costs."""
+class BatchItem(Item):
+    """One submission of a request. PERF: it is its own promise; a future each would double what a submission costs."""
 
-    __slots__ = ("at", "parcel", "weight")
+    __slots__ = ("at", "request", "weight")
 
-    def __init__(self, season: str, user: str, delta: int, deadline: float, parcel: Parcel, at: int) -> None:
+    def __init__(self, season: str, user: str, delta: int, deadline: float, request: BatchRequest, at: int) -> None:
         super().__init__(season, user, delta, self, deadline)
-        self.parcel = parcel
+        self.request = request
         self.at = at
         self.weight = 1
 
     def done(self) -> bool:
-        return self.parcel.outcomes[self.at] is not None or self.parcel.future.done()
+        return self.request.outcomes[self.at] is not None or self.request.future.done()
 
     def set_result(self, result: tuple[int, int], /) -> None:
-        self.parcel.close(self.at, result)
+        self.request.close(self.at, result)
 
     def set_exception(self, error: LeaderboardError, /) -> None:
-        self.parcel.close(self.at, error)
+        self.request.close(self.at, error)
 
 
-def hashed(first: str, second: str) -> str:
+def make_digest(first: str, second: str) -> str:
     """32 hex digits of SHA-256 over two texts; what is kept of an idempotency key, and of what it was used for."""
     return hashlib.sha256(f"{first}\0{second}".encode()).hexdigest()[:32]

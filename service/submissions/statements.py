@@ -32,11 +32,11 @@ class NotWritten(Exception):
     """PostgreSQL rolled the statement back for a passing reason."""
 
 
-class Indigestible(Exception):
+class StatementRejected(Exception):
     """PostgreSQL refused the statement because of what is in it."""
 
 
-class Collision(Exception):
+class IdempotencyConflict(Exception):
     """An idempotency key of the batch was used by a concurrent batch; all was rolled back. Sent again it is found."""
 
 
@@ -81,7 +81,7 @@ class Writer:
             rows = await self._run(self._submit, parameters, fetch=True)
             return [(status, score, version) for _, status, score, version in rows]
         parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
-        parameters["prints"] = TextArray(pack_text_array([item.print for item in batch]))
+        parameters["prints"] = TextArray(pack_text_array([item.fingerprint for item in batch]))
         query = self._submit_keyed
         if any(item.trace for item in batch):
             query = self._submit_traced
@@ -109,7 +109,7 @@ class Writer:
             if self._connection.closed:
                 raise OutcomeUnknown(text) from error
             if state == "23505":
-                raise Collision(text) from error
+                raise IdempotencyConflict(text) from error
             if state[:2] in ("22", "23", "42"):
-                raise Indigestible(text) from error
+                raise StatementRejected(text) from error
             raise NotWritten(text) from error

@@ -19,7 +19,7 @@ from board.process.children import spawn
 from board.process.stop import Stop
 from service.telemetry.metrics import REGISTRY
 
-log: Final = logging.getLogger("service")
+log: Final = logging.getLogger(__name__)
 
 
 class ExporterSupervisor:

@@ -20,7 +20,7 @@ from support.world import World
 from _speedups import pack_int8_array, pack_text_array
 from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
 from relay.janitor import Janitor
-from service.submissions.item import hashed
+from service.submissions.item import make_digest
 
 
 def post(
@@ -275,8 +275,8 @@ def test_a_key_that_another_worker_is_just_committing(lone_api: Api, commits: bo
         "seasons": TextArray(pack_text_array(["s"])),
         "users": TextArray(pack_text_array([f"{user} somebody else"])),
         "deltas": Int8Array(pack_int8_array([5])),
-        "digests": TextArray(pack_text_array([hashed("s", user)])),
-        "prints": TextArray(pack_text_array([hashed(f"{user} somebody else", "5")])),
+        "digests": TextArray(pack_text_array([make_digest("s", user)])),
+        "prints": TextArray(pack_text_array([make_digest(f"{user} somebody else", "5")])),
     }
     with psycopg.connect(world.settings.database_url) as other, lone_api.client() as http:
         adapt_arrays(other)

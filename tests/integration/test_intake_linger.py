@@ -42,7 +42,7 @@ def sizes_of(world: World, crowds: list[tuple[int, ...]]) -> list[int]:
 
 def test_who_comes_again_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.create("s")
-    monkeypatch.setattr(intake, "LINGER_S", 1.0)
+    monkeypatch.setattr(intake, "GATHER_S", 1.0)
     sizes = sizes_of(world, [(20, 20), (6, 6)])
     assert sum(sizes) == 52
     assert sizes[-1] == 12, "both halves, since the statements before were large"
@@ -50,11 +50,11 @@ def test_who_comes_again_is_waited_for(world: World, monkeypatch: pytest.MonkeyP
 
 def test_the_wait_ends_when_all_have_come_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.create("s")
-    monkeypatch.setattr(intake, "LINGER_S", 3_600.0)
+    monkeypatch.setattr(intake, "GATHER_S", 3_600.0)
     assert sizes_of(world, [(20,), (8, 12), (20,)]) == [20, 20, 20]
 
 
 def test_nobody_waits_after_a_small_statement(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.create("s")
-    monkeypatch.setattr(intake, "LINGER_S", 3_600.0)
+    monkeypatch.setattr(intake, "GATHER_S", 3_600.0)
     assert sum(sizes_of(world, [(1, 1), (1, 1), (1, 1)])) == 6

@@ -1,4 +1,4 @@
-"""Windows around players, asked in one turn of the loop: one call of a script, and each gets what is its own."""
+"""RankReads around players, asked in one turn of the loop: one call of a script, and each gets what is its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.world import World
 from board.errors import BoardRebuilding, BoardUnavailable
 from board.redis.async_redis import Pipe
 from board.redis.keyspace import partition_of
-from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, SeasonNotFound, Windows
+from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, SeasonNotFound, RankReads
 
 PLAYERS = 100
 
@@ -26,7 +26,7 @@ def filled(world: World) -> World:
     return world
 
 
-def asked(world: World, ask: Callable[[Windows], Awaitable[Any]], url: str | None = None) -> Any:
+def asked(world: World, ask: Callable[[RankReads], Awaitable[Any]], url: str | None = None) -> Any:
     """What `ask` returns, on a connection of its own."""
 
     async def main() -> Any:
@@ -34,17 +34,17 @@ def asked(world: World, ask: Callable[[Windows], Awaitable[Any]], url: str | Non
         pipe.start()
         await pipe.first_try()
         try:
-            return await ask(Windows(pipe, world.keys))
+            return await ask(RankReads(pipe, world.keys))
         finally:
             await pipe.stop()
 
     return asyncio.run(main())
 
 
-def together(*wanted: tuple[str, str, int]) -> Callable[[Windows], Awaitable[list[Any]]]:
+def together(*wanted: tuple[str, str, int]) -> Callable[[RankReads], Awaitable[list[Any]]]:
     """All in one turn; an exception stands where it was raised."""
 
-    async def ask(windows: Windows) -> list[Any]:
+    async def ask(windows: RankReads) -> list[Any]:
         return await asyncio.gather(*(windows.ask(*one) for one in wanted), return_exceptions=True)
 
     return ask
@@ -106,7 +106,7 @@ def test_nobody_is_answered_while_the_board_is_rebuilt(filled: World) -> None:
 
 
 def test_a_redis_that_lost_the_script_is_given_it_again(filled: World) -> None:
-    async def ask(windows: Windows) -> list[Any]:
+    async def ask(windows: RankReads) -> list[Any]:
         filled.redis.script_flush()
         return await together(*(("s", f"p{n}", n % 2) for n in range(10)))(windows)
 
@@ -127,7 +127,7 @@ def test_an_error_of_redis_goes_to_all(filled: World) -> None:
 
 
 def test_who_has_gone_takes_nothing_from_the_others(filled: World) -> None:
-    async def ask(windows: Windows) -> list[Any]:
+    async def ask(windows: RankReads) -> list[Any]:
         futures = [windows.ask("s", f"p{n}", 0) for n in range(3)]
         futures[1].cancel()
         return [await futures[0], await futures[2]]
