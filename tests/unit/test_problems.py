@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def family(kind: type[LeaderboardError] = LeaderboardError) -> list[type[Leaderb
 def test_the_document_has_every_problem_with_its_status() -> None:
     documented = {row[0].strip("`"): int(row[1]) for row in table(HTTP)}
     assert documented == {code: problem.status for code, problem in problems.PROBLEMS.items()}
+
+
+def test_the_document_names_the_code_of_every_other_status() -> None:
+    for status in range(400, 600):
+        code = json.loads(problems.of_status(status, None).answer.body)["code"]
+        assert f"`{code}`" in HTTP
 
 
 def test_the_document_has_every_exit_status_and_code() -> None:
