@@ -81,6 +81,7 @@ format: $(VENV)/.dev ## format the code
 
 docs: $(VENV)/.run ## write the pages that are made from the code
 	@$(BIN)/python -m board.config.page > docs/settings.md
+	@$(BIN)/python -m service.http.page docs/api.md
 
 $(VENV)/.supply: pyproject.toml | $(VENV)/.dev
 	@$(BIN)/python -m pip install -q -e '.[supply]'

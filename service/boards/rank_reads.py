@@ -1,5 +1,8 @@
-"""RankReads of a board around players. All that are asked of one board in one turn of the loop are one call of a script:
-what a call costs Redis is several times what a rank costs it."""
+"""Rank reads: the ranks of players, and the windows of a board around them.
+
+All rank reads of one board in one turn of the event loop are one call of a script. A call costs
+Redis several times as much as a rank in it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class PlayerNotFound(LeaderboardError):
 
 
 class RankReads:
-    """Reads around players, for one event loop."""
+    """The rank reads of one event loop."""
 
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe: Final = pipe

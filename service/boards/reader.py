@@ -29,7 +29,7 @@ class BoardReader:
     def __init__(self, pipe: Pipe, keys: Keys, cache_s: float) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys
-        self._windows: Final = RankReads(pipe, keys)
+        self._rank_reads: Final = RankReads(pipe, keys)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int], Answer] = {}
@@ -76,7 +76,7 @@ class BoardReader:
 
     async def rank(self, season: str, user: str) -> Answer:
         """A player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        rank, _, (member, zscore) = await self._windows.ask(season, user, 0)
+        rank, _, (member, zscore) = await self._rank_reads.ask(season, user, 0)
         shown = PlayerRank(
             seasonId=season,
             userId=user,
@@ -88,7 +88,7 @@ class BoardReader:
 
     async def around(self, season: str, user: str, side: int) -> Answer:
         """A player's neighbours (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        _, first, items = await self._windows.ask(season, user, side)
+        _, first, items = await self._rank_reads.ask(season, user, side)
         body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
             _encode(season),
             _encode(user),

@@ -222,7 +222,7 @@ class Connection(HttpProtocol):
         elif not self._open:
             if not self.is_answering() and silent > (limits.receive_s if not self.was_asked() else limits.idle_s):
                 self.transport.close()
-        elif self.flow.read_paused:
+        elif self.is_reading_paused():
             self._since = tick  # it is us who do not read
         elif self._in_head:
             if silent > limits.receive_s:

@@ -76,6 +76,8 @@ class FastPath(Connection):
         self._routes: Final = routes
         self._traffic: Final = traffic
         self._leaving = False
+        self._request: _Request | None = None
+        """The request in hand, if the fast path answers it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client. It may have been accepted in the very turn in which the worker began to stop."""
@@ -115,12 +117,14 @@ class FastPath(Connection):
             parser = self.parser
             matched = self._routes.match(parser.get_method(), self.url, self.headers)
             if matched is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
-                self.take_over(_Request(*matched, parser.should_keep_alive() and not self._leaving))
+                self._request = _Request(*matched, parser.should_keep_alive() and not self._leaving)
+                self.take_over(self._request)
                 self._in_head = False
                 return
         if self.parser.should_upgrade():
             return
         self._check_protocol()
+        self._request = None
         self.hand_to_application()
         self._in_head = False
         self.headers = Dropped()
@@ -132,12 +136,12 @@ class FastPath(Connection):
         if self._in_head:
             return  # it wished for another protocol, and will be read anew
         self._open = False
-        request: Any = self.cycle
-        if type(request) is not _Request:
+        request = self._request
+        if request is None:
             self.end_of_body()
         elif request.more_body:
             request.more_body = False
-            # Not self.cycle: that may be a pipelined request by the time this one is answered.
+            # With the request itself: another one may be in hand by the time this one is answered.
             self.run(self.loop.create_task(request.order(request.body)), partial(self._deliver, request))
 
     def _deliver(self, request: _Request, task: asyncio.Task[Answer]) -> None:

@@ -48,7 +48,7 @@ _REQUEST_ID: Final = {
     "schema": {"type": "string", "maxLength": MOST},
 }
 
-BOUNDS: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
+LIMITED_TO_PLAYER: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 """What only a player's token runs into."""
 
 
@@ -58,7 +58,7 @@ def problems_of(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
         return operation.all_problems
     if guarded:
         return (*operation.all_problems, *ACCESS)
-    own = tuple(problem for problem in operation.all_problems if problem not in BOUNDS)
+    own = tuple(problem for problem in operation.all_problems if problem not in LIMITED_TO_PLAYER)
     return (*own, problems.ORIGIN_FORBIDDEN) if operation.writes else own
 
 

@@ -14,14 +14,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 RELIED_ON: Final = {
     "HttpToolsProtocol": (
         "app_state", "client", "connections", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser",
-        "pipeline", "scope", "server", "server_state", "tasks", "transport", "url", "_start_asgi_task",
+        "pipeline", "scope", "server", "server_state", "tasks", "transport", "_start_asgi_task",
         "on_message_begin", "on_headers_complete", "on_message_complete", "connection_made", "connection_lost",
     ),
     "RequestResponseCycle": (
@@ -62,16 +60,6 @@ class FastCycle:
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, with names for what the service asks of it."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._fast: FastCycle | None = None
-
     # What state a connection is in.
 
     def has_answered(self) -> bool:
@@ -95,6 +83,10 @@ class HttpProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         return (cycle is None or cycle.response_complete) and not self.pipeline and not self.flow.write_paused
 
+    def is_reading_paused(self) -> bool:
+        """Whether uvicorn reads no more until what came before is dealt with."""
+        return self.flow.read_paused
+
     def was_asked(self) -> bool:
         """Whether any request has come on this connection."""
         return self.cycle is not None
@@ -109,7 +101,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def take_over(self, cycle: FastCycle) -> None:
         """The fast path answers the request whose head is read."""
-        self.cycle: Any = cycle
+        self.cycle = cycle  # type: ignore[assignment]
 
     def hand_to_application(self) -> None:
         """The ASGI application answers the request whose head is read."""

@@ -13,7 +13,7 @@ from support.world import World
 from board.errors import BoardRebuilding, BoardUnavailable
 from board.redis.async_redis import Pipe
 from board.redis.keyspace import partition_of
-from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, SeasonNotFound, RankReads
+from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, RankReads, SeasonNotFound
 
 PLAYERS = 100
 

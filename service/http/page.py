@@ -1,0 +1,93 @@
+"""Writes the tables of ``docs/api.md`` from the table of operations: ``python -m service.http.page docs/api.md``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from service.contract.body import size_text
+from service.contract.operation import Operation
+from service.contract.parameters import Parameter
+from service.http.openapi import ACCESS, LIMITED_TO_PLAYER
+from service.routes import OPERATIONS
+
+_BLOCK: Final = "<!-- {0}: begin -->\n{1}\n<!-- {0}: end -->"
+
+
+def write_row(cells: Sequence[str]) -> str:
+    """One row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def describe_parameter(parameter: Parameter) -> str:
+    """Its name, and its bounds and default where it has them."""
+    text = f"`{parameter.name}`"
+    if parameter.bounds is not None:
+        low, high = parameter.bounds
+        text += f" {low:,} to {high:,}"
+    if parameter.default is not None:
+        return f"{text}, default {parameter.default}"
+    return text if parameter.required else f"{text} (optional header)"
+
+
+def describe_body(operation: Operation) -> str:
+    """The longest body."""
+    if operation.body is None:
+        return "-"
+    return f"{size_text(operation.body.most)}{'' if operation.body.required else ', optional'}"
+
+
+def operations_table() -> str:
+    """Every operation: request, scope, parameters with bounds and defaults, longest body, answers."""
+    rows = [
+        ("operation", "request", "scope", "parameters", "body at most", "answers"),
+        ("---",) * 6,
+    ]
+    for operation in OPERATIONS:
+        parameters = [describe_parameter(one) for one in operation.parameters if one.place != "path"]
+        rows.append(
+            (
+                f"`{operation.name}`",
+                f"`{operation.method} {operation.path}`",
+                f"`{operation.scope}`" if operation.scope else "none",
+                "; ".join(parameters) or "-",
+                describe_body(operation),
+                ", ".join(str(status) for status in operation.answers),
+            )
+        )
+    return "\n".join(map(write_row, rows))
+
+
+def errors_table() -> str:
+    """The errors of every operation by status. Those of credentials and quotas are the same for all
+    that need a scope.
+    """
+    shared = {problem.code for problem in (*ACCESS, *LIMITED_TO_PLAYER)}
+    rows: list[Sequence[str]] = [("operation", "errors"), ("---", "---")]
+    for operation in OPERATIONS:
+        by_status: dict[int, list[str]] = {}
+        for problem in operation.all_problems:
+            if problem.code not in shared:
+                by_status.setdefault(problem.status, []).append(f"`{problem.code}`")
+        if by_status:
+            errors = "; ".join(f"{status} {', '.join(codes)}" for status, codes in sorted(by_status.items()))
+            rows.append((f"`{operation.name}`", errors))
+    return "\n".join(map(write_row, rows))
+
+
+def update(text: str) -> str:
+    """The page with its tables written anew. Raises `ValueError` where a table has no place in it."""
+    for name, table in (("operations", operations_table()), ("errors", errors_table())):
+        pattern = re.compile(_BLOCK.format(name, ".*?"), re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"the page has no block {name!r}")
+        text = pattern.sub(lambda _, name=name, table=table: _BLOCK.format(name, table), text)  # type: ignore[misc]
+    return text
+
+
+if __name__ == "__main__":
+    page = Path(sys.argv[1])
+    page.write_text(update(page.read_text(encoding="utf-8")), encoding="utf-8")
