@@ -35,13 +35,14 @@ $(VENV)/.packages: $(BIN)/python locks/build.txt locks/runtime.txt locks/embedde
 	@$(LOCKED) -r locks/build.txt -r locks/runtime.txt -r locks/embedded.txt
 	@touch $@
 
+# setuptools warns of every editable install, and pip from 26 on prints it in spite of -q.
 $(VENV)/.run: $(VENV)/.packages $(SOURCES)
 	@echo "building the kernels"
-	@$(INSTALL) --no-deps -e .
+	@PYTHONWARNINGS=ignore $(INSTALL) --no-deps -e .
 	@$(BIN)/python -c 'import _speedups; print("kernels:", {"c": "compiled", "python": "pure Python (no C compiler was found, or the build failed; all works, slower)"}[_speedups.IMPLEMENTATION])'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run locks/otel.txt locks/dev.txt
+$(VENV)/.dev: $(VENV)/.packages locks/otel.txt locks/dev.txt | $(VENV)/.run
 	@echo "installing the tools of the tests (once)"
 	@$(LOCKED) -r locks/otel.txt -r locks/dev.txt
 	@touch $@

@@ -94,7 +94,7 @@ def test_make_installs_from_locks_only() -> None:
     assert "LOCKED := $(INSTALL) --require-hashes\n" in makefile
     commands = [line.strip() for line in makefile.splitlines() if re.search(r"\$\(INSTALL\)|pip.* install ", line)]
     direct = [line for line in commands if "--require-hashes" not in line and not line.startswith("INSTALL :=")]
-    assert direct == ["@$(INSTALL) --no-deps -e ."]
+    assert direct == ["@PYTHONWARNINGS=ignore $(INSTALL) --no-deps -e ."]
 
 
 def test_no_file_names_the_host_of_a_registry() -> None:
