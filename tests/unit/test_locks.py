@@ -1,7 +1,8 @@
-"""The locks hold what a deployment installs, as pyproject.toml wants it, with hashes, and no address."""
+"""The locks hold every package that is installed, as pyproject.toml wants it, with hashes and without an address."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -9,16 +10,21 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from support.absent import absent
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+NAME = PROJECT["project"]["name"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 WANTED = {
-    "runtime": PROJECT["project"]["dependencies"],
-    "otel": PROJECT["project"]["optional-dependencies"]["otel"],
     "build": [*PROJECT["build-system"]["requires"], "build"],
+    "runtime": PROJECT["project"]["dependencies"],
+    **EXTRAS,
 }
+PYTHONS = ("3.11", "3.12", "3.13")
 REGISTRIES = ("pypi", "pythonhosted", "debian", "npmjs", "docker", "ghcr")
 
 
@@ -26,38 +32,73 @@ def text(name: str) -> str:
     return (REPOSITORY / "locks" / f"{name}.txt").read_text(encoding="utf-8")
 
 
-def pinned(name: str) -> dict[str, str]:
-    """Package -> version."""
-    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", text(name), re.M))
+def blocks(name: str) -> list[str]:
+    """A lock's packages, each with its marker and its hashes."""
+    return [block for block in re.split(r"\n(?! )", text(name).strip()) if not block.startswith("#")]
 
 
+def pinned(name: str, python: str) -> dict[str, str]:
+    """Package -> version that a lock installs on Linux with a Python of this minor version."""
+    environment = {**default_environment(), "python_version": python, "python_full_version": f"{python}.9"}
+    found = [Requirement(block.split(" \\\n")[0]) for block in blocks(name)]
+    here = [one for one in found if one.marker is None or one.marker.evaluate(environment)]
+    assert len(here) == len({one.name for one in here})
+    return {one.name: str(one.specifier).removeprefix("==") for one in here}
+
+
+def wanted(name: str, python: str) -> list[Requirement]:
+    """The requirements of pyproject.toml that a lock is made from. An extra named by another has its own lock."""
+    listed = [Requirement(one) for one in WANTED[name]]
+    return [
+        one
+        for one in listed
+        if one.name != NAME and (one.marker is None or one.marker.evaluate({"python_version": python}))
+    ]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("name", WANTED)
-def test_what_the_project_needs_is_locked(name: str) -> None:
+def test_every_requirement_is_locked_at_a_version_that_fits(name: str, python: str) -> None:
     """After a change of pyproject.toml: `make lock`."""
-    locked = pinned(name)
-    for requirement in map(Requirement, WANTED[name]):
-        assert requirement.specifier.contains(locked.get(requirement.name.lower(), "nothing")), requirement
+    locked = pinned(name, python)
+    assert wanted(name, python)
+    for requirement in wanted(name, python):
+        version = locked.get(canonicalize_name(requirement.name), "nothing")
+        assert requirement.specifier.contains(version), requirement
 
 
-def test_an_extra_changes_nothing_that_is_installed() -> None:
-    """`locks/otel.txt` is installed behind `locks/runtime.txt`, into the same environment."""
-    runtime, otel = pinned("runtime"), pinned("otel")
-    assert {name: version for name, version in otel.items() if runtime.get(name, version) != version} == {}
-    assert otel.keys() - runtime.keys()
+def test_each_lock_belongs_to_a_part_of_pyproject() -> None:
+    assert {path.stem for path in (REPOSITORY / "locks").iterdir()} == set(WANTED)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_no_two_locks_want_different_versions_of_a_package(python: str) -> None:
+    """All of them are installed into the same environment, one behind the other."""
+    for one, other in itertools.combinations(WANTED, 2):
+        here, there = pinned(one, python), pinned(other, python)
+        differing = {name for name in here.keys() & there.keys() if here[name] != there[name]}
+        assert differing == set(), (one, other)
 
 
 @pytest.mark.parametrize("name", WANTED)
 def test_every_package_has_hashes_and_no_address(name: str) -> None:
-    blocks = re.split(r"\n(?! )", text(name).strip())
-    packages = [block for block in blocks if not block.startswith("#")]
-    assert len(packages) == len(pinned(name))
-    for block in packages:
+    for block in blocks(name):
+        assert re.match(r"[a-z0-9-]+==[^ ]+", block), block
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
     assert "://" not in text(name) and "--index" not in text(name) and "--find-links" not in text(name)
 
 
+def test_make_installs_from_locks_only() -> None:
+    """Each `pip install` of the Makefile checks hashes, or installs this project alone."""
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    assert "LOCKED := $(INSTALL) --require-hashes\n" in makefile
+    commands = [line.strip() for line in makefile.splitlines() if re.search(r"\$\(INSTALL\)|pip.* install ", line)]
+    direct = [line for line in commands if "--require-hashes" not in line and not line.startswith("INSTALL :=")]
+    assert direct == ["@PYTHONWARNINGS=ignore $(INSTALL) --no-deps -e ."]
+
+
 def test_no_file_names_the_host_of_a_registry() -> None:
-    """Where packages come from is a setting of the machine, not of the project."""
+    """The machine's settings say where packages come from, not the project."""
     # In pieces, so that this file is not found itself.
     hosts = [".".join(pair) for pair in zip(REGISTRIES, ("org", "org", "org/debian", "org", "io", "io"), strict=True)]
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True)
@@ -78,8 +119,8 @@ def test_no_file_names_the_host_of_a_registry() -> None:
         ("exit 1", 2, "NOT AUDITED: "),
     ],
 )
-def test_an_audit_that_could_not_be_made_is_no_audit(tmp_path: Path, tool: str, status: int, says: str) -> None:
-    """What make does with each way in which pip-audit ends; pip-audit itself needs an index that answers."""
+def test_an_audit_that_failed_does_not_pass(tmp_path: Path, tool: str, status: int, says: str) -> None:
+    """`make audit` for each way in which pip-audit ends. A stand-in ends so: pip-audit itself needs an index."""
     (tmp_path / "build").mkdir()
     stand_in = tmp_path / "pip-audit"
     stand_in.write_text(f"#!/bin/sh\n{tool}\n")

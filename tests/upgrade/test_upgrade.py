@@ -1,4 +1,4 @@
-"""The previous release on the schema of this one, under load: nobody notices, and nothing is lost.
+"""The previous release on the schema of this one, under load: no request fails, and no score is lost.
 
 `previous` names the commit of the release before this one: change it when a release is made.
 """
@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -31,12 +32,14 @@ from support.world import World
 from board.pg.schema import migrations
 
 PREVIOUS: Final = (Path(__file__).parent / "previous").read_text(encoding="utf-8").strip()
+MIGRATIONS: Final = "board/pg/migrations"
+MIGRATION: Final = re.compile(r"/migrations/\w+\.sql$")
 SEASONS: Final = ("spring", "summer", "autumn")
 CLIENTS: Final = 8
 REST_S: Final = 0.02
-"""A client's rest after an answer: the load is there all the time, and leaves the releases the machine to start on."""
+"""A client's pause after an answer: the load never stops, and the releases still have a processor to start on."""
 STEP: Final = 100
-"""So many requests have to be answered between two steps of an upgrade."""
+"""Requests that must be answered between two steps of an upgrade."""
 
 
 def git(*arguments: str) -> bytes:
@@ -56,7 +59,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Load:
-    """Clients that submit and look, all the time. What was not answered as it should is in `failures`."""
+    """Clients that submit and read, all the time. `failures` has each request with a wrong answer, or with none."""
 
     def __init__(self, port: int) -> None:
         self.port: Final = port
@@ -74,7 +77,7 @@ class Load:
         self.stop()
 
     def stop(self) -> None:
-        """Let every client get its last answer."""
+        """Stop when every client has its last answer."""
         self._stop = True
         self._thread.join()
 
@@ -113,7 +116,7 @@ class Load:
 
 
 class Release:
-    """A release, and what runs of it. It gets only the settings that it knows."""
+    """A release and its processes. It gets only the settings that it knows."""
 
     def __init__(self, world: World, tree: Path, sockets: Path, **more: str) -> None:
         self.tree: Final = tree
@@ -123,22 +126,22 @@ class Release:
         known = json.loads(run(["settings", "--json"], bare, tree=tree).stdout)
         self.env: Final = {k: v for k, v in env.items() if not k.startswith("LEADERBOARD_") or k in known} | more
 
-    def does(self, *arguments: str) -> str:
-        """Run a command to its good end; its output."""
+    def run(self, *arguments: str) -> str:
+        """Run a command, which must succeed; return its output."""
         done = run(arguments, self.env, tree=self.tree)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     @contextmanager
     def serve(self) -> Iterator[Command]:
-        """The API, when it answers."""
+        """The API, once it answers."""
         with Command(["serve"], self.env, self.tree) as command:
             command.until(lambda: "worker is up" in command.text(), 60)
             yield command
 
     @contextmanager
     def relay(self) -> Iterator[Command]:
-        """A relay, when it works."""
+        """A relay, once it is up."""
         with Command(["relay", "--processes", "1"], self.env, self.tree) as command:
             command.until(lambda: "relay is up" in command.text(), 60)
             yield command
@@ -146,13 +149,13 @@ class Release:
 
 @pytest.fixture
 def sockets() -> Iterator[Path]:
-    """Where the two APIs listen, for a door to lead to either of them. A path that is short enough for a socket."""
+    """The directory of the two APIs' sockets, between which a proxy switches. Its path is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="lb-upgrade-") as path:
         yield Path(path)
 
 
 def kill_one(command: Command, word: bytes) -> None:
-    """Take one of a command's processes away, and wait for another in its place."""
+    """Kill one of a command's processes, and wait until another has replaced it."""
     before = {pid for pid in children_of(command.process.pid) if word in commandline(pid)}
     gone = min(before)
     os.kill(gone, signal.SIGKILL)
@@ -164,17 +167,17 @@ def test_an_upgrade_and_the_way_back_under_load(bare_world: World, older: Path, 
     world = bare_world
     previous = Release(world, older, sockets, LEADERBOARD_IMPL="python")
     this = Release(world, REPOSITORY, sockets, LEADERBOARD_TRACES="log")
-    previous.does("migrate")
+    previous.run("migrate")
     had = world.value("SELECT max(version) FROM schema_migration")
     with ExitStack() as stack:
         old_relays, old_api = stack.enter_context(previous.relay()), stack.enter_context(previous.serve())
-        door = stack.enter_context(Proxy(str(previous.socket)))
-        with Http(door.port) as http:
+        proxy = stack.enter_context(Proxy(str(previous.socket)))
+        with Http(proxy.port) as http:
             eventually(lambda: all(http.top(season).status == 200 for season in SEASONS))
-        load = stack.enter_context(Load(door.port))
+        load = stack.enter_context(Load(proxy.port))
         load.goes_on()
 
-        this.does("migrate", "--stage", "pre", "--wait", "5")
+        this.run("migrate", "--stage", "pre", "--wait", "5")
         load.goes_on()
         # A host of the previous release may crash, and come back, at any time of an upgrade.
         kill_one(old_relays, b"carry")
@@ -182,29 +185,29 @@ def test_an_upgrade_and_the_way_back_under_load(bare_world: World, older: Path, 
 
         new_relays, new_api = stack.enter_context(this.relay()), stack.enter_context(this.serve())
         load.goes_on()
-        door.target = str(this.socket)
+        proxy.target = str(this.socket)
         assert old_api.stop() == 0
         load.goes_on()
         assert old_relays.stop() == 0
         load.goes_on()
 
-        # It turns out to be no good: back, with the schema as it is.
+        # The new release is rejected: back, with the schema as it is.
         old_relays, old_api = stack.enter_context(previous.relay()), stack.enter_context(previous.serve())
-        door.target = str(previous.socket)
+        proxy.target = str(previous.socket)
         assert new_api.stop() == 0
         assert new_relays.stop() == 0
         load.goes_on()
 
-        # And forward again, for good.
+        # Forward again.
         new_relays, new_api = stack.enter_context(this.relay()), stack.enter_context(this.serve())
-        door.target = str(this.socket)
+        proxy.target = str(this.socket)
         assert old_api.stop() == 0
         assert old_relays.stop() == 0
-        this.does("migrate", "--stage", "post")
+        this.run("migrate", "--stage", "post")
         load.goes_on()
         load.stop()
         assert load.failures == []
-        verified = json.loads(this.does("verify", "--wait", "30", "--json"))
+        verified = json.loads(this.run("verify", "--wait", "30", "--json"))
         assert verified["equal"], verified
     assert had <= world.value("SELECT max(version) FROM schema_migration") == max(m.version for m in migrations())
     assert {(s, u): score for s in SEASONS for u, score, _ in world.expected(s)} == dict(load.accepted)
@@ -212,11 +215,12 @@ def test_an_upgrade_and_the_way_back_under_load(bare_world: World, older: Path, 
 
 
 def test_no_migration_of_the_previous_release_was_changed() -> None:
+    """Files are compared by name: a release may keep them in another folder."""
     try:
-        names = git("ls-tree", "-r", "--name-only", PREVIOUS, "board/pg/migrations/").decode().split()
+        names = git("ls-tree", "-r", "--name-only", PREVIOUS, "board/").decode().split()
     except subprocess.CalledProcessError as error:
         absent(f"the commit of the previous release is not in this clone: {error.stderr.decode().strip()}")
-    texts = {name: git("show", f"{PREVIOUS}:{name}") for name in names if name.endswith(".sql")}
-    assert texts
+    texts = {Path(name).name: git("show", f"{PREVIOUS}:{name}") for name in names if MIGRATION.search(name)}
+    assert "0001_pre_initial.sql" in texts
     for name, text in texts.items():
-        assert (REPOSITORY / name).read_bytes() == text, f"{name} has been applied somewhere: write another"
+        assert (REPOSITORY / MIGRATIONS / name).read_bytes() == text, f"{name} was released: write another migration"
