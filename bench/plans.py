@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 from psycopg import ClientCursor
 
+from board.partitions import PARTITIONS
 from board.pg.session import connect, queries
-from board.redis.keyspace import PARTITIONS
 from relay.carrier import SESSION
 from service.submissions.statements import session
 

@@ -19,10 +19,11 @@ import msgspec
 
 from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
+from board.partitions import PARTITIONS
 from board.pg import schema
 from board.pg.session import connect, queries
 from board.process.children import spawn, terminate
-from board.redis.keyspace import PARTITIONS, Keys
+from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import Link
 from ctl import verifying
 from ctl.demo import Client
@@ -202,7 +203,7 @@ class Stack:
 
     def poke(self, partitions: set[int]) -> None:
         """Wake the relays for these partitions, as the service does."""
-        key = Keys(self.settings.redis_prefix).poke
+        key = Keyspace(self.settings.redis_prefix).poke
         self.link.call("ZADD", key, *(x for p in partitions for x in (b"0", b"%d" % p)))
 
     def checkpoint(self) -> None:

@@ -18,7 +18,7 @@ import psycopg
 from _speedups import decode_score
 from board.config.settings import Settings
 from board.pg.session import connect, queries
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import Link, ResponseError
 
 PAGE: Final = 5_000
@@ -42,7 +42,7 @@ class Difference(msgspec.Struct, frozen=True):
 class Side:
     """The connections of a comparison."""
 
-    def __init__(self, s: Settings, keys: Keys) -> None:
+    def __init__(self, s: Settings, keys: Keyspace) -> None:
         self.keys: Final = keys
         self.claims: Final = connect(s.database_url, "leaderboard-verify")
         self.reads: Final = connect(s.database_url, "leaderboard-verify")

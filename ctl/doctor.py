@@ -15,9 +15,10 @@ from rich.text import Text
 
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, LeaderboardError
+from board.partitions import partition_of
 from board.pg import schema
 from board.pg.session import connect, first_line, queries
-from board.redis.keyspace import Keys, partition_of
+from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import Link, ResponseError
 from ctl import output, statuses
 
@@ -77,7 +78,7 @@ def examine(s: Settings) -> Iterator[Finding]:
         link.connect()
         yield from of_redis(link)
         if seasons is not None:
-            yield from of_keys(link, Keys(s.redis_prefix), s.redis_prefix, seasons)
+            yield from of_keys(link, Keyspace(s.redis_prefix), s.redis_prefix, seasons)
     except (BoardUnavailable, ResponseError) as error:
         yield Finding("Redis", "error", str(error), "is it running, and is REDIS_URL right?")
     finally:
@@ -222,7 +223,7 @@ def info_of(link: Link) -> dict[str, str]:
     return dict(line.partition(":")[::2] for line in lines if ":" in line)
 
 
-def of_keys(link: Link, keys: Keys, prefix: str, seasons: set[bytes]) -> Iterator[Finding]:
+def of_keys(link: Link, keys: Keyspace, prefix: str, seasons: set[bytes]) -> Iterator[Finding]:
     """Boards in Redis of seasons that PostgreSQL does not know."""
     wanted = set()
     for season in seasons:

@@ -11,7 +11,8 @@ from rich.progress import Progress, TaskID
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable, UsageError
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from board.partitions import PARTITIONS, partition_of
+from board.redis.keyspace import Keyspace
 from ctl import output
 from relay.carrier import Carrier, Refused
 from relay.rebuild import Rebuilt, rebuild
@@ -24,7 +25,8 @@ def command(s: Settings, *, season: str | None, as_json: bool) -> int:
     """Rebuild one season, or everything. Raises `UsageError` for a season that does not exist."""
     wanted = list(range(PARTITIONS)) if season is None else [partition_of(season)]
     timeout_s = s.redis_timeout_ms / 1000
-    carrier = Carrier(s.database_url, s.redis_url, Keys(s.redis_prefix), limit=s.relay_batch, redis_timeout_s=timeout_s)
+    keys = Keyspace(s.redis_prefix)
+    carrier = Carrier(s.database_url, s.redis_url, keys, limit=s.relay_batch, redis_timeout_s=timeout_s)
     started = time.monotonic()
     seasons = players = 0
     bar = output.partition_progress("rebuilding", quiet=as_json)

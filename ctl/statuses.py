@@ -15,7 +15,7 @@ from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.pg import schema
 from board.pg.session import connect, queries
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import Link, ResponseError
 from ctl import output
 
@@ -63,7 +63,7 @@ class Status(msgspec.Struct, frozen=True):
 
 def read(s: Settings) -> Status:
     """Ask both servers. Raises `ServerUnreachable` and `WrongSchemaVersion`; a silent Redis is part of the answer."""
-    keys = Keys(s.redis_prefix)
+    keys = Keyspace(s.redis_prefix)
     with connect(s.database_url, "leaderboard-ctl") as db:
         schema.check(db)
         identity = db.execute(queries()["identity"]).fetchone()

@@ -18,10 +18,11 @@ from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.observe.metrics import NS, Row
 from board.observe.trace import Tracer, sampled
+from board.partitions import PARTITIONS
 from board.pg.session import first_line
 from board.process.backoff import Backoff
 from board.process.stop import Stop
-from board.redis.keyspace import PARTITIONS, Keys
+from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.carrier import Carried, Carrier, Refused
@@ -56,7 +57,7 @@ class Relay:
         self.tracer: Final = tracer
         self.clock: Final = clock
         self.random: Final = randomness or random.Random()
-        self.keys: Final = Keys(settings.redis_prefix)
+        self.keys: Final = Keyspace(settings.redis_prefix)
         self.idle_s: Final = settings.relay_idle_ms / 1000
         self.pace_s: Final = settings.relay_pace_ms / 1000
         self.check_s: Final = settings.relay_check_ms / 1000

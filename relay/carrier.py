@@ -19,8 +19,9 @@ import psycopg
 
 from board.errors import FenceRefused
 from board.observe.metrics import NS
+from board.partitions import PARTITIONS
 from board.pg.session import adapt_arrays, connect, queries
-from board.redis.keyspace import PARTITIONS, Keys
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from board.redis.sync_redis import Link, ResponseError
 
@@ -87,7 +88,7 @@ class Carrier:
         self,
         database_url: str,
         redis_url: str,
-        keys: Keys,
+        keys: Keyspace,
         *,
         limit: int,
         redis_timeout_s: float,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from board.redis.keyspace import PARTITIONS
+from board.partitions import PARTITIONS
 from board.redis.sync_redis import ResponseError
 from relay.carrier import Carrier
 

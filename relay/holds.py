@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from board.redis.sync_redis import Link, ResponseError
 
@@ -22,7 +22,7 @@ LEASE_MS: Final = 50
 class Holds:
     """The holds of one relay, by whatever connection it has at the time."""
 
-    def __init__(self, keys: Keys, rest_ms: int) -> None:
+    def __init__(self, keys: Keyspace, rest_ms: int) -> None:
         self._keys: Final = [keys.poke, keys.held]
         self._me: Final = secrets.token_hex(4).encode()
         self._most: Final = b"%d" % (rest_ms + LEASE_MS)

@@ -17,7 +17,7 @@ from board.observe.log import setup
 from board.observe.metrics import Row
 from board.observe.trace import Tracer, tracer_of
 from board.redis.async_redis import Pipe
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from service import resources
 from service.access.authorizer import Gate
 from service.access.jwks import Jwks
@@ -72,7 +72,7 @@ class Worker:
     async def process_startup(self, scope: Any, event: Any) -> None:
         """Build the parts and add the routes. An error here ends the process: it must not serve errors."""
         s = self.settings
-        keys = Keys(s.redis_prefix)
+        keys = Keyspace(s.redis_prefix)
         self.pipe = Pipe(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api")
         boards = Boards(self.pipe, keys, s.read_cache_ms / 1000)
         self.probes = Probes(s.database_url, boards, s.probe_deadline_ms / 1000)
@@ -195,7 +195,7 @@ class Exact(CompiledRouter):
         return found if all(ours == theirs or ours.startswith("{") for ours, theirs in sent) else None
 
 
-def quotas_of(s: Settings, pipe: Pipe, keys: Keys) -> Quotas | None:
+def quotas_of(s: Settings, pipe: Pipe, keys: Keyspace) -> Quotas | None:
     """The quotas of keys and players; None when there are none."""
     key, player = (quota(name, n, s.limit_window_s) for name, n in (("key", s.limit_key), ("player", s.limit_player)))
     if key is None and player is None:

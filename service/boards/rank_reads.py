@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Final
 
 from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
+from board.partitions import partition_of
 from board.redis.async_redis import Pipe
-from board.redis.keyspace import Keys, partition_of
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 
 RANK: Final = script("rank")
@@ -37,7 +38,7 @@ class PlayerNotFound(LeaderboardError):
 class Windows:
     """Reads around players, for one event loop."""
 
-    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+    def __init__(self, pipe: Pipe, keys: Keyspace) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys
         self._loop: Final = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from board.config.settings import Settings, load
 from board.observe.log import setup
 from board.process.stop import Stop
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import Script
 from board.redis.sync_redis import Link
 from relay.actor import Relay
@@ -80,7 +80,7 @@ class TornLink(Link):
 class PointedCarrier(Carrier):
     """A carrier with a bomb in it."""
 
-    def __init__(self, bomb: Bomb, settings: Settings, keys: Keys) -> None:
+    def __init__(self, bomb: Bomb, settings: Settings, keys: Keyspace) -> None:
         super().__init__(
             settings.database_url,
             settings.redis_url,

@@ -10,7 +10,7 @@ from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import PARTITIONS, partition_of
+from board.partitions import PARTITIONS, partition_of
 from board.redis.scripts import script
 from board.redis.sync_redis import Link
 from relay.holds import Holds

@@ -11,7 +11,7 @@ from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
 from ctl.verifying import compare
 
 S = partition_of("s")

@@ -25,7 +25,7 @@ from support.relays import POINTS, Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
 from ctl.verifying import compare
 
 SEASONS = ["s", next(name for n in range(500) if partition_of(name := f"n{n}") == partition_of("s")), "t"]

@@ -9,7 +9,7 @@ import pytest
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import PARTITIONS, partition_of
+from board.partitions import PARTITIONS, partition_of
 from relay.carrier import Carrier
 
 S = partition_of("s")

@@ -17,7 +17,7 @@ from support.relays import Stepped, Unsignalled
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
 from relay.janitor import Janitor
 
 BODY = b'{"userId":"ada","delta":1}'

@@ -11,8 +11,8 @@ import pytest
 from support.world import World
 
 from board.errors import BoardRebuilding, BoardUnavailable
+from board.partitions import partition_of
 from board.redis.async_redis import Pipe
-from board.redis.keyspace import partition_of
 from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, SeasonNotFound, Windows
 
 PLAYERS = 100

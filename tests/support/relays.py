@@ -12,7 +12,7 @@ import psycopg
 
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.process.stop import Stop
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import Script
 from board.redis.sync_redis import Link
 from relay.actor import Relay
@@ -96,7 +96,7 @@ class Stepped(Carrier):
     dies_at: str | None = None
     pause: Pause | None = None
 
-    def __init__(self, database_url: str, redis_url: str, keys: Keys, **options: Any) -> None:
+    def __init__(self, database_url: str, redis_url: str, keys: Keyspace, **options: Any) -> None:
         super().__init__(database_url, redis_url, keys, **options)
         self.link.close()
         self.link = SteppedLink(redis_url, self.pass_by)  # type: ignore[misc]

@@ -16,9 +16,10 @@ import redis
 
 from _speedups import pack_int8_array, pack_text_array
 from board.config.settings import Settings, environment, load
+from board.partitions import PARTITIONS, partition_of
 from board.pg import schema
 from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from board.redis.keyspace import Keyspace
 from relay.carrier import Carrier
 from service.contract.scopes import SCOPES, Scope
 from service.keys import store as keystore
@@ -62,7 +63,7 @@ class World:
                 **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
             }
         )
-        self.keys: Final = Keys(self.name)
+        self.keys: Final = Keyspace(self.name)
         self.db: Final = psycopg.connect(self.settings.database_url, autocommit=True)
         adapt_arrays(self.db)
         if migrate:
