@@ -10,7 +10,7 @@ from bench.plan import Plan, Results
 from bench.reading import SEASON
 from bench.stack import Stack
 from board.partitions import partition_of
-from board.pg.session import queries
+from board.pg.queries import queries
 
 SETTLED_S: Final = 10.0
 

@@ -11,7 +11,8 @@ import msgspec
 from psycopg import ClientCursor
 
 from board.partitions import PARTITIONS
-from board.pg.session import connect, queries
+from board.pg.connections import connect
+from board.pg.queries import queries
 from relay.carrier import SESSION
 from service.submissions.statements import session
 

@@ -14,7 +14,7 @@ from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.stack import Stack
 from board.partitions import partition_of
-from board.pg.session import queries
+from board.pg.queries import queries
 from ctl.demo import Client
 
 SEASON: Final = "board"

@@ -21,7 +21,8 @@ from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
 from board.partitions import PARTITIONS
 from board.pg import schema
-from board.pg.session import connect, queries
+from board.pg.connections import connect
+from board.pg.queries import queries
 from board.process.children import spawn, terminate
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import Link

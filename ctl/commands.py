@@ -15,7 +15,7 @@ from board.config.shown import shown
 from board.errors import ServerUnreachable
 from board.observe.log import setup
 from board.pg import schema
-from board.pg.session import connect
+from board.pg.connections import connect
 from board.process.stop import Stop
 from board.process.supervisor import Supervisor
 from board.process.watchdog import Watchdog

@@ -17,7 +17,8 @@ import psycopg
 
 from _speedups import decode_score
 from board.config.settings import Settings
-from board.pg.session import connect, queries
+from board.pg.connections import connect
+from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import Link, ResponseError
 

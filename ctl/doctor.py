@@ -17,7 +17,8 @@ from board.config.settings import Settings
 from board.errors import BoardUnavailable, LeaderboardError
 from board.partitions import partition_of
 from board.pg import schema
-from board.pg.session import connect, first_line, queries
+from board.pg.connections import connect, first_line
+from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import Link, ResponseError
 from ctl import output, statuses

@@ -14,7 +14,7 @@ import msgspec
 
 from board.config.settings import Settings, environment
 from board.pg import schema
-from board.pg.session import connect
+from board.pg.connections import connect
 from board.process.stop import Stop
 from board.process.supervisor import Post, Supervisor
 from board.redis.sync_redis import Link

@@ -14,7 +14,8 @@ from rich.text import Text
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.pg import schema
-from board.pg.session import connect, queries
+from board.pg.connections import connect
+from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import Link, ResponseError
 from ctl import output

@@ -19,7 +19,7 @@ from board.errors import BoardUnavailable, ServerUnreachable
 from board.observe.metrics import NS, Row
 from board.observe.trace import Tracer, sampled
 from board.partitions import PARTITIONS
-from board.pg.session import first_line
+from board.pg.connections import first_line
 from board.process.backoff import Backoff
 from board.process.stop import Stop
 from board.redis.keyspace import Keyspace

@@ -20,7 +20,9 @@ import psycopg
 from board.errors import FenceRefused
 from board.observe.metrics import NS
 from board.partitions import PARTITIONS
-from board.pg.session import adapt_arrays, connect, queries
+from board.pg.arrays import adapt_arrays
+from board.pg.connections import connect
+from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from board.redis.sync_redis import Link, ResponseError

@@ -12,7 +12,8 @@ from board.config.settings import Settings
 from board.errors import ServerUnreachable
 from board.observe.exporter import Collector, export
 from board.observe.metrics import NS, Metric, Registry, Sample, Sheet
-from board.pg.session import connect, first_line, queries
+from board.pg.connections import connect, first_line
+from board.pg.queries import queries
 from board.process.stop import Stop
 
 log: Final = logging.getLogger("metrics")

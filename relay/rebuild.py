@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 
 from _speedups import build_load
-from board.pg.session import queries
+from board.pg.queries import queries
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
 from relay.carrier import Carrier, Refused, Verdict, verdict_of

@@ -17,7 +17,7 @@ import psycopg
 
 from board.errors import WrongSchemaVersion
 from board.partitions import PARTITIONS
-from board.pg.session import queries
+from board.pg.queries import queries
 
 Stage = Literal["pre", "post"]
 

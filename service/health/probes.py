@@ -9,7 +9,8 @@ import psycopg
 
 from board.errors import BoardUnavailable, LeaderboardError, WrongSchemaVersion
 from board.pg import schema
-from board.pg.session import connect_async, lifeline, queries
+from board.pg.connections import connect_async, lifeline
+from board.pg.queries import queries
 from service.boards.reader import Boards
 from service.contract.types import Readiness
 

@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 
 from board.errors import LeaderboardError, OutcomeUnknown, StoreUnavailable, UsageError
-from board.pg.session import connect, first_line
+from board.pg.connections import connect, first_line
 from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.validation import TWICE, is_json, names_twice

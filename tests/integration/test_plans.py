@@ -10,7 +10,8 @@ from support.world import World
 from bench import plans, sides
 from bench.plans import Scanned, explained, nodes, scans, whole_scans
 from bench.stack import Stack
-from board.pg.session import connect, queries
+from board.pg.connections import connect
+from board.pg.queries import queries
 from relay.carrier import SESSION
 from service.submissions.statements import session
 

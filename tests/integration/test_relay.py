@@ -13,7 +13,7 @@ from support.waiting import eventually
 from support.world import World
 
 from board.partitions import PARTITIONS, partition_of
-from board.pg.session import adapt_arrays
+from board.pg.arrays import adapt_arrays
 from relay.carrier import Carried, Carrier, Refused, Verdict
 from relay.history import is_past
 from relay.rebuild import rebuild

@@ -18,7 +18,8 @@ from _speedups import pack_int8_array, pack_text_array
 from board.config.settings import Settings, environment, load
 from board.partitions import PARTITIONS, partition_of
 from board.pg import schema
-from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
+from board.pg.arrays import Int8Array, TextArray, adapt_arrays
+from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from relay.carrier import Carrier
 from service.contract.scopes import SCOPES, Scope
