@@ -11,11 +11,13 @@ from falcon.routing import CompiledRouter
 
 from _speedups import IMPLEMENTATION
 from board.config.binds import address
-from board.config.settings import Settings, load
+from board.config.load import load
+from board.config.settings import Settings
 from board.errors import LeaderboardError
 from board.observe.log import setup
 from board.observe.metrics import Row
-from board.observe.trace import Tracer, tracer_of
+from board.observe.trace import Tracer
+from board.observe.tracers import tracer_of
 from board.redis.async_redis import Pipe
 from board.redis.keyspace import Keyspace
 from service import resources

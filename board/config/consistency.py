@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from board.config.binds import address, check_address
+from board.config.settings import Settings
 from board.errors import InvalidSetting
-
-if TYPE_CHECKING:
-    from board.config.settings import Settings
 
 
 def check(settings: Settings) -> None:

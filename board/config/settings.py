@@ -6,18 +6,15 @@ written from it (``python -m board.config.page``) and a test holds the two toget
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 import msgspec
 
-from board.config import consistency
 from board.config.binds import address, is_local
 from board.config.spec import Doc
-from board.errors import InvalidSetting
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
@@ -403,29 +400,6 @@ def docs() -> dict[str, Doc]:
     """Field name -> its documentation, in order of declaration."""
     hints = get_type_hints(Settings, include_extras=True)
     return {f: next(m for m in hints[f].__metadata__ if isinstance(m, Doc)) for f in Settings.__struct_fields__}
-
-
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings. Raises `InvalidSetting` naming the variable, with a suggestion for a misspelt one."""
-    env = os.environ if environ is None else environ
-    table = docs()
-    known = {doc.env for doc in table.values()}
-    for name in env:
-        if name.startswith("LEADERBOARD_") and name not in known:
-            # Without the prefix they share, else everything resembles everything.
-            tails = {variable.removeprefix("LEADERBOARD_"): variable for variable in known}
-            close = difflib.get_close_matches(name.removeprefix("LEADERBOARD_"), tails, n=1, cutoff=0.6)
-            hint = f"; did you mean {tails[close[0]]}?" if close else "; `leaderboard settings` lists the known ones"
-            raise InvalidSetting(f"unknown setting {name}{hint}")
-    hints = get_type_hints(Settings)
-    values: dict[str, Any] = {}
-    for field, doc in table.items():
-        raw = env.get(doc.env, "").strip()
-        if raw:
-            values[field] = doc.parse(hints[field], raw)
-    settings = Settings(**values)
-    consistency.check(settings)
-    return settings
 
 
 def environment(settings: Settings) -> dict[str, str]:

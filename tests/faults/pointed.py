@@ -11,7 +11,8 @@ import signal
 import sys
 from typing import Any, Final
 
-from board.config.settings import Settings, load
+from board.config.load import load
+from board.config.settings import Settings
 from board.observe.log import setup
 from board.process.stop import Stop
 from board.redis.keyspace import Keyspace

@@ -15,7 +15,8 @@ import psycopg
 import redis
 
 from _speedups import pack_int8_array, pack_text_array
-from board.config.settings import Settings, environment, load
+from board.config.load import load
+from board.config.settings import Settings, environment
 from board.partitions import PARTITIONS, partition_of
 from board.pg import schema
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from support.tokens import AUDIENCE, ISSUER, SECRET
 
 from board.config.binds import address, is_local
-from board.config.settings import Settings, docs, environment, load
+from board.config.load import load
+from board.config.settings import Settings, docs, environment
 from board.errors import InvalidSetting
 from board.observe.log import masked
 from service.access.grant import Grant

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from board.config.settings import load
+from board.config.load import load
 from service.app import create_app
 from service.contract import problems
 from service.contract.types import PLAIN_TEXT, Submission

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from board.config.load import load
 from board.config.page import markdown
-from board.config.settings import Settings, default_data_dir, docs, environment, load
+from board.config.settings import Settings, default_data_dir, docs, environment
 from board.config.shown import mask, shown
 from board.errors import InvalidSetting
 
