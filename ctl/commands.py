@@ -76,7 +76,7 @@ def relay(s: Settings, args: argparse.Namespace) -> int:
     pool = Pool(s)
     env = {**os.environ, **environment(s)}
     return Supervisor(
-        pool.posts,
+        pool.children,
         stop,
         env=env,
         grace_s=float(s.shutdown_grace_s),

@@ -16,7 +16,7 @@ from board.config.settings import Settings, environment
 from board.pg import schema
 from board.pg.connections import connect
 from board.process.stop import Stop
-from board.process.supervisor import Post, Supervisor
+from board.process.supervisor import ChildSpec, Supervisor
 from board.redis.sync_redis import Link
 from ctl import output
 from ctl.embedded import Embedded
@@ -56,7 +56,7 @@ def run(s: Settings) -> int:
 
         everything = Supervisor(
             # The API goes first when all stop: what it has taken is committed, and the relays still carry it.
-            [Post("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.posts],
+            [ChildSpec("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.children],
             stop,
             env={**os.environ, **environment(s)},
             grace_s=float(s.shutdown_grace_s),
