@@ -25,7 +25,7 @@ from board.pg.connections import connect
 from board.pg.queries import queries
 from board.process.children import spawn, terminate
 from board.redis.keyspace import Keyspace
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from ctl import verifying
 from ctl.demo import Client
 from ctl.embedded import Embedded, Prefer
@@ -84,7 +84,7 @@ class Stack:
             if self.settings.auth == "keys":
                 key = keystore.created(self.db, Wanted("bench", ["read", "submit"])).key
                 self.settings = msgspec.structs.replace(self.settings, key=key)
-            self.link = Link(self.settings.redis_url, "leaderboard-bench", 30.0)
+            self.link = SyncRedis(self.settings.redis_url, "leaderboard-bench", 30.0)
             stack.callback(self.link.close)
             self._stack = stack.pop_all()
         return self

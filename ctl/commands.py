@@ -19,7 +19,7 @@ from board.pg.connections import connect
 from board.process.stop import Stop
 from board.process.supervisor import Supervisor
 from board.process.watchdog import Watchdog
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from ctl import backups, keying, output, rebuilding, running, statuses, verifying
 from ctl import demo as demo_game
 from ctl import doctor as doctoring
@@ -154,7 +154,7 @@ def check_servers(s: Settings) -> None:
     """Raise unless PostgreSQL answers with the right schema and Redis answers."""
     with connect(s.database_url, "leaderboard-ctl") as db:
         schema.check(db)
-    link = Link(s.redis_url, "leaderboard-ctl")
+    link = SyncRedis(s.redis_url, "leaderboard-ctl")
     link.connect()
     link.close()
 

@@ -20,7 +20,7 @@ from board.config.settings import Settings
 from board.pg.connections import connect
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
-from board.redis.sync_redis import Link, ResponseError
+from board.redis.sync_redis import ResponseError, SyncRedis
 
 PAGE: Final = 5_000
 NAMED_MOST: Final = 1_000
@@ -48,7 +48,7 @@ class Side:
         self.claims: Final = connect(s.database_url, "leaderboard-verify")
         self.reads: Final = connect(s.database_url, "leaderboard-verify")
         self.reads.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        self.link: Final = Link(s.redis_url, "leaderboard-verify", LINK_TIMEOUT_S)
+        self.link: Final = SyncRedis(s.redis_url, "leaderboard-verify", LINK_TIMEOUT_S)
         self.sql: Final = queries()
         row = self.reads.execute(self.sql["identity"]).fetchone()
         self.identity: Final = str(row[0]) if row else ""

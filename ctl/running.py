@@ -17,7 +17,7 @@ from board.pg import schema
 from board.pg.connections import connect
 from board.process.stop import Stop
 from board.process.supervisor import ChildSpec, Supervisor
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from ctl import output
 from ctl.embedded import Embedded
 from relay.pool import Pool
@@ -46,7 +46,7 @@ def run(s: Settings) -> int:
         with connect(s.database_url, "leaderboard-ctl") as db:
             schema.migrate(db, output.note)
             schema.check(db)
-        Link(s.redis_url, "leaderboard-ctl").connect()
+        SyncRedis(s.redis_url, "leaderboard-ctl").connect()
         announcer = Announcer(s)
         pool = Pool(s)
 

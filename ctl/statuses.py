@@ -17,7 +17,7 @@ from board.pg import schema
 from board.pg.connections import connect
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
-from board.redis.sync_redis import Link, ResponseError
+from board.redis.sync_redis import ResponseError, SyncRedis
 from ctl import output
 
 
@@ -72,7 +72,7 @@ def read(s: Settings) -> Status:
         aside = db.execute(queries()["ailing"]).fetchall()
     held: list[Any] | None
     try:
-        link = Link(s.redis_url, "leaderboard-ctl")
+        link = SyncRedis(s.redis_url, "leaderboard-ctl")
         held = link.pipeline(*(("HMGET", keys.watermark[row[0]], "fence", "identity") for row in rows))
         link.close()
     except BoardUnavailable:

@@ -25,7 +25,7 @@ from board.pg.connections import connect
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
-from board.redis.sync_redis import Link, ResponseError
+from board.redis.sync_redis import ResponseError, SyncRedis
 
 log: Final = logging.getLogger("relay")
 
@@ -99,7 +99,7 @@ class Carrier:
         self.keys: Final = keys
         self.take: Final = "take_traced" if traced else "take"
         self.limit: Final = limit
-        self.link: Final = Link(redis_url, "leaderboard-relay", redis_timeout_s)
+        self.link: Final = SyncRedis(redis_url, "leaderboard-relay", redis_timeout_s)
         self.link.connect()
         self.sql: Final = queries()
         self.db: Final = connect(database_url, "leaderboard-relay", session=SESSION)

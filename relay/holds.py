@@ -13,7 +13,7 @@ from typing import Final
 
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
-from board.redis.sync_redis import Link, ResponseError
+from board.redis.sync_redis import ResponseError, SyncRedis
 
 LEASE_MS: Final = 50
 """A hold ends so long after its rest by itself: its relay is dead, or has a batch of thousands of rows in hand."""
@@ -27,15 +27,15 @@ class Holds:
         self._me: Final = secrets.token_hex(4).encode()
         self._most: Final = b"%d" % (rest_ms + LEASE_MS)
 
-    def take(self, link: Link, partition: int) -> bool:
+    def take(self, link: SyncRedis, partition: int) -> bool:
         """Hold a partition. False when another relay does: it knows now that there is something to look for."""
         return self._ask(link, b"take", partition)
 
-    def leave(self, link: Link, partition: int) -> None:
+    def leave(self, link: SyncRedis, partition: int) -> None:
         """Let it go; if somebody poked meanwhile, the poke wakes a relay now: whoever has nothing to do."""
         self._ask(link, b"leave", partition)
 
-    def _ask(self, link: Link, what: bytes, partition: int) -> bool:
+    def _ask(self, link: SyncRedis, what: bytes, partition: int) -> bool:
         try:
             return bool(link.run(script("hold"), self._keys, [what, b"%d" % partition, self._me, self._most]))
         except ResponseError:

@@ -18,7 +18,7 @@ from board.observe.log import setup
 from board.observe.metrics import Row
 from board.observe.trace import Tracer
 from board.observe.tracers import tracer_of
-from board.redis.async_redis import Pipe
+from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from service import resources
 from service.access.authorizer import Gate
@@ -67,7 +67,7 @@ class Worker:
         self.tracer: Tracer | None = None
         self.intake: Intake
         self.parcels: Intake
-        self.pipe: Pipe
+        self.pipe: AsyncRedis
         self.probes: Probes
         self.door: Door
 
@@ -75,7 +75,9 @@ class Worker:
         """Build the parts and add the routes. An error here ends the process: it must not serve errors."""
         s = self.settings
         keys = Keyspace(s.redis_prefix)
-        self.pipe = Pipe(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api")
+        self.pipe = AsyncRedis(
+            s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api"
+        )
         boards = Boards(self.pipe, keys, s.read_cache_ms / 1000)
         self.probes = Probes(s.database_url, boards, s.probe_deadline_ms / 1000)
         self.intake = Intake(
@@ -197,7 +199,7 @@ class Exact(CompiledRouter):
         return found if all(ours == theirs or ours.startswith("{") for ours, theirs in sent) else None
 
 
-def quotas_of(s: Settings, pipe: Pipe, keys: Keyspace) -> Quotas | None:
+def quotas_of(s: Settings, pipe: AsyncRedis, keys: Keyspace) -> Quotas | None:
     """The quotas of keys and players; None when there are none."""
     key, player = (quota(name, n, s.limit_window_s) for name, n in (("key", s.limit_key), ("player", s.limit_player)))
     if key is None and player is None:

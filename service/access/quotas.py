@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from board.errors import BoardUnavailable
-from board.redis.async_redis import Pipe
+from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from service.access.grant import Grant
@@ -74,7 +74,14 @@ class Quotas:
     """All quotas, as one worker sees them. Each of the three ways to ask pays, and then does what was ordered."""
 
     def __init__(
-        self, pipe: Pipe, keys: Keyspace, *, key: Quota | None, player: Quota | None, deadline_s: float, closed: bool
+        self,
+        pipe: AsyncRedis,
+        keys: Keyspace,
+        *,
+        key: Quota | None,
+        player: Quota | None,
+        deadline_s: float,
+        closed: bool,
     ) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
 from board.partitions import partition_of
-from board.redis.async_redis import Pipe
+from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 
@@ -38,7 +38,7 @@ class PlayerNotFound(LeaderboardError):
 class Windows:
     """Reads around players, for one event loop."""
 
-    def __init__(self, pipe: Pipe, keys: Keyspace) -> None:
+    def __init__(self, pipe: AsyncRedis, keys: Keyspace) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys
         self._loop: Final = asyncio.get_running_loop()

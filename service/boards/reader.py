@@ -11,7 +11,7 @@ import msgspec
 from _speedups import decode_score, render_items
 from board.errors import BoardRebuilding, BoardUnavailable
 from board.partitions import partition_of
-from board.redis.async_redis import Pipe, pack
+from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from service.boards.rank_reads import Windows
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 class Boards:
     """Reads of one worker. Raises `BoardRebuilding` and `BoardUnavailable` rather than show half a board."""
 
-    def __init__(self, pipe: Pipe, keys: Keyspace, cache_s: float) -> None:
+    def __init__(self, pipe: AsyncRedis, keys: Keyspace, cache_s: float) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys
         self._windows: Final = Windows(pipe, keys)

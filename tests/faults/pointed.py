@@ -17,7 +17,7 @@ from board.observe.log import setup
 from board.process.stop import Stop
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import Script
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from relay.actor import Relay
 from relay.carrier import Carrier, Verdict
 
@@ -57,7 +57,7 @@ class Bomb:
             self.act()
 
 
-class TornLink(Link):
+class TornLink(SyncRedis):
     """Sends half of a payload before the process ends."""
 
     bomb: Bomb

@@ -12,7 +12,7 @@ from support.world import World
 
 from board.partitions import PARTITIONS, partition_of
 from board.redis.scripts import script
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from relay.holds import Holds
 
 S = partition_of("s")
@@ -33,7 +33,7 @@ class Relays:
     """Two relays' holds, on connections of their own."""
 
     def __init__(self, world: World, rest_ms: int = 4_000) -> None:
-        self.links = [Link(world.settings.redis_url, f"test-{n}") for n in range(2)]
+        self.links = [SyncRedis(world.settings.redis_url, f"test-{n}") for n in range(2)]
         self.holds = [Holds(world.keys, rest_ms) for _ in range(2)]
 
     def take(self, relay: int) -> bool:

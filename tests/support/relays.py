@@ -14,7 +14,7 @@ from board.errors import BoardUnavailable, ServerUnreachable
 from board.process.stop import Stop
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import Script
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from relay.actor import Relay
 from relay.carrier import Carrier, Refused
 from relay.rebuild import rebuild
@@ -76,7 +76,7 @@ class Pause:
         self._go.release()
 
 
-class SteppedLink(Link):
+class SteppedLink(SyncRedis):
     """A link that tells before and after each script."""
 
     def __init__(self, url: str, pass_by: Callable[[str], None]) -> None:
