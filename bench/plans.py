@@ -13,7 +13,7 @@ from psycopg import ClientCursor
 from board.partitions import PARTITIONS
 from board.pg.connections import connect
 from board.pg.queries import queries
-from relay.carrier import SESSION
+from relay.session import SESSION
 from service.submissions.statements import session
 
 TABLES: Final = ("score", "ledger", "outbox")

@@ -27,17 +27,17 @@ class Holds:
         self._me: Final = secrets.token_hex(4).encode()
         self._most: Final = b"%d" % (rest_ms + LEASE_MS)
 
-    def take(self, link: SyncRedis, partition: int) -> bool:
+    def take(self, redis: SyncRedis, partition: int) -> bool:
         """Hold a partition. False when another relay does: it knows now that there is something to look for."""
-        return self._ask(link, b"take", partition)
+        return self._ask(redis, b"take", partition)
 
-    def leave(self, link: SyncRedis, partition: int) -> None:
+    def leave(self, redis: SyncRedis, partition: int) -> None:
         """Let it go; if somebody poked meanwhile, the poke wakes a relay now: whoever has nothing to do."""
-        self._ask(link, b"leave", partition)
+        self._ask(redis, b"leave", partition)
 
-    def _ask(self, link: SyncRedis, what: bytes, partition: int) -> bool:
+    def _ask(self, redis: SyncRedis, what: bytes, partition: int) -> bool:
         try:
-            return bool(link.run(script("hold"), self._keys, [what, b"%d" % partition, self._me, self._most]))
+            return bool(redis.run(script("hold"), self._keys, [what, b"%d" % partition, self._me, self._most]))
         except ResponseError:
             # Out of memory, read-only, or somebody else's key: go on as if there were no holds.
             return True

@@ -7,6 +7,7 @@ import time
 from typing import Any, Final
 
 import psycopg
+from psycopg.rows import namedtuple_row
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable
@@ -101,15 +102,16 @@ class Database:
         """Ask the database."""
         if self.db is None:
             self.db = connect(self.url, "leaderboard-metrics", session=SESSION)
+            self.db.row_factory = namedtuple_row
         partitions = self.db.execute(queries()["status"]).fetchall()
         aside = self.db.execute(queries()["ailing"]).fetchall()
         values: list[float] = [
             1,
-            sum(row[5] for row in partitions),
-            max(row[6] for row in partitions),
-            sum(row[5] > 0 for row in partitions),
+            sum(row.pending for row in partitions),
+            max(row.oldest_s for row in partitions),
+            sum(row.pending > 0 for row in partitions),
             len(aside),
-            sum(row[7] for row in partitions),
+            sum(row.seasons for row in partitions),
         ]
         return [(metric, [Sample((), value)]) for metric, value in zip(DATABASE, values, strict=True)]
 

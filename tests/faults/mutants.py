@@ -53,7 +53,7 @@ MUTANTS: Final = (
         "the identity of PostgreSQL is not compared",
         (
             ("board/redis/lua/apply.lua", "elseif held[2] ~= ARGV[3] then", "elseif false then"),
-            ("relay/history.py", "w.identity != carrier.identity or ", ""),
+            ("relay/history.py", "w.identity != session.identity or ", ""),
         ),
         "postgres: lagging standby promoted",
         ("I3",),
@@ -115,10 +115,10 @@ MUTANTS: Final = (
         "the hints are committed before the script",
         (
             (
-                "relay/carrier.py",
-                "            try:\n                verdict = self.apply(partition, fence, committed, rows)",
-                '            self.db.execute("COMMIT")\n'
-                "            try:\n                verdict = self.apply(partition, fence, committed, rows)",
+                "relay/batch.py",
+                "        try:\n            verdict = apply(session, partition, fence, claimed.fence, seasons)",
+                '        session.db.execute("COMMIT")\n'
+                "        try:\n            verdict = apply(session, partition, fence, claimed.fence, seasons)",
             ),
         ),
         "relay: kill -9 mid-payload",

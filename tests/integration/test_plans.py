@@ -12,7 +12,7 @@ from bench.plans import Scanned, explained, nodes, scans, whole_scans
 from bench.stack import Stack
 from board.pg.connections import connect
 from board.pg.queries import queries
-from relay.carrier import SESSION
+from relay.session import SESSION
 from service.submissions.statements import session
 
 

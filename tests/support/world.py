@@ -22,7 +22,8 @@ from board.pg import schema
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
-from relay.carrier import Carrier
+from relay.batch import relay_batch
+from relay.session import RelaySession
 from service.contract.scopes import SCOPES, Scope
 from service.keys import store as keystore
 from service.keys.store import Wanted
@@ -71,7 +72,7 @@ class World:
         if migrate:
             schema.migrate(self.db, lambda text: None)
         self.redis: Final[Any] = redis.Redis.from_url(self.settings.redis_url)
-        self._carriers: list[Carrier] = []
+        self._sessions: list[RelaySession] = []
 
     def database_url(self, address: str | None = None) -> str:
         """The URL of this world's schema, as this world's role; `address` (host:port) leads through a door."""
@@ -88,8 +89,8 @@ class World:
 
     def close(self) -> None:
         """Remove everything."""
-        for carrier in self._carriers:
-            carrier.close()
+        for session in self._sessions:
+            session.close()
         self.db.close()
         with psycopg.connect(self.server_url, autocommit=True) as admin:
             admin.execute("SET lock_timeout = '10s'")
@@ -217,15 +218,15 @@ class World:
             for sequence in SEQUENCES:
                 self.rows(f"SELECT setval('{sequence}', last_value, is_called) FROM kept_{sequence}")
 
-    def carrier(
+    def session(
         self,
-        kind: type[Carrier] = Carrier,
+        kind: type[RelaySession] = RelaySession,
         *,
         limit: int = 2_000,
         redis_timeout_s: float = 10.0,
         traced: bool = False,
-    ) -> Carrier:
-        """A carrier of this world, closed with it."""
+    ) -> RelaySession:
+        """A session of this world, closed with it."""
         made = kind(
             self.settings.database_url,
             self.settings.redis_url,
@@ -234,14 +235,14 @@ class World:
             redis_timeout_s=redis_timeout_s,
             traced=traced,
         )
-        self._carriers.append(made)
+        self._sessions.append(made)
         return made
 
     def carry_everything(self) -> None:
         """What a relay does, once, without one."""
-        carrier = self.carrier()
+        session = self.session()
         for partition in range(PARTITIONS):
-            carrier.carry(partition, check=True)
+            relay_batch(session, partition, check=True)
 
     @contextmanager
     def held(self, season: str) -> Iterator[psycopg.Connection[Any]]:

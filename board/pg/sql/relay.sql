@@ -2,7 +2,7 @@
 
 -- name: identity --
 -- Which PostgreSQL this is: cluster and timeline. A restored dump is another cluster, a promoted standby another timeline.
-SELECT system_identifier::text || ':' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)
+SELECT system_identifier::text || ':' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS identity
 FROM pg_control_system()
 
 -- name: pending_partitions --
@@ -87,16 +87,16 @@ SET reason = excluded.reason, tries = a.tries + 1,
 SELECT season_id, partition FROM ailing WHERE retry_at <= now() ORDER BY retry_at LIMIT 100
 
 -- name: draw_fence --
-SELECT nextval('fence')
+SELECT nextval('fence') AS fence
 
 -- name: advance_fence --
 -- Draw a fence above `floor`, also when the sequence has fallen behind it (PostgreSQL lost history). The sequence is
 -- set only then: a setval below what others have drawn meanwhile would hand out numbers twice.
-SELECT CASE WHEN drawn > %(floor)s::bigint THEN drawn ELSE setval('fence', %(floor)s::bigint + 1) END
+SELECT CASE WHEN drawn > %(floor)s::bigint THEN drawn ELSE setval('fence', %(floor)s::bigint + 1) END AS fence
 FROM (SELECT nextval('fence') AS drawn OFFSET 0) AS d
 
 -- name: last_fence --
-SELECT last_value FROM fence
+SELECT last_value AS fence FROM fence
 
 -- name: partition_fences --
 SELECT p.id, p.fence, p.identity FROM generate_series(0, %(partitions)s - 1) AS n

@@ -13,7 +13,7 @@ UNION
 (SELECT user_id, score, reached FROM score WHERE period_id = %(period)s AND user_id > %(after)s ORDER BY user_id LIMIT 8)
 
 -- name: season_now --
-SELECT s.period_id, EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id) FROM season s
+SELECT s.period_id, EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id) AS aside FROM season s
 WHERE s.season_id = %(season)s
 
 -- name: unsettled_users --
@@ -21,4 +21,4 @@ WHERE s.season_id = %(season)s
 SELECT DISTINCT user_id FROM outbox WHERE partition = %(partition)s AND period_id = %(period)s
 
 -- name: count_players --
-SELECT count(*) FROM score WHERE period_id = %(period)s
+SELECT count(*) AS players FROM score WHERE period_id = %(period)s
