@@ -38,6 +38,7 @@ $(VENV)/.packages: $(BIN)/python locks/build.txt locks/runtime.txt locks/embedde
 # setuptools warns of every editable install, and pip from 26 on prints it in spite of -q.
 $(VENV)/.run: $(VENV)/.packages $(SOURCES)
 	@echo "building the kernels"
+	@rm -rf *.egg-info  # of an older setuptools: it would pass for the installed version
 	@PYTHONWARNINGS=ignore $(INSTALL) --no-deps -e .
 	@$(BIN)/python -c 'import _speedups; print("kernels:", {"c": "compiled", "python": "pure Python (no C compiler was found, or the build failed; all works, slower)"}[_speedups.IMPLEMENTATION])'
 	@touch $@

@@ -16,8 +16,8 @@ import msgspec
 from bench import load
 from bench.plan import Plan
 from bench.stack import Stack
-from board.pg.session import queries
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
+from board.pg.queries import queries
 
 FIRST: Final = 100_000_000
 """Player number 0 is p100000000: ids have 10 characters."""

@@ -8,8 +8,9 @@ from typing import Final
 from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.stack import Stack
-from board.pg.session import connect, queries
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
+from board.pg.connections import connect
+from board.pg.queries import queries
 
 BATCH: Final = 500
 """Scores and hints in one transaction, about what a busy worker's intake gathers."""

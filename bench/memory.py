@@ -9,8 +9,8 @@ from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.reading import SEASON
 from bench.stack import Stack
-from board.pg.session import queries
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
+from board.pg.queries import queries
 
 SETTLED_S: Final = 10.0
 

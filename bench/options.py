@@ -12,7 +12,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.plan import Plan
-from board.config.settings import Settings, load
+from board.config.load import load
+from board.config.settings import Settings
 from board.errors import UsageError
 
 EPILOG: Final = """\

@@ -10,9 +10,10 @@ from typing import Any, Final
 import msgspec
 from psycopg import ClientCursor
 
-from board.pg.session import connect, queries
-from board.redis.keyspace import PARTITIONS
-from relay.carrier import SESSION
+from board.partitions import PARTITIONS
+from board.pg.connections import connect
+from board.pg.queries import queries
+from relay.session import SESSION
 from service.submissions.statements import session
 
 TABLES: Final = ("score", "ledger", "outbox")

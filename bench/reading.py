@@ -13,8 +13,8 @@ from bench import load
 from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.stack import Stack
-from board.pg.session import queries
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
+from board.pg.queries import queries
 from ctl.demo import Client
 
 SEASON: Final = "board"

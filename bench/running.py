@@ -24,7 +24,7 @@ from bench.report import Report, lines, number, remarks, show
 from bench.rows import Row
 from board.config.shown import shown
 from board.errors import LeaderboardError
-from board.pg.session import first_line
+from board.pg.connections import first_line
 
 WIDTH: Final = 120
 REPLACED: Final = ("DATABASE_URL", "REDIS_URL", "LEADERBOARD_BIND", "LEADERBOARD_DATA_DIR", "LEADERBOARD_SERVERS")

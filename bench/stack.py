@@ -19,11 +19,13 @@ import msgspec
 
 from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
+from board.partitions import PARTITIONS
 from board.pg import schema
-from board.pg.session import connect, queries
+from board.pg.connections import connect
+from board.pg.queries import queries
 from board.process.children import spawn, terminate
-from board.redis.keyspace import PARTITIONS, Keys
-from board.redis.sync_redis import Link
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import SyncRedis
 from ctl import verifying
 from ctl.demo import Client
 from ctl.embedded import Embedded, Prefer
@@ -82,7 +84,7 @@ class Stack:
             if self.settings.auth == "keys":
                 key = keystore.create_key(self.db, Wanted("bench", ["read", "submit"])).key
                 self.settings = msgspec.structs.replace(self.settings, key=key)
-            self.link = Link(self.settings.redis_url, "leaderboard-bench", 30.0)
+            self.link = SyncRedis(self.settings.redis_url, "leaderboard-bench", 30.0)
             stack.callback(self.link.close)
             self._stack = stack.pop_all()
         return self
@@ -202,7 +204,7 @@ class Stack:
 
     def poke(self, partitions: set[int]) -> None:
         """Wake the relays for these partitions, as the service does."""
-        key = Keys(self.settings.redis_prefix).poke
+        key = Keyspace(self.settings.redis_prefix).poke
         self.link.call("ZADD", key, *(x for p in partitions for x in (b"0", b"%d" % p)))
 
     def checkpoint(self) -> None:

@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from board.config.settings import Settings
 from board.errors import ChildFailed, UsageError
 from board.pg import schema
-from board.pg.session import connect, dsn, queries
+from board.pg.connections import connect, dsn
+from board.pg.queries import queries
 from ctl import output, rebuilding
 
 _PLACES: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")

@@ -15,11 +15,11 @@ from board.config.shown import shown
 from board.errors import ServerUnreachable
 from board.observe.log import setup
 from board.pg import schema
-from board.pg.session import connect
+from board.pg.connections import connect
 from board.process.stop import Stop
 from board.process.supervisor import Supervisor
 from board.process.watchdog import Watchdog
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from ctl import backups, keying, output, rebuilding, running, statuses, verifying
 from ctl import demo as demo_game
 from ctl import doctor as doctoring
@@ -76,7 +76,7 @@ def relay(s: Settings, args: argparse.Namespace) -> int:
     pool = Pool(s)
     env = {**os.environ, **environment(s)}
     return Supervisor(
-        pool.posts,
+        pool.children,
         stop,
         env=env,
         grace_s=float(s.shutdown_grace_s),
@@ -154,7 +154,7 @@ def check_servers(s: Settings) -> None:
     """Raise unless PostgreSQL answers with the right schema and Redis answers."""
     with connect(s.database_url, "leaderboard-ctl") as db:
         schema.check(db)
-    link = Link(s.redis_url, "leaderboard-ctl")
+    link = SyncRedis(s.redis_url, "leaderboard-ctl")
     link.connect()
     link.close()
 

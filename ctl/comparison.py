@@ -17,9 +17,10 @@ import psycopg
 
 from _speedups import decode_score
 from board.config.settings import Settings
-from board.pg.session import connect, queries
-from board.redis.keyspace import Keys
-from board.redis.sync_redis import Link, ResponseError
+from board.pg.connections import connect
+from board.pg.queries import queries
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import ResponseError, SyncRedis
 
 PAGE: Final = 5_000
 NAMED_MOST: Final = 1_000
@@ -42,12 +43,12 @@ class Difference(msgspec.Struct, frozen=True):
 class Side:
     """The connections of a comparison."""
 
-    def __init__(self, s: Settings, keys: Keys) -> None:
+    def __init__(self, s: Settings, keys: Keyspace) -> None:
         self.keys: Final = keys
         self.claims: Final = connect(s.database_url, "leaderboard-verify")
         self.reads: Final = connect(s.database_url, "leaderboard-verify")
         self.reads.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        self.link: Final = Link(s.redis_url, "leaderboard-verify", LINK_TIMEOUT_S)
+        self.link: Final = SyncRedis(s.redis_url, "leaderboard-verify", LINK_TIMEOUT_S)
         self.sql: Final = queries()
         row = self.reads.execute(self.sql["identity"]).fetchone()
         self.identity: Final = str(row[0]) if row else ""

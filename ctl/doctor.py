@@ -15,10 +15,12 @@ from rich.text import Text
 
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, LeaderboardError
+from board.partitions import partition_of
 from board.pg import schema
-from board.pg.session import connect, first_line, queries
-from board.redis.keyspace import Keys, partition_of
-from board.redis.sync_redis import Link, ResponseError
+from board.pg.connections import connect, first_line
+from board.pg.queries import queries
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import ResponseError, SyncRedis
 from ctl import output, statuses
 
 Severity = Literal["ok", "info", "warning", "error"]
@@ -72,12 +74,12 @@ def examine(s: Settings) -> Iterator[Finding]:
                 yield Finding("schema", "error", str(error), "run `leaderboard migrate`")
     except (LeaderboardError, psycopg.Error) as error:
         yield Finding("PostgreSQL", "error", first_line(error), "is it running, and is DATABASE_URL right?")
-    link = Link(s.redis_url, "leaderboard-ctl")
+    link = SyncRedis(s.redis_url, "leaderboard-ctl")
     try:
         link.connect()
         yield from of_redis(link)
         if seasons is not None:
-            yield from of_keys(link, Keys(s.redis_prefix), s.redis_prefix, seasons)
+            yield from of_keys(link, Keyspace(s.redis_prefix), s.redis_prefix, seasons)
     except (BoardUnavailable, ResponseError) as error:
         yield Finding("Redis", "error", str(error), "is it running, and is REDIS_URL right?")
     finally:
@@ -177,7 +179,7 @@ def of_relays(s: Settings, db: psycopg.Connection[Any]) -> Iterator[Finding]:
         )
 
 
-def of_redis(link: Link) -> Iterator[Finding]:
+def of_redis(link: SyncRedis) -> Iterator[Finding]:
     """Version, eviction, memory, persistence, role."""
     info = info_of(link)
     version = tuple(int(part) for part in info.get("redis_version", "0.0").split(".")[:2])
@@ -216,13 +218,13 @@ def of_redis(link: Link) -> Iterator[Finding]:
         yield Finding("Redis role", "error", str(info.get("role")), "REDIS_URL must lead to the primary")
 
 
-def info_of(link: Link) -> dict[str, str]:
+def info_of(link: SyncRedis) -> dict[str, str]:
     """INFO as a dictionary."""
     lines = link.call("INFO").decode().splitlines()
     return dict(line.partition(":")[::2] for line in lines if ":" in line)
 
 
-def of_keys(link: Link, keys: Keys, prefix: str, seasons: set[bytes]) -> Iterator[Finding]:
+def of_keys(link: SyncRedis, keys: Keyspace, prefix: str, seasons: set[bytes]) -> Iterator[Finding]:
     """Boards in Redis of seasons that PostgreSQL does not know."""
     wanted = set()
     for season in seasons:

@@ -13,7 +13,7 @@ from rich.table import Table
 from board.config.settings import Settings
 from board.errors import OutcomeUnknown, StoreUnavailable, UsageError
 from board.pg import schema
-from board.pg.session import connect, first_line
+from board.pg.connections import connect, first_line
 from ctl import output
 from service.contract.scopes import SCOPES
 from service.keys import store as keystore

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 import msgspec
 import shtab
 
-from board.config.settings import Settings, load
+from board.config.load import load
+from board.config.settings import Settings
 from board.errors import LeaderboardError
 from ctl import commands, keying
 from ctl.examples import Formatter, epilog

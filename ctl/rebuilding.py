@@ -11,10 +11,12 @@ from rich.progress import Progress, TaskID
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable, UsageError
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from board.partitions import PARTITIONS, partition_of
+from board.redis.keyspace import Keyspace
 from ctl import output
-from relay.carrier import Carrier, Refused
+from relay.batch import Refused
 from relay.rebuild import Rebuilt, rebuild
+from relay.session import RelaySession
 
 GIVE_UP_S: Final = 30.0
 RETRY_S: Final = 0.01
@@ -24,7 +26,8 @@ def command(s: Settings, *, season: str | None, as_json: bool) -> int:
     """Rebuild one season, or everything. Raises `UsageError` for a season that does not exist."""
     wanted = list(range(PARTITIONS)) if season is None else [partition_of(season)]
     timeout_s = s.redis_timeout_ms / 1000
-    carrier = Carrier(s.database_url, s.redis_url, Keys(s.redis_prefix), limit=s.relay_batch, redis_timeout_s=timeout_s)
+    keys = Keyspace(s.redis_prefix)
+    session = RelaySession(s.database_url, s.redis_url, keys, limit=s.relay_batch, redis_timeout_s=timeout_s)
     started = time.monotonic()
     seasons = players = 0
     bar = output.partition_progress("rebuilding", quiet=as_json)
@@ -33,12 +36,12 @@ def command(s: Settings, *, season: str | None, as_json: bool) -> int:
             task = bar.add_task("", total=len(wanted), players=0)
             for partition in wanted:
                 before = players
-                done = insist(carrier, partition, Count(bar, task, before), season)
+                done = insist(session, partition, Count(bar, task, before), season)
                 seasons += done.seasons
                 players += done.players
                 bar.update(task, advance=1, players=players)
     finally:
-        carrier.close()
+        session.close()
     if season is not None and not seasons:
         raise UsageError(f"there is no season {season!r}")
     seconds = time.monotonic() - started
@@ -61,7 +64,9 @@ class Count:
         self.bar.update(self.task, players=self.before + players)
 
 
-def insist(carrier: Carrier, partition: int, progress: Callable[[int], None], season: str | None = None) -> Rebuilt:
+def insist(
+    session: RelaySession, partition: int, progress: Callable[[int], None], season: str | None = None
+) -> Rebuilt:
     """Rebuild a partition or one season of it, waiting for a relay that holds it to let go.
 
     A season alone can be put in place only where the rest of its partition is sound; else all of it is loaded.
@@ -69,7 +74,7 @@ def insist(carrier: Carrier, partition: int, progress: Callable[[int], None], se
     until = time.monotonic() + GIVE_UP_S
     while True:
         try:
-            done = rebuild(carrier, partition, progress, only=season)
+            done = rebuild(session, partition, progress, only=season)
         except psycopg.errors.SerializationFailure:
             done = None
         except Refused:

@@ -14,10 +14,10 @@ import msgspec
 
 from board.config.settings import Settings, environment
 from board.pg import schema
-from board.pg.session import connect
+from board.pg.connections import connect
 from board.process.stop import Stop
-from board.process.supervisor import Post, Supervisor
-from board.redis.sync_redis import Link
+from board.process.supervisor import ChildSpec, Supervisor
+from board.redis.sync_redis import SyncRedis
 from ctl import output
 from ctl.embedded import Embedded
 from relay.pool import Pool
@@ -46,7 +46,7 @@ def run(s: Settings) -> int:
         with connect(s.database_url, "leaderboard-ctl") as db:
             schema.migrate(db, output.note)
             schema.check(db)
-        Link(s.redis_url, "leaderboard-ctl").connect()
+        SyncRedis(s.redis_url, "leaderboard-ctl").connect()
         announcer = Announcer(s)
         pool = Pool(s)
 
@@ -56,7 +56,7 @@ def run(s: Settings) -> int:
 
         everything = Supervisor(
             # The API goes first when all stop: what it has taken is committed, and the relays still carry it.
-            [Post("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.posts],
+            [ChildSpec("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.children],
             stop,
             env={**os.environ, **environment(s)},
             grace_s=float(s.shutdown_grace_s),

@@ -14,9 +14,10 @@ from rich.text import Text
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.pg import schema
-from board.pg.session import connect, queries
-from board.redis.keyspace import Keys
-from board.redis.sync_redis import Link, ResponseError
+from board.pg.connections import connect
+from board.pg.queries import queries
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import ResponseError, SyncRedis
 from ctl import output
 
 
@@ -63,7 +64,7 @@ class Status(msgspec.Struct, frozen=True):
 
 def read(s: Settings) -> Status:
     """Ask both servers. Raises `ServerUnreachable` and `WrongSchemaVersion`; a silent Redis is part of the answer."""
-    keys = Keys(s.redis_prefix)
+    keys = Keyspace(s.redis_prefix)
     with connect(s.database_url, "leaderboard-ctl") as db:
         schema.check(db)
         identity = db.execute(queries()["identity"]).fetchone()
@@ -71,7 +72,7 @@ def read(s: Settings) -> Status:
         aside = db.execute(queries()["ailing"]).fetchall()
     held: list[Any] | None
     try:
-        link = Link(s.redis_url, "leaderboard-ctl")
+        link = SyncRedis(s.redis_url, "leaderboard-ctl")
         held = link.pipeline(*(("HMGET", keys.watermark[row[0]], "fence", "identity") for row in rows))
         link.close()
     except BoardUnavailable:

@@ -9,7 +9,8 @@ import msgspec
 from rich.table import Table
 
 from board.config.settings import Settings
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from board.partitions import PARTITIONS, partition_of
+from board.redis.keyspace import Keyspace
 from ctl import output
 from ctl.comparison import Comparison, Difference, Side
 
@@ -46,7 +47,7 @@ def compare(s: Settings, *, season: str | None = None, wait_s: float = 10.0, qui
     compared, so that Redis stands still; players with hints in that snapshot are looked at again, singly, afterwards.
     """
     wanted = list(range(PARTITIONS)) if season is None else [partition_of(season)]
-    side = Side(s, Keys(s.redis_prefix))
+    side = Side(s, Keyspace(s.redis_prefix))
     differences: list[Difference] = []
     found = seasons = players = unsettled = 0
     bar = output.partition_progress("comparing", quiet=quiet)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from board.config.settings import load
+from board.config.load import load
 from board.errors import LeaderboardError
 from board.observe.log import setup
 from board.observe.metrics import Row, Sheet
-from board.observe.trace import tracer_of
+from board.observe.tracers import tracer_of
 from board.process.stop import Stop
 from relay.actor import Relay
 from relay.janitor import Janitor

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from board.redis.keyspace import PARTITIONS
+from board.partitions import PARTITIONS
 from board.redis.sync_redis import ResponseError
-from relay.carrier import Carrier
+from relay.session import RelaySession
 
-log: Final = logging.getLogger("relay")
+log: Final = logging.getLogger(__name__)
 
 PLAUSIBLE: Final = 2**53
 """No fence reaches this; Redis' scripts compare doubles, which are exact below it."""
@@ -26,12 +26,12 @@ class Watermark(msgspec.Struct, frozen=True):
     identity: str
 
 
-def watermarks(carrier: Carrier) -> list[Watermark]:
+def watermarks(session: RelaySession) -> list[Watermark]:
     """All partitions, looked at without a lock: a batch may be between Redis and its commit."""
-    fences = carrier.fetch("partition_fences", partitions=PARTITIONS)
-    names = carrier.keys.watermark
-    replies = carrier.link.pipeline(*(("HMGET", names[p], "fence", "identity") for p, _, _ in fences))
-    return [watermark(p, committed, held) for (p, committed, _), held in zip(fences, replies, strict=True)]
+    fences = session.fetch("partition_fences", partitions=PARTITIONS)
+    names = session.keys.watermark
+    replies = session.redis.pipeline(*(("HMGET", names[row.id], "fence", "identity") for row in fences))
+    return [watermark(row.id, row.fence, held) for row, held in zip(fences, replies, strict=True)]
 
 
 def watermark(partition: int, committed: int, held: Any) -> Watermark:
@@ -41,18 +41,18 @@ def watermark(partition: int, committed: int, held: Any) -> Watermark:
     return Watermark(partition, committed, number, (identity or b"").decode("utf-8", "replace"))
 
 
-def suspects(carrier: Carrier) -> list[int]:
+def suspects(session: RelaySession) -> list[int]:
     """Partitions whose boards are to be looked at under the claim, because of what their watermarks say."""
-    held = watermarks(carrier)
-    lost_future = from_lost_future(carrier, held)
+    held = watermarks(session)
+    lost_future = from_lost_future(session, held)
     return [
         w.partition
         for w in held
-        if w.fence is None or w.fence < w.committed or w.identity != carrier.identity or w.partition in lost_future
+        if w.fence is None or w.fence < w.committed or w.identity != session.identity or w.partition in lost_future
     ]
 
 
-def from_lost_future(carrier: Carrier, held: list[Watermark]) -> set[int]:
+def from_lost_future(session: RelaySession, held: list[Watermark]) -> set[int]:
     """Partitions with batches that PostgreSQL does not know any more, since it was set back to an older copy.
 
     Redis then holds a fence that nobody has drawn. That shows only until others have drawn as many, and only on the
@@ -60,11 +60,11 @@ def from_lost_future(carrier: Carrier, held: list[Watermark]) -> set[int]:
     they are written under: whoever meets one rebuilds it. Then fences start above all that Redis holds. A new
     connection looks before it draws, so the first one that comes back finds it.
     """
-    ahead = [w for w in held if w.identity == carrier.identity and w.fence is not None and w.fence > w.committed]
+    ahead = [w for w in held if w.identity == session.identity and w.fence is not None and w.fence > w.committed]
     if not ahead:
         return set()
     # Asked after Redis: a batch in flight has drawn its fence before it wrote it.
-    drawn = carrier.fetch("last_fence")[0][0]
+    drawn = session.value("last_fence")
     highest = max(w.fence or 0 for w in ahead)
     if highest <= drawn:
         return set()
@@ -72,10 +72,10 @@ def from_lost_future(carrier: Carrier, held: list[Watermark]) -> set[int]:
         "PostgreSQL has gone back in time: its fences end at %d, Redis holds %d; rebuilding %d partitions",
         drawn, highest, len(ahead),
     )  # fmt: skip
-    marks = carrier.link.pipeline(*(("HDEL", carrier.keys.watermark[w.partition], "identity") for w in ahead))
+    marks = session.redis.pipeline(*(("HDEL", session.keys.watermark[w.partition], "identity") for w in ahead))
     if not any(isinstance(mark, ResponseError) for mark in marks):
         floor = max((w.fence for w in ahead if w.fence is not None and w.fence < PLAUSIBLE), default=0)
-        carrier.fetch("advance_fence", floor=floor)
+        session.value("advance_fence", floor=floor)
     return {w.partition for w in ahead}
 
 

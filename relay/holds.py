@@ -11,9 +11,9 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
-from board.redis.sync_redis import Link, ResponseError
+from board.redis.sync_redis import ResponseError, SyncRedis
 
 LEASE_MS: Final = 50
 """A hold ends so long after its rest by itself: its relay is dead, or has a batch of thousands of rows in hand."""
@@ -22,22 +22,22 @@ LEASE_MS: Final = 50
 class Holds:
     """The holds of one relay, by whatever connection it has at the time."""
 
-    def __init__(self, keys: Keys, rest_ms: int) -> None:
+    def __init__(self, keys: Keyspace, rest_ms: int) -> None:
         self._keys: Final = [keys.poke, keys.held]
         self._me: Final = secrets.token_hex(4).encode()
         self._most: Final = b"%d" % (rest_ms + LEASE_MS)
 
-    def take(self, link: Link, partition: int) -> bool:
+    def take(self, redis: SyncRedis, partition: int) -> bool:
         """Hold a partition. False when another relay does: it knows now that there is something to look for."""
-        return self._ask(link, b"take", partition)
+        return self._ask(redis, b"take", partition)
 
-    def leave(self, link: Link, partition: int) -> None:
+    def leave(self, redis: SyncRedis, partition: int) -> None:
         """Let it go; if somebody poked meanwhile, the poke wakes a relay now: whoever has nothing to do."""
-        self._ask(link, b"leave", partition)
+        self._ask(redis, b"leave", partition)
 
-    def _ask(self, link: Link, what: bytes, partition: int) -> bool:
+    def _ask(self, redis: SyncRedis, what: bytes, partition: int) -> bool:
         try:
-            return bool(link.run(script("hold"), self._keys, [what, b"%d" % partition, self._me, self._most]))
+            return bool(redis.run(script("hold"), self._keys, [what, b"%d" % partition, self._me, self._most]))
         except ResponseError:
             # Out of memory, read-only, or somebody else's key: go on as if there were no holds.
             return True

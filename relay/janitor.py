@@ -11,7 +11,8 @@ import psycopg
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable
-from board.pg.session import connect, first_line, queries
+from board.pg.connections import connect, first_line
+from board.pg.queries import queries
 from board.process.stop import Stop
 
 log: Final = logging.getLogger("janitor")

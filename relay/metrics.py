@@ -7,12 +7,14 @@ import time
 from typing import Any, Final
 
 import psycopg
+from psycopg.rows import namedtuple_row
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable
 from board.observe.exporter import Collector, export
 from board.observe.metrics import NS, Metric, Registry, Sample, Sheet
-from board.pg.session import connect, first_line, queries
+from board.pg.connections import connect, first_line
+from board.pg.queries import queries
 from board.process.stop import Stop
 
 log: Final = logging.getLogger("metrics")
@@ -100,15 +102,16 @@ class Database:
         """Ask the database."""
         if self.db is None:
             self.db = connect(self.url, "leaderboard-metrics", session=SESSION)
+            self.db.row_factory = namedtuple_row
         partitions = self.db.execute(queries()["status"]).fetchall()
         aside = self.db.execute(queries()["ailing"]).fetchall()
         values: list[float] = [
             1,
-            sum(row[5] for row in partitions),
-            max(row[6] for row in partitions),
-            sum(row[5] > 0 for row in partitions),
+            sum(row.pending for row in partitions),
+            max(row.oldest_s for row in partitions),
+            sum(row.pending > 0 for row in partitions),
             len(aside),
-            sum(row[7] for row in partitions),
+            sum(row.seasons for row in partitions),
         ]
         return [(metric, [Sample((), value)]) for metric, value in zip(DATABASE, values, strict=True)]
 

@@ -10,13 +10,14 @@ import msgspec
 import psycopg
 
 from _speedups import build_load
-from board.pg.session import queries
+from board.pg.queries import queries
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
-from relay.carrier import Carrier, Refused, Verdict, verdict_of
+from relay.batch import Refused, Verdict, claim, verdict_of
 from relay.history import watermark
+from relay.session import RelaySession
 
-log: Final = logging.getLogger("relay")
+log: Final = logging.getLogger(__name__)
 
 PIECE_BYTES: Final = 256 * 1024
 PAIRS: Final = 1_000
@@ -30,7 +31,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 def rebuild(
-    carrier: Carrier,
+    session: RelaySession,
     partition: int,
     progress: Callable[[int], None] | None = None,
     *,
@@ -43,70 +44,70 @@ def rebuild(
     outbox and are carried afterwards. `progress` is told the number of players loaded so far. Raises `Refused`, and
     `psycopg.OperationalError` (also for the serialisation failure: try again).
     """
-    link, keys = carrier.link, carrier.keys
-    with carrier.snapshot():
-        claimed = carrier.fetch("claim", partition=partition, identity=carrier.identity)
-        if not claimed:
+    redis, keys = session.redis, session.keys
+    with session.snapshot():
+        claimed = claim(session, partition)
+        if claimed is None:
             return None
-        committed = claimed[0][0]
-        fence = carrier.fetch("draw_fence")[0][0]
+        committed = claimed.fence
+        fence = session.value("draw_fence")
         if only is not None:
             # What the swap would refuse is not loaded first.
-            (answer,) = link.pipeline(("HMGET", keys.watermark[partition], "fence", "identity"))
+            (answer,) = redis.pipeline(("HMGET", keys.watermark[partition], "fence", "identity"))
             held = watermark(partition, committed, answer)
-            if held.fence is None or held.identity != carrier.identity:
+            if held.fence is None or held.identity != session.identity:
                 raise Refused(partition, Verdict("lost", 0, ""))
-        drop_temporary(carrier, partition)
+        drop_temporary(session, partition)
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
-        head = [b"%d" % fence, b"%d" % committed, carrier.identity.encode(), keys.tag[partition]]
+        head = [b"%d" % fence, b"%d" % committed, session.identity.encode(), keys.tag[partition]]
         head.append(b"all" if only is None else b"some")
         players = seasons = 0
-        for season_id, period_id in carrier.fetch("partition_seasons", partition=partition):
-            if only is not None and season_id != only:
+        for row in session.fetch("partition_seasons", partition=partition):
+            if only is not None and row.season_id != only:
                 continue
-            season = season_id.encode()
+            season = row.season_id.encode()
             board, members = keys.loaded_board(partition, season), keys.loaded_members(partition, season)
-            link.call("SADD", keys.temporary[partition], board, members)
+            redis.call("SADD", keys.temporary[partition], board, members)
             loaded = 0
-            for count in load(carrier, board, members, period_id):
+            for count in load(session, board, members, row.period_id):
                 loaded += count
                 if progress is not None:
                     progress(players + loaded)
             players += loaded
             seasons += 1
             names += (keys.board(partition, season), keys.members(partition, season), board, members)
-            head += (season, b"%d" % period_id, b"%d" % loaded)
-        verdict = verdict_of(link.run(script("swap"), names, head))
+            head += (season, b"%d" % row.period_id, b"%d" % loaded)
+        verdict = verdict_of(redis.run(script("swap"), names, head))
         if verdict.word != "ok":
             raise Refused(partition, verdict)
         commit = "commit_rebuild" if only is None else "commit_season"
-        parameters = {"fence": fence, "identity": carrier.identity, "partition": partition, "season": only}
-        carrier.cursor.execute(carrier.sql[commit], parameters)
+        parameters = {"fence": fence, "identity": session.identity, "partition": partition, "season": only}
+        session.cursor.execute(session.sql[commit], parameters)
         return Rebuilt(seasons, players)
 
 
-def load(carrier: Carrier, board: bytes, members: bytes, period: int) -> Iterator[int]:
+def load(session: RelaySession, board: bytes, members: bytes, period: int) -> Iterator[int]:
     """Stream a period's rows into two temporary keys; yields the number of players of each piece sent."""
     # COPY takes no parameters; the period is our own number.
     rows_of = queries()["season_rows"].replace(b"{period}", b"%d" % period)
-    link, waiting = carrier.link, 0
+    redis, waiting = session.redis, 0
     try:
-        with carrier.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:
+        with session.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:
             for piece in pieces(copy):
                 payload, commands, rows = build_load(board, members, piece, PAIRS)
                 if commands:
                     # PERF: Redis works on one piece while PostgreSQL and this process make the next.
-                    link.send(payload)
+                    redis.send(payload)
                     before, waiting = waiting, waiting + commands
-                    link.receive(before)
+                    redis.receive(before)
                     waiting -= before
                 yield rows
-        link.receive(waiting)
+        redis.receive(waiting)
         waiting = 0
     finally:
         if waiting:
             # Replies are on their way that nobody will read.
-            link.close()
+            redis.close()
 
 
 def pieces(copy: psycopg.Copy) -> Iterator[bytes]:
@@ -124,22 +125,22 @@ def pieces(copy: psycopg.Copy) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def drop_temporary(carrier: Carrier, partition: int) -> None:
+def drop_temporary(session: RelaySession, partition: int) -> None:
     """Remove what an earlier rebuild that died has left."""
-    key = carrier.keys.temporary[partition]
-    (left,) = carrier.link.pipeline(("SMEMBERS", key))
+    key = session.keys.temporary[partition]
+    (left,) = session.redis.pipeline(("SMEMBERS", key))
     if isinstance(left, ResponseError):
         left = []  # a key of another type in its place
     for at in range(0, len(left), 1_000):
-        carrier.link.call("UNLINK", *left[at : at + 1_000])
-    carrier.link.call("DEL", key)
+        session.redis.call("UNLINK", *left[at : at + 1_000])
+    session.redis.call("DEL", key)
 
 
-def clear_leftovers(carrier: Carrier) -> None:
+def clear_leftovers(session: RelaySession) -> None:
     """Remove what dead rebuilds have left in partitions that nobody holds; a rebuild in progress holds its own."""
-    found = carrier.link.pipeline(*(("EXISTS", key) for key in carrier.keys.temporary))
+    found = session.redis.pipeline(*(("EXISTS", key) for key in session.keys.temporary))
     for partition in [partition for partition, exists in enumerate(found) if exists == 1]:
-        with carrier.db.transaction():
-            if carrier.fetch("claim", partition=partition, identity=carrier.identity):
-                drop_temporary(carrier, partition)
+        with session.db.transaction():
+            if claim(session, partition) is not None:
+                drop_temporary(session, partition)
                 log.info("partition %d: cleared what a dead rebuild had left", partition)

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from _speedups import encode_entry
 from board.redis.sync_redis import ResponseError
-from relay.carrier import Carrier
+from relay.batch import claim
+from relay.session import RelaySession
 
 SEASONS: Final = 32
 PLAYERS: Final = 4
@@ -26,64 +27,64 @@ class Sampler:
         self.random: Final = randomness
         self.after = ""
 
-    def look(self, carrier: Carrier) -> Iterator[tuple[int, str, str]]:
+    def look(self, session: RelaySession) -> Iterator[tuple[int, str, str]]:
         """Compare the next seasons; yields (partition, season, what differs) of those that really differ."""
-        seasons = carrier.fetch("sample_seasons", after=self.after, limit=SEASONS)
-        self.after = seasons[-1][0] if len(seasons) == SEASONS else ""
+        seasons = session.fetch("sample_seasons", after=self.after, limit=SEASONS)
+        self.after = seasons[-1].season_id if len(seasons) == SEASONS else ""
         if not seasons:
             return
-        keys = carrier.keys
-        replies = carrier.link.pipeline(
+        keys = session.keys
+        replies = session.redis.pipeline(
             *(
                 command
-                for season, partition, _, _ in seasons
+                for row in seasons
                 for command in (
-                    ("ZCARD", keys.board(partition, season.encode())),
-                    ("HLEN", keys.members(partition, season.encode())),
-                    ("HGET", keys.periods[partition], season.encode()),
+                    ("ZCARD", keys.board(row.partition, row.season_id.encode())),
+                    ("HLEN", keys.members(row.partition, row.season_id.encode())),
+                    ("HGET", keys.periods[row.partition], row.season_id.encode()),
                 )
             )
         )
-        chosen = self.random.choice(seasons)[0]
-        for at, (season, partition, period, size) in enumerate(seasons):
+        chosen = self.random.choice(seasons)
+        for at, row in enumerate(seasons):
             entries, members, held = replies[3 * at : 3 * at + 3]
-            odd = isinstance(entries, ResponseError) or entries != members or held != b"%d" % period
-            odd = odd or (entries != size if size <= COUNTED else entries <= COUNTED)
+            odd = isinstance(entries, ResponseError) or entries != members or held != b"%d" % row.period_id
+            odd = odd or (entries != row.size if row.size <= COUNTED else entries <= COUNTED)
             users: set[str] = set()
-            if season == chosen and not odd:
-                users = self.odd_players(carrier, partition, season, period)
-            if (odd or users) and (why := confirm(carrier, partition, season, users)):
-                yield partition, season, why
+            if row is chosen and not odd:
+                users = self.odd_players(session, row.partition, row.season_id, row.period_id)
+            if (odd or users) and (why := confirm(session, row.partition, row.season_id, users)):
+                yield row.partition, row.season_id, why
 
-    def odd_players(self, carrier: Carrier, partition: int, season: str, period: int) -> set[str]:
+    def odd_players(self, session: RelaySession, partition: int, season: str, period: int) -> set[str]:
         """Players, at random, whose entries do not look like their rows."""
-        members = carrier.keys.members(partition, season.encode())
-        fields: list[bytes] = carrier.link.call("HRANDFIELD", members, PLAYERS)
+        members = session.keys.members(partition, season.encode())
+        fields: list[bytes] = session.redis.call("HRANDFIELD", members, PLAYERS)
         names = [field.decode("utf-8", "replace") for field in fields]
         if not names:
             return set()
-        rows = rows_of(carrier, period, names)
+        rows = rows_of(session, period, names)
         everybody = sorted(set(names) | rows.keys())
-        return {user for user, same in compare(carrier, partition, season, everybody, rows) if not same}
+        return {user for user, same in compare(session, partition, season, everybody, rows) if not same}
 
 
-def rows_of(carrier: Carrier, period: int, users: list[str]) -> dict[str, tuple[int, int]]:
+def rows_of(session: RelaySession, period: int, users: list[str]) -> dict[str, tuple[int, int]]:
     """Score and reached of these players and of the next ones by name."""
-    rows = carrier.fetch("sample_players", period=period, users=users, after=users[0])
-    return {user: (score, reached) for user, score, reached in rows}
+    rows = session.fetch("sample_players", period=period, users=users, after=users[0])
+    return {row.user_id: (row.score, row.reached) for row in rows}
 
 
 def compare(
-    carrier: Carrier, partition: int, season: str, users: list[str], rows: dict[str, tuple[int, int]]
+    session: RelaySession, partition: int, season: str, users: list[str], rows: dict[str, tuple[int, int]]
 ) -> Iterator[tuple[str, bool]]:
     """(player, whether Redis holds exactly what the row says)."""
-    board = carrier.keys.board(partition, season.encode())
-    members = carrier.keys.members(partition, season.encode())
+    board = session.keys.board(partition, season.encode())
+    members = session.keys.members(partition, season.encode())
     if not users:
         return
-    held: list[bytes | None] = carrier.link.call("HMGET", members, *(user.encode() for user in users))
+    held: list[bytes | None] = session.redis.call("HMGET", members, *(user.encode() for user in users))
     prefixes = [prefix or b"" for prefix in held]
-    scores: list[Any] = carrier.link.pipeline(
+    scores: list[Any] = session.redis.pipeline(
         *(("ZSCORE", board, prefix + user.encode()) for user, prefix in zip(users, prefixes, strict=True))
     )
     for user, prefix, zscore in zip(users, prefixes, scores, strict=True):
@@ -95,24 +96,24 @@ def compare(
             yield user, prefix == wanted and zscore is not None and float(zscore) == expected
 
 
-def confirm(carrier: Carrier, partition: int, season: str, users: set[str]) -> str:
+def confirm(session: RelaySession, partition: int, season: str, users: set[str]) -> str:
     """What really differs, looked at under the claim; empty if nothing does, or if nobody can tell just now."""
-    with carrier.snapshot():
-        if not carrier.fetch("claim", partition=partition, identity=carrier.identity):
+    with session.snapshot():
+        if claim(session, partition) is None:
             return ""
-        now = carrier.fetch("season_now", season=season)
-        if not now or now[0][1]:
+        rows_now = session.fetch("season_now", season=season)
+        if not rows_now or rows_now[0].aside:
             return ""
-        period = now[0][0]
-        hints = {row[0] for row in carrier.fetch("unsettled_users", partition=partition, period=period)}
+        period = rows_now[0].period_id
+        hints = {row.user_id for row in session.fetch("unsettled_users", partition=partition, period=period)}
         if None in hints:
             return ""
         name = season.encode()
-        entries, members, shown, held = carrier.link.pipeline(
-            ("ZCARD", carrier.keys.board(partition, name)),
-            ("HLEN", carrier.keys.members(partition, name)),
-            ("HGET", carrier.keys.periods[partition], name),
-            ("HMGET", carrier.keys.watermark[partition], "fence", "identity"),
+        entries, members, shown, held = session.redis.pipeline(
+            ("ZCARD", session.keys.board(partition, name)),
+            ("HLEN", session.keys.members(partition, name)),
+            ("HGET", session.keys.periods[partition], name),
+            ("HMGET", session.keys.watermark[partition], "fence", "identity"),
         )
         if isinstance(held, ResponseError) or held[0] is None:
             return ""  # the whole partition is lost, which the fence will tell
@@ -124,13 +125,13 @@ def confirm(carrier: Carrier, partition: int, season: str, users: set[str]) -> s
         if entries != members:
             return f"{entries} entries, {members} members"
         if not hints:
-            count = carrier.fetch("count_players", period=period)[0][0]
+            count = session.value("count_players", period=period)
             if count != entries:
                 return f"{count} players, {entries} entries"
         settled = sorted(users - hints)
         if settled:
-            rows = rows_of(carrier, period, settled)
-            for user, same in compare(carrier, partition, season, settled, rows):
+            rows = rows_of(session, period, settled)
+            for user, same in compare(session, partition, season, settled, rows):
                 if not same:
                     return f"player {user!r}"
     return ""

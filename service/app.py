@@ -15,9 +15,10 @@ from board.config.binds import address
 from board.config.settings import Settings
 from board.errors import LeaderboardError
 from board.observe.metrics import Row
-from board.observe.trace import Tracer, tracer_of
-from board.redis.async_redis import Pipe
-from board.redis.keyspace import Keys
+from board.observe.trace import Tracer
+from board.observe.tracers import tracer_of
+from board.redis.async_redis import AsyncRedis
+from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from service.access.authorizer import Authorizer
 from service.access.jwks import Jwks
@@ -95,7 +96,7 @@ class Lifespan:
         intakes: tuple[Intake, Intake],
         access: Access | None,
         sampling: asyncio.Task[None],
-        redis: Pipe,
+        redis: AsyncRedis,
         probes: Probes,
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
@@ -132,8 +133,8 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     """Build and start the parts of a worker, inside its event loop. It counts in `row`. An error here
     ends the process.
     """
-    keys = Keys(s.redis_prefix)
-    redis = Pipe(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api")
+    keys = Keyspace(s.redis_prefix)
+    redis = AsyncRedis(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api")
     poker = Poker(redis, keys)
     write_deadline_s, cache_s = s.write_deadline_ms / 1000, s.read_cache_ms / 1000
     single = Intake(

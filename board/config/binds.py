@@ -1,4 +1,4 @@
-"""Addresses to listen on, as the settings spell them: `host:port` or `unix:/path`."""
+"""Addresses to listen on, as the settings write them: `host:port` or `unix:/path`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def address(bind: str) -> tuple[str, int] | None:
 
 
 def is_local(bind: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """True if only this machine can reach the address."""
     tcp = address(bind)
     if tcp is None:
         return True
@@ -28,7 +28,7 @@ def is_local(bind: str) -> bool:
 
 
 def check_address(variable: str, bind: str) -> None:
-    """Raise `InvalidSetting` that names the variable, unless the text is an address."""
+    """Raise `InvalidSetting`, which names the variable, unless the text is an address."""
     if bind.startswith("unix:"):
         if len(bind) < 7:
             raise InvalidSetting(f"{variable} names no socket path after 'unix:'")

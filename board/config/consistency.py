@@ -1,27 +1,24 @@
-"""Whether settings that are each in order by themselves go together."""
+"""Checks settings against each other; each one alone was checked when its text was parsed."""
 
 from __future__ import annotations
 
 import re
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from board.config.binds import address, check_address
+from board.config.settings import Settings
 from board.errors import InvalidSetting
-
-if TYPE_CHECKING:
-    from board.config.settings import Settings
 
 
 def check(settings: Settings) -> None:
-    """Raises `InvalidSetting` for what no server could run with, or nobody can have meant."""
+    """Raise `InvalidSetting` for a combination that cannot work, or that is surely a mistake."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", settings.redis_prefix):
         raise InvalidSetting("LEADERBOARD_REDIS_PREFIX must be 1 to 64 letters, digits, '_', '-' or '.'")
     check_address("LEADERBOARD_BIND", settings.bind)
     if settings.admin_bind:
         check_address("LEADERBOARD_ADMIN_BIND", settings.admin_bind)
         one, other = (address(bind) or (bind, None) for bind in settings.binds)
-        # By the port the service tells them apart: an address may stand for many.
+        # The service tells the two apart by the port: one address may stand for many.
         if one[1] == other[1] and (one[1] is not None or one == other):
             raise InvalidSetting("LEADERBOARD_ADMIN_BIND must have another port or path than LEADERBOARD_BIND")
     for name, bind in (
@@ -32,8 +29,8 @@ def check(settings: Settings) -> None:
             raise InvalidSetting(f"{name} must be host:port, not {bind[:60]!r}")
     if settings.auth == "open" and not settings.loopback and settings.open_to_the_world != "yes":
         raise InvalidSetting(
-            f"LEADERBOARD_AUTH=open would let anybody who reaches {settings.bind} write and reset every board; bind to "
-            "loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes if that is what you want"
+            f"LEADERBOARD_AUTH=open would let every client that reaches {settings.bind} write and reset every board; "
+            "bind to loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes to allow it"
         )
     for origin in settings.origins:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:-]+", origin):
@@ -52,7 +49,7 @@ def check(settings: Settings) -> None:
 
 
 def installed(*modules: str) -> bool:
-    """Whether all of these can be imported."""
+    """True if all of these modules can be imported."""
     try:
         return all(find_spec(module) is not None for module in modules)
     except ModuleNotFoundError:
@@ -60,7 +57,7 @@ def installed(*modules: str) -> bool:
 
 
 def check_tokens(s: Settings) -> None:
-    """Raise `InvalidSetting` unless players' tokens are off, or everything that verifies them is there."""
+    """Raise `InvalidSetting` unless players' tokens are off, or all that verifies them is set."""
     given = {"ISSUER": s.token_issuer, "AUDIENCE": s.token_audience, "SECRET": s.token_secret, "JWKS": s.token_jwks}
     if not s.token_algorithm:
         for name, value in given.items():
@@ -72,9 +69,9 @@ def check_tokens(s: Settings) -> None:
         if not given[name]:
             raise InvalidSetting(f"LEADERBOARD_TOKEN_ALGORITHM={s.token_algorithm} needs LEADERBOARD_TOKEN_{name}")
     if given[useless]:
-        # Never both: a public key taken for a shared secret is the oldest way to forge a token.
+        # Never both: a public key that is used as a shared secret lets anyone forge tokens (RFC 8725, section 2.1).
         raise InvalidSetting(f"LEADERBOARD_TOKEN_{useless} does not go with {s.token_algorithm}")
     if s.token_secret and len(s.token_secret.encode()) < 32:
         raise InvalidSetting("LEADERBOARD_TOKEN_SECRET must have 32 bytes or more")
     if re.match(r"http://(?!(127\.0\.0\.1|\[::1\]|localhost)[:/])", s.token_jwks):
-        raise InvalidSetting("LEADERBOARD_TOKEN_JWKS must be a file or https; anybody on the way could forge keys")
+        raise InvalidSetting("LEADERBOARD_TOKEN_JWKS must be a file or https: over plain http the keys can be forged")

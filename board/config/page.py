@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from board.config.settings import Settings, docs
+from board.config.settings import Settings, setting_specs
 
 
 def markdown() -> str:
@@ -21,12 +21,12 @@ def markdown() -> str:
         "|---|---|---|---|",
     ]
     plain = Settings(data_dir=Path("(see text)"))
-    for field, doc in docs().items():
-        span = ", ".join(f"`{c}`" for c in doc.choices)
-        if doc.low is not None:
-            span = f"{doc.low:,} to {doc.high:,}"
+    for field, spec in setting_specs().items():
+        span = ", ".join(f"`{c}`" for c in spec.choices)
+        if spec.low is not None:
+            span = f"{spec.low:,} to {spec.high:,}"
         default = str(getattr(plain, field))
-        lines.append(f"| `{doc.env}` | {f'`{default}`' if default else 'empty'} | {span or '-'} | {doc.text} |")
+        lines.append(f"| `{spec.env}` | {f'`{default}`' if default else 'empty'} | {span or '-'} | {spec.text} |")
     return "\n".join(lines) + "\n"
 
 

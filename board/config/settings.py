@@ -1,27 +1,24 @@
-"""Settings: one frozen object, read from the environment and from nowhere else.
+"""All settings: names, defaults, ranges and meanings.
 
-The table of fields below is the only place that knows names, defaults and meanings; ``docs/settings.md`` is
-written from it (``python -m board.config.page``) and a test holds the two together.
+`board.config.load` reads them from the environment. ``docs/settings.md`` is written from the fields below
+(``python -m board.config.page``); a test compares the two.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 import msgspec
 
-from board.config import consistency
 from board.config.binds import address, is_local
-from board.config.spec import Doc
-from board.errors import InvalidSetting
+from board.config.spec import SettingSpec
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the embedded servers keep their data when nobody says otherwise."""
+    """The default data directory of the embedded servers."""
     env = os.environ if environ is None else environ
     if os.geteuid() == 0:
         return Path("/var/lib/leaderboard")
@@ -30,46 +27,50 @@ def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings of every process, in the units their names or texts give."""
+    """The settings of every process, in the units that their names or texts give."""
 
     database_url: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "DATABASE_URL",
-            "PostgreSQL, as a libpq URL or connection string. Empty: `run` starts an embedded server.",
+            "PostgreSQL: a libpq URL or connection string. Empty: `run` starts an embedded server.",
             secret=True,
         ),
     ] = ""
     redis_url: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "REDIS_URL",
-            "Redis or Valkey: `redis://`, `rediss://` or `unix://`. Empty: `run` starts an embedded server.",
+            "Redis or Valkey: a `redis://`, `rediss://` or `unix://` URL (options: `db`, `username`, `password`, and "
+            "for TLS `ssl_ca_certs`, `ssl_ca_path`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, "
+            "`ssl_check_hostname`). Empty: `run` starts an embedded server.",
             secret=True,
         ),
     ] = ""
-    bind: Annotated[str, Doc("LEADERBOARD_BIND", "Address of the HTTP service: `host:port` or `unix:/path`.")] = (
-        "127.0.0.1:8080"
-    )
+    bind: Annotated[
+        str,
+        SettingSpec("LEADERBOARD_BIND", "Address of the HTTP service: `host:port` or `unix:/path`."),
+    ] = "127.0.0.1:8080"
     admin_bind: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_ADMIN_BIND",
-            "A second address, `host:port` or `unix:/path`: when set, resets and `/v1/keys` are answered there only.",
+            "A second address, `host:port` or `unix:/path`. When it is set, resets and `/v1/keys` are served there "
+            "only.",
         ),
     ] = ""
     auth: Annotated[
         Literal["keys", "open"],
-        Doc(
+        SettingSpec(
             "LEADERBOARD_AUTH",
-            "`keys`: every request but probes and `/openapi.json` needs a key or a token. `open`: anybody who reaches "
-            "the address may read, submit and reset. `run` on loopback is open unless this is set.",
+            "`keys`: every request except probes and `/openapi.json` needs a key or a token. `open`: every client "
+            "that reaches the address may read, submit and reset. On loopback, `run` is open unless this is set.",
             choices=("keys", "open"),
         ),
     ] = "keys"
     open_to_the_world: Annotated[
         Literal["no", "yes"],
-        Doc(
+        SettingSpec(
             "LEADERBOARD_OPEN_TO_THE_WORLD",
             "Allows `LEADERBOARD_AUTH=open` on an address that is not loopback.",
             choices=("no", "yes"),
@@ -77,249 +78,277 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "no"
     key: Annotated[
         str,
-        Doc("LEADERBOARD_KEY", "The key with which `demo` speaks to a server. Not used by a server.", hidden=True),
+        SettingSpec("LEADERBOARD_KEY", "The key that `demo` sends to a server. A server does not use it.", hidden=True),
     ] = ""
-    metrics_bind: Annotated[str, Doc("LEADERBOARD_METRICS_BIND", "`host:port` of the API's metrics. Empty: none.")] = ""
+    metrics_bind: Annotated[
+        str,
+        SettingSpec("LEADERBOARD_METRICS_BIND", "Address of the API's metrics, `host:port`. Empty: no metrics."),
+    ] = ""
     relay_metrics_bind: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_RELAY_METRICS_BIND",
-            "Where the relay pool shows its metrics and those of the database. Empty: nowhere.",
+            "Address of the metrics of the relay pool and of the database, `host:port`. Empty: no metrics.",
         ),
     ] = ""
     limit_key: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_LIMIT_KEY",
-            "Requests of one key in a window; a batch counts as many as it has submissions. 0: no limit.",
+            "Requests of one key in a window. A batch request counts as many as it has submissions. 0: no limit.",
             0,
             1_000_000,
         ),
     ] = 0
     limit_player: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_LIMIT_PLAYER",
-            "Submissions for one player in a window, and requests with that player's token. 0: no limit.",
+            "Submissions for one player in a window, and requests with a token of that player. 0: no limit.",
             0,
             1_000_000,
         ),
     ] = 0
     limit_window_s: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_LIMIT_WINDOW_S",
-            "The window of both limits: within it a used-up quota is full again.",
+            "The window of both limits. An empty quota is full again after this time.",
             1,
             3_600,
         ),
     ] = 10
     limit_deadline_ms: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_LIMIT_DEADLINE_MS",
-            "Redis gets this long to check a limit, before the request begins.",
+            "Time for Redis to check a limit, before the request begins.",
             1,
             10_000,
         ),
     ] = 100
     limit_fail: Annotated[
         Literal["open", "closed"],
-        Doc(
+        SettingSpec(
             "LEADERBOARD_LIMIT_FAIL",
-            "When Redis cannot check a limit: `open` lets requests through, `closed` refuses them with 503.",
+            "When Redis cannot check a limit: `open` accepts the request, `closed` answers 503.",
             choices=("open", "closed"),
         ),
     ] = "open"
     token_algorithm: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_TOKEN_ALGORITHM",
-            "Players' tokens (JWT) are signed with this algorithm and no other. Empty: there are no tokens.",
+            "The only algorithm that is accepted for the signature of players' tokens (JWT). Empty: tokens are off.",
             choices=("HS256", "RS256", "ES256", "EdDSA"),
         ),
     ] = ""
-    token_issuer: Annotated[str, Doc("LEADERBOARD_TOKEN_ISSUER", "What `iss` of a token must be.")] = ""
-    token_audience: Annotated[str, Doc("LEADERBOARD_TOKEN_AUDIENCE", "What `aud` of a token must be, or contain.")] = ""
+    token_issuer: Annotated[
+        str,
+        SettingSpec("LEADERBOARD_TOKEN_ISSUER", "The required value of a token's `iss`."),
+    ] = ""
+    token_audience: Annotated[
+        str,
+        SettingSpec("LEADERBOARD_TOKEN_AUDIENCE", "The required value of a token's `aud`, or one of its values."),
+    ] = ""
     token_secret: Annotated[
-        str, Doc("LEADERBOARD_TOKEN_SECRET", "For HS256: the shared secret, 32 bytes or more.", hidden=True)
+        str,
+        SettingSpec("LEADERBOARD_TOKEN_SECRET", "For HS256: the shared secret, 32 bytes or more.", hidden=True),
     ] = ""
     token_jwks: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_TOKEN_JWKS",
-            "For RS256, ES256, EdDSA: the issuer's public keys, a file or a URL (`https`; `http` on loopback only).",
+            "For RS256, ES256, EdDSA: the issuer's public keys, as a file or a URL (`https`; `http` on loopback only).",
         ),
     ] = ""
     players: Annotated[
         Literal["read", "submit"],
-        Doc(
+        SettingSpec(
             "LEADERBOARD_PLAYERS",
-            "What a player's token is good for: `read`, and only servers submit; or `submit`, for the player alone.",
+            "Rights of a player's token. `read`: only servers submit. `submit`: the token also submits, for its own "
+            "player.",
             choices=("read", "submit"),
         ),
     ] = "read"
-    workers: Annotated[int, Doc("LEADERBOARD_WORKERS", "gunicorn worker processes.", 1, 256)] = 2
+    workers: Annotated[
+        int,
+        SettingSpec("LEADERBOARD_WORKERS", "gunicorn worker processes.", 1, 256),
+    ] = 2
     connections: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_CONNECTIONS",
-            "Clients a worker keeps connected; past it a new one is told 503, and silent ones are closed.",
+            "Connections that a worker keeps open. Past this number a new client is answered 503, and idle "
+            "connections are closed.",
             1,
             1_000_000,
         ),
     ] = 4_096
     connections_per_address: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_CONNECTIONS_PER_ADDRESS",
-            "Clients of one address (IPv6: of one /64) that a worker keeps connected; past it a new one is told 503. "
-            "0: no limit, as it must be behind a proxy, where all clients have one address.",
+            "Connections of one address (IPv6: of one /64) that a worker keeps open. Past this number a new one is "
+            "answered 503. 0: no limit; required behind a proxy, where all clients have one address.",
             0,
             1_000_000,
         ),
     ] = 0
     receive_s: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_RECEIVE_S",
-            "A request's head must be there within this time. A body gets it, too, and a second for every 500 bytes.",
+            "Time to receive the head of a request. The body has this time, too, and one second more for every 500 "
+            "bytes.",
             1,
             600,
         ),
     ] = 15
     send_s: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_SEND_S",
-            "A client that reads less than 500 bytes a second of its answers for this time is cut off.",
+            "A client that reads less than 500 bytes a second of its answers for this time is disconnected.",
             1,
             600,
         ),
     ] = 30
     idle_s: Annotated[
-        int, Doc("LEADERBOARD_IDLE_S", "A keep-alive connection may be silent for this long.", 1, 3_600)
+        int,
+        SettingSpec(
+            "LEADERBOARD_IDLE_S",
+            "A keep-alive connection is closed after this time without a request.",
+            1,
+            3_600,
+        ),
     ] = 75
     cors_origins: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_CORS_ORIGINS",
-            "Origins whose web pages may use the service, separated by commas (`https://play.example`), or `*`. "
-            "Where the server runs open, pages of others may not even send a POST.",
+            "Origins whose web pages may use the service, separated by commas (`https://play.example`), or `*`. On "
+            "an open server, pages of other origins cannot even send a POST.",
         ),
     ] = ""
     max_requests: Annotated[
-        int, Doc("LEADERBOARD_MAX_REQUESTS", "A worker is replaced after about so many requests; 0: never.", 0, 10**9)
+        int,
+        SettingSpec(
+            "LEADERBOARD_MAX_REQUESTS",
+            "A worker is replaced after about this many requests. 0: never.",
+            0,
+            10**9,
+        ),
     ] = 0
-    relays: Annotated[int, Doc("LEADERBOARD_RELAYS", "Relay processes in the pool of this host.", 1, 64)] = 2
+    relays: Annotated[
+        int,
+        SettingSpec("LEADERBOARD_RELAYS", "Relay processes in the pool of this host.", 1, 64),
+    ] = 2
     data_dir: Annotated[
         Path,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_DATA_DIR",
-            "Data of the embedded servers. Default: `/var/lib/leaderboard` as root, else "
+            "Data of the embedded servers. Default: `/var/lib/leaderboard` for root, otherwise "
             "`$XDG_DATA_HOME/leaderboard` or `~/.local/share/leaderboard`.",
         ),
     ] = msgspec.field(default_factory=default_data_dir)
     servers: Annotated[
         Literal["auto", "system", "wheel"],
-        Doc(
+        SettingSpec(
             "LEADERBOARD_SERVERS",
-            "Which embedded servers `run` starts: those installed on the machine, or those of the wheels. "
-            "`auto` prefers installed ones.",
+            "The embedded servers that `run` starts: `system`, installed on this machine; `wheel`, from the Python "
+            "packages; `auto` prefers installed ones.",
             choices=("auto", "system", "wheel"),
         ),
     ] = "auto"
     impl: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_IMPL",
-            "Kernels: compiled, or their pure-Python twin. `auto` takes the compiled ones when they are there.",
+            "Kernels: `c`, compiled; `python`, their pure-Python twin; `auto` takes the compiled ones if they are "
+            "present.",
             choices=("auto", "c", "python"),
         ),
     ] = "auto"
     redis_prefix: Annotated[
         str,
-        Doc("LEADERBOARD_REDIS_PREFIX", "First part of every key in Redis: letters, digits, `_`, `-`, `.`."),
+        SettingSpec("LEADERBOARD_REDIS_PREFIX", "First part of every key in Redis: letters, digits, `_`, `-`, `.`."),
     ] = "lb"
     write_deadline_ms: Annotated[
-        int, Doc("LEADERBOARD_WRITE_DEADLINE_MS", "A submission is answered within this time.", 10, 60_000)
+        int,
+        SettingSpec("LEADERBOARD_WRITE_DEADLINE_MS", "A submission is answered within this time.", 10, 60_000),
     ] = 800
     read_deadline_ms: Annotated[
-        int, Doc("LEADERBOARD_READ_DEADLINE_MS", "A read is answered within this time.", 10, 60_000)
+        int,
+        SettingSpec("LEADERBOARD_READ_DEADLINE_MS", "A read is answered within this time.", 10, 60_000),
     ] = 300
     probe_deadline_ms: Annotated[
-        int, Doc("LEADERBOARD_PROBE_DEADLINE_MS", "`/readyz` gives each check this long.", 10, 60_000)
+        int,
+        SettingSpec("LEADERBOARD_PROBE_DEADLINE_MS", "Time for each check of `/readyz`.", 10, 60_000),
     ] = 200
     intake_queue: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_INTAKE_QUEUE",
-            "Submissions a worker keeps waiting for their commit; past it the answer is 503.",
+            "Submissions that wait for their commit in a worker. Past this number the answer is 503.",
             1,
             1_000_000,
         ),
     ] = 10_000
     intake_batch: Annotated[
-        int, Doc("LEADERBOARD_INTAKE_BATCH", "Most submissions in one statement and commit.", 1, 5_000)
+        int,
+        SettingSpec("LEADERBOARD_INTAKE_BATCH", "Most submissions in one statement and commit.", 1, 5_000),
     ] = 1_000
     batch_queue: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_BATCH_QUEUE",
-            "Submissions of batch requests that a worker keeps waiting; past it the answer is 503.",
+            "Submissions of batch requests that wait in a worker. Past this number the answer is 503.",
             5_000,
             1_000_000,
         ),
     ] = 20_000
     intake_connections: Annotated[
-        int, Doc("LEADERBOARD_INTAKE_CONNECTIONS", "PostgreSQL connections of a worker's intake.", 1, 16)
+        int,
+        SettingSpec("LEADERBOARD_INTAKE_CONNECTIONS", "PostgreSQL connections of a worker's intake.", 1, 16),
     ] = 1
     idempotency_minutes: Annotated[
         int,
-        Doc("LEADERBOARD_IDEMPOTENCY_MINUTES", "Idempotency keys are kept at least this long.", 1, 525_600),
+        SettingSpec("LEADERBOARD_IDEMPOTENCY_MINUTES", "Idempotency keys are kept at least this long.", 1, 525_600),
     ] = 1_440
     read_cache_ms: Annotated[
         int,
-        Doc(
-            "LEADERBOARD_READ_CACHE_MS",
-            "A rendered top list is reused for this long. 0 turns the reuse off.",
-            0,
-            1_000,
-        ),
+        SettingSpec("LEADERBOARD_READ_CACHE_MS", "A rendered top list is reused for this long. 0: never.", 0, 1_000),
     ] = 5
-    relay_batch: Annotated[int, Doc("LEADERBOARD_RELAY_BATCH", "Most hints a relay takes in one batch.", 1, 50_000)] = (
-        2_000
-    )
+    relay_batch: Annotated[
+        int,
+        SettingSpec("LEADERBOARD_RELAY_BATCH", "Most hints that a relay takes in one batch.", 1, 50_000),
+    ] = 2_000
     relay_idle_ms: Annotated[
         int,
-        Doc(
-            "LEADERBOARD_RELAY_IDLE_MS",
-            "A relay that hears no poke looks for hints this often.",
-            1,
-            10_000,
-        ),
+        SettingSpec("LEADERBOARD_RELAY_IDLE_MS", "A relay without pokes looks for hints this often.", 1, 10_000),
     ] = 50
     relay_pace_ms: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_RELAY_PACE_MS",
-            "A relay rests a partition this long between two batches, so that hints gather under load.",
+            "Time between two batches of a partition. Under load, hints gather in it.",
             0,
             1_000,
         ),
     ] = 4
     relay_check_ms: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_RELAY_CHECK_MS",
-            "Every partition's watermark is compared with PostgreSQL this often, used or not.",
+            "A relay compares the watermark of every partition with PostgreSQL this often.",
             100,
             600_000,
         ),
     ] = 2_000
     relay_sample_ms: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_RELAY_SAMPLE_MS",
             "A relay compares a few seasons and random players with PostgreSQL this often.",
             100,
@@ -328,61 +357,65 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1_000
     ledger_days: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_LEDGER_DAYS",
-            "Days of the ledger (every accepted submission) that are kept. 0 keeps all.",
+            "Days of the ledger (every accepted submission) that are kept. 0: all.",
             0,
             36_500,
         ),
     ] = 90
     redis_timeout_ms: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_REDIS_TIMEOUT_MS",
-            "A relay gives up on a Redis reply after this time and ends its transaction.",
+            "A relay waits this long for a reply of Redis, then ends its transaction.",
             100,
             60_000,
         ),
     ] = 2_000
     shutdown_grace_s: Annotated[
         int,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_SHUTDOWN_GRACE_S",
-            "Time a process gets to finish its work when told to stop.",
+            "Time for a process to finish its work after the signal to stop.",
             1,
             600,
         ),
     ] = 10
     traces: Annotated[
         Literal["off", "log", "otlp"],
-        Doc(
+        SettingSpec(
             "LEADERBOARD_TRACES",
-            "Spans of submissions that come with a sampled `traceparent`: into the log, or to the OpenTelemetry "
-            "collector at `OTEL_EXPORTER_OTLP_ENDPOINT` (extra `otel`).",
+            "Spans of submissions that come with a sampled `traceparent`: `log` writes them to the log, `otlp` sends "
+            "them to the OpenTelemetry collector at `OTEL_EXPORTER_OTLP_ENDPOINT` (extra `otel`).",
             choices=("off", "log", "otlp"),
         ),
     ] = "off"
     log_format: Annotated[
         Literal["text", "json"],
-        Doc("LEADERBOARD_LOG_FORMAT", "Log lines for people, or one JSON object a line.", choices=("text", "json")),
+        SettingSpec(
+            "LEADERBOARD_LOG_FORMAT",
+            "Log lines for people, or one JSON object a line.",
+            choices=("text", "json"),
+        ),
     ] = "text"
     log_level: Annotated[
         str,
-        Doc(
+        SettingSpec(
             "LEADERBOARD_LOG_LEVEL",
-            "Least severe log line written.",
+            "The least severe level that is written.",
             choices=("debug", "info", "warning", "error"),
         ),
     ] = "info"
 
     @property
     def binds(self) -> list[str]:
-        """Every address that is listened on."""
+        """Every address that the service listens on."""
         return [bind for bind in (self.bind, self.admin_bind) if bind]
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine reaches the service. A Unix socket is reached by this machine only."""
+        """True if only this machine can reach the service, over loopback or a Unix socket."""
         return all(is_local(bind) for bind in self.binds)
 
     @property
@@ -396,35 +429,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return address(self.bind)
 
 
-def docs() -> dict[str, Doc]:
-    """Field name -> its documentation, in order of declaration."""
+def setting_specs() -> dict[str, SettingSpec]:
+    """Field name -> its specification, in order of declaration."""
     hints = get_type_hints(Settings, include_extras=True)
-    return {f: next(m for m in hints[f].__metadata__ if isinstance(m, Doc)) for f in Settings.__struct_fields__}
-
-
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings. Raises `InvalidSetting` naming the variable, with a suggestion for a misspelt one."""
-    env = os.environ if environ is None else environ
-    table = docs()
-    known = {doc.env for doc in table.values()}
-    for name in env:
-        if name.startswith("LEADERBOARD_") and name not in known:
-            # Without the prefix they share, else everything resembles everything.
-            tails = {variable.removeprefix("LEADERBOARD_"): variable for variable in known}
-            close = difflib.get_close_matches(name.removeprefix("LEADERBOARD_"), tails, n=1, cutoff=0.6)
-            hint = f"; did you mean {tails[close[0]]}?" if close else "; `leaderboard settings` lists the known ones"
-            raise InvalidSetting(f"unknown setting {name}{hint}")
-    hints = get_type_hints(Settings)
-    values: dict[str, Any] = {}
-    for field, doc in table.items():
-        raw = env.get(doc.env, "").strip()
-        if raw:
-            values[field] = doc.parse(hints[field], raw)
-    settings = Settings(**values)
-    consistency.check(settings)
-    return settings
+    return {f: next(m for m in hints[f].__metadata__ if isinstance(m, SettingSpec)) for f in Settings.__struct_fields__}
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The variables that make `load` return equal settings, to hand to child processes."""
-    return {doc.env: str(value) for f, doc in docs().items() if str(value := getattr(settings, f)) != ""}
+    """The variables from which `load` returns equal settings; for child processes."""
+    return {spec.env: str(value) for f, spec in setting_specs().items() if str(value := getattr(settings, f)) != ""}

@@ -1,11 +1,11 @@
-"""Settings as people may see them: secrets masked."""
+"""Settings with secrets masked, to be shown."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from board.config.settings import Settings, docs
+from board.config.settings import Settings, setting_specs
 
 MASK: Final = "******"
 
@@ -20,16 +20,16 @@ def mask(value: str) -> str:
             account = f"{account.partition(':')[0]}:{MASK}"
         tail = re.sub(r"(?i)((?:password|sslpassword|passfile)=)[^&]*", rf"\g<1>{MASK}", tail)
         return f"{scheme}://{account}{at}{host}{slash}{tail}"
-    # libpq's quoting: a backslash takes the next character, inside quotes and out.
+    # libpq: a backslash quotes the next character, inside quotes and outside.
     return re.sub(r"(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)", rf"\g<1>{MASK}", value)
 
 
 def shown(settings: Settings) -> list[tuple[str, str]]:
-    """(variable, value) of every setting, secrets masked, for people to read at start."""
+    """(variable, value) of every setting, secrets masked; `-` for an empty value."""
     rows = []
-    for field, doc in docs().items():
+    for field, spec in setting_specs().items():
         value = str(getattr(settings, field))
-        if doc.hidden:
+        if spec.hidden:
             value = MASK if value else ""
-        rows.append((doc.env, (mask(value) if doc.secret else value) or "-"))
+        rows.append((spec.env, (mask(value) if spec.secret else value) or "-"))
     return rows

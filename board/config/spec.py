@@ -1,4 +1,4 @@
-"""One setting: what is known of it, and how its text is read."""
+"""The specification of one setting, and how its text is parsed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 from board.errors import InvalidSetting
 
 
-class Doc(msgspec.Struct, frozen=True):
-    """What a person needs to know of a setting: its variable, meaning, and range (inclusive) or choices.
+class SettingSpec(msgspec.Struct, frozen=True):
+    """A setting's variable, meaning, and range (inclusive) or choices.
 
-    `secret` is a URL whose password is masked; of a `hidden` one nothing is shown.
+    `secret`: the value is a URL, and its password is masked where it is shown. `hidden`: the whole value is masked.
     """
 
     env: str
@@ -26,7 +26,7 @@ class Doc(msgspec.Struct, frozen=True):
     hidden: bool = False
 
     def parse(self, kind: Any, raw: str) -> Any:
-        """A value of this type from its text. Raises `InvalidSetting` that says what is wrong."""
+        """The value, of type `kind`, of a text. Raises `InvalidSetting` with the reason."""
         if kind is int:
             if not re.fullmatch(r"-?[0-9]{1,18}", raw):
                 raise InvalidSetting(f"{self.env} must be a whole number, not {raw[:40]!r}")
@@ -40,5 +40,5 @@ class Doc(msgspec.Struct, frozen=True):
             try:
                 return Path(raw).expanduser().absolute()
             except RuntimeError as error:
-                raise InvalidSetting(f"{self.env}: {raw[:60]!r} begins with the home of nobody known here") from error
+                raise InvalidSetting(f"{self.env}: {raw[:60]!r} begins with the home of an unknown user") from error
         return raw

@@ -5,16 +5,10 @@ A span goes to a log line or to a collector. Without a collector nothing of Open
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 from typing import Final, Protocol
 
 import msgspec
-
-from board.config.settings import Settings
-
-log: Final = logging.getLogger("trace")
 
 HEADER: Final = "traceparent"
 
@@ -64,46 +58,3 @@ class Tracer(Protocol):
 
     def close(self) -> None:
         """Send what is left; blocks for a few seconds at most."""
-
-
-class LogTracer:
-    """Spans as log lines."""
-
-    def begin(self, name: str, parent: Context, start_ns: int, **attributes: str | int) -> Span:
-        return _LogSpan(name, parent, start_ns, attributes)
-
-    def close(self) -> None:
-        pass
-
-
-class _LogSpan:
-    def __init__(self, name: str, parent: Context, start_ns: int, attributes: dict[str, str | int]) -> None:
-        self._name: Final = name
-        self._parent: Final = parent
-        self._start_ns: Final = start_ns
-        self._attributes: Final = attributes
-        # Zero is not an id.
-        self.context: Final = Context(parent.trace_id, f"{int.from_bytes(os.urandom(8)) or 1:016x}")
-
-    def end(self, end_ns: int, **attributes: str | int) -> None:
-        more = "".join(f", {name} {value}" for name, value in (self._attributes | attributes).items())
-        marks = {
-            "trace_id": self.context.trace_id,
-            "span_id": self.context.span_id,
-            "parent_id": self._parent.span_id,
-        }
-        log.info("%s took %.3f ms%s", self._name, (end_ns - self._start_ns) / 1e6, more, extra=marks)
-
-
-def tracer_of(settings: Settings, part: str) -> Tracer | None:
-    """Where the spans of this part (`api`, `relay`) go; None if nowhere.
-
-    A process asks for its own after it was forked: the one for a collector has a thread.
-    """
-    if settings.traces == "off":
-        return None
-    if settings.traces == "log":
-        return LogTracer()
-    from board.observe.otlp import OtlpTracer
-
-    return OtlpTracer(part)

@@ -16,8 +16,8 @@ import msgspec
 import psycopg
 
 from board.errors import WrongSchemaVersion
-from board.pg.session import queries
-from board.redis.keyspace import PARTITIONS
+from board.partitions import PARTITIONS
+from board.pg.queries import queries
 
 Stage = Literal["pre", "post"]
 

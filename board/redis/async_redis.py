@@ -1,42 +1,41 @@
 """An auto-pipelining Redis connection for asyncio.
 
 Commands of all requests in one turn of the loop leave in one write; replies come back in order and are parsed by
-hiredis. Each call has a deadline; the connection repairs itself. redis-py parses the URL and packs nothing here.
+hiredis. Each call has a deadline; the connection repairs itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import hiredis
-from redis.connection import parse_url
 
-from board.errors import BoardUnavailable, InvalidSetting
+from board.errors import BoardUnavailable
 from board.process.backoff import Backoff
+from board.redis.options import parse_redis_url
 from board.redis.scripts import Script
 
-log: Final = logging.getLogger("board.redis.async_redis")
+log: Final = logging.getLogger(__name__)
 
 IN_FLIGHT_MOST: Final = 20_000
 CONNECT_TIMEOUT_S: Final = 2.0
 PATIENCE: Final = 5
-"""A reply that is this many deadlines late means that the connection, not the command, is at fault."""
+"""A reply that is this many deadlines late is a fault of the connection, not of the command."""
 
 
 def pack(args: tuple[bytes | str, ...]) -> bytes:
-    """One command as RESP."""
+    """One command as RESP (https://redis.io/docs/latest/develop/reference/protocol-spec/)."""
     packed: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]
     return packed
 
 
 class _Call:
-    """Stands in the line where others have a future, and hands the reply, or the error, on at once."""
+    """Takes a future's place among the waiting, and passes the reply or the error on at once."""
 
     __slots__ = ("_over", "_then", "timer")
 
@@ -61,7 +60,7 @@ _Waiter = asyncio.Future[Any] | _Call
 
 
 class _Protocol(asyncio.Protocol):
-    """The wire: bytes in, replies to those at the head of the line."""
+    """Bytes in, replies out: each reply goes to the first of the waiting."""
 
     def __init__(self, lost: asyncio.Future[None]) -> None:
         self.reader: Final = hiredis.Reader()
@@ -98,14 +97,15 @@ class _Protocol(asyncio.Protocol):
             self.lost.set_result(None)
 
 
-class Pipe:
-    """One logical connection to Redis for one event loop."""
+class AsyncRedis:
+    """One logical connection to Redis for one event loop.
+
+    `deadline_s` is the time for a reply, in seconds. `scripts` are loaded with each new connection. `name` is what
+    CLIENT LIST shows. A reply is bytes, int, list or None. Raises `InvalidSetting` for a URL that cannot be used.
+    """
 
     def __init__(self, url: str, *, deadline_s: float, scripts: Sequence[Script] = (), name: str) -> None:
-        try:
-            self._options: Final[dict[str, Any]] = parse_url(url)  # type: ignore[no-untyped-call]
-        except ValueError as error:
-            raise InvalidSetting(f"REDIS_URL cannot be used: {error}") from error
+        self._options: Final = parse_redis_url(url)
         self._deadline_s: Final = deadline_s
         self._scripts: Final = scripts
         self._name: Final = name
@@ -117,11 +117,11 @@ class Pipe:
         self._first_try = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to connect; calls fail until the connection is up."""
-        self._task = asyncio.create_task(self._keep_connected(), name="redis-pipe")
+        """Begin to connect, and reconnect from then on; calls fail while there is no connection."""
+        self._task = asyncio.create_task(self._keep_connected(), name="redis")
 
     async def first_try(self) -> None:
-        """Wait until the first attempt to connect has ended, well or not."""
+        """Wait until the first attempt to connect has succeeded or failed."""
         await self._first_try.wait()
 
     async def stop(self) -> None:
@@ -132,33 +132,40 @@ class Pipe:
 
     @property
     def waiting(self) -> int:
-        """Commands whose reply has not come yet."""
+        """Number of commands without a reply yet."""
         return 0 if self._protocol is None else len(self._protocol.waiting)
 
     def send(self, command: bytes) -> asyncio.Future[Any]:
-        """Queue a packed command. The future gets the reply: bytes, int, list, None, or a `hiredis.ReplyError` value.
+        """Queue a packed command. The future gets the reply; an error reply is a `hiredis.ReplyError` value.
 
-        It raises `BoardUnavailable` when the connection is lost. Raises `BoardUnavailable` at once while there is none
-        or too many replies are outstanding.
+        The future has no deadline; it raises `BoardUnavailable` when the connection is lost. The call itself raises
+        `BoardUnavailable` while there is no connection, or too many replies are outstanding.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
         self._put(command, future)
         return future
 
     def tell(self, command: bytes) -> None:
-        """Queue a packed command whose reply nobody needs. Without a connection it is dropped."""
+        """Queue a packed command and ignore its reply. It is dropped while there is no connection. Raises nothing."""
         if self._protocol is not None and len(self._protocol.waiting) < IN_FLIGHT_MOST:
             self._put(command, None)
 
     async def ask(self, command: bytes) -> Any:
-        """Send and wait at most the deadline. Raises `BoardUnavailable`, also for an error reply."""
+        """Send a packed command, wait at most the deadline for its reply.
+
+        Raises `BoardUnavailable`, also for an error reply.
+        """
         reply = await self._reply(command)
         if isinstance(reply, hiredis.ReplyError):
             raise BoardUnavailable(f"Redis refused: {reply}")
         return reply
 
     async def run(self, script: Script, *args: bytes, writes: bool = False, deadline_s: float | None = None) -> Any:
-        """Call a script (``args``: number of keys, keys, arguments) by its digest; read-only unless it `writes`."""
+        """Call a script by its digest; read-only (EVALSHA_RO) unless it `writes`. Returns its reply.
+
+        `args` are those of EVALSHA: the number of keys, the keys, the arguments. `deadline_s` replaces the connection's
+        own deadline. A script that Redis has forgotten is loaded and called again. Raises `BoardUnavailable`.
+        """
         command = pack((b"EVALSHA" if writes else b"EVALSHA_RO", script.sha, *args))
         reply = await self._reply(command, deadline_s)
         if isinstance(reply, hiredis.ReplyError):
@@ -168,15 +175,15 @@ class Pipe:
         return reply
 
     async def _again(self, script: Script, command: bytes) -> Any:
-        """Give Redis a script it has forgotten, and call it once more."""
+        """Load a script that Redis has forgotten, and repeat the call."""
         await self.ask(pack((b"SCRIPT", b"LOAD", script.source)))
         return await self.ask(command)
 
     def call(self, script: Script, args: Sequence[bytes], then: Callable[[Any], None]) -> None:
-        """Call a read-only script like `run`, for one who does not wait: `then` gets the reply as it comes in.
+        """Call a read-only script like `run`, without a task: `then` is called with the reply.
 
-        That is a `BoardUnavailable` value for an error reply, when there is none within the deadline, and at once when
-        there is no connection.
+        Instead of the reply `then` gets a `BoardUnavailable` value: for an error reply, when the deadline has passed,
+        and at once, before this returns, while there is no connection. PERF: for many reads in one turn of the loop.
         """
         command = pack((b"EVALSHA_RO", script.sha, *args))
         waiter = _Call(partial(self._called, script, command, then))
@@ -227,7 +234,7 @@ class Pipe:
         protocol.sent_at.append(self._loop.time())
 
     def flush(self) -> None:
-        """Write what is queued. It happens by itself at the end of this turn of the loop."""
+        """Write the queued commands now; otherwise they leave at the end of this turn of the loop."""
         out, self._out = self._out, []
         if out and self._protocol is not None and self._protocol.transport is not None:
             self._protocol.transport.write(b"".join(out))
@@ -257,7 +264,7 @@ class Pipe:
                     protocol.transport.abort()
 
     async def _watch(self, protocol: _Protocol) -> None:
-        """Return when the connection is lost, or when its oldest reply is hopelessly late."""
+        """Return when the connection is lost, or when its oldest reply is `PATIENCE` deadlines late."""
         while not protocol.lost.done():
             await asyncio.wait([protocol.lost], timeout=self._deadline_s)
             if protocol.sent_at and self._loop.time() - protocol.sent_at[0] > PATIENCE * self._deadline_s:
@@ -270,21 +277,16 @@ class Pipe:
     async def _connect(self) -> _Protocol:
         options = self._options
         protocol = _Protocol(self._loop.create_future())
-        if "path" in options:
-            await self._loop.create_unix_connection(lambda: protocol, options["path"])
+        if options.path:
+            await self._loop.create_unix_connection(lambda: protocol, options.path)
         else:
-            await self._loop.create_connection(
-                lambda: protocol,
-                options.get("host", "localhost"),
-                options.get("port", 6379),
-                ssl=self._tls() if options.get("connection_class", object).__name__ == "SSLConnection" else None,
-            )
+            context = options.tls.context() if options.tls is not None else None
+            await self._loop.create_connection(lambda: protocol, options.host, options.port, ssl=context)
         hello: list[tuple[bytes | str, ...]] = []
-        if "password" in options:
-            user = (options["username"],) if "username" in options else ()
-            hello.append(("AUTH", *user, options["password"]))
-        if options.get("db"):
-            hello.append(("SELECT", str(options["db"])))
+        if options.credentials:
+            hello.append(("AUTH", *options.credentials))
+        if options.db:
+            hello.append(("SELECT", str(options.db)))
         hello.append(("CLIENT", "SETNAME", self._name))
         hello += [("SCRIPT", "LOAD", script.source) for script in self._scripts]
         futures = []
@@ -301,18 +303,6 @@ class Pipe:
                 protocol.transport.abort()
                 raise BoardUnavailable(f"Redis refused {command[0]!s}: {reply}")
         return protocol
-
-    def _tls(self) -> ssl.SSLContext:
-        options = self._options
-        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-        if options.get("ssl_certfile"):
-            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
-        if str(options.get("ssl_cert_reqs", "required")).lower() == "none":
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif str(options.get("ssl_check_hostname", "true")).lower() == "false":
-            context.check_hostname = False
-        return context
 
 
 def _give_up(waiter: _Waiter) -> None:

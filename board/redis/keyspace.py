@@ -1,4 +1,4 @@
-"""Redis keys, and which partition a season belongs to.
+"""Redis keys.
 
 Every key of a partition carries its hash tag, so a batch, a rebuild or a read is one slot on Redis Cluster.
 
@@ -16,19 +16,12 @@ Every key of a partition carries its hash tag, so a batch, a rebuild or a read i
 
 from __future__ import annotations
 
-import zlib
 from typing import Final
 
-PARTITIONS: Final = 64
-"""Fixed for ever: it is part of every key and stored in the database (table ``cluster``)."""
+from board.partitions import PARTITIONS
 
 
-def partition_of(season: str) -> int:
-    """The partition of a season: CRC-32 of its UTF-8 bytes, modulo the number of partitions."""
-    return zlib.crc32(season.encode()) % PARTITIONS
-
-
-class Keys:
+class Keyspace:
     """All keys under one prefix."""
 
     def __init__(self, prefix: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from board.redis.async_redis import Pipe, pack
-from board.redis.keyspace import Keys
+from board.redis.async_redis import AsyncRedis, pack
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 
 POKE: Final = script("poke")
@@ -14,7 +14,7 @@ POKE: Final = script("poke")
 class Poker:
     """Pokes over a connection that others use, too."""
 
-    def __init__(self, redis: Pipe, keys: Keys) -> None:
+    def __init__(self, redis: AsyncRedis, keys: Keyspace) -> None:
         self._redis: Final = redis
         self._keys: Final = keys
 

@@ -1,7 +1,7 @@
 """A synchronous Redis connection that sends whole payloads and never retries by itself.
 
-redis-py keeps what is topology: the URL, TLS, authentication, reconnecting sockets. Its retries are off, because a
-payload sent twice is a decision for the caller, who knows the fence.
+redis-py connects, authenticates and reads. Its retries are off: only the caller knows the fence, and so whether a
+payload may be sent twice.
 """
 
 from __future__ import annotations
@@ -9,44 +9,33 @@ from __future__ import annotations
 from typing import Any, Final
 
 from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool
+from redis.connection import Connection, ConnectionPool, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from _speedups import build_apply
-from board.errors import BoardUnavailable, InvalidSetting
+from board.errors import BoardUnavailable
+from board.redis.options import RedisOptions, TlsOptions, parse_redis_url
 from board.redis.scripts import Script
 
-__all__ = ["LINK_ERRORS", "Link", "ResponseError"]
+__all__ = ["CONNECTION_ERRORS", "ResponseError", "SyncRedis"]
 
-LINK_ERRORS: Final = (RedisConnectionError, RedisTimeoutError, OSError)
-"""What tells that the connection is gone, or may be out of step."""
+CONNECTION_ERRORS: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+"""After one of these the connection is lost, or requests and replies may be out of step."""
 
 
-class Link:
-    """One connection to one Redis. Not for several threads.
+class SyncRedis:
+    """One connection to one Redis, for one thread. `name` is what CLIENT LIST shows.
 
-    Replies are bytes, ints, lists and None. A reply that is an error raises `ResponseError`; a lost connection or a
-    reply that takes longer than `timeout_s` raises `BoardUnavailable` and closes the link.
+    Replies are bytes, int, list or None. An error reply raises `ResponseError`. A lost connection, or a reply that
+    takes longer than `timeout_s` seconds, raises `BoardUnavailable` and closes the connection; the next call opens it.
+    Raises `InvalidSetting` for a URL that cannot be used.
     """
 
     def __init__(self, url: str, name: str, timeout_s: float = 2.0) -> None:
-        if not url:
-            raise InvalidSetting("REDIS_URL is empty; set it, or use `leaderboard run`, which starts its own server")
-        try:
-            pool: Any = ConnectionPool.from_url(
-                url,
-                client_name=name,
-                protocol=2,
-                retry=Retry(NoBackoff(), 0),
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
-            )
-            self._connection: Any = pool.make_connection()
-        except (ValueError, TypeError) as error:
-            raise InvalidSetting(f"REDIS_URL cannot be used: {error}") from error
+        self._connection: Any = _connection(parse_redis_url(url), name, timeout_s)
 
     def connect(self) -> None:
         """Open the connection now. Raises `BoardUnavailable`."""
@@ -60,28 +49,28 @@ class Link:
         self._connection.disconnect()
 
     def call(self, *args: bytes | str | int | float) -> Any:
-        """One command, one reply."""
+        """Send one command, return its reply."""
         return self.exchange(b"".join(self._connection.pack_command(*args)), 1)[0]
 
     def pipeline(self, *commands: tuple[bytes | str | int | float, ...]) -> list[Any]:
-        """Several commands in one write; the replies in order, errors among them as `ResponseError` values."""
+        """Send several commands in one write; return the replies in order, error replies as `ResponseError` values."""
         return self.exchange(b"".join(self._connection.pack_commands(commands)), len(commands), keep_errors=True)
 
     def exchange(self, payload: bytes, replies: int, *, keep_errors: bool = False) -> list[Any]:
-        """Send a payload of ready RESP commands and read that many replies."""
+        """Send a payload of RESP commands and read as many replies; with `keep_errors` error replies are values."""
         self.send(payload)
         return self.receive(replies, keep_errors=keep_errors)
 
     def send(self, payload: bytes) -> None:
-        """Send a payload of ready RESP commands; `receive` has to follow for the replies of each, in order."""
+        """Send a payload of RESP commands; the caller reads the reply of each, in order, by `receive`."""
         try:
             self._connection.send_packed_command([payload], check_health=False)
-        except LINK_ERRORS as error:
+        except CONNECTION_ERRORS as error:
             self.close()
             raise BoardUnavailable(f"Redis does not answer: {error}") from error
 
     def receive(self, replies: int, *, keep_errors: bool = False) -> list[Any]:
-        """Read that many replies of what was sent before."""
+        """Read that many replies to payloads of `send`. The first error reply is raised after the last was read."""
         try:
             answers: list[Any] = []
             failed: ResponseError | None = None
@@ -91,7 +80,7 @@ class Link:
                 except ResponseError as error:
                     failed = failed or error
                     answers.append(error)
-        except LINK_ERRORS as error:
+        except CONNECTION_ERRORS as error:
             self.close()
             raise BoardUnavailable(f"Redis does not answer: {error}") from error
         if failed is not None and not keep_errors:
@@ -99,10 +88,55 @@ class Link:
         return answers
 
     def run(self, script: Script, keys: list[bytes], args: list[bytes], groups: Any = ()) -> Any:
-        """Call a script by its digest, loading it first where Redis does not know it."""
+        """Call a script by its digest, return its reply; a script that Redis does not know is loaded first.
+
+        `groups` are seasons with their arrays of players, scores and versions, as `_speedups.build_apply` takes them.
+        """
         payload = build_apply(script.sha, keys, args, groups)
         try:
             return self.exchange(payload, 1)[0]
         except NoScriptError:
             self.call("SCRIPT", "LOAD", script.source)
             return self.exchange(payload, 1)[0]
+
+
+class _TlsConnection(Connection):
+    """A TLS connection with the context of `TlsOptions`, which the asynchronous client has, too.
+
+    NOTE: redis-py's own makes a context that trusts the system's authorities beside those of ``ssl_ca_certs``.
+    """
+
+    def __init__(self, tls: TlsOptions, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._tls: Final = tls
+
+    def _connect(self) -> Any:
+        plain = super()._connect()  # type: ignore[no-untyped-call]
+        try:
+            return self._tls.context().wrap_socket(plain, server_hostname=self.host)
+        except OSError:
+            plain.close()
+            raise
+
+
+def _connection(options: RedisOptions, name: str, timeout_s: float) -> Any:
+    common: dict[str, Any] = {
+        "db": options.db,
+        "username": options.username or None,
+        "password": options.password or None,
+        "client_name": name,
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+    }
+    if options.path:
+        kind: type = UnixDomainSocketConnection
+        address: dict[str, Any] = {"path": options.path}
+    else:
+        kind = Connection if options.tls is None else _TlsConnection
+        address = {"host": options.host, "port": options.port}
+        if options.tls is not None:
+            address["tls"] = options.tls
+    pool: Any = ConnectionPool(connection_class=kind, **address, **common)
+    return pool.make_connection()

@@ -18,7 +18,8 @@ import msgspec
 import psycopg
 
 from board.errors import ServerUnreachable
-from board.pg.session import connect_async, first_line, lifeline, queries
+from board.pg.connections import connect_async, first_line, lifeline
+from board.pg.queries import queries
 from board.process.backoff import Backoff
 from service.access.grant import Grant
 from service.access.key_text import KeyText

@@ -14,8 +14,8 @@ import msgspec
 
 from board.config.settings import Settings
 from board.errors import BoardUnavailable
-from board.redis.async_redis import Pipe
-from board.redis.keyspace import Keys
+from board.redis.async_redis import AsyncRedis
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from service.access.grant import Grant
 from service.contract import problems
@@ -53,7 +53,7 @@ def make_quota(name: str, units: int, window_s: int) -> Quota | None:
     return Quota(name, units, window_s, each_us, each_us * units) if units else None
 
 
-def make_quotas(s: Settings, redis: Pipe, keys: Keys) -> Quotas | None:
+def make_quotas(s: Settings, redis: AsyncRedis, keys: Keyspace) -> Quotas | None:
     """The quotas of keys and players that the settings name; None when there are none."""
     key, player = (
         make_quota(name, n, s.limit_window_s) for name, n in (("key", s.limit_key), ("player", s.limit_player))
@@ -68,7 +68,14 @@ class Quotas:
     """All quotas, as one worker sees them. Each request pays before anything is done for it."""
 
     def __init__(
-        self, pipe: Pipe, keys: Keys, *, key: Quota | None, player: Quota | None, deadline_s: float, closed: bool
+        self,
+        pipe: AsyncRedis,
+        keys: Keyspace,
+        *,
+        key: Quota | None,
+        player: Quota | None,
+        deadline_s: float,
+        closed: bool,
     ) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any, Final
 
 from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
-from board.redis.async_redis import Pipe
-from board.redis.keyspace import Keys, partition_of
+from board.partitions import partition_of
+from board.redis.async_redis import AsyncRedis
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 
 RANK: Final = script("rank")
@@ -40,7 +41,7 @@ class PlayerNotFound(LeaderboardError):
 class RankReads:
     """The rank reads of one event loop."""
 
-    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+    def __init__(self, pipe: AsyncRedis, keys: Keyspace) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys
         self._loop: Final = asyncio.get_running_loop()

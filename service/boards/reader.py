@@ -10,8 +10,9 @@ import msgspec
 
 from _speedups import decode_score, render_items
 from board.errors import BoardRebuilding
-from board.redis.async_redis import Pipe
-from board.redis.keyspace import Keys, partition_of
+from board.partitions import partition_of
+from board.redis.async_redis import AsyncRedis
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from service.boards.rank_reads import RankReads
 from service.boards.types import PlayerRank
@@ -26,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 class BoardReader:
     """Reads of one worker. Raises `BoardRebuilding` and `BoardUnavailable` rather than show half a board."""
 
-    def __init__(self, pipe: Pipe, keys: Keys, cache_s: float) -> None:
+    def __init__(self, pipe: AsyncRedis, keys: Keyspace, cache_s: float) -> None:
         self._pipe: Final = pipe
         self._keys: Final = keys
         self._rank_reads: Final = RankReads(pipe, keys)

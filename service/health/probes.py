@@ -10,8 +10,9 @@ import psycopg
 
 from board.errors import BoardUnavailable, LeaderboardError, WrongSchemaVersion
 from board.pg import schema
-from board.pg.session import connect_async, lifeline, queries
-from board.redis.async_redis import Pipe, pack
+from board.pg.connections import connect_async, lifeline
+from board.pg.queries import queries
+from board.redis.async_redis import AsyncRedis, pack
 from service.contract.answers import Answer
 from service.contract.problems import RETRY_AFTER_S
 from service.health.types import Health, Readiness
@@ -25,7 +26,7 @@ _PING: Final = pack((b"PING",))
 class Probes:
     """Checks of one worker, on a database connection of their own that is kept between calls."""
 
-    def __init__(self, database_url: str, redis: Pipe, deadline_s: float) -> None:
+    def __init__(self, database_url: str, redis: AsyncRedis, deadline_s: float) -> None:
         self._url: Final = database_url
         self._redis: Final = redis
         self._deadline_s: Final = deadline_s

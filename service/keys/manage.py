@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 
 from board.errors import OutcomeUnknown, StoreUnavailable, UsageError
-from board.pg.session import connect, first_line
+from board.pg.connections import connect, first_line
 from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer

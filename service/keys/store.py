@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 
 from board.errors import KeyNotFound, KeyNotRotatable, UsageError
-from board.pg.session import queries
+from board.pg.queries import queries
 from service.access import key_text as keytext
 from service.contract.scopes import SCOPES
 from service.contract.types import SEASON_ID_MAX

@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from board.errors import BoardUnavailable
-from board.redis.async_redis import Pipe, pack
-from board.redis.keyspace import Keys, partition_of
+from board.partitions import partition_of
+from board.redis.async_redis import AsyncRedis, pack
+from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from service.access.caller import Caller
 from service.contract import problems
@@ -27,7 +28,7 @@ class SeasonReset:
     """Resets of one worker. `cache_s` is how long a worker may still hand out a top list that it has read before."""
 
     def __init__(
-        self, store: SeasonStore, redis: Pipe, keys: Keys, poker: Poker, *, deadline_s: float, cache_s: float
+        self, store: SeasonStore, redis: AsyncRedis, keys: Keyspace, poker: Poker, *, deadline_s: float, cache_s: float
     ) -> None:
         self._store: Final = store
         self._redis: Final = redis

@@ -7,7 +7,8 @@ from typing import Final
 import psycopg
 
 from board.errors import OutcomeUnknown, StoreUnavailable
-from board.pg.session import connect_async, first_line, lifeline, queries
+from board.pg.connections import connect_async, first_line, lifeline
+from board.pg.queries import queries
 
 
 class SeasonStore:

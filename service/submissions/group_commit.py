@@ -16,8 +16,8 @@ from time import perf_counter_ns
 from typing import Final
 
 from board.errors import LeaderboardError, OutcomeUnknown, ServerUnreachable, StoreUnavailable
+from board.partitions import partition_of
 from board.process.backoff import Backoff
-from board.redis.keyspace import partition_of
 from service.submissions.item import BatchItem, BatchRequest, Item, KeyReused, Outcome, QueueFull, ScoreOutOfRange
 from service.submissions.statements import (
     KEY_REUSED,

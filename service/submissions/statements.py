@@ -8,8 +8,10 @@ import psycopg
 
 from _speedups import pack_int8_array, pack_text_array
 from board.errors import OutcomeUnknown
-from board.pg.session import Int8Array, TextArray, adapt_arrays, connect_async, first_line, lifeline, queries
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
+from board.pg.arrays import Int8Array, TextArray, adapt_arrays
+from board.pg.connections import connect_async, first_line, lifeline
+from board.pg.queries import queries
 from service.submissions.item import Item
 
 WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)

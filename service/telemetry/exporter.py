@@ -9,7 +9,8 @@ import sys
 import time
 from typing import Final
 
-from board.config.settings import Settings, environment, load
+from board.config.load import load
+from board.config.settings import Settings, environment
 from board.errors import LeaderboardError
 from board.observe.exporter import Collector, export
 from board.observe.log import setup

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from board.errors import BoardUnavailable
 from board.observe.metrics import NS, Metric, Registry, Row
-from board.redis.async_redis import Pipe, pack
+from board.redis.async_redis import AsyncRedis, pack
 from service.contract.problems import PROBLEMS
 from service.routes import OPERATIONS
 
@@ -127,7 +127,7 @@ def observe_batches(row: Row, queue: str) -> Callable[[int, int], None]:
     return note
 
 
-async def sample_worker(row: Row, pipe: Pipe, intakes: dict[str, Any]) -> None:
+async def sample_worker(row: Row, pipe: AsyncRedis, intakes: dict[str, Any]) -> None:
     """Sample what is a state and not an event, until cancelled."""
     row.put(WORKERS, 1)
     row.add(STARTS)

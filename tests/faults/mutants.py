@@ -53,7 +53,7 @@ MUTANTS: Final = (
         "the identity of PostgreSQL is not compared",
         (
             ("board/redis/lua/apply.lua", "elseif held[2] ~= ARGV[3] then", "elseif false then"),
-            ("relay/history.py", "w.identity != carrier.identity or ", ""),
+            ("relay/history.py", "w.identity != session.identity or ", ""),
         ),
         "postgres: lagging standby promoted",
         ("I3",),
@@ -67,9 +67,13 @@ MUTANTS: Final = (
     Mutant(
         "idempotency keys are not looked at",
         (
-            ("board/pg/queries.sql", "WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed", "-- keyed"),
             (
-                "board/pg/queries.sql",
+                "board/pg/sql/submissions.sql",
+                "WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed",
+                "-- keyed",
+            ),
+            (
+                "board/pg/sql/submissions.sql",
                 "FROM done WHERE digest IS NOT NULL ORDER BY digest -- keyed",
                 "FROM done WHERE digest IS NOT NULL ORDER BY digest ON CONFLICT DO NOTHING -- keyed",
             ),
@@ -99,7 +103,7 @@ MUTANTS: Final = (
         "hints of an ended period are carried",
         (
             (
-                "board/pg/queries.sql",
+                "board/pg/sql/relay.sql",
                 "JOIN season s ON s.period_id = c.period_id AND NOT EXISTS",
                 "JOIN period e ON e.period_id = c.period_id JOIN season s ON s.season_id = e.season_id AND NOT EXISTS",
             ),
@@ -111,10 +115,10 @@ MUTANTS: Final = (
         "the hints are committed before the script",
         (
             (
-                "relay/carrier.py",
-                "            try:\n                verdict = self.apply(partition, fence, committed, rows)",
-                '            self.db.execute("COMMIT")\n'
-                "            try:\n                verdict = self.apply(partition, fence, committed, rows)",
+                "relay/batch.py",
+                "        try:\n            verdict = apply(session, partition, fence, claimed.fence, seasons)",
+                '        session.db.execute("COMMIT")\n'
+                "        try:\n            verdict = apply(session, partition, fence, claimed.fence, seasons)",
             ),
         ),
         "relay: kill -9 mid-payload",

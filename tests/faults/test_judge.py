@@ -10,7 +10,7 @@ import pytest
 from support.relays import Hand
 from support.world import World
 
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
 from faults.judge import INVARIANTS, Breaches, History, judge
 
 

@@ -13,7 +13,7 @@ from support.proxy import Proxy
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
 
 
 @pytest.fixture

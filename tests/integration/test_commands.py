@@ -14,7 +14,7 @@ from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
 from ctl import rebuilding
 from ctl.verifying import Report, compare
 

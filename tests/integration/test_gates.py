@@ -14,7 +14,7 @@ from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
 
 EXECUTE = re.compile(rb"E\0\0\0\x09\0\0\0\0\0")
 """The protocol's message that runs a statement: unnamed portal, all rows."""

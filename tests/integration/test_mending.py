@@ -11,7 +11,7 @@ from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
 from ctl.verifying import compare
 
 S = partition_of("s")
@@ -53,7 +53,7 @@ def test_a_refused_season_is_set_aside_and_holds_up_nobody(world: World, hand: H
     assert equal(world, NEIGHBOUR) and world.counts()["outbox"] == 0
     # When its time has come it is loaded whole.
     world.execute("UPDATE ailing SET retry_at = now()")
-    hand.relay.retry_ailing(hand.carrier)
+    hand.relay.repairs.retry_set_aside(hand.session)
     assert equal(world, "s", NEIGHBOUR)
     assert world.rows("SELECT season_id FROM ailing") == []
     world.submit(("s", "p3", 1))
@@ -65,7 +65,7 @@ def test_a_season_that_stays_refused_waits_longer_each_time(world: World, hand: 
     spoil(world, world.keys.board(S, b"s"))
     waits = []
     for _ in range(5):
-        hand.carrier.execute("set_aside", season="s", partition=S, reason="still")
+        hand.session.execute("set_aside", season="s", partition=S, reason="still")
         waits.append(world.value("SELECT round(extract(epoch FROM retry_at - now()))::int FROM ailing"))
     assert waits[-1] > waits[1] and waits == sorted(waits)
     assert world.value("SELECT tries FROM ailing") == 5
@@ -78,7 +78,7 @@ def test_a_reset_of_a_season_that_is_set_aside(world: World, hand: Hand) -> None
     world.reset("s")
     world.submit(("s", "new", 1))
     world.execute("UPDATE ailing SET retry_at = now()")
-    hand.relay.retry_ailing(hand.carrier)
+    hand.relay.repairs.retry_set_aside(hand.session)
     hand.drain()
     assert [(u, s) for u, s, _ in world.board("s")] == [("new", 1)]
     assert equal(world, "s")
@@ -134,7 +134,7 @@ def test_the_sampler_finds(world: World, hand: Hand, what: str) -> None:
     assert not compare(world.settings, wait_s=0).equal
 
     def sampled() -> bool:
-        hand.relay.sample(hand.carrier)
+        hand.relay.repairs.sample(hand.session)
         return compare(world.settings, wait_s=0).equal
 
     # Players are drawn: four of thirty at a look, in one of two seasons.
@@ -144,7 +144,7 @@ def test_the_sampler_finds(world: World, hand: Hand, what: str) -> None:
 def test_the_sampler_leaves_a_sound_board_alone(world: World, hand: Hand) -> None:
     held = world.redis.hgetall(world.keys.watermark[S])
     for _ in range(10):
-        hand.relay.sample(hand.carrier)
+        hand.relay.repairs.sample(hand.session)
     assert world.redis.hgetall(world.keys.watermark[S]) == held
 
 
@@ -154,7 +154,7 @@ def test_the_sampler_waits_for_what_is_on_its_way(world: World, hand: Hand) -> N
     world.reset(NEIGHBOUR)
     held = world.redis.hgetall(world.keys.watermark[S])
     for _ in range(10):
-        hand.relay.sample(hand.carrier)
+        hand.relay.repairs.sample(hand.session)
     assert world.redis.hgetall(world.keys.watermark[S]) == held, "hints wait: that is no difference"
     hand.serve(S)
     assert equal(world, "s", NEIGHBOUR)
@@ -168,7 +168,7 @@ def test_many_seasons_are_all_looked_at(world: World) -> None:
     for name in (names[0], names[41], names[79]):
         world.redis.delete(world.keys.board(partition_of(name), name.encode()))
     for _ in range(4):
-        hand.relay.sample(hand.carrier)
+        hand.relay.repairs.sample(hand.session)
     assert equal(world, *names)
 
 

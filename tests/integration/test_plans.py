@@ -10,8 +10,9 @@ from support.world import World
 from bench import plans, sides
 from bench.plans import Scanned, explained, nodes, scans, whole_scans
 from bench.stack import Stack
-from board.pg.session import connect, queries
-from relay.carrier import SESSION
+from board.pg.connections import connect
+from board.pg.queries import queries
+from relay.session import SESSION
 from service.submissions.statements import session
 
 

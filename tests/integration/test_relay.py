@@ -8,15 +8,16 @@ from typing import Any
 import psycopg
 import pytest
 from support.processes import relaying
-from support.relays import Hand
+from support.relays import Hand, Stepped
 from support.waiting import eventually
 from support.world import World
 
-from board.pg.session import adapt_arrays
-from board.redis.keyspace import PARTITIONS, partition_of
-from relay.carrier import Carried, Carrier, Refused, Verdict
+from board.partitions import PARTITIONS, partition_of
+from board.pg.arrays import adapt_arrays
+from relay.batch import BatchResult, Refused, pending_partitions, relay_batch
 from relay.history import is_past
 from relay.rebuild import rebuild
+from relay.session import RelaySession
 
 S = partition_of("s")
 
@@ -28,7 +29,7 @@ def equal(world: World, *seasons: str) -> bool:
 
 def test_a_submission_is_carried(world: World) -> None:
     world.submit(("s", "ada", 5), ("s", "bob", 7), ("s", "ada", 1))
-    carried = world.carrier().carry(S)
+    carried = relay_batch(world.session(), S)
     assert carried is not None
     # One hint of the new season and one of each player, however often the player submitted.
     assert (carried.hints, carried.seasons, carried.more) == (3, 1, False)
@@ -37,29 +38,29 @@ def test_a_submission_is_carried(world: World) -> None:
 
 
 def test_nothing_to_carry_leaves_no_trace(world: World) -> None:
-    carrier = world.carrier()
-    carried = carrier.carry(S)
+    session = world.session()
+    carried = relay_batch(session, S)
     assert carried is not None and carried.hints == 0
     assert world.fence("s") is None
     assert world.value("SELECT fence FROM partition WHERE id = %s", S) == 0
 
 
 def test_a_check_writes_the_first_watermark(world: World) -> None:
-    carrier = world.carrier()
+    session = world.session()
     for partition in range(PARTITIONS):
-        carrier.carry(partition, check=True)
+        relay_batch(session, partition, check=True)
     assert all(world.redis.hget(key, "fence") for key in world.keys.watermark)
-    assert {world.redis.hget(key, "identity").decode() for key in world.keys.watermark} == {carrier.identity}
+    assert {world.redis.hget(key, "identity").decode() for key in world.keys.watermark} == {session.identity}
 
 
 def test_batches_are_bounded_and_say_that_more_waits(world: World) -> None:
     world.create("s")
-    carrier = world.carrier(limit=4)
-    carrier.carry(S)
+    session = world.session(limit=4)
+    relay_batch(session, S)
     world.submit(*(("s", f"p{n}", n + 1) for n in range(10)))
     seen = []
     for _ in range(4):
-        carried = carrier.carry(S)
+        carried = relay_batch(session, S)
         assert carried is not None
         seen.append((carried.hints, carried.more))
     assert seen == [(4, True), (4, True), (2, False), (0, False)]
@@ -69,34 +70,34 @@ def test_batches_are_bounded_and_say_that_more_waits(world: World) -> None:
 def test_several_seasons_of_one_partition_go_together(world: World) -> None:
     names = [name for n in range(500) if partition_of(name := f"s{n}") == S][:3]
     world.submit(*((name, "ada", n + 1) for n, name in enumerate(names)))
-    carried = world.carrier().carry(S)
+    carried = relay_batch(world.session(), S)
     assert carried is not None and carried.seasons == 3
     assert equal(world, *names)
 
 
 def test_a_batch_larger_than_lua_can_unpack(world: World) -> None:
     world.submit(*(("s", f"player {n}", n % 70 + 1) for n in range(4_900)))
-    carrier = world.carrier(limit=50_000)
-    carrier.carry(S)
+    session = world.session(limit=50_000)
+    relay_batch(session, S)
     assert equal(world)
     world.submit(*(("s", f"player {n}", 1) for n in range(0, 4_900, 2)))
-    carrier.carry(S)
+    relay_batch(session, S)
     assert equal(world)
     with world.db.transaction():
         for n in range(0, 4_900, 3):
             world.correct("s", f"player {n}", None)
-    carrier.carry(S)
+    relay_batch(session, S)
     assert equal(world) and len(world.board("s")) == 4_900 - 1_634
 
 
 def test_corrections_and_removals_travel_the_same_way(world: World) -> None:
     world.submit(("s", "ada", 5), ("s", "bob", 7), ("s", "cy", 7))
-    carrier = world.carrier()
-    carrier.carry(S)
+    session = world.session()
+    relay_batch(session, S)
     world.correct("s", "ada", 100)
     world.correct("s", "bob", None)
     world.correct("s", "nobody", None)
-    carrier.carry(S)
+    relay_batch(session, S)
     assert [(u, s) for u, s, _ in world.board("s")] == [("ada", 100), ("cy", 7)]
     assert set(world.redis.hkeys(world.keys.members(S, b"s"))) == {b"ada", b"cy"}
     assert equal(world)
@@ -104,85 +105,85 @@ def test_corrections_and_removals_travel_the_same_way(world: World) -> None:
 
 def test_hints_twice_are_harmless(world: World) -> None:
     world.submit(("s", "ada", 5))
-    carrier = world.carrier()
+    session = world.session()
     for _ in range(3):
         world.rows(
             "INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, 'ada' FROM season, "
             "generate_series(1, 5) RETURNING 1"
         )
-        carrier.carry(S)
+        relay_batch(session, S)
         assert equal(world)
 
 
 def test_a_reset_empties_the_board_and_nothing_brings_it_back(world: World) -> None:
     world.submit(("s", "ada", 5))
-    carrier = world.carrier()
-    carrier.carry(S)
+    session = world.session()
+    relay_batch(session, S)
     old = world.value("SELECT period_id FROM season")
     world.reset("s")
     world.rows("INSERT INTO outbox (partition, period_id, user_id) VALUES (%s, %s, 'ada') RETURNING 1", S, old)
-    carrier.carry(S)
+    relay_batch(session, S)
     assert world.board("s") == []
     assert int(world.redis.hget(world.keys.periods[S], "s")) == world.value("SELECT period_id FROM season") > old
     world.submit(("s", "ada", 1))
-    carrier.carry(S)
+    relay_batch(session, S)
     assert [(u, s) for u, s, _ in world.board("s")] == [("ada", 1)]
 
 
 def test_a_hint_that_commits_late_is_not_passed_over(world: World) -> None:
     """A full batch must not move the low mark past a transaction that is still in progress."""
     world.create("s")
-    carrier = world.carrier(limit=2)
-    carrier.carry(S)
+    session = world.session(limit=2)
+    relay_batch(session, S)
     with psycopg.connect(world.settings.database_url) as slow:
         adapt_arrays(slow)
         world.submit(("s", "slow", 1), db=slow)
         world.submit(("s", "a", 1), ("s", "b", 2))
-        carried = carrier.carry(S)
+        carried = relay_batch(session, S)
         assert carried is not None and carried.hints == 2
-        carrier.carry(S)
+        relay_batch(session, S)
         slow.commit()
-    while carrier.dirty():
-        carrier.carry(S)
+    while pending_partitions(session):
+        relay_batch(session, S)
     assert equal(world) and len(world.board("s")) == 3
     assert world.counts()["outbox"] == 0
 
 
 def test_a_hint_that_commits_late_is_not_passed_over_by_an_empty_batch_either(world: World) -> None:
     world.create("s")
-    carrier = world.carrier()
-    carrier.carry(S)
+    session = world.session()
+    relay_batch(session, S)
     with psycopg.connect(world.settings.database_url) as slow:
         adapt_arrays(slow)
         world.submit(("s", "slow", 1), db=slow)
         world.submit(("s", "a", 1))
-        carrier.carry(S, check=True)
-        carrier.carry(S, check=True)
+        relay_batch(session, S, check=True)
+        relay_batch(session, S, check=True)
         slow.commit()
-    assert carrier.dirty() == [S]
-    carrier.carry(S)
+    assert pending_partitions(session) == [S]
+    relay_batch(session, S)
     assert equal(world) and world.counts()["outbox"] == 0
 
 
 def test_somebody_elses_long_transaction_holds_nothing_up(world: World) -> None:
     world.create("s")
-    carrier = world.carrier()
+    session = world.session()
     with psycopg.connect(world.settings.database_url) as other:
         other.execute("SELECT pg_current_xact_id()")
         for n in range(5):
             world.submit(("s", "ada", n + 1))
-            carrier.carry(S)
+            relay_batch(session, S)
             assert equal(world)
 
 
 def test_a_held_partition_is_left_alone(world: World) -> None:
     world.submit(("s", "ada", 5))
-    carrier = world.carrier()
+    session = world.session()
     with psycopg.connect(world.settings.database_url) as other:
         other.execute("SELECT FROM partition WHERE id = %s FOR UPDATE", (S,))
-        assert carrier.carry(S) is None
-        assert rebuild(carrier, S) is None
-    assert carrier.carry(S) is not None
+        assert relay_batch(session, S) is None
+        assert rebuild(session, S) is None
+    assert relay_batch(session, S) is not None
     assert equal(world)
 
 
@@ -198,67 +199,67 @@ def watermark(world: World, **fields: Any) -> None:
             world.redis.hset(world.keys.watermark[S], name, value)
 
 
-def refusal(world: World, carrier: Carrier) -> str:
+def refusal(world: World, session: RelaySession) -> str:
     """The verdict when a batch is carried; it must have changed nothing on either side."""
     before = (world.board("s"), world.redis.hgetall(world.keys.watermark[S]), world.counts())
     committed = world.rows("SELECT fence, identity, low_xid::text FROM partition ORDER BY id")
     with pytest.raises(Refused) as caught:
-        carrier.carry(S, check=True)
+        relay_batch(session, S, check=True)
     assert (world.board("s"), world.redis.hgetall(world.keys.watermark[S]), world.counts()) == before
     assert world.rows("SELECT fence, identity, low_xid::text FROM partition ORDER BY id") == committed
     return caught.value.verdict.word
 
 
 @pytest.fixture
-def carried(world: World) -> Carrier:
-    """A carrier that has carried one board; one more hint waits."""
+def carried(world: World) -> RelaySession:
+    """A session that has carried one board; one more hint waits."""
     world.submit(("s", "ada", 5))
-    carrier = world.carrier()
-    carrier.carry(S)
+    session = world.session()
+    relay_batch(session, S)
     world.submit(("s", "ada", 1))
-    return carrier
+    return session
 
 
-def test_fence_lost_everything(world: World, carried: Carrier) -> None:
+def test_fence_lost_everything(world: World, carried: RelaySession) -> None:
     world.redis.flushdb()
     assert refusal(world, carried) == "lost"
 
 
-def test_fence_lost_the_latest(world: World, carried: Carrier) -> None:
+def test_fence_lost_the_latest(world: World, carried: RelaySession) -> None:
     held = world.fence("s")
     assert held is not None
     watermark(world, fence=held - 1)
     assert refusal(world, carried) == "lost"
 
 
-def test_fence_of_another_postgresql(world: World, carried: Carrier) -> None:
+def test_fence_of_another_postgresql(world: World, carried: RelaySession) -> None:
     watermark(world, identity="1:00000001")
     assert refusal(world, carried) == "identity"
     watermark(world, identity=None)
     assert refusal(world, carried) == "identity"
 
 
-def test_fence_ahead(world: World, carried: Carrier) -> None:
+def test_fence_ahead(world: World, carried: RelaySession) -> None:
     watermark(world, fence=10**15)
     assert refusal(world, carried) == "ahead"
 
 
-def test_fence_between_is_a_crash_before_the_commit(world: World, carried: Carrier) -> None:
+def test_fence_between_is_a_crash_before_the_commit(world: World, carried: RelaySession) -> None:
     # Redis holds an attempt that PostgreSQL never committed: above the committed one, below the next.
     world.value("SELECT nextval('fence')")
     watermark(world, fence=world.value("SELECT nextval('fence')"))
-    carried.carry(S)
+    relay_batch(carried, S)
     assert equal(world)
 
 
 def test_fence_never_committed_and_nothing_held(world: World) -> None:
     world.submit(("s", "ada", 5))
-    world.carrier().carry(S)
+    relay_batch(world.session(), S)
     assert equal(world)
 
 
 @pytest.mark.parametrize("loss", ["everything", "watermark", "board", "latest", "stale"])
-def test_what_redis_lost_is_rebuilt(world: World, carried: Carrier, loss: str) -> None:
+def test_what_redis_lost_is_rebuilt(world: World, carried: RelaySession, loss: str) -> None:
     stale = {key: world.redis.dump(key) for key in world.redis.keys(f"{world.name}:*")}
     hand = Hand(world)
     if loss == "stale":
@@ -282,7 +283,7 @@ def test_what_redis_lost_is_rebuilt(world: World, carried: Carrier, loss: str) -
     assert all(world.redis.hget(key, "fence") for key in world.keys.watermark)
 
 
-def test_another_postgresql_is_rebuilt_unless_it_is_a_later_one(world: World, carried: Carrier) -> None:
+def test_another_postgresql_is_rebuilt_unless_it_is_a_later_one(world: World, carried: RelaySession) -> None:
     system, _, timeline = carried.identity.partition(":")
     later = f"{system}:{int(timeline, 16) + 1:08X}"
     watermark(world, identity=later)
@@ -295,7 +296,7 @@ def test_another_postgresql_is_rebuilt_unless_it_is_a_later_one(world: World, ca
     assert world.redis.hget(world.keys.watermark[S], "identity").decode() == carried.identity
 
 
-def test_a_rebuild_from_before_a_failover_is_refused(world: World, carried: Carrier) -> None:
+def test_a_rebuild_from_before_a_failover_is_refused(world: World, carried: RelaySession) -> None:
     """A relay of the old timeline stood still in its rebuild while the new one wrote."""
     system, _, timeline = carried.identity.partition(":")
     later = f"{system}:{int(timeline, 16) + 1:08X}"
@@ -319,7 +320,7 @@ def test_is_past() -> None:
     assert is_past("7:00000009", "7:0000000A") and is_past("7:000000FF", "7:00000100")
 
 
-def test_postgresql_that_lost_history_overtakes_redis(world: World, carried: Carrier) -> None:
+def test_postgresql_that_lost_history_overtakes_redis(world: World, carried: RelaySession) -> None:
     # A restore in place: same identity, but the sequence has fallen behind what Redis has seen.
     watermark(world, fence=10**12)
     hand = Hand(world)
@@ -354,7 +355,7 @@ def test_postgresql_that_went_back_is_noticed_on_every_board(world: World) -> No
 
 
 @pytest.mark.parametrize("fence", [2**53, 2**63, 10**40])
-def test_a_fence_that_nobody_can_have_drawn_does_no_harm(world: World, carried: Carrier, fence: int) -> None:
+def test_a_fence_that_nobody_can_have_drawn_does_no_harm(world: World, carried: RelaySession, fence: int) -> None:
     watermark(world, fence=fence)
     hand = Hand(world)
     hand.drain()
@@ -363,29 +364,29 @@ def test_a_fence_that_nobody_can_have_drawn_does_no_harm(world: World, carried: 
     assert world.value("SELECT last_value FROM fence") < 10**6
 
 
-class Paused(Carrier):
+class Paused(Stepped):
     """Stands still between reading PostgreSQL and writing Redis, until told."""
 
     reached: threading.Event
     go: threading.Event
 
-    def apply(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:
-        self.reached.set()
-        assert self.go.wait(20)
-        return super().apply(partition, fence, committed, rows)
+    def pass_by(self, point: str) -> None:
+        if point == "before apply":
+            self.reached.set()
+            assert self.go.wait(20)
 
 
 def test_a_zombies_write_is_refused(world: World) -> None:
     """A reads, loses its claim unnoticed, B reads newer rows and writes; then A wakes up."""
     world.submit(("s", "ada", 5))
-    a = world.carrier(Paused)
+    a = world.session(Paused)
     assert isinstance(a, Paused)
     a.reached, a.go = threading.Event(), threading.Event()
     outcome: list[object] = []
 
     def zombie() -> None:
         try:
-            outcome.append(a.carry(S))
+            outcome.append(relay_batch(a, S))
         except (Refused, psycopg.OperationalError) as error:
             outcome.append(error)
 
@@ -393,9 +394,9 @@ def test_a_zombies_write_is_refused(world: World) -> None:
     thread.start()
     assert a.reached.wait(20)
     assert world.rows("SELECT pg_terminate_backend(%s)", a.db.info.backend_pid) == [(True,)]
-    b = world.carrier()
+    b = world.session()
     world.submit(("s", "ada", 1))
-    eventually(lambda: (done := b.carry(S)) is not None and done.hints)
+    eventually(lambda: (done := relay_batch(b, S)) is not None and done.hints)
     newest = world.board("s")
     held = world.fence("s")
     assert [(u, s) for u, s, _ in newest] == [("ada", 6)]
@@ -409,14 +410,14 @@ def test_a_zombies_write_is_refused(world: World) -> None:
 def test_a_zombie_that_writes_first_is_overwritten(world: World) -> None:
     """The other order: A's claim is gone, A writes all the same, then B carries the hints that A never deleted."""
     world.submit(("s", "ada", 5))
-    a = world.carrier(Paused)
+    a = world.session(Paused)
     assert isinstance(a, Paused)
     a.reached, a.go = threading.Event(), threading.Event()
     outcome: list[BaseException] = []
 
     def zombie() -> None:
         try:
-            a.carry(S)
+            relay_batch(a, S)
         except psycopg.OperationalError as error:
             outcome.append(error)
 
@@ -452,10 +453,10 @@ def test_rows_are_read_after_the_claim(world: World) -> None:
     newer score. If B read rows with the snapshot of its claim, it would put the older score back.
     """
     world.create("s")
-    world.carrier().carry(S)
+    relay_batch(world.session(), S)
     world.submit(("s", "ada", 100))
     world.submit(("s", "ada", 1))
-    a, b = world.carrier(limit=1), world.carrier()
+    a, b = world.session(limit=1), world.session()
     b.db.execute("SET application_name = 'slow'")
     with psycopg.connect(world.settings.database_url, autocommit=True) as gate:
         gate.execute("SELECT pg_advisory_lock(4711)")
@@ -466,12 +467,12 @@ def test_rows_are_read_after_the_claim(world: World) -> None:
             "RETURN true; END $$;"
             "CREATE VIEW partition AS SELECT ctid, * FROM partition_table WHERE pause();"
         )
-        thread = threading.Thread(target=b.carry, args=(S,))
+        thread = threading.Thread(target=relay_batch, args=(b, S))
         thread.start()
         try:
             eventually(lambda: world.waiting("slow") == 1)
             world.submit(("s", "ada", 1_000))
-            assert (done := a.carry(S)) is not None and done.hints == 1
+            assert (done := relay_batch(a, S)) is not None and done.hints == 1
             assert [(u, s) for u, s, _ in world.board("s")] == [("ada", 1_101)]
         finally:
             gate.execute("SELECT pg_advisory_unlock(4711)")
@@ -485,12 +486,12 @@ def test_rows_are_read_after_the_claim(world: World) -> None:
 def test_a_rebuild_is_identical_to_what_the_relay_made(world: World) -> None:
     rows = [("s", f"p{n}", (n * 7919) % 1000 - 500) for n in range(1, 2_500) if (n * 7919) % 1000 != 500]
     world.submit(*rows, ("s", "top", 2**63 - 1), ("s", "low", -(2**63)))
-    carrier = world.carrier()
-    while (done := carrier.carry(S)) is not None and done.more:
+    session = world.session()
+    while (done := relay_batch(session, S)) is not None and done.more:
         pass
     key, members = world.keys.board(S, b"s"), world.keys.members(S, b"s")
     before = (world.redis.zrange(key, 0, -1, withscores=True), world.redis.hgetall(members))
-    rebuilt = rebuild(carrier, S)
+    rebuilt = rebuild(session, S)
     assert rebuilt is not None and (rebuilt.seasons, rebuilt.players) == (1, len(world.expected("s")))
     assert (world.redis.zrange(key, 0, -1, withscores=True), world.redis.hgetall(members)) == before
     assert equal(world)
@@ -499,15 +500,15 @@ def test_a_rebuild_is_identical_to_what_the_relay_made(world: World) -> None:
 
 def test_a_rebuild_keeps_hints_for_afterwards(world: World) -> None:
     world.submit(("s", "ada", 5))
-    carrier = world.carrier()
-    rebuild(carrier, S)
+    session = world.session()
+    rebuild(session, S)
     assert equal(world) and world.counts()["outbox"] == 2
     world.submit(("s", "ada", 1))
-    carrier.carry(S)
+    relay_batch(session, S)
     assert equal(world) and world.counts()["outbox"] == 0
 
 
-def test_a_rebuild_takes_away_seasons_that_are_no_more(world: World, carried: Carrier) -> None:
+def test_a_rebuild_takes_away_seasons_that_are_no_more(world: World, carried: RelaySession) -> None:
     ghost = next(name for n in range(500) if partition_of(name := f"ghost{n}") == S)
     world.redis.hset(world.keys.periods[S], ghost, 1)
     world.redis.zadd(world.keys.board(S, ghost.encode()), {b"x" * 12: 1})
@@ -517,7 +518,7 @@ def test_a_rebuild_takes_away_seasons_that_are_no_more(world: World, carried: Ca
     assert not world.redis.exists(world.keys.board(S, ghost.encode()), world.keys.members(S, ghost.encode()))
 
 
-def test_what_a_dead_rebuild_left_is_cleared(world: World, carried: Carrier) -> None:
+def test_what_a_dead_rebuild_left_is_cleared(world: World, carried: RelaySession) -> None:
     loaded = world.keys.loaded_board(S, b"s")
     world.redis.zadd(loaded, {b"y" * 12: 1})
     world.redis.sadd(world.keys.temporary[S], loaded)
@@ -526,15 +527,15 @@ def test_what_a_dead_rebuild_left_is_cleared(world: World, carried: Carrier) -> 
     assert not world.redis.exists(loaded, world.keys.temporary[S])
 
 
-def test_a_rebuild_of_an_emptied_season(world: World, carried: Carrier) -> None:
-    carried.carry(S)
+def test_a_rebuild_of_an_emptied_season(world: World, carried: RelaySession) -> None:
+    relay_batch(carried, S)
     world.reset("s")
     assert rebuild(carried, S) is not None
     assert world.board("s") == []
     assert int(world.redis.hget(world.keys.periods[S], "s")) == world.value("SELECT period_id FROM season")
 
 
-def test_a_zombies_rebuild_is_refused(world: World, carried: Carrier) -> None:
+def test_a_zombies_rebuild_is_refused(world: World, carried: RelaySession) -> None:
     watermark(world, fence=10**12)
     with pytest.raises(Refused) as caught:
         rebuild(carried, S)
@@ -568,7 +569,7 @@ def test_strange_pokes_do_not_matter(world: World, poke: dict[str, int]) -> None
     world.redis.zadd(world.keys.poke, poke)
     world.submit(("s", "ada", 1))
     for _ in range(3):
-        hand.relay.turn(hand.carrier)
+        hand.relay.turn(hand.session)
     hand.drain()
     assert equal(world)
 
@@ -593,7 +594,7 @@ def test_lost_connections_are_made_again(world: World) -> None:
     assert relay.process.returncode == 0
 
 
-class Cut(Carrier):
+class Cut(RelaySession):
     """Its session is ended by the server as soon as it has seen that nothing waits."""
 
     world: World
@@ -606,12 +607,12 @@ class Cut(Carrier):
 
 
 def test_a_connection_lost_with_nothing_to_carry_is_an_ordinary_loss(world: World) -> None:
-    carrier = world.carrier(Cut)
-    assert isinstance(carrier, Cut)
-    carrier.world = world
-    assert carrier.carry(3) == Carried(0, 0, False, 0.0)
+    session = world.session(Cut)
+    assert isinstance(session, Cut)
+    session.world = world
+    assert relay_batch(session, 3) == BatchResult(0, 0, False, 0.0)
     with pytest.raises(psycopg.OperationalError):
-        carrier.carry(3)
+        relay_batch(session, 3)
 
 
 def test_a_flush_is_noticed_without_any_traffic(world: World) -> None:

@@ -11,8 +11,8 @@ import pytest
 from support.world import World
 
 from board.errors import BoardRebuilding, BoardUnavailable
-from board.redis.async_redis import Pipe
-from board.redis.keyspace import partition_of
+from board.partitions import partition_of
+from board.redis.async_redis import AsyncRedis
 from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, RankReads, SeasonNotFound
 
 PLAYERS = 100
@@ -30,7 +30,7 @@ def asked(world: World, ask: Callable[[RankReads], Awaitable[Any]], url: str | N
     """What `ask` returns, on a connection of its own."""
 
     async def main() -> Any:
-        pipe = Pipe(url or world.settings.redis_url, deadline_s=5.0, scripts=(RANK,), name="test")
+        pipe = AsyncRedis(url or world.settings.redis_url, deadline_s=5.0, scripts=(RANK,), name="test")
         pipe.start()
         await pipe.first_try()
         try:

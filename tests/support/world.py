@@ -15,11 +15,15 @@ import psycopg
 import redis
 
 from _speedups import pack_int8_array, pack_text_array
-from board.config.settings import Settings, environment, load
+from board.config.load import load
+from board.config.settings import Settings, environment
+from board.partitions import PARTITIONS, partition_of
 from board.pg import schema
-from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
-from relay.carrier import Carrier
+from board.pg.arrays import Int8Array, TextArray, adapt_arrays
+from board.pg.queries import queries
+from board.redis.keyspace import Keyspace
+from relay.batch import relay_batch
+from relay.session import RelaySession
 from service.contract.scopes import SCOPES, Scope
 from service.keys import store as keystore
 from service.keys.types import Wanted
@@ -62,13 +66,13 @@ class World:
                 **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
             }
         )
-        self.keys: Final = Keys(self.name)
+        self.keys: Final = Keyspace(self.name)
         self.db: Final = psycopg.connect(self.settings.database_url, autocommit=True)
         adapt_arrays(self.db)
         if migrate:
             schema.migrate(self.db, lambda text: None)
         self.redis: Final[Any] = redis.Redis.from_url(self.settings.redis_url)
-        self._carriers: list[Carrier] = []
+        self._sessions: list[RelaySession] = []
 
     def database_url(self, address: str | None = None) -> str:
         """The URL of this world's schema, as this world's role; `address` (host:port) leads through a door."""
@@ -85,8 +89,8 @@ class World:
 
     def close(self) -> None:
         """Remove everything."""
-        for carrier in self._carriers:
-            carrier.close()
+        for session in self._sessions:
+            session.close()
         self.db.close()
         with psycopg.connect(self.server_url, autocommit=True) as admin:
             admin.execute("SET lock_timeout = '10s'")
@@ -214,15 +218,15 @@ class World:
             for sequence in SEQUENCES:
                 self.rows(f"SELECT setval('{sequence}', last_value, is_called) FROM kept_{sequence}")
 
-    def carrier(
+    def session(
         self,
-        kind: type[Carrier] = Carrier,
+        kind: type[RelaySession] = RelaySession,
         *,
         limit: int = 2_000,
         redis_timeout_s: float = 10.0,
         traced: bool = False,
-    ) -> Carrier:
-        """A carrier of this world, closed with it."""
+    ) -> RelaySession:
+        """A session of this world, closed with it."""
         made = kind(
             self.settings.database_url,
             self.settings.redis_url,
@@ -231,14 +235,14 @@ class World:
             redis_timeout_s=redis_timeout_s,
             traced=traced,
         )
-        self._carriers.append(made)
+        self._sessions.append(made)
         return made
 
     def carry_everything(self) -> None:
         """What a relay does, once, without one."""
-        carrier = self.carrier()
+        session = self.session()
         for partition in range(PARTITIONS):
-            carrier.carry(partition, check=True)
+            relay_batch(session, partition, check=True)
 
     @contextmanager
     def held(self, season: str) -> Iterator[psycopg.Connection[Any]]:

@@ -19,7 +19,8 @@ from support.endpoints import echo_endpoints
 from support.tokens import AUDIENCE, ISSUER, SECRET
 
 from board.config.binds import address, is_local
-from board.config.settings import Settings, docs, environment, load
+from board.config.load import load
+from board.config.settings import Settings, environment, setting_specs
 from board.errors import InvalidSetting
 from board.observe.log import masked
 from service.access.caller import ANONYMOUS
@@ -323,7 +324,7 @@ def fits_of(entry: Any, algorithm: str) -> bool:
 
 # --- Settings --------------------------------------------------------------------------------------------
 
-VARIABLES = [doc.env for doc in docs().values()]
+VARIABLES = [doc.env for doc in setting_specs().values()]
 ENVIRONMENT_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 SENSIBLE = st.sampled_from(
     ["1", "0", "-1", "keys", "open", "yes", "HS256", "127.0.0.1:80", "[::1]:8080", "*:1", "unix:/x"]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from board.config.load import load
 from board.config.page import markdown
-from board.config.settings import Settings, default_data_dir, docs, environment, load
+from board.config.settings import Settings, default_data_dir, environment, setting_specs
 from board.config.shown import mask, shown
 from board.errors import InvalidSetting
 
@@ -43,18 +44,18 @@ def test_variables_of_others_are_nobodys_business() -> None:
     assert load({"PATH": "/bin", "LEADERBOARDS": "1"}) == load({})
 
 
-NUMBERS = sorted((field, doc) for field, doc in docs().items() if doc.low is not None)
+NUMBERS = sorted((field, spec) for field, spec in setting_specs().items() if spec.low is not None)
 
 
 @pytest.mark.parametrize("field", [field for field, _ in NUMBERS])
 def test_numbers_have_both_bounds_and_they_hold(field: str) -> None:
-    doc = docs()[field]
-    assert doc.low is not None and doc.high is not None
-    for good in (int(doc.low), int(doc.high)):
-        assert getattr(load({doc.env: str(good)}), field) == good
-    for bad in (int(doc.low) - 1, int(doc.high) + 1):
-        with pytest.raises(InvalidSetting, match=f"{doc.env} must be between"):
-            load({doc.env: str(bad)})
+    spec = setting_specs()[field]
+    assert spec.low is not None and spec.high is not None
+    for good in (int(spec.low), int(spec.high)):
+        assert getattr(load({spec.env: str(good)}), field) == good
+    for bad in (int(spec.low) - 1, int(spec.high) + 1):
+        with pytest.raises(InvalidSetting, match=f"{spec.env} must be between"):
+            load({spec.env: str(bad)})
 
 
 @pytest.mark.parametrize("raw", ["two", "1.5", "1e3", "0x10", "\u0661", "9" * 40, "1_000"])
@@ -72,13 +73,13 @@ COMPANIONS = {
 """What has to be set with a choice."""
 
 
-@pytest.mark.parametrize("field", [field for field, doc in docs().items() if doc.choices])
+@pytest.mark.parametrize("field", [field for field, spec in setting_specs().items() if spec.choices])
 def test_choices_hold(field: str) -> None:
-    doc = docs()[field]
-    for choice in doc.choices:
-        assert getattr(load({**COMPANIONS.get(choice, {}), doc.env: choice}), field) == choice
-    with pytest.raises(InvalidSetting, match=f"{doc.env} must be one of {', '.join(doc.choices)}"):
-        load({doc.env: "neither"})
+    spec = setting_specs()[field]
+    for choice in spec.choices:
+        assert getattr(load({**COMPANIONS.get(choice, {}), spec.env: choice}), field) == choice
+    with pytest.raises(InvalidSetting, match=f"{spec.env} must be one of {', '.join(spec.choices)}"):
+        load({spec.env: "neither"})
 
 
 @pytest.mark.parametrize("bind", ["8080", "localhost", ":80", "h:0", "h:65536", "h:http", "unix:", "h:"])
@@ -150,7 +151,7 @@ def test_passwords_are_hidden(url: str) -> None:
 def test_what_is_shown_at_start_has_every_setting_and_no_secret() -> None:
     s = load({"DATABASE_URL": "postgresql://ada:hunter2@h/db", "REDIS_URL": "redis://:hunter2@h"})
     rows = dict(shown(s))
-    assert list(rows) == [doc.env for doc in docs().values()]
+    assert list(rows) == [spec.env for spec in setting_specs().values()]
     assert "hunter2" not in repr(rows)
     assert rows["DATABASE_URL"] == "postgresql://ada:******@h/db"
 
@@ -162,7 +163,7 @@ def test_settings_survive_the_way_to_a_child_process() -> None:
         "LEADERBOARD_DATA_DIR": "/srv/lb data",
         "LEADERBOARD_BIND": "[::1]:9000",
         "LEADERBOARD_LOG_LEVEL": "debug",
-        **{doc.env: str(int(doc.high or 0)) for _, doc in NUMBERS},
+        **{spec.env: str(int(spec.high or 0)) for _, spec in NUMBERS},
     }
     s = load(given)
     assert load(environment(s)) == s
@@ -170,9 +171,10 @@ def test_settings_survive_the_way_to_a_child_process() -> None:
 
 
 def test_every_setting_comes_from_its_variable() -> None:
-    assert len({doc.env for doc in docs().values()}) == len(Settings.__struct_fields__)
+    assert len({spec.env for spec in setting_specs().values()}) == len(Settings.__struct_fields__)
     assert all(
-        doc.env in ("DATABASE_URL", "REDIS_URL") or doc.env.startswith("LEADERBOARD_") for doc in docs().values()
+        spec.env in ("DATABASE_URL", "REDIS_URL") or spec.env.startswith("LEADERBOARD_")
+        for spec in setting_specs().values()
     )
 
 
@@ -190,7 +192,7 @@ def test_the_document_is_written_from_the_code() -> None:
 
 
 def test_the_example_file_names_only_settings_that_exist() -> None:
-    known = {doc.env for doc in docs().values()}
+    known = {spec.env for spec in setting_specs().values()}
     named = {
         line.lstrip("#").partition("=")[0]
         for line in (REPOSITORY / ".env.example").read_text(encoding="utf-8").splitlines()

@@ -15,7 +15,7 @@ import pytest
 from support.waiting import eventually
 
 from board.process.stop import Stop
-from board.process.supervisor import Post, Supervisor
+from board.process.supervisor import Child, ChildSpec, Supervisor
 
 
 class Request(Stop):
@@ -34,15 +34,20 @@ class Rehearsal:
         self.stop = Request()
         self.status: int | None = None
         self.error: BaseException | None = None
+        self.children: list[Child] = []
 
-    def post(self, name: str, script: str) -> Post:
+    def child(self, name: str, script: str) -> ChildSpec:
         head = f"import os,signal,sys,time\ndef note(t): open({str(self.diary)!r},'a').write(t+'\\n')\n"
-        return Post(name, [sys.executable, "-c", head + script])
+        return ChildSpec(name, [sys.executable, "-c", head + script])
 
-    def run(self, *posts: Post, grace_s: float = 10.0, watch: Callable[[], None] = lambda: None) -> threading.Thread:
+    def run(
+        self, *specs: ChildSpec, grace_s: float = 10.0, watch: Callable[[], None] = lambda: None
+    ) -> threading.Thread:
         def body() -> None:
             try:
-                self.status = Supervisor(posts, self.stop, env=os.environ, grace_s=grace_s, watch=watch).run()
+                supervisor = Supervisor(specs, self.stop, env=os.environ, grace_s=grace_s, watch=watch)
+                self.children = supervisor.children
+                self.status = supervisor.run()
             except RuntimeError as error:
                 self.error = error
 
@@ -67,18 +72,18 @@ while True: signal.pause()
 
 
 def test_all_are_started_and_all_are_stopped(rehearsal: Rehearsal) -> None:
-    posts = [rehearsal.post(name, PATIENT.format(name=name)) for name in ("one", "two")]
-    thread = rehearsal.run(*posts)
+    specs = [rehearsal.child(name, PATIENT.format(name=name)) for name in ("one", "two")]
+    thread = rehearsal.run(*specs)
     eventually(lambda: {"one up", "two up"} <= set(rehearsal.lines()))
     rehearsal.stop.request()
     thread.join(20)
     assert not thread.is_alive() and rehearsal.status == 0
     assert sorted(rehearsal.lines()[2:]) == ["one told", "two told"]
-    assert all(post.process is None for post in posts)
+    assert [child.process for child in rehearsal.children] == [None, None]
 
 
 def test_what_dies_is_started_again(rehearsal: Rehearsal) -> None:
-    mortal = rehearsal.post(
+    mortal = rehearsal.child(
         "mortal",
         "note(f'born {os.getpid()}')\n"
         f"if len(open({str(rehearsal.diary)!r}).readlines()) < 3: sys.exit(9)\n"
@@ -93,7 +98,7 @@ def test_what_dies_is_started_again(rehearsal: Rehearsal) -> None:
 
 
 def test_what_is_killed_is_started_again(rehearsal: Rehearsal) -> None:
-    mortal = rehearsal.post("mortal", "note(str(os.getpid()))\ntime.sleep(60)")
+    mortal = rehearsal.child("mortal", "note(str(os.getpid()))\ntime.sleep(60)")
     thread = rehearsal.run(mortal)
     os.kill(int(eventually(rehearsal.lines)[0]), signal.SIGKILL)
     eventually(lambda: len(rehearsal.lines()) == 2)
@@ -104,16 +109,16 @@ def test_what_is_killed_is_started_again(rehearsal: Rehearsal) -> None:
 
 @pytest.mark.parametrize("status", [2, 4, 5])
 def test_a_status_that_no_restart_can_mend_ends_it_all(rehearsal: Rehearsal, status: int) -> None:
-    steady = rehearsal.post("steady", PATIENT.format(name="steady"))
+    steady = rehearsal.child("steady", PATIENT.format(name="steady"))
     wait = f"while not os.path.exists({str(rehearsal.diary)!r}): time.sleep(0.01)\n"
-    thread = rehearsal.run(steady, rehearsal.post("doomed", f"{wait}sys.exit({status})"))
+    thread = rehearsal.run(steady, rehearsal.child("doomed", f"{wait}sys.exit({status})"))
     thread.join(20)
     assert not thread.is_alive() and rehearsal.status == status
     assert rehearsal.lines() == ["steady up", "steady told"]
 
 
 def test_one_that_does_not_listen_is_killed_after_the_grace(rehearsal: Rehearsal) -> None:
-    deaf = rehearsal.post("deaf", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nnote('up')\ntime.sleep(60)")
+    deaf = rehearsal.child("deaf", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nnote('up')\ntime.sleep(60)")
     thread = rehearsal.run(deaf, grace_s=0.5)
     eventually(rehearsal.lines)
     asked = time.monotonic()
@@ -128,7 +133,7 @@ def test_a_watch_that_raises_ends_it_and_the_children_are_stopped(rehearsal: Reh
         if rehearsal.lines():
             raise RuntimeError("a server has gone")
 
-    thread = rehearsal.run(rehearsal.post("steady", PATIENT.format(name="steady")), watch=watch)
+    thread = rehearsal.run(rehearsal.child("steady", PATIENT.format(name="steady")), watch=watch)
     thread.join(20)
     assert not thread.is_alive() and str(rehearsal.error) == "a server has gone"
     assert rehearsal.lines() == ["steady up", "steady told"]

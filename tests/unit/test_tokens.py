@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tokens import AUDIENCE, ISSUER, SECRET, Issuer, jwks, settings
 
-from board.config.settings import load
+from board.config.load import load
 from board.errors import InvalidSetting
 from service.access.authorizer import REFUSED, Authorizer
 from service.access.grant import Grant, Player

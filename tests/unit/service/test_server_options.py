@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from gunicorn.config import KNOWN_SETTINGS
 
-from board.config.settings import Settings, load
+from board.config.load import load
+from board.config.settings import Settings
 from board.errors import InvalidSetting
 from service.server import Server, make_options
 

@@ -1,85 +1,18 @@
-"""PostgreSQL: the named queries, connections, and arrays that travel as bytes made or read by the kernels."""
+"""Connections to PostgreSQL, synchronous and asynchronous."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import re
 import socket
 from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import psycopg
-from psycopg import adapt, conninfo, pq
+from psycopg import conninfo
 
 from board.errors import InvalidSetting, ServerUnreachable
-
-TEXT_ARRAY_OID = 1009
-INT8_ARRAY_OID = 1016
-
-
-@cache
-def queries() -> dict[str, bytes]:
-    """Query name -> its text, from ``queries.sql``.
-
-    One with lines that end in ``-- keyed`` or ``-- traced`` is there under its name without any of them; with all of
-    them as ``<name>_traced``; with the keyed ones only as ``<name>_keyed``. Each only where it is a text of its own.
-    """
-    text = files("board.pg").joinpath("queries.sql").read_text(encoding="utf-8")
-    parts = re.split(r"(?m)^-- name: (\w+) --\n", text)
-    found = {}
-    for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        keyed = re.sub(r"(?m)^.*-- traced\n", "", body)
-        plain = re.sub(r"(?m)^.*-- keyed\n", "", keyed)
-        if keyed != body:
-            found[f"{name}_traced"] = body.strip().encode()
-        if plain != keyed:
-            found[f"{name}_keyed"] = keyed.strip().encode()
-        found[name] = plain.strip().encode()
-    return found
-
-
-class TextArray(bytes):
-    """A PostgreSQL binary ``text[]``, ready to be sent."""
-
-
-class Int8Array(bytes):
-    """A PostgreSQL binary ``int8[]``, ready to be sent."""
-
-
-class _ArrayDumper(adapt.Dumper):
-    format = pq.Format.BINARY
-
-    def dump(self, obj: bytes) -> bytes:
-        return obj
-
-
-class _TextArrayDumper(_ArrayDumper):
-    oid = TEXT_ARRAY_OID
-
-
-class _Int8ArrayDumper(_ArrayDumper):
-    oid = INT8_ARRAY_OID
-
-
-class _RawLoader(adapt.Loader):
-    """Hands a binary array through as the bytes PostgreSQL sent."""
-
-    format = pq.Format.BINARY
-
-    def load(self, data: bytes | bytearray | memoryview) -> bytes:
-        return bytes(data)
-
-
-def adapt_arrays(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """Let `TextArray` and `Int8Array` be sent as they are, and binary cursors return those types as raw bytes."""
-    connection.adapters.register_dumper(TextArray, _TextArrayDumper)
-    connection.adapters.register_dumper(Int8Array, _Int8ArrayDumper)
-    for oid in (TEXT_ARRAY_OID, INT8_ARRAY_OID):
-        connection.adapters.register_loader(oid, _RawLoader)
 
 
 def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:

@@ -1,0 +1,65 @@
+"""The named queries of ``board/pg/sql``.
+
+A file holds the queries of one feature. A query begins with its name, ``-- name: claim --``, which is unique among all
+files. Parameters are psycopg's: ``%(name)s``; arrays ``%(…)b`` are PostgreSQL binary arrays that the kernels make.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def queries() -> dict[str, bytes]:
+    """Query name -> its text, in UTF-8, ready for psycopg.
+
+    A query with lines that end in ``-- keyed`` or ``-- traced`` has up to three texts: `name` without any of these
+    lines, `name_traced` with all of them, and `name_keyed` with the keyed ones only. A text that equals a shorter one
+    is left out.
+    """
+    found = {}
+    for name, body in _bodies():
+        keyed = re.sub(r"(?m)^.*-- traced\n", "", body)
+        plain = re.sub(r"(?m)^.*-- keyed\n", "", keyed)
+        if keyed != body:
+            found[f"{name}_traced"] = body.strip().encode()
+        if plain != keyed:
+            found[f"{name}_keyed"] = keyed.strip().encode()
+        found[name] = plain.strip().encode()
+    return found
+
+
+@cache
+def query_files() -> dict[str, str]:
+    """Query name, as its file spells it -> the file's name. Raises `ValueError` for a name that two queries have."""
+    return parse_names(_texts())
+
+
+def parse_names(texts: list[tuple[str, str]]) -> dict[str, str]:
+    """Query name -> file name, of (file name, text) pairs. Raises `ValueError` for a name that is there twice."""
+    found: dict[str, str] = {}
+    for file, text in texts:
+        for name in re.findall(_HEAD, text):
+            if name in found:
+                raise ValueError(f"query {name} is in {found[name]} and in {file}")
+            found[name] = file
+    return found
+
+
+_HEAD = r"(?m)^-- name: (\w+) --\n"
+
+
+def _texts() -> list[tuple[str, str]]:
+    entries = sorted(files("board.pg.sql").iterdir(), key=lambda entry: entry.name)
+    return [(entry.name, entry.read_text(encoding="utf-8")) for entry in entries if entry.name.endswith(".sql")]
+
+
+def _bodies() -> Iterator[tuple[str, str]]:
+    texts = _texts()
+    parse_names(texts)
+    for _, text in texts:
+        parts = re.split(_HEAD, text)
+        yield from zip(parts[1::2], parts[2::2], strict=True)

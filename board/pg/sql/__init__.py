@@ -1,0 +1,1 @@
+"""The SQL of every feature, one file each."""

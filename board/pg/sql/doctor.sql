@@ -1,0 +1,25 @@
+-- Doctor: settings and state of the server.
+
+-- name: doctor_settings --
+SELECT name, setting FROM pg_settings WHERE name = ANY (%(names)s)
+
+-- name: doctor_state --
+-- Clock, share of connections in use, longest transaction of anybody in seconds, whether this is a standby.
+SELECT extract(epoch FROM clock_timestamp())::float8 AS clock,
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::float8
+           / current_setting('max_connections')::float8 AS used,
+       coalesce((SELECT extract(epoch FROM max(clock_timestamp() - xact_start)) FROM pg_stat_activity
+                 WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'), 0)::float8 AS longest_s,
+       pg_is_in_recovery() AS standby
+
+-- name: doctor_buffers --
+-- Bytes of PostgreSQL's own memory for pages, and of what every submission reads: scores with their index.
+SELECT pg_size_bytes(current_setting('shared_buffers')) AS buffers,
+       pg_total_relation_size('score') AS scores
+
+-- name: doctor_pools --
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name = 'leaderboard-relay'
+
+-- name: season_names --
+SELECT season_id FROM season

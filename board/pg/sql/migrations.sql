@@ -1,0 +1,4 @@
+-- The schema: the migrations that a database has.
+
+-- name: schema_versions --
+SELECT version FROM schema_migration ORDER BY version

@@ -1,0 +1,25 @@
+-- Rebuild: read the boards of a partition, or of one season, and commit.
+
+-- name: partition_seasons --
+SELECT season_id, period_id FROM season WHERE partition = %(partition)s ORDER BY season_id
+
+-- name: season_rows --
+-- Inside COPY … TO STDOUT (FORMAT binary): the rows of one period. In the order of the board from its end, each is inserted
+-- in front of all others, where a sorted set finds its place at once.
+SELECT user_id, score, reached FROM score WHERE period_id = {period} ORDER BY score, reached DESC
+
+-- name: commit_rebuild --
+-- All seasons of the partition are as PostgreSQL has them, so none is ailing any more.
+WITH well AS (
+    DELETE FROM ailing WHERE partition = %(partition)s
+)
+UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = '0',
+    committed_at = clock_timestamp(), rebuilt_at = clock_timestamp()
+WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)
+
+-- name: commit_season --
+WITH well AS (
+    DELETE FROM ailing WHERE season_id = %(season)s
+)
+UPDATE partition SET fence = %(fence)s, committed_at = clock_timestamp()
+WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)

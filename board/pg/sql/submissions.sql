@@ -1,0 +1,104 @@
+-- Submissions: one batch in one statement.
+
+-- name: submit --
+-- One batch of submissions in one statement. Input: parallel arrays in order of arrival.
+-- Output: a row per submission (ord from 1): the player's score after it and its version;
+-- status 0 written, 1 the season does not exist yet, 2 the sum would leave int64 (or, among several of
+-- one player in this batch, might: such ones are to be sent again one by one), 3 written before under this key,
+-- 4 the key was used for something else, 5 the key is twice in this batch and this is not the first: send again.
+-- Lines that end in "-- keyed" are left out of the text for batches without idempotency keys, those that end in
+-- "-- traced" out of the one for batches of which nothing is traced.
+WITH input AS MATERIALIZED (
+    SELECT i.ord, i.season_id, i.user_id, i.delta,
+           i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
+           i.trace, -- traced
+           nextval('submission') AS submission
+    FROM unnest(%(seasons)s, %(users)s, %(deltas)s
+                , %(digests)s, %(prints)s -- keyed
+                , %(traces)s -- traced
+         ) WITH ORDINALITY AS i (season_id, user_id, delta
+                , digest, print -- keyed
+                , trace -- traced
+         , ord)
+), known AS MATERIALIZED ( -- keyed
+    SELECT k.digest, k.print, k.score, k.version FROM idempotency k -- keyed
+    WHERE k.digest = ANY (ARRAY(SELECT digest FROM input WHERE digest IS NOT NULL)) -- keyed
+), first AS MATERIALIZED ( -- keyed
+    SELECT min(ord) AS ord FROM input -- keyed
+    WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM known) -- keyed
+    GROUP BY digest -- keyed
+), here AS MATERIALIZED (
+    -- The lock makes a reset wait for us, or us for it; after the wait the row read is the new one.
+    SELECT season_id, partition, period_id FROM season
+    WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input))
+    ORDER BY season_id FOR KEY SHARE
+), placed AS MATERIALIZED (
+    SELECT i.ord, i.user_id, i.delta, i.submission, h.period_id,
+           i.digest, i.print, -- keyed
+           sum(i.delta) OVER w AS upto, count(*) OVER w AS nth
+    FROM input i JOIN here h ON h.season_id = i.season_id
+    WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed
+    WINDOW w AS (PARTITION BY h.period_id, i.user_id ORDER BY i.ord)
+), folded AS MATERIALIZED (
+    SELECT period_id, user_id, sum(delta) AS total, count(*) AS n, max(submission) AS reached
+    FROM placed GROUP BY period_id, user_id
+    -- Several of one player: every intermediate sum must stay far from the edge, whatever the start (see below).
+    HAVING count(*) = 1
+        OR (max(upto) <= 2305843009213693952 AND min(upto) >= -2305843009213693952)
+), written AS (
+    INSERT INTO score AS s (period_id, user_id, score, reached, submissions)
+    SELECT period_id, user_id, total::bigint, reached, n FROM folded ORDER BY period_id, user_id
+    ON CONFLICT (period_id, user_id) DO UPDATE
+    SET score = s.score + excluded.score,
+        -- A concurrent batch may hold a higher number for this player: the row still has to move forward.
+        reached = greatest(s.reached + excluded.submissions, excluded.reached),
+        submissions = s.submissions + excluded.submissions
+    WHERE CASE
+        WHEN excluded.submissions > 1
+            THEN s.score BETWEEN -4611686018427387904 AND 4611686018427387903
+        WHEN excluded.score > 0 THEN s.score <= 9223372036854775807 - excluded.score
+        ELSE s.score >= -9223372036854775808 - excluded.score
+    END
+    RETURNING s.period_id, s.user_id, s.score, s.reached
+), done AS MATERIALIZED (
+    SELECT p.ord, p.user_id, p.delta, p.submission, p.period_id,
+           p.digest, p.print, -- keyed
+           w.score - (f.total - p.upto)::bigint AS score,
+           w.reached - (f.n - p.nth) AS version
+    FROM placed p
+    JOIN folded f ON f.period_id = p.period_id AND f.user_id = p.user_id
+    JOIN written w ON w.period_id = p.period_id AND w.user_id = p.user_id
+), ledgered AS (
+    INSERT INTO ledger (submission, period_id, user_id, delta)
+    SELECT submission, period_id, user_id, delta FROM done
+), hinted AS (
+    INSERT INTO outbox (partition, period_id, user_id)
+    SELECT h.partition, w.period_id, w.user_id FROM written w JOIN here h ON h.period_id = w.period_id
+), traced AS ( -- traced
+    -- A batch request is traced as a whole: one row, not one for each of its submissions. -- traced
+    INSERT INTO trace (partition, period_id, user_id, parent) -- traced
+    SELECT DISTINCT ON (i.trace) h.partition, d.period_id, d.user_id, i.trace -- traced
+    FROM done d JOIN input i ON i.ord = d.ord JOIN here h ON h.period_id = d.period_id -- traced
+    WHERE i.trace IS NOT NULL ORDER BY i.trace, d.ord DESC -- traced
+), keyed AS ( -- keyed
+    -- A concurrent batch with the same key makes this a unique violation: all is rolled back, and sent again it finds
+    -- the key known. In order, so that two batches with two such keys cannot deadlock.
+    INSERT INTO idempotency (digest, print, score, version) -- keyed
+    SELECT digest, print, score, version FROM done WHERE digest IS NOT NULL ORDER BY digest -- keyed
+)
+SELECT i.ord,
+       CASE
+           WHEN d.ord IS NOT NULL THEN 0
+           WHEN p.ord IS NOT NULL THEN 2
+           WHEN k.digest IS NOT NULL THEN CASE WHEN k.print = i.print THEN 3 ELSE 4 END -- keyed
+           WHEN h.season_id IS NOT NULL THEN 5 -- keyed
+           ELSE 1
+       END AS status,
+       d.score, d.version
+       , k.score AS first_score, k.version AS first_version -- keyed
+FROM input i
+LEFT JOIN placed p ON p.ord = i.ord
+LEFT JOIN done d ON d.ord = i.ord
+LEFT JOIN known k ON k.digest = i.digest -- keyed
+LEFT JOIN here h ON h.season_id = i.season_id -- keyed
+ORDER BY i.ord

@@ -1,0 +1,186 @@
+"""One partition batch: claim, take hints, apply in Redis, commit.
+
+The order of the steps is the guarantee. The claim locks the partition's row. The take, a statement of its own with a
+younger snapshot, deletes the hints and reads the rows that they point at. The script applies absolute rows under a
+fence that was drawn for this attempt. Only then is the deletion committed. A crash at any point leaves the hints, and
+absolute rows may be applied again.
+"""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter_ns
+from typing import Any, Final
+
+import msgspec
+
+from board.errors import FenceRefused
+from board.observe.metrics import NS
+from board.partitions import PARTITIONS
+from board.redis.scripts import script
+from board.redis.sync_redis import ResponseError
+from relay.session import RelaySession
+
+log: Final = logging.getLogger(__name__)
+
+
+class BatchResult(msgspec.Struct, frozen=True):
+    """Counts and times of one batch: hints taken, seasons written, whether more hints may wait.
+
+    `oldest_s` is the age of the oldest hint when it was taken, `lag_s` its age when Redis had the batch, `redis_ns` the
+    time that Redis took. `traces` are the `traceparent`s of the hints, each with its age in seconds.
+    """
+
+    hints: int
+    seasons: int
+    more: bool
+    oldest_s: float
+    lag_s: float = 0.0
+    redis_ns: int = 0
+    traces: tuple[tuple[str, float], ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The answer of the fence: ok, lost, identity, ahead or short; and the fence and identity that Redis holds."""
+
+    word: str
+    fence: int
+    identity: str
+
+
+def verdict_of(reply: list[bytes]) -> Verdict:
+    """Decode the reply of ``apply.lua`` and ``swap.lua``."""
+    word, fence, identity = reply
+    return Verdict(word.decode(), int(fence) if fence.isdigit() else 0, identity.decode("utf-8", "replace"))
+
+
+class Refused(FenceRefused):
+    """Redis refused the batch with this `Verdict`; the transaction has been rolled back."""
+
+    def __init__(self, partition: int, verdict: Verdict) -> None:
+        super().__init__(f"partition {partition}: Redis refused the batch: {verdict.word}")
+        self.partition = partition
+        self.verdict = verdict
+
+
+def pending_partitions(session: RelaySession) -> list[int]:
+    """Partitions that have hints; first those whose last commit is the longest ago."""
+    return [row.id for row in session.fetch("pending_partitions", identity=session.identity, partitions=PARTITIONS)]
+
+
+def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -> BatchResult | None:
+    """Relay one batch of a partition; None if another relay holds the partition.
+
+    With `check` Redis is called even without hints: the script then writes a first watermark, or tells that Redis has
+    lost data. Raises `Refused`.
+    """
+    with session.db.transaction() as transaction:
+        claimed = claim(session, partition)
+        if claimed is None:
+            return None
+        rows = take(session, partition, claimed.low_xid)
+        # Every row repeats the figures of the batch; a batch without seasons is one row without a season.
+        first = rows[0]
+        fence, hints, low_xid, oldest_s = first.fence, first.hints, first.low_xid, first.oldest_s or 0.0
+        traces = first.traces if session.traced else None
+        if not hints and not check:
+            # Not `raise psycopg.Rollback`: it escapes when the connection is lost before the rollback.
+            transaction.force_rollback = True
+            return BatchResult(0, 0, False, 0.0)
+        begun = perf_counter_ns()
+        seasons = [row for row in rows if row.season_id is not None]
+        try:
+            verdict = apply(session, partition, fence, claimed.fence, seasons)
+        except ResponseError as error:
+            if concerns_all(error) or not seasons:
+                raise
+            verdict = apply_singly(session, partition, fence, claimed.fence, seasons)
+        redis_ns = perf_counter_ns() - begun
+        if verdict.word != "ok":
+            raise Refused(partition, verdict)
+        commit(session, partition, fence, low_xid)
+        return BatchResult(
+            hints,
+            len(seasons),
+            hints >= session.limit,
+            oldest_s,
+            oldest_s + redis_ns * NS,
+            redis_ns,
+            parse_traces(traces, redis_ns) if traces else (),
+        )
+
+
+def claim(session: RelaySession, partition: int) -> Any | None:
+    """Lock the partition's row: its committed `fence` and its `low_xid`; None if another relay holds it."""
+    rows = session.fetch("claim", partition=partition, identity=session.identity)
+    return rows[0] if rows else None
+
+
+def take(session: RelaySession, partition: int, low_xid: str) -> list[Any]:
+    """Delete at most `session.limit` hints and read their rows: a row for each season (columns: query `take`)."""
+    name = "take_traced" if session.traced else "take"
+    return session.fetch(name, partition=partition, low_xid=low_xid, limit=session.limit)
+
+
+def commit(session: RelaySession, partition: int, fence: int, low_xid: str) -> None:
+    """Write the fence and the low mark; they are committed with the deletion of the hints."""
+    session.execute("commit_fence", fence=fence, identity=session.identity, low_xid=low_xid, partition=partition)
+
+
+def apply(session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any]) -> Verdict:
+    """Send these seasons' rows through the fenced script."""
+    space = session.keys
+    keys = [space.watermark[partition], space.periods[partition]]
+    groups = []
+    for row in seasons:
+        season = row.season_id.encode()
+        keys += (space.board(partition, season), space.members(partition, season))
+        groups.append(((season, b"%d" % row.period_id), row.users, row.scores, row.reached))
+    head = [b"%d" % fence, b"%d" % committed, session.identity.encode()]
+    return verdict_of(session.redis.run(script("apply"), keys, head, groups))
+
+
+def apply_singly(session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any]) -> Verdict:
+    """Write each season of a refused batch by itself, and set aside those that are refused again."""
+    verdict = Verdict("ok", fence, session.identity)
+    for row in seasons:
+        try:
+            verdict = apply(session, partition, fence, committed, [row])
+        except ResponseError as error:
+            if concerns_all(error):
+                raise
+            log.error("season %r is set aside: %s", row.season_id, error)
+            set_aside(session, partition, row.season_id, error)
+        if verdict.word != "ok":
+            return verdict
+    return verdict
+
+
+def set_aside(session: RelaySession, partition: int, season: str, error: ResponseError) -> None:
+    """Note that Redis refuses this season: batches leave it out until it has been rebuilt whole."""
+    session.execute("set_aside", season=season, partition=partition, reason=str(error)[:500])
+
+
+def parse_traces(traces: str, redis_ns: int) -> tuple[tuple[str, float], ...]:
+    """The `traces` column of ``take_traced``: (traceparent, seconds) with the ages when Redis had the batch."""
+    pairs = (one.split("@") for one in traces.split(" "))
+    return tuple((parent, float(age_s) + redis_ns * NS) for parent, age_s in pairs)
+
+
+_CONCERNS_ALL: Final = (
+    "OOM ",
+    "READONLY",
+    "MISCONF",
+    "MASTERDOWN",
+    "LOADING",
+    "BUSY ",
+    "NOREPLICAS",
+    "NOPERM",
+    "CLUSTER",
+)
+
+
+def concerns_all(error: ResponseError) -> bool:
+    """True for an error reply that every write would get (memory, disk, role, rights), not only this season's."""
+    text = str(error)
+    return any(word in text for word in _CONCERNS_ALL)

@@ -1,0 +1,116 @@
+"""Repairs: rebuild the boards that Redis has lost, that Redis refused, or that the sampler found to differ."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import Final
+
+import psycopg
+
+from board.errors import ServerUnreachable
+from board.observe.metrics import Row
+from board.process.stop import Stop
+from board.redis.sync_redis import ResponseError
+from relay import metrics
+from relay.batch import Refused, set_aside
+from relay.history import is_past
+from relay.rebuild import rebuild
+from relay.sampler import Sampler
+from relay.schedule import Schedule
+from relay.session import RelaySession
+
+log: Final = logging.getLogger(__name__)
+
+
+class Repairs:
+    """The repairs of one relay. A partition that another relay holds is left to the schedule, to be tried again.
+
+    Every verb blocks while it rebuilds. Each raises `psycopg.OperationalError` or `BoardUnavailable` when a connection
+    is lost.
+    """
+
+    def __init__(self, schedule: Schedule, stop: Stop, row: Row, randomness: random.Random) -> None:
+        self.schedule: Final = schedule
+        self.stop: Final = stop
+        self.row: Final = row
+        self.sampler: Final = Sampler(randomness)
+
+    def retry_set_aside(self, session: RelaySession) -> None:
+        """Rebuild the seasons set aside whose time has come; one that is refused again waits longer."""
+        for row in session.fetch("ailing_due"):
+            if self.stop.requested:
+                return
+            try:
+                self.rebuild_season(session, row.partition, row.season_id)
+            except ResponseError as error:
+                log.error("season %r stays aside: %s", row.season_id, error)
+                set_aside(session, row.partition, row.season_id, error)
+
+    def sample(self, session: RelaySession) -> None:
+        """Compare a few seasons and random players; rebuild the seasons that differ."""
+        try:
+            for partition, season, why in self.sampler.look(session):
+                self.row.add(metrics.DRIFT)
+                log.warning("season %r differs from PostgreSQL (%s), rebuilding it", season, why)
+                self.rebuild_season(session, partition, season)
+        except psycopg.errors.SerializationFailure:
+            log.debug("the partition of a suspect was busy, the next round looks again")
+        except ResponseError as error:
+            log.warning("Redis refused the sampler: %s", error)
+
+    def rebuild_season(self, session: RelaySession, partition: int, season: str) -> None:
+        """Rebuild one season; where the rest of its partition is lost, the partition."""
+        try:
+            done = rebuild(session, partition, only=season)
+        except Refused as refusal:
+            self.heal(session, refusal)
+            return
+        except psycopg.errors.SerializationFailure:
+            done = None
+        if done is None:
+            self.schedule.retry_soon(partition)
+        else:
+            self.row.add(metrics.REBUILDS, "season")
+            log.warning("season %r: rebuilt %d players", season, done.players)
+
+    def heal(self, session: RelaySession, refusal: Refused) -> None:
+        """Redis and PostgreSQL are not of one history: rebuild, unless this relay or its PostgreSQL is the old one.
+
+        Raises `ServerUnreachable` if a later timeline of this PostgreSQL has written to Redis.
+        """
+        partition, verdict = refusal.partition, refusal.verdict
+        self.row.add(metrics.REFUSALS, verdict.word if verdict.word in metrics.VERDICTS else "other")
+        if verdict.word == "identity" and is_past(session.identity, verdict.identity):
+            raise ServerUnreachable(
+                f"this PostgreSQL ({session.identity}) has been succeeded by {verdict.identity}; not writing to Redis"
+            )
+        if verdict.word == "ahead":
+            # Either a newer relay wrote, or PostgreSQL went back in time. Only a fresh draw tells: a newer relay's
+            # fence is below it, the fence of a lost future is not.
+            if session.value("draw_fence") > verdict.fence:
+                log.warning("partition %d: a newer relay has written, batch dropped", partition)
+            else:
+                self.schedule.next_check = 0.0
+            self.schedule.retry_soon(partition)
+            return
+        log.warning(
+            "partition %d: %s (Redis has fence %d of %s), rebuilding",
+            partition, verdict.word, verdict.fence, verdict.identity or "no PostgreSQL",
+        )  # fmt: skip
+        started = self.schedule.clock()
+        try:
+            done = rebuild(session, partition)
+        except Refused as again:
+            log.warning("partition %d: rebuild refused: %s", partition, again.verdict.word)
+            self.schedule.retry_soon(partition)
+            return
+        if done is None:
+            self.schedule.retry_soon(partition)
+            return
+        self.schedule.succeeded(partition)
+        self.row.add(metrics.REBUILDS, "partition")
+        log.warning(
+            "partition %d: rebuilt %d seasons, %d players in %.2f s",
+            partition, done.seasons, done.players, self.schedule.clock() - started,
+        )  # fmt: skip

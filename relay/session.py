@@ -1,0 +1,91 @@
+"""The two connections of a relay: one to PostgreSQL, one to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from board.pg.arrays import adapt_arrays
+from board.pg.connections import connect
+from board.pg.queries import queries
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import SyncRedis
+
+SESSION: Final = {
+    # Every join of `take` is a look-up by key for a few thousand rows. The statistics of a queue are never right, so
+    # plans that would read whole tables are ruled out.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    # A relay that hangs must not hold its claim, or the vacuum horizon, for ever.
+    "idle_in_transaction_session_timeout": "60s",
+    "lock_timeout": "5s",
+}
+
+
+class RelaySession:
+    """One PostgreSQL and one Redis connection, both open; `identity` says which PostgreSQL this is.
+
+    `limit` is the most hints of one batch; with `traced` a batch takes the traces of its hints along. When a connection
+    is lost, calls raise `psycopg.OperationalError` or `BoardUnavailable`: close the session then, and make a new one.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        redis_url: str,
+        keys: Keyspace,
+        *,
+        limit: int,
+        redis_timeout_s: float,
+        traced: bool = False,
+    ) -> None:
+        self.keys: Final = keys
+        self.limit: Final = limit
+        self.traced: Final = traced
+        self.redis: Final = SyncRedis(redis_url, "leaderboard-relay", redis_timeout_s)
+        self.redis.connect()
+        self.sql: Final = queries()
+        self.db: Final = connect(database_url, "leaderboard-relay", session=SESSION)
+        adapt_arrays(self.db)
+        self.cursor: Final[psycopg.Cursor[Any]] = self.db.cursor(binary=True, row_factory=namedtuple_row)
+        self.identity: Final[str] = self.value("identity")
+
+    def close(self) -> None:
+        """Close both connections; a claim in hand ends with them."""
+        self.db.close()
+        self.redis.close()
+
+    def fetch(self, name: str, **parameters: Any) -> list[Any]:
+        """Run a named query; return its rows, named tuples of the query's columns. Arrays are bytes."""
+        return self.cursor.execute(self.sql[name], parameters or None, prepare=True).fetchall()
+
+    def value(self, name: str, **parameters: Any) -> Any:
+        """Run a named query of one row and one column; return its value."""
+        ((value,),) = self.fetch(name, **parameters)
+        return value
+
+    def execute(self, name: str, **parameters: Any) -> None:
+        """Run a named query that returns no rows."""
+        self.cursor.execute(self.sql[name], parameters, prepare=True)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """A REPEATABLE READ transaction: a first claim and everything read after it are of one snapshot.
+
+        A claim of a row that was committed to after the snapshot raises `psycopg.errors.SerializationFailure`. So the
+        holder of the claim sees everything that the last holder has written.
+        """
+        self.db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        try:
+            with self.db.transaction():
+                yield
+        finally:
+            if not self.db.closed:
+                self.db.isolation_level = None

@@ -1,0 +1,176 @@
+"""TLS to Redis: both clients follow the options of one URL alike, against a real TLS endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from support.world import World
+
+from board.errors import BoardUnavailable
+from board.redis.async_redis import AsyncRedis, pack
+from board.redis.sync_redis import SyncRedis
+
+
+def write_certificate(directory: Path, name: str) -> None:
+    """A self-signed certificate for 127.0.0.1, `<name>.pem`, and its key, `<name>.key`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (directory / f"{name}.pem").write_bytes(certificate.public_bytes(pem))
+    (directory / f"{name}.key").write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
+
+
+class TlsEndpoint:
+    """Accepts TLS on a local port, and passes each connection on to Redis' Unix socket."""
+
+    def __init__(self, target: str, directory: Path) -> None:
+        self.target = target
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(directory / "server.pem", directory / "server.key")
+        self.context.load_verify_locations(directory / "client.pem")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.stack = ExitStack()
+        self.thread = threading.Thread(target=self.accept)
+        self.threads: list[threading.Thread] = []
+
+    def __enter__(self) -> TlsEndpoint:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join(20)
+        self.stack.close()
+        for thread in self.threads:
+            thread.join(20)
+        self.listener.close()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            plain.settimeout(20)
+            try:
+                client = self.context.wrap_socket(plain, server_side=True)
+            except OSError:
+                plain.close()
+                continue
+            server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            server.connect(self.target)
+            for end in (client, server):
+                self.stack.callback(end.close)
+                self.stack.callback(shut, end)
+            for source, sink in ((client, server), (server, client)):
+                thread = threading.Thread(target=pump, args=(source, sink))
+                self.threads.append(thread)
+                thread.start()
+
+
+def shut(end: socket.socket) -> None:
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    except OSError:
+        return
+    finally:
+        shut(source)
+        shut(sink)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("certificates")
+    for name in ("server", "client", "other"):
+        write_certificate(directory, name)
+    return directory
+
+
+@pytest.fixture
+def endpoint(world: World, certificates: Path) -> Iterator[TlsEndpoint]:
+    with TlsEndpoint(world.socket.removeprefix("unix://"), certificates) as endpoint:
+        yield endpoint
+
+
+def ask_async(url: str) -> bytes:
+    async def ask() -> bytes:
+        redis = AsyncRedis(url, deadline_s=10, name="test")
+        redis.start()
+        try:
+            await redis.first_try()
+            return bytes(await redis.ask(pack((b"PING",))))
+        finally:
+            await redis.stop()
+
+    return asyncio.run(ask())
+
+
+def ask_sync(url: str) -> bytes:
+    redis = SyncRedis(url, "test", 10)
+    try:
+        return bytes(redis.call("PING"))
+    finally:
+        redis.close()
+
+
+CASES = [
+    # host, options, whether the endpoint wants a client's certificate, whether both get in
+    ("127.0.0.1", "ssl_ca_certs={d}/server.pem", False, True),
+    ("127.0.0.1", "ssl_ca_certs={d}/server.pem&db=2", False, True),
+    ("127.0.0.1", "", False, False),
+    ("127.0.0.1", "ssl_ca_certs={d}/other.pem", False, False),
+    ("127.0.0.1", "ssl_ca_certs={d}/missing.pem", False, False),
+    ("127.0.0.1", "ssl_cert_reqs=none", False, True),
+    ("127.0.0.1", "ssl_cert_reqs=optional", False, False),
+    ("localhost", "ssl_ca_certs={d}/server.pem", False, False),
+    ("localhost", "ssl_ca_certs={d}/server.pem&ssl_check_hostname=false", False, True),
+    ("127.0.0.1", "ssl_ca_certs={d}/server.pem", True, False),
+    ("127.0.0.1", "ssl_ca_certs={d}/server.pem&ssl_certfile={d}/client.pem&ssl_keyfile={d}/client.key", True, True),
+    ("127.0.0.1", "ssl_ca_certs={d}/server.pem&ssl_certfile={d}/other.pem&ssl_keyfile={d}/other.key", True, False),
+]
+
+
+@pytest.mark.parametrize("ask", [ask_async, ask_sync])
+@pytest.mark.parametrize(("host", "options", "wants", "gets_in"), CASES)
+def test_both_clients_follow_the_options_of_a_url(
+    endpoint: TlsEndpoint, certificates: Path, ask: object, host: str, options: str, wants: bool, gets_in: bool
+) -> None:
+    assert callable(ask)
+    endpoint.context.verify_mode = ssl.CERT_REQUIRED if wants else ssl.CERT_NONE
+    url = f"rediss://{host}:{endpoint.port}?{options.format(d=certificates)}"
+    if gets_in:
+        assert ask(url) == b"PONG"
+    else:
+        with pytest.raises(BoardUnavailable):
+            ask(url)

@@ -1,0 +1,110 @@
+"""REDIS_URL: one parser for both clients; an option that is not known is refused by name."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+import pytest
+
+from board.errors import InvalidSetting
+from board.redis.async_redis import AsyncRedis
+from board.redis.options import RedisOptions, TlsOptions, parse_redis_url
+from board.redis.sync_redis import SyncRedis
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("redis://", RedisOptions()),
+        ("redis://h", RedisOptions(host="h")),
+        ("redis://h:7/3", RedisOptions(host="h", port=7, db=3)),
+        ("redis://h?db=4", RedisOptions(host="h", db=4)),
+        ("redis://h/3?db=4", RedisOptions(host="h", db=4)),
+        ("redis://[::1]:7", RedisOptions(host="::1", port=7)),
+        ("redis://:p%40ss@h", RedisOptions(host="h", password="p@ss")),
+        ("redis://ada:p@h", RedisOptions(host="h", username="ada", password="p")),
+        ("redis://h?username=ada&password=p%20q", RedisOptions(host="h", username="ada", password="p q")),
+        ("unix:///run/r.sock", RedisOptions(path="/run/r.sock")),
+        ("unix://ada:p@/run/r.sock?db=3", RedisOptions(path="/run/r.sock", db=3, username="ada", password="p")),
+        ("rediss://h", RedisOptions(host="h", tls=TlsOptions())),
+        (
+            "rediss://h?ssl_ca_certs=/ca.pem&ssl_ca_path=/cas&ssl_certfile=/c.pem&ssl_keyfile=/k.pem",
+            RedisOptions(
+                host="h", tls=TlsOptions(ca_certs="/ca.pem", ca_path="/cas", certfile="/c.pem", keyfile="/k.pem")
+            ),
+        ),
+        ("rediss://h?ssl_cert_reqs=None", RedisOptions(host="h", tls=TlsOptions(cert_reqs="none"))),
+        ("rediss://h?ssl_check_hostname=no", RedisOptions(host="h", tls=TlsOptions(check_hostname=False))),
+    ],
+)
+def test_what_a_url_says(url: str, options: RedisOptions) -> None:
+    assert parse_redis_url(url) == options
+
+
+BAD = [
+    ("", "REDIS_URL is empty; set it, or use `leaderboard run`, which starts its own server"),
+    ("http://h", "REDIS_URL cannot be used: "),
+    ("redis://h:99999", "REDIS_URL cannot be used: Port out of range 0-65535"),
+    ("redis://h?db=x", "REDIS_URL cannot be used: Invalid value for 'db' in connection URL."),
+    ("redis://h?socket_timeout=5", "REDIS_URL: unknown option 'socket_timeout'"),
+    ("redis://h?protocol=3", "REDIS_URL: unknown option 'protocol'"),
+    ("redis://h?tls=1", "REDIS_URL: unknown option 'tls'"),
+    ("redis://h?credentials=x", "REDIS_URL: unknown option 'credentials'"),
+    ("redis://h?connection_class=x", "REDIS_URL: unknown option 'connection_class'"),
+    ("rediss://h?ssl_ciphers=x", "REDIS_URL: unknown option 'ssl_ciphers'"),
+    ("redis://h?ssl_ca_certs=/ca.pem", "REDIS_URL: option ssl_ca_certs needs rediss://"),
+    ("unix:///run/r.sock?ssl_cert_reqs=none", "REDIS_URL: option ssl_cert_reqs needs rediss://"),
+    ("rediss://h?ssl_cert_reqs=maybe", "REDIS_URL: ssl_cert_reqs must be one of none, optional, required"),
+    ("rediss://h?ssl_keyfile=/k.pem", "REDIS_URL: ssl_keyfile needs ssl_certfile"),
+    ("unix://", "REDIS_URL names no socket path after unix://"),
+]
+
+
+@pytest.mark.parametrize(("url", "text"), BAD)
+def test_both_clients_refuse_the_same_urls_in_the_same_words(url: str, text: str) -> None:
+    async def make_async() -> None:
+        AsyncRedis(url, deadline_s=1, name="test")
+
+    def make_sync() -> None:
+        SyncRedis(url, "test")
+
+    for make in (lambda: asyncio.run(make_async()), make_sync):
+        with pytest.raises(InvalidSetting) as caught:
+            make()
+        said = str(caught.value)
+        assert said.startswith(text) and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (RedisOptions(), ()),
+        (RedisOptions(password="p"), ("p",)),
+        (RedisOptions(username="ada", password="p"), ("ada", "p")),
+        (RedisOptions(username="ada"), ("ada", "")),
+    ],
+)
+def test_credentials_are_those_of_auth(options: RedisOptions, arguments: tuple[str, ...]) -> None:
+    assert options.credentials == arguments
+
+
+@pytest.mark.parametrize(
+    ("tls", "mode", "hostname"),
+    [
+        ({}, ssl.CERT_REQUIRED, True),
+        ({"check_hostname": False}, ssl.CERT_REQUIRED, False),
+        ({"cert_reqs": "optional"}, ssl.CERT_OPTIONAL, True),
+        ({"cert_reqs": "none"}, ssl.CERT_NONE, False),
+        ({"cert_reqs": "none", "check_hostname": True}, ssl.CERT_NONE, False),
+    ],
+)
+def test_a_context_checks_what_the_options_say(tls: dict[str, Any], mode: ssl.VerifyMode, hostname: bool) -> None:
+    context = TlsOptions(**tls).context()
+    assert context.verify_mode == mode and context.check_hostname is hostname
+
+
+def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Any) -> None:
+    with pytest.raises(OSError):
+        TlsOptions(ca_certs=str(tmp_path / "none.pem")).context()
