@@ -1,4 +1,4 @@
-# PostgreSQL arrays in binary form: packing Python values, and walking through what PostgreSQL sent.
+# PostgreSQL arrays in binary form: packing Python values, and reading arrays that PostgreSQL sent.
 
 # --- Writing --------------------------------------------------------------------------------------------
 

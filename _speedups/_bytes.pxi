@@ -37,7 +37,7 @@ cdef struct Buffer:
 
 
 cdef int reserve(Buffer* buffer, Py_ssize_t extra) except -1:
-    """Room for ``extra`` more bytes. Whoever owns the buffer frees ``data``, on every path."""
+    """Room for ``extra`` more bytes. The owner of the buffer frees ``data``, on every path."""
     cdef Py_ssize_t room
     cdef void* data
     if extra <= buffer.room - buffer.size:

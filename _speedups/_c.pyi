@@ -1,4 +1,4 @@
-"""The compiled kernels; what they do is written in the twin, `_py.py`."""
+"""The compiled kernels; the twin, `_py.py`, documents them."""
 
 from collections.abc import Sequence
 

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: embedsignature=False, binding=False
-"""The Cython kernels: same functions, bytes and kinds of error as the twin `_py.py`, which explains them.
+"""The Cython kernels: same functions, bytes and kinds of error as the twin `_py.py`, which documents them.
 
-Shape of each kernel: check the input completely and add up its size, reserve room once, then write without looking
-back. Bytes objects do not change, and no Python code runs between the two passes, so what was checked stays true.
+Shape of each kernel: check the input completely and add up its size, reserve room once, then write without checks.
+Bytes objects do not change, and no Python code runs between the two passes, so the checks stay valid.
 """
 
 include "_bytes.pxi"

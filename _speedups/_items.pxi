@@ -1,4 +1,4 @@
-# JSON items from what Redis answered.
+# JSON items from replies of Redis.
 
 cdef enum:
     PLAIN = 0       # stands for itself
@@ -60,7 +60,7 @@ cdef inline int sequence_size(const uint8_t* at, Py_ssize_t left) noexcept nogil
 cdef inline bint all_plain(uint64_t word) noexcept nogil:
     """Whether eight bytes all stand for themselves; never wrongly true."""
     # The top bit of a byte is set where it was set before, or where a subtraction borrows: below 0x20, or equal to
-    # the mark that was made zero. A borrow spills upwards only from a byte that has told already.
+    # the mark that was made zero. A borrow goes upwards only from a byte whose top bit is set already.
     cdef uint64_t ones = 0x0101010101010101
     cdef uint64_t quote = word ^ (ones * 0x22)
     cdef uint64_t backslash = word ^ (ones * 0x5C)
@@ -109,7 +109,7 @@ cdef uint8_t* put_text(uint8_t* to, const uint8_t* at, Py_ssize_t left) noexcept
 
 
 cdef int read_number(const uint8_t* at, Py_ssize_t left, int64_t* result) noexcept nogil:
-    """The exact value of what Redis printed, as `_number` in the twin; 0 when it has none, else 1."""
+    """The exact value of a number that Redis printed, as `_number` in the twin; 0 for a text without one, else 1."""
     cdef bint negative = left > 0 and at[0] == c"-"
     cdef uint64_t value = 0
     cdef int count = 0, power = 0, exponent = 0, sign = 1, first
@@ -174,7 +174,7 @@ cdef int read_number(const uint8_t* at, Py_ssize_t left, int64_t* result) noexce
 
 
 def render_items(replies, first_rank):
-    """The JSON list of a board window, from the flat Redis answer."""
+    """The JSON list of a board window, from the flat Redis reply."""
     cdef Buffer buffer = Buffer(NULL, 0, 0)
     cdef int64_t rank = 0, zscore = 0, score = 0
     cdef Py_ssize_t size, index, count

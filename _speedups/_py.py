@@ -26,7 +26,7 @@ _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 _RANK_MAX = 1 << 53
 
 _COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
-# What Redis prints for a double; the digit limits keep the C arithmetic inside 64 bits.
+# A double as Redis prints it; the digit limits keep the C arithmetic inside 64 bits.
 _NUMBER = re.compile(rb"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))?")
 _NUMBER_DIGITS = 18
 
@@ -160,9 +160,9 @@ def build_apply(
 
     A group is ``(labels, users, scores, reached)``: the last three are PostgreSQL binary arrays of one length
     n (text, int8, int8). Arguments: ``sha``, the number of keys, ``keys``, ``head``, then per group its
-    labels, n, n times (user, prefix), n times zscore. A NULL score says that the player is gone: empty
-    prefix, zscore 0, whatever ``reached`` is. User ids go through as they are. `ValueError` for a malformed array,
-    different lengths, a NULL user, or else a NULL or negative ``reached``.
+    labels, n, n times (user, prefix), n times zscore. A NULL score removes the player: empty prefix, zscore 0, with
+    any ``reached``. User ids are passed unchanged. `ValueError` for a malformed array, different lengths, a NULL user,
+    or, beside a score, a NULL or negative ``reached``.
     """
     _check_bytes(sha, "sha")
     arguments = [b"EVALSHA", sha, b"%d" % len(_all_bytes(keys, "keys")), *keys, *_all_bytes(head, "head")]
@@ -254,7 +254,7 @@ def _command(arguments: list[bytes]) -> bytes:
 
 
 def render_items(replies: Sequence[bytes], first_rank: int) -> bytes:
-    """The JSON list of a board window, from the flat Redis answer ``[member, zscore, ...]``.
+    """The JSON list of a board window, from the flat Redis reply ``[member, zscore, ...]``.
 
     Items are ``{"userId":...,"score":...}``, and begin with ``"rank"``, counted from ``first_rank``, unless
     that is 0. A zscore is what Redis prints for an integer in a double, also in exponent form. `ValueError`

@@ -1,7 +1,7 @@
 """The one family of errors.
 
-Each class is a stable ``code`` (kebab-case, listed in ``docs/errors.md``) and the exit status with which the
-``leaderboard`` command ends. HTTP problems live in ``service/contract/problems.py`` and use the same codes' spelling.
+Each class has a stable ``code`` (kebab-case, listed in ``docs/errors.md``) and the exit status of the ``leaderboard``
+command. HTTP problems are in ``service/contract/problems.py``; their codes are spelled alike.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class LeaderboardError(Exception):
-    """Something a person has to know about; the message is one clear sentence."""
+    """An error that ends a command or is logged; its message is one sentence."""
 
     code: ClassVar[str] = "internal"
     exit_code: ClassVar[int] = 70
@@ -24,21 +24,21 @@ class InvalidSetting(LeaderboardError):
 
 
 class UsageError(LeaderboardError):
-    """A command was called with arguments that do not fit."""
+    """A command was called with arguments that do not go together."""
 
     code = "usage"
     exit_code = 2
 
 
 class ServerUnreachable(LeaderboardError):
-    """PostgreSQL, Redis or the HTTP server does not answer at the address given."""
+    """PostgreSQL, Redis or the HTTP server does not answer at its address."""
 
     code = "server-unreachable"
     exit_code = 3
 
 
 class ServerStartFailed(LeaderboardError):
-    """An embedded server did not come up."""
+    """An embedded server did not start."""
 
     code = "server-start-failed"
     exit_code = 3
@@ -59,7 +59,7 @@ class PortTaken(LeaderboardError):
 
 
 class DataDirectoryMajorMismatch(LeaderboardError):
-    """The data directory was made by another PostgreSQL major version."""
+    """The data directory is of another PostgreSQL major version."""
 
     code = "data-directory-major-mismatch"
     exit_code = 6
@@ -73,21 +73,21 @@ class DataDirectoryLocked(LeaderboardError):
 
 
 class ChildFailed(LeaderboardError):
-    """A supervised process ended and could not be kept running."""
+    """A supervised process ended and could not be restarted."""
 
     code = "child-failed"
     exit_code = 70
 
 
 class StoreUnavailable(LeaderboardError):
-    """PostgreSQL did not take the submission; nothing was written."""
+    """PostgreSQL did not accept the submission; nothing was written."""
 
     code = "store-unavailable"
     exit_code = 3
 
 
 class OutcomeUnknown(LeaderboardError):
-    """The connection broke, or time ran out, while PostgreSQL was committing: written or not, nobody can say."""
+    """The connection broke, or the deadline passed, during the commit: the submission may or may not be written."""
 
     code = "outcome-unknown"
     exit_code = 3
@@ -115,14 +115,14 @@ class FenceRefused(LeaderboardError):
 
 
 class KeyNotFound(LeaderboardError):
-    """There is no key of this id."""
+    """No key has this id."""
 
     code = "key-not-found"
     exit_code = 2
 
 
 class KeyNotRotatable(LeaderboardError):
-    """The key is revoked, expired, or has a successor already."""
+    """The key is revoked, expired, or already has a successor."""
 
     code = "key-not-rotatable"
     exit_code = 2

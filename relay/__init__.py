@@ -1,1 +1,1 @@
-"""A pool of processes that carry changed scores from PostgreSQL to Redis."""
+"""The relay pool: processes that bring changed scores from PostgreSQL to Redis."""

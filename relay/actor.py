@@ -1,4 +1,4 @@
-"""The relay actor: waits for pokes, relays partitions batch by batch, and has repaired the boards that are wrong.
+"""The relay actor: waits for pokes, relays partitions batch by batch, and repairs the boards that are wrong.
 
 It shares nothing, owns its two connections, and takes one message: stop. After a lost connection it closes both, waits,
 and starts again from the database: it has no state to lose.
@@ -238,4 +238,4 @@ class Relay:
         try:
             clear_leftovers(session)
         except ResponseError as error:
-            log.warning("what a dead rebuild has left stays for now: %s", error)
+            log.warning("temporary keys of a dead rebuild stay for now: %s", error)

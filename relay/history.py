@@ -1,4 +1,4 @@
-"""Whether Redis and PostgreSQL are of one history, or one of them is behind what the other has seen."""
+"""Watermarks: are Redis and PostgreSQL of one history, or has one of them lost a part that the other still has?"""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from relay.session import RelaySession
 log: Final = logging.getLogger(__name__)
 
 PLAUSIBLE: Final = 2**53
-"""No fence reaches this; Redis' scripts compare doubles, which are exact below it."""
+"""No real fence reaches this number: the scripts in Redis compare doubles, which are exact below it."""
 
 
 class Watermark(msgspec.Struct, frozen=True):
-    """What both sides hold of one partition. `fence` is None where Redis has no usable one."""
+    """The fence that PostgreSQL has `committed` for a partition, and the watermark in Redis.
+
+    `fence` is None if Redis has no usable one; `identity` is then of no meaning.
+    """
 
     partition: int
     committed: int
@@ -27,7 +30,7 @@ class Watermark(msgspec.Struct, frozen=True):
 
 
 def watermarks(session: RelaySession) -> list[Watermark]:
-    """All partitions, looked at without a lock: a batch may be between Redis and its commit."""
+    """The watermarks of all partitions. Read without a lock: a batch may be between Redis and its commit."""
     fences = session.fetch("partition_fences", partitions=PARTITIONS)
     names = session.keys.watermark
     replies = session.redis.pipeline(*(("HMGET", names[row.id], "fence", "identity") for row in fences))
@@ -35,14 +38,14 @@ def watermarks(session: RelaySession) -> list[Watermark]:
 
 
 def watermark(partition: int, committed: int, held: Any) -> Watermark:
-    """An error is a key of another type in the watermark's place, which the fenced call finds lost."""
+    """The watermark of a reply to HMGET; an error reply (a key of another type) counts as no fence."""
     fence, identity = (None, None) if isinstance(held, ResponseError) else held
     number = int(fence) if fence is not None and fence.isdigit() else None
     return Watermark(partition, committed, number, (identity or b"").decode("utf-8", "replace"))
 
 
 def suspects(session: RelaySession) -> list[int]:
-    """Partitions whose boards are to be looked at under the claim, because of what their watermarks say."""
+    """Partitions whose watermark differs; the fenced call under the claim decides about each."""
     held = watermarks(session)
     lost_future = from_lost_future(session, held)
     return [
@@ -53,17 +56,17 @@ def suspects(session: RelaySession) -> list[int]:
 
 
 def from_lost_future(session: RelaySession, held: list[Watermark]) -> set[int]:
-    """Partitions with batches that PostgreSQL does not know any more, since it was set back to an older copy.
+    """Partitions that may have batches which PostgreSQL has lost, because it was set back to an older copy.
 
-    Redis then holds a fence that nobody has drawn. That shows only until others have drawn as many, and only on the
-    partitions with the latest fences, so all that may have such batches are marked at once, by taking away the identity
-    they are written under: whoever meets one rebuilds it. Then fences start above all that Redis holds. A new
-    connection looks before it draws, so the first one that comes back finds it.
+    Redis then holds a fence that was never drawn. This shows only until as many have been drawn again, and only on
+    the partitions with the latest fences. So all partitions that may have such batches are marked at once: their
+    identity in Redis is deleted, and the relay that finds one without it rebuilds the partition. Afterwards fences
+    start above all that Redis holds. A new session checks before it draws, so the first one finds the loss.
     """
     ahead = [w for w in held if w.identity == session.identity and w.fence is not None and w.fence > w.committed]
     if not ahead:
         return set()
-    # Asked after Redis: a batch in flight has drawn its fence before it wrote it.
+    # Read after Redis: a batch in flight has drawn its fence before it wrote it.
     drawn = session.value("last_fence")
     highest = max(w.fence or 0 for w in ahead)
     if highest <= drawn:

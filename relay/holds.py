@@ -1,9 +1,9 @@
-"""Which partitions a relay keeps to itself for a moment, so that pokes for them wake nobody else.
+"""Holds: partitions that a relay keeps for a moment, so that pokes for them do not wake other relays.
 
 Under load a partition is poked for every commit of every worker, and its relay rests it a few milliseconds between two
-batches. Without a hold each poke of that time would wake another relay, and all would carry the same partition in turn,
-in batches as many times smaller. A hold decides nothing: the claim does. One that is lost, doubled or left
-behind by a dead relay costs time only, and passes by itself.
+batches. Without a hold each of these pokes would wake another relay, and all relays would take turns on the same
+partition, in smaller batches. A hold decides nothing: the claim does. A hold that is lost, doubled or left behind by
+a dead relay costs time only, and expires.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError, SyncRedis
 
 LEASE_MS: Final = 50
-"""A hold ends so long after its rest by itself: its relay is dead, or has a batch of thousands of rows in hand."""
+"""A hold expires this long after its rest: then its relay is dead, or has a batch of thousands of rows in hand."""
 
 
 class Holds:
-    """The holds of one relay, by whatever connection it has at the time."""
+    """The holds of one relay; each call is given the connection that the relay has at the time."""
 
     def __init__(self, keys: Keyspace, rest_ms: int) -> None:
         self._keys: Final = [keys.poke, keys.held]
@@ -28,16 +28,16 @@ class Holds:
         self._most: Final = b"%d" % (rest_ms + LEASE_MS)
 
     def take(self, redis: SyncRedis, partition: int) -> bool:
-        """Hold a partition. False when another relay does: it knows now that there is something to look for."""
+        """Hold a partition. False if another relay holds it; that relay is then marked to look again."""
         return self._ask(redis, b"take", partition)
 
     def leave(self, redis: SyncRedis, partition: int) -> None:
-        """Let it go; if somebody poked meanwhile, the poke wakes a relay now: whoever has nothing to do."""
+        """Let a partition go. If it was poked meanwhile, the poke wakes an idle relay now."""
         self._ask(redis, b"leave", partition)
 
     def _ask(self, redis: SyncRedis, what: bytes, partition: int) -> bool:
         try:
             return bool(redis.run(script("hold"), self._keys, [what, b"%d" % partition, self._me, self._most]))
         except ResponseError:
-            # Out of memory, read-only, or somebody else's key: go on as if there were no holds.
+            # Out of memory, read-only, or a key of another type: go on without holds.
             return True

@@ -1,4 +1,4 @@
-"""Housekeeping of the database: rows of ended periods, days of the ledger. One janitor at a time, in small bites."""
+"""The janitor: deletes ended periods, old keys and traces, and keeps the days of the ledger; a few rows at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from board.pg.connections import connect, first_line
 from board.pg.queries import queries
 from board.process.stop import Stop
 
-log: Final = logging.getLogger("janitor")
+log: Final = logging.getLogger(__name__)
 
 BITE: Final = 2_000
 REST_S: Final = 0.02
@@ -26,7 +26,7 @@ SESSION: Final = {"lock_timeout": "100ms"}
 
 
 class Janitor:
-    """A process beside the relays. All janitors of all hosts agree by an advisory lock which one works."""
+    """A process beside the relays. An advisory lock makes one janitor of all hosts the active one."""
 
     def __init__(self, settings: Settings, stop: Stop, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings: Final = settings
@@ -36,7 +36,7 @@ class Janitor:
         self.sql: Final = queries()
 
     def run(self) -> None:
-        """Work until stopped."""
+        """Work until stopped; reconnect after a lost connection."""
         while not self.stop.requested:
             try:
                 with connect(self.settings.database_url, "leaderboard-janitor", session=SESSION) as db:
@@ -46,12 +46,11 @@ class Janitor:
                 self.stop.wait(EVERY_S)
 
     def keep_house(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
-        """With the lock: collect and prepare, again and again. Without it: wait for it to come free."""
+        """With the lock, do all housekeeping every few seconds; without it, wait for it."""
         mine = False
         while not self.stop.requested:
             if not mine:
-                row = db.execute(self.sql["try_janitor"]).fetchone()
-                mine = bool(row and row[0])
+                mine = bool(self.value(db, "try_janitor"))
             if mine:
                 self.keep_ledger(db)
                 self.collect(db)
@@ -60,10 +59,10 @@ class Janitor:
             self.stop.wait(EVERY_S)
 
     def keep_ledger(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
-        """Make the ledger's next days and drop its oldest, one by one; returns how many days were dropped.
+        """Create the ledger's next days and drop its oldest, one by one; returns the number of days dropped.
 
-        A lock that somebody's long transaction keeps from us would make submissions queue behind us, for as long as we
-        are willing to wait. So that is short, and after a refusal there is a long rest.
+        While the janitor waits for a lock that a long transaction holds, submissions queue behind it. So the wait is
+        short (`lock_timeout`), and after a refusal the janitor leaves the ledger alone for a minute.
         """
         dropped = 0
         if self.clock() < self.next_ledger:
@@ -71,44 +70,48 @@ class Janitor:
         try:
             with db.transaction():
                 db.execute(self.sql["ledger_hold"])
-                row = db.execute(self.sql["ledger_prepare"], {"ahead": DAYS_AHEAD}).fetchone()
-            if row and row[0]:
-                log.info("ledger: %s new days", row[0])
+                prepared = self.value(db, "ledger_prepare", ahead=DAYS_AHEAD)
+            if prepared:
+                log.info("ledger: %s new days", prepared)
             if days := self.settings.ledger_days:
                 while not self.stop.requested:
-                    row = db.execute(self.sql["ledger_drop"], {"days": days}).fetchone()
-                    if not row or not row[0]:
+                    if not self.value(db, "ledger_drop", days=days):
                         break
                     dropped += 1
                     self.stop.wait(REST_S)
                 self.in_bites(db, "ledger_sweep", {"days": days})
         except psycopg.errors.LockNotAvailable:
             self.next_ledger = self.clock() + BUSY_S
-            log.info("the ledger is busy, its days are looked after later")
+            log.info("the ledger is busy, its days are prepared and dropped later")
         if dropped:
             log.info("ledger: %d old days dropped", dropped)
         return dropped
 
     def collect(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
-        """Delete the rows of ended periods, a bite at a time; returns how many went."""
+        """Delete the rows of ended periods, `BITE` at a time; returns their number."""
         gone = 0
         for (period,) in db.execute(self.sql["ended_periods"]).fetchall():
             gone += self.in_bites(db, "collect_scores", {"period": period})
             if not self.stop.requested:
                 db.execute(self.sql["collect_period"], {"period": period})
         if gone:
-            log.info("collected %d rows of ended periods", gone)
+            log.info("deleted %d rows of ended periods", gone)
         return gone
 
     def forget_keys(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
-        """Delete idempotency keys older than their retention, a bite at a time; returns how many went."""
+        """Delete idempotency keys older than their retention, `BITE` at a time; returns their number."""
         gone = self.in_bites(db, "forget_keys", {"minutes": self.settings.idempotency_minutes})
         if gone:
-            log.info("forgot %d idempotency keys", gone)
+            log.info("deleted %d idempotency keys", gone)
         return gone
 
+    def value(self, db: psycopg.Connection[tuple[object, ...]], name: str, **parameters: object) -> object:
+        """The value of a query of one row and one column."""
+        ((value,),) = db.execute(self.sql[name], parameters).fetchall()
+        return value
+
     def in_bites(self, db: psycopg.Connection[tuple[object, ...]], name: str, parameters: dict[str, object]) -> int:
-        """Repeat a bounded deletion until a bite is not full; returns how many rows went."""
+        """Repeat a deletion of at most `BITE` rows until one deletes fewer; returns the number of rows."""
         gone = 0
         while not self.stop.requested:
             bite = db.execute(self.sql[name], {**parameters, "limit": BITE}).rowcount

@@ -1,4 +1,4 @@
-"""Every metric of the relay pool, and the gauges that its exporter reads from the database."""
+"""The metrics of the relay pool, and the gauges that its exporter reads from the database."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from board.pg.connections import connect, first_line
 from board.pg.queries import queries
 from board.process.stop import Stop
 
-log: Final = logging.getLogger("metrics")
+log: Final = logging.getLogger(__name__)
 
 VERDICTS: Final = ("lost", "identity", "ahead", "short", "other")
 _LAG: Final = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60, 300)
 _WORK: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
-# Stands still when no relay lives: idle relays turn, too.
+# Idle relays turn, too: if this stands still, no relay is alive.
 TURNS: Final = Metric("leaderboard_relay_turns_total", "Turns of the relays' loops, idle ones too.", "counter")
 BATCHES: Final = Metric("leaderboard_relay_batches_total", "Partition batches that were applied.", "counter")
 HINTS: Final = Metric("leaderboard_relay_hints_total", "Hints that were taken from the outbox and applied.", "counter")
-# What a player waits: from the commit of a submission until its board shows it. The oldest hint of each batch.
+# The time that a player waits: from the commit of a submission until the board shows it. Oldest hint of each batch.
 LAG: Final = Metric(
     "leaderboard_relay_lag_seconds",
     "From the oldest hint of a batch being queued to its row being visible on the board.",
@@ -43,7 +43,7 @@ CARRY: Final = Metric(
     step=NS,
 )
 APPLY: Final = Metric("leaderboard_relay_redis_seconds", "Redis' part of a batch.", "histogram", bounds=_WORK, step=NS)
-# A handful after a failover is the fence at work. A steady stream is two systems that write to one Redis.
+# A few after a failover show the fence at work. A steady stream means that two systems write to one Redis.
 REFUSALS: Final = Metric(
     "leaderboard_relay_fence_refusals_total",
     "Batches that the fence refused, by what it said.",
@@ -56,14 +56,14 @@ REBUILDS: Final = Metric(
     "counter",
     (("scope", ("partition", "season")),),
 )
-# Somebody else writes to Redis, or there is a defect.
+# Above zero: another program writes to Redis, or there is a defect.
 DRIFT: Final = Metric("leaderboard_relay_drift_total", "Seasons that the sampler found to differ.", "counter")
 AILING: Final = Metric("leaderboard_relay_failures_total", "Batches that a server refused, tried again.", "counter")
 LOSSES: Final = Metric("leaderboard_relay_connection_losses_total", "Connections that relays have lost.", "counter")
 
 REGISTRY: Final = Registry((TURNS, BATCHES, HINTS, LAG, CARRY, APPLY, REFUSALS, REBUILDS, DRIFT, AILING, LOSSES))
 
-# Each pool shows the same of these: take the maximum over instances, not the sum.
+# Every pool shows the same values of these: take the maximum over instances, not the sum.
 UP: Final = Metric("leaderboard_database_up", "Whether PostgreSQL could be asked.", "gauge")
 PENDING: Final = Metric("leaderboard_outbox_pending", "Hints in the outbox.", "gauge")
 OLDEST: Final = Metric("leaderboard_outbox_oldest_seconds", "Age of the oldest hint.", "gauge")
@@ -90,7 +90,7 @@ class Database:
             try:
                 self.kept = self.read()
             except (psycopg.Error, ServerUnreachable) as error:
-                log.warning("the database cannot be asked: %s", first_line(error))
+                log.warning("the metrics of the database cannot be read: %s", first_line(error))
                 if self.db is not None:
                     self.db.close()
                 self.db = None
@@ -99,7 +99,7 @@ class Database:
         return self.kept
 
     def read(self) -> list[tuple[Metric, list[Sample]]]:
-        """Ask the database."""
+        """The gauges of the database, as metrics and samples. Raises `psycopg.Error` or `ServerUnreachable`."""
         if self.db is None:
             self.db = connect(self.url, "leaderboard-metrics", session=SESSION)
             self.db.row_factory = namedtuple_row
@@ -117,5 +117,5 @@ class Database:
 
 
 def run_exporter(settings: Settings, stop: Stop, fd: int) -> None:
-    """Show the pool's sheet and the database's gauges until told to stop."""
+    """Serve the pool's sheet and the database's gauges until told to stop."""
     export(settings.relay_metrics_bind, Collector(Sheet(REGISTRY, fd), Database(settings.database_url)), stop)

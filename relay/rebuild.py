@@ -1,4 +1,4 @@
-"""Rebuilding a partition in Redis from PostgreSQL, in bounded memory, swapped in at once with its fence."""
+"""Rebuild a partition, or one season, in Redis from PostgreSQL: in bounded memory, swapped in at once with a fence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAIRS: Final = 1_000
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """Seasons and players that were put in place."""
+    """The number of seasons and players that were put in place."""
 
     seasons: int
     players: int
@@ -37,11 +37,11 @@ def rebuild(
     *,
     only: str | None = None,
 ) -> Rebuilt | None:
-    """Load every board of the partition (or `only` one season's) and swap them in; None if another relay holds it.
+    """Load all boards of the partition (or `only` one season) and swap them in; None if another relay holds it.
 
-    Snapshot and claim are one: the transaction is REPEATABLE READ, so claiming a row that somebody committed to after
-    our snapshot is a serialisation failure instead of a stale read. Hints younger than the snapshot stay in the
-    outbox and are carried afterwards. `progress` is told the number of players loaded so far. Raises `Refused`, and
+    Snapshot and claim are one: the transaction is REPEATABLE READ, so a claim of a row that was committed to after the
+    snapshot is a serialisation failure, not a stale read. Hints younger than the snapshot stay in the outbox and are
+    relayed afterwards. `progress` is called with the number of players loaded so far. Raises `Refused`, and
     `psycopg.OperationalError` (also for the serialisation failure: try again).
     """
     redis, keys = session.redis, session.keys
@@ -52,7 +52,7 @@ def rebuild(
         committed = claimed.fence
         fence = session.value("draw_fence")
         if only is not None:
-            # What the swap would refuse is not loaded first.
+            # Checked first, so that nothing is loaded which the swap would refuse.
             (answer,) = redis.pipeline(("HMGET", keys.watermark[partition], "fence", "identity"))
             held = watermark(partition, committed, answer)
             if held.fence is None or held.identity != session.identity:
@@ -87,8 +87,8 @@ def rebuild(
 
 
 def load(session: RelaySession, board: bytes, members: bytes, period: int) -> Iterator[int]:
-    """Stream a period's rows into two temporary keys; yields the number of players of each piece sent."""
-    # COPY takes no parameters; the period is our own number.
+    """Stream a period's rows into two temporary keys; yields the number of players of each piece."""
+    # COPY takes no parameters; the period is a number that PostgreSQL has given.
     rows_of = queries()["season_rows"].replace(b"{period}", b"%d" % period)
     redis, waiting = session.redis, 0
     try:
@@ -96,7 +96,7 @@ def load(session: RelaySession, board: bytes, members: bytes, period: int) -> It
             for piece in pieces(copy):
                 payload, commands, rows = build_load(board, members, piece, PAIRS)
                 if commands:
-                    # PERF: Redis works on one piece while PostgreSQL and this process make the next.
+                    # PERF: Redis loads one piece while PostgreSQL and this process prepare the next one.
                     redis.send(payload)
                     before, waiting = waiting, waiting + commands
                     redis.receive(before)
@@ -106,12 +106,12 @@ def load(session: RelaySession, board: bytes, members: bytes, period: int) -> It
         waiting = 0
     finally:
         if waiting:
-            # Replies are on their way that nobody will read.
+            # Replies are on their way that will not be read.
             redis.close()
 
 
 def pieces(copy: psycopg.Copy) -> Iterator[bytes]:
-    """Glue the row-sized messages of a COPY to pieces of a quarter megabyte, cut between rows."""
+    """Join the row-sized messages of a COPY to pieces of about `PIECE_BYTES`, cut between rows."""
     parts: list[bytes] = []
     size = 0
     for data in copy:
@@ -126,21 +126,21 @@ def pieces(copy: psycopg.Copy) -> Iterator[bytes]:
 
 
 def drop_temporary(session: RelaySession, partition: int) -> None:
-    """Remove what an earlier rebuild that died has left."""
+    """Delete the temporary keys of an earlier rebuild that died."""
     key = session.keys.temporary[partition]
     (left,) = session.redis.pipeline(("SMEMBERS", key))
     if isinstance(left, ResponseError):
-        left = []  # a key of another type in its place
+        left = []  # the key is of another type
     for at in range(0, len(left), 1_000):
         session.redis.call("UNLINK", *left[at : at + 1_000])
     session.redis.call("DEL", key)
 
 
 def clear_leftovers(session: RelaySession) -> None:
-    """Remove what dead rebuilds have left in partitions that nobody holds; a rebuild in progress holds its own."""
+    """Delete the temporary keys of dead rebuilds. A rebuild in progress holds its partition, which is left out."""
     found = session.redis.pipeline(*(("EXISTS", key) for key in session.keys.temporary))
     for partition in [partition for partition, exists in enumerate(found) if exists == 1]:
         with session.db.transaction():
             if claim(session, partition) is not None:
                 drop_temporary(session, partition)
-                log.info("partition %d: cleared what a dead rebuild had left", partition)
+                log.info("partition %d: deleted the temporary keys of a dead rebuild", partition)

@@ -1,7 +1,7 @@
-"""The slow sampler: finds what no watermark tells of, a key deleted or altered by hand, a member gone.
+"""The sampler: finds differences that no watermark shows, such as a key deleted or altered by hand.
 
-It looks without a lock and so may suspect a season that is only on its way; a suspicion is confirmed under the
-partition's claim, leaving out players with hints, before anything is rebuilt.
+It reads without a lock, so it may suspect a season whose hints are still on their way. Every suspicion is confirmed
+under the partition's claim, without the players that have hints, before anything is rebuilt.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ COUNTED: Final = 2_000
 
 
 class Sampler:
-    """Walks through all seasons by name, a few at each look."""
+    """Goes through all seasons by name, `SEASONS` at each look."""
 
     def __init__(self, randomness: random.Random) -> None:
         self.random: Final = randomness
         self.after = ""
 
     def look(self, session: RelaySession) -> Iterator[tuple[int, str, str]]:
-        """Compare the next seasons; yields (partition, season, what differs) of those that really differ."""
+        """Compare the next seasons; yields (partition, season, difference) of those that really differ."""
         seasons = session.fetch("sample_seasons", after=self.after, limit=SEASONS)
         self.after = seasons[-1].season_id if len(seasons) == SEASONS else ""
         if not seasons:
@@ -57,19 +57,19 @@ class Sampler:
                 yield row.partition, row.season_id, why
 
     def odd_players(self, session: RelaySession, partition: int, season: str, period: int) -> set[str]:
-        """Players, at random, whose entries do not look like their rows."""
+        """Random players whose entry differs from their row."""
         members = session.keys.members(partition, season.encode())
         fields: list[bytes] = session.redis.call("HRANDFIELD", members, PLAYERS)
         names = [field.decode("utf-8", "replace") for field in fields]
         if not names:
             return set()
         rows = rows_of(session, period, names)
-        everybody = sorted(set(names) | rows.keys())
-        return {user for user, same in compare(session, partition, season, everybody, rows) if not same}
+        users = sorted(set(names) | rows.keys())
+        return {user for user, same in compare(session, partition, season, users, rows) if not same}
 
 
 def rows_of(session: RelaySession, period: int, users: list[str]) -> dict[str, tuple[int, int]]:
-    """Score and reached of these players and of the next ones by name."""
+    """(score, version) of these players, and of the next ones by name after the first of them."""
     rows = session.fetch("sample_players", period=period, users=users, after=users[0])
     return {row.user_id: (row.score, row.reached) for row in rows}
 
@@ -77,7 +77,7 @@ def rows_of(session: RelaySession, period: int, users: list[str]) -> dict[str, t
 def compare(
     session: RelaySession, partition: int, season: str, users: list[str], rows: dict[str, tuple[int, int]]
 ) -> Iterator[tuple[str, bool]]:
-    """(player, whether Redis holds exactly what the row says)."""
+    """Yields (player, True if the entry in Redis is exactly that of the row)."""
     board = session.keys.board(partition, season.encode())
     members = session.keys.members(partition, season.encode())
     if not users:
@@ -97,7 +97,7 @@ def compare(
 
 
 def confirm(session: RelaySession, partition: int, season: str, users: set[str]) -> str:
-    """What really differs, looked at under the claim; empty if nothing does, or if nobody can tell just now."""
+    """The difference, read under the claim; empty if there is none, or if it cannot be known now."""
     with session.snapshot():
         if claim(session, partition) is None:
             return ""
@@ -116,7 +116,7 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str])
             ("HMGET", session.keys.watermark[partition], "fence", "identity"),
         )
         if isinstance(held, ResponseError) or held[0] is None:
-            return ""  # the whole partition is lost, which the fence will tell
+            return ""  # the whole partition is lost: the check of the watermarks finds that
         for reply in (entries, members, shown):
             if isinstance(reply, ResponseError):
                 return str(reply)

@@ -21,10 +21,11 @@ def is_local(bind: str) -> bool:
     tcp = address(bind)
     if tcp is None:
         return True
+    host, _ = tcp
     try:
-        return ipaddress.ip_address(tcp[0]).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return tcp[0] == "localhost"
+        return host == "localhost"
 
 
 def check_address(variable: str, bind: str) -> None:

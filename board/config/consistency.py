@@ -17,9 +17,9 @@ def check(settings: Settings) -> None:
     check_address("LEADERBOARD_BIND", settings.bind)
     if settings.admin_bind:
         check_address("LEADERBOARD_ADMIN_BIND", settings.admin_bind)
-        one, other = (address(bind) or (bind, None) for bind in settings.binds)
+        (one, one_port), (other, other_port) = (address(bind) or (bind, None) for bind in settings.binds)
         # The service tells the two apart by the port: one address may stand for many.
-        if one[1] == other[1] and (one[1] is not None or one == other):
+        if one_port == other_port and (one_port is not None or one == other):
             raise InvalidSetting("LEADERBOARD_ADMIN_BIND must have another port or path than LEADERBOARD_BIND")
     for name, bind in (
         ("LEADERBOARD_METRICS_BIND", settings.metrics_bind),

@@ -1,4 +1,4 @@
-"""The one process that shows what all others have counted, at ``/metrics`` on an address of its own."""
+"""The exporter: serves the metrics of all processes at ``/metrics``, on an address of its own."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from board.errors import InvalidSetting, PortTaken
 from board.observe.metrics import Metric, Sample, Sheet, samples
 from board.process.stop import Stop
 
-log: Final = logging.getLogger("metrics")
+log: Final = logging.getLogger(__name__)
 
-BUILD: Final = Metric("leaderboard_build_info", "What is running.", "gauge")
+BUILD: Final = Metric("leaderboard_build_info", "Version, kernels and Python in use.", "gauge")
 
 More = Callable[[], Iterable[tuple[Metric, list[Sample]]]]
-"""Gauges that are looked up when somebody asks."""
+"""Gauges that are read at each scrape."""
 
 
 class Collector:
-    """A sheet, and more that is looked up at each scrape, in the client library's terms."""
+    """A sheet, and gauges read at each scrape, as a collector of prometheus_client."""
 
     def __init__(self, sheet: Sheet, more: More = tuple) -> None:
         self.sheet: Final = sheet
         self.more: Final = more
 
     def collect(self) -> Iterator[Family]:
-        """Called by the library at each scrape."""
+        """The metrics of one scrape."""
         build = GaugeMetricFamily(BUILD.name, BUILD.text, labels=["version", "kernels", "python"])
         build.add_metric([version("leaderboard-server"), IMPLEMENTATION, platform.python_version()], 1)
         yield build
@@ -49,7 +49,7 @@ class Collector:
 
 
 def family(metric: Metric, found: list[Sample]) -> Family:
-    """One metric with its series."""
+    """One metric with its series, in the library's types."""
     labels = [name for name, _ in metric.labels]
     if metric.kind == "histogram":
         histogram = HistogramMetricFamily(metric.name, metric.text, labels=labels)
@@ -81,7 +81,7 @@ class _Server(WSGIServer):
 
 
 def export(bind: str, collector: Collector, stop: Stop) -> None:
-    """Answer scrapes until told to stop. Raises `PortTaken`."""
+    """Answer scrapes until told to stop; blocks. Raises `PortTaken`, and `InvalidSetting` for a Unix socket."""
     registry = CollectorRegistry()
     registry.register(collector)
     everything = make_wsgi_app(registry)
@@ -89,7 +89,7 @@ def export(bind: str, collector: Collector, stop: Stop) -> None:
     def only_metrics(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/metrics" or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             start("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"/metrics is all there is\n"]
+            return [b"only /metrics is served here\n"]
         answer: Iterable[bytes] = everything(environ, start)
         return answer
 

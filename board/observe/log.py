@@ -1,4 +1,4 @@
-"""Log lines to stderr, one for each event: text for people, or JSON for programs."""
+"""Log lines to stderr, one line an event: text for people, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import msgspec
 
 Format = Literal["text", "json"]
 
-# A key beyond its public id; whatever stands behind Bearer; a JWT.
+# A key after its public id; the word after Bearer; a JWT.
 _SECRET: Final = re.compile(
     r"(\blb_[0-9A-Za-z]{10}_)[0-9A-Za-z]+|((?i:bearer) +)[^\s'\"]+|()\beyJ[\w-]+\.[\w-]+\.[\w-]*"
 )
 
 
 def masked(text: str) -> str:
-    """The text without credentials: no log line is meant to have one, and an error's text may quote anything."""
+    """The text with credentials masked: an error's text may quote one."""
     return _SECRET.sub(lambda found: (found[1] or found[2] or "") + "******", text)
 
 
-# What could forge a line, or speak to the terminal that shows it: in what servers and clients say, and we quote.
+# Characters that could forge a line or control a terminal. Log lines quote texts of servers and clients.
 _UNSEEN: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != 9}
 
 
 MARKS: Final = ("request_id", "trace_id", "span_id", "parent_id")
-"""What a line may be found by; given as `extra` of a log call."""
+"""Ids by which a line can be found; they are `extra` of a log call."""
 
 
 def marks_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The marks a line was given. A request's id is what its client calls it, which may be anything, too."""
+    """The marks of a line, masked: a request's id may be any text that the client chose."""
     found = ((name, getattr(record, name, None)) for name in MARKS)
     return {name: masked(value) if isinstance(value, str) else value for name, value in found if value is not None}
 
@@ -46,7 +46,7 @@ class _OneLine(logging.Formatter):
 
 
 class JsonLine(logging.Formatter):
-    """One JSON object a line: time, level, logger, pid, message, its marks, and an error's trace."""
+    """One JSON object a line: time, level, logger, pid, message, marks, and the traceback of an error."""
 
     def format(self, record: logging.LogRecord) -> str:
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -74,7 +74,7 @@ def setup(level: str, format_: Format = "text") -> None:
 
 
 def everything_as_json(level: str) -> dict[str, Any]:
-    """A `logging.config.dictConfig` for gunicorn, whose loggers have handlers of their own."""
+    """A `logging.config.dictConfig` for JSON lines in gunicorn, whose loggers have handlers of their own."""
     ours = {"level": level.upper(), "handlers": ["stderr"], "propagate": False}
     return {
         "version": 1,

@@ -1,4 +1,4 @@
-"""Spans as log lines."""
+"""A tracer that writes spans as log lines."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 
 from board.observe.trace import Context, Span
 
-log: Final = logging.getLogger("trace")
+log: Final = logging.getLogger(__name__)
 
 
 class LogTracer:
-    """Spans as log lines."""
+    """Writes each span, when it ends, as one log line with the marks of its trace."""
 
     def begin(self, name: str, parent: Context, start_ns: int, **attributes: str | int) -> Span:
         return _LogSpan(name, parent, start_ns, attributes)
@@ -27,7 +27,7 @@ class _LogSpan:
         self._parent: Final = parent
         self._start_ns: Final = start_ns
         self._attributes: Final = attributes
-        # Zero is not an id.
+        # Zero is not a valid id (W3C Trace Context).
         self.context: Final = Context(parent.trace_id, f"{int.from_bytes(os.urandom(8)) or 1:016x}")
 
     def end(self, end_ns: int, **attributes: str | int) -> None:

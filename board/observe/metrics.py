@@ -1,9 +1,9 @@
-"""Counting that many processes share and none can lose: fixed 64-bit slots in memory that outlives every one of them.
+"""Metrics of many processes: fixed 64-bit slots in shared memory that outlives each process.
 
-A launcher makes a `Sheet` of rows; each process writes its own row and nobody else's, so no lock is needed and no
-increment is lost. When a process ends, however it ends, its row stays, and the next process goes on counting in it.
-One exporter reads all rows. PERF: in one run, a counter and a histogram cost 8 to 11 times as much in
-prometheus_client's multiprocess mode (docs/decisions.md). It still writes the text (`board.observe.exporter`).
+A launcher creates a `Sheet` of rows. Each process writes its own row only, so no lock is needed and no increment is
+lost. When a process ends or is killed, its row stays, and the next process goes on counting in it. One exporter reads
+all rows. PERF: in one run, a counter and a histogram cost 8 to 11 times as much in prometheus_client's multiprocess
+mode (docs/decisions.md). That library still writes the text (`board.observe.exporter`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ Cells = memoryview
 """The slots of one row, as signed 64-bit numbers."""
 
 NS: Final = 1e-9
-"""What one step of a slot that counts nanoseconds is worth, in seconds."""
+"""Seconds for one step of a slot that counts nanoseconds."""
 SLOT: Final = 8
+"""Bytes."""
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One metric: its name, meaning, kind, labels with all their values, and the worth of one step of its slots.
+    """One metric: name, meaning, kind, labels with all their values, and the value of one step of its slots.
 
-    `bounds` are a histogram's, in its unit. Series of a `sparse` metric are shown once they are not zero.
+    `bounds` are those of a histogram, in its unit. Series of a `sparse` metric are shown only when they are not zero.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Metric(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> int:
-        """Slots of one series: a histogram has one for each bucket, one for what is beyond, and the sum."""
+        """Slots of one series. A histogram has one for each bucket, one for larger values, and one for the sum."""
         return len(self.bounds) + 2 if self.kind == "histogram" else 1
 
     @property
@@ -52,7 +53,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class Registry:
-    """The metrics of one kind of process, and where in a row each series has its slots."""
+    """The metrics of one kind of process, and the place of each series in a row."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self.metrics: Final = tuple(metrics)
@@ -74,7 +75,7 @@ class Registry:
 
 
 class Row:
-    """What one process has counted. For everything but the hot path, which writes the cells itself."""
+    """The counts of one process. PERF: the hot path writes the cells itself."""
 
     def __init__(self, registry: Registry, cells: Cells) -> None:
         self.registry: Final = registry
@@ -82,11 +83,11 @@ class Row:
 
     @classmethod
     def private(cls, registry: Registry) -> Row:
-        """A row that nobody else sees."""
+        """A row that no exporter reads."""
         return cls(registry, memoryview(bytearray(registry.slots * SLOT)).cast("q"))
 
     def add(self, metric: Metric, *values: str, by: int = 1) -> None:
-        """Count."""
+        """Add to a counter."""
         self.cells[self.registry.place(metric, *values)] += by
 
     def put(self, metric: Metric, value: int, *values: str) -> None:
@@ -94,20 +95,20 @@ class Row:
         self.cells[self.registry.place(metric, *values)] = value
 
     def observe(self, metric: Metric, value: int, *values: str) -> None:
-        """Count a value, given in steps, into its bucket."""
+        """Count a value, in steps, into its bucket of a histogram."""
         at = self.registry.place(metric, *values)
         edges = self.registry.edges[metric.name]
         self.cells[at + bisect_left(edges, value)] += 1
         self.cells[at + len(edges) + 1] += value
 
     def forget_gauges(self) -> None:
-        """The process that set them is gone."""
+        """Set all gauges to zero: the process that set them has ended."""
         for at in self.registry.gauges:
             self.cells[at] = 0
 
 
 class Sheet:
-    """Rows in shared memory without a name: it is gone when the last process that knows it is gone."""
+    """Rows in anonymous shared memory, which is freed when the last process that has it open has ended."""
 
     def __init__(self, registry: Registry, fd: int) -> None:
         self.registry: Final = registry
@@ -119,7 +120,7 @@ class Sheet:
 
     @classmethod
     def create(cls, registry: Registry, rows: int) -> Sheet:
-        """A sheet of zeros. Its descriptor `fd` is handed to children by number."""
+        """A sheet of zeros. Children get its descriptor `fd` by number."""
         fd = os.memfd_create("leaderboard-metrics")
         os.ftruncate(fd, rows * registry.slots * SLOT)
         return cls(registry, fd)
@@ -130,14 +131,14 @@ class Sheet:
         return Row(self.registry, self._cells[at : at + self.registry.slots])
 
     def take(self) -> int | None:
-        """A row that no living process writes; None if all are in use."""
+        """Reserve a row that no living process writes; its number, or None if all are in use."""
         free = next((n for n in range(self.rows) if n not in self._taken), None)
         if free is not None:
             self._taken.add(free)
         return free
 
     def release(self, number: int) -> None:
-        """The process that wrote this row has ended. Its counts stay."""
+        """Free the row of a process that has ended. Its counts stay."""
         self.row(number).forget_gauges()
         self._taken.discard(number)
 
@@ -147,7 +148,7 @@ class Sheet:
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One series as it is now: label values, and its value; a histogram has its buckets (not cumulated) and sum."""
+    """One series: label values and value. A histogram has its buckets (not cumulated), and its sum as value."""
 
     values: tuple[str, ...]
     value: float
@@ -155,7 +156,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def samples(metric: Metric, registry: Registry, totals: list[int]) -> Iterator[Sample]:
-    """The series of a metric that are to be shown."""
+    """The series of a metric that are shown."""
     for values in metric.series:
         at = registry.place(metric, *values)
         cells = totals[at : at + metric.width]

@@ -1,6 +1,6 @@
 """Spans to an OpenTelemetry collector, over OTLP/HTTP. Needs the extra `otel`.
 
-Where the collector is, and what it wants, is said by OpenTelemetry's own variables, which its SDK reads:
+OpenTelemetry's own variables, which its SDK reads, say where the collector is and which headers it needs:
 ``OTEL_EXPORTER_OTLP_ENDPOINT``, ``…_HEADERS``, ``…_CERTIFICATE``, ``OTEL_RESOURCE_ATTRIBUTES`` and so on
 (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 """
@@ -21,19 +21,19 @@ from board.observe.trace import Context, Span
 
 CLOSE_S: Final = 2.0
 STATUS: Final = "status"
-"""The attribute that OpenTelemetry has a name for, and a meaning from 500 on."""
+"""The attribute of an HTTP status; from 500 on the span is an error."""
 
 
-def named(name: str) -> str:
-    """An attribute's name as OpenTelemetry's conventions have it."""
+def attribute_name(name: str) -> str:
+    """An attribute's name by OpenTelemetry's semantic conventions."""
     return "http.response.status_code" if name == STATUS else f"leaderboard.{name}"
 
 
 class OtlpTracer:
-    """Sends spans from a thread of its own, a bounded number at a time; what is beyond is dropped."""
+    """Sends spans from a thread of its own. Its queue is bounded; spans beyond it are dropped."""
 
     def __init__(self, part: str) -> None:
-        # Whether a trace is recorded was decided by who began it: spans of others are never begun.
+        # The sender of the trace has decided that it is recorded; spans of other traces are never begun.
         self._provider: Final = TracerProvider(
             sampler=ALWAYS_ON,
             resource=Resource.create({"service.name": f"leaderboard-{part}"}),
@@ -50,11 +50,11 @@ class OtlpTracer:
         )
         context = api.set_span_in_context(api.NonRecordingSpan(remote))
         span = self._tracer.start_span(name, context, self._kind, start_time=start_ns)
-        span.set_attributes({named(key): value for key, value in attributes.items()})
+        span.set_attributes({attribute_name(key): value for key, value in attributes.items()})
         return _OtlpSpan(span)
 
     def close(self) -> None:
-        # By itself it would wait half a minute for a collector that does not answer.
+        # `shutdown` alone waits half a minute for a collector that does not answer.
         closing = Thread(target=self._processor.shutdown, name="traces", daemon=True)
         closing.start()
         closing.join(CLOSE_S)
@@ -67,7 +67,7 @@ class _OtlpSpan:
         self.context: Final = Context(f"{of.trace_id:032x}", f"{of.span_id:016x}")
 
     def end(self, end_ns: int, **attributes: str | int) -> None:
-        self._span.set_attributes({named(key): value for key, value in attributes.items()})
+        self._span.set_attributes({attribute_name(key): value for key, value in attributes.items()})
         if int(attributes.get(STATUS, 0)) >= 500:
             self._span.set_status(api.StatusCode.ERROR)
         self._span.end(end_ns)

@@ -1,6 +1,7 @@
-"""Trace context of a request (W3C Trace Context), and spans: what was done when, within a trace.
+"""Trace context of a request (https://www.w3.org/TR/trace-context/), and the interface of spans.
 
-A span goes to a log line or to a collector. Without a collector nothing of OpenTelemetry is needed or imported.
+A span is one step of a trace, with its begin and end. It becomes a log line or goes to a collector; only the second
+needs OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ import msgspec
 
 HEADER: Final = "traceparent"
 
-# Version 00 is exactly this long; a later one may have more behind a dash, of which nothing is known.
+# Version 00 has exactly this length; a later version may have more after another dash.
 _FORM: Final = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]{0,200})?")
 _SAMPLED: Final = 1
 
 
 class Context(msgspec.Struct, frozen=True):
-    """Where in which trace: 32 and 16 hex digits. A caller's is the parent of what is done for it."""
+    """A place in a trace: 32 and 16 hex digits. The caller's is the parent of the spans that serve it."""
 
     trace_id: str
     span_id: str
 
     @property
     def text(self) -> str:
-        """As a `traceparent`, sampled."""
+        """The `traceparent` of this context, sampled."""
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
@@ -41,20 +42,20 @@ def sampled(text: str) -> Context | None:
 
 
 class Span(Protocol):
-    """Something that is being done. `context` is the parent of what follows from it."""
+    """One step of a trace. `context` is the parent of the steps that follow from it."""
 
     @property
     def context(self) -> Context: ...
 
     def end(self, end_ns: int, **attributes: str | int) -> None:
-        """It is done; `end_ns` is of `time.time_ns`."""
+        """End the span; `end_ns` is of `time.time_ns`."""
 
 
 class Tracer(Protocol):
-    """Where spans go. Neither verb blocks but `close`."""
+    """The destination of spans. `begin` does not block."""
 
     def begin(self, name: str, parent: Context, start_ns: int, **attributes: str | int) -> Span:
         """Begin a span; `start_ns` is of `time.time_ns`."""
 
     def close(self) -> None:
-        """Send what is left; blocks for a few seconds at most."""
+        """Send the remaining spans; blocks for a few seconds at most."""

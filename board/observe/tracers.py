@@ -8,9 +8,9 @@ from board.observe.trace import Tracer
 
 
 def tracer_of(settings: Settings, part: str) -> Tracer | None:
-    """Where the spans of this part (`api`, `relay`) go; None if nowhere.
+    """The tracer of this part (`api` or `relay`); None if traces are off.
 
-    A process asks for its own after it was forked: the one for a collector has a thread.
+    To be called after a fork: the tracer for a collector has a thread.
     """
     if settings.traces == "off":
         return None

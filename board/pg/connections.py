@@ -16,7 +16,10 @@ from board.errors import InvalidSetting, ServerUnreachable
 
 
 def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
-    """The connection string with our application name, and bounds on connecting and on silent networks."""
+    """The connection string with the application's name, and bounds on connecting and on silent networks.
+
+    Options of the URL win. Raises `InvalidSetting`.
+    """
     if not database_url:
         raise InvalidSetting("DATABASE_URL is empty; set it, or use `leaderboard run`, which starts its own server")
     defaults: dict[str, Any] = {
@@ -35,14 +38,14 @@ def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, to fit into one sentence."""
+    """The first line of an error's text, to be quoted in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def connect(
     database_url: str, application: str, *, autocommit: bool = True, session: dict[str, str] | None = None
 ) -> psycopg.Connection[Any]:
-    """Open a synchronous connection. `session` holds settings for its whole life. Raises `ServerUnreachable`."""
+    """Open a synchronous connection. `session`: PostgreSQL settings for its whole life. Raises `ServerUnreachable`."""
     text = dsn(database_url, application)
     try:
         connection = psycopg.connect(text, autocommit=True)
@@ -57,10 +60,10 @@ def connect(
 async def connect_async(
     database_url: str, application: str, *, session: dict[str, str] | None = None, timeout_s: float = 5.0
 ) -> psycopg.AsyncConnection[Any]:
-    """Open an asynchronous autocommit connection within `timeout_s`. Raises `ServerUnreachable`."""
+    """Open an asynchronous autocommit connection within `timeout_s` seconds. Raises `ServerUnreachable`."""
     text = dsn(database_url, application)
     try:
-        # libpq's own connect_timeout knows whole seconds only, and none below two.
+        # libpq's own connect_timeout takes whole seconds, and at least two.
         async with asyncio.timeout(timeout_s):
             connection = await psycopg.AsyncConnection.connect(text, autocommit=True)
             for name, value in (session or {}).items():
@@ -73,10 +76,10 @@ async def connect_async(
 
 
 def sever(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Cut the network under a call that hangs: the call then fails as if the server had gone.
+    """Shut the socket under a call that hangs: the call then fails like one whose server has ended.
 
-    Cancelling instead would make psycopg try to cancel the query in the server first, over the same dead network, for
-    many seconds. A closed connection stays as it is.
+    Cancelling the task instead would make psycopg cancel the query in the server first, over the same dead network,
+    for many seconds. On a closed connection this does nothing.
     """
     if connection.closed:
         return
@@ -86,7 +89,7 @@ def sever(connection: psycopg.AsyncConnection[Any]) -> None:
 
 @contextlib.contextmanager
 def lifeline(connection: psycopg.AsyncConnection[Any], seconds: float) -> Iterator[None]:
-    """Whatever is awaited on the connection inside ends within `seconds`: then the connection is cut."""
+    """Cut the connection after `seconds`, so that everything awaited on it inside the block ends by then."""
     timer = asyncio.get_running_loop().call_later(seconds, sever, connection)
     try:
         yield

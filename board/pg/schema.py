@@ -1,4 +1,4 @@
-"""Migrations: apply them in order under a lock, and check what a database has.
+"""Migrations: apply them in order under a lock, and check the version of a database.
 
 A file is ``NNNN_pre_name.sql`` (expand: the old release keeps running on it) or ``NNNN_post_name.sql`` (contract:
 only after every process runs the new release).
@@ -54,7 +54,7 @@ def required() -> int:
 def verdict(versions: list[int]) -> None:
     """Raise `WrongSchemaVersion` unless these applied versions fit this release.
 
-    A newer schema is accepted as long as nothing this release needs is missing: that is what expand/contract is for.
+    A newer schema is accepted if it has every migration that this release needs: see expand/contract above.
     """
     if not versions:
         raise WrongSchemaVersion("the database has no leaderboard schema; run `leaderboard migrate`")
@@ -68,21 +68,19 @@ def verdict(versions: list[int]) -> None:
 def check(connection: psycopg.Connection[Any]) -> None:
     """Raise `WrongSchemaVersion` unless the database fits this release."""
     try:
-        versions = [row[0] for row in connection.execute(queries()["schema_versions"])]
+        versions = [version for (version,) in connection.execute(queries()["schema_versions"])]
     except psycopg.errors.UndefinedTable:
         versions = []
     verdict(versions)
-    row = connection.execute("SELECT partitions FROM cluster").fetchone()
-    if row is None or row[0] != PARTITIONS:
-        raise WrongSchemaVersion(
-            f"the database was made for {row and row[0]} partitions, this release has {PARTITIONS}"
-        )
+    (partitions,) = connection.execute("SELECT partitions FROM cluster").fetchone() or (None,)
+    if partitions != PARTITIONS:
+        raise WrongSchemaVersion(f"the database was made for {partitions} partitions, this release has {PARTITIONS}")
 
 
 def migrate(
     connection: psycopg.Connection[Any], report: Callable[[str], None], *, stage: Stage | None = None
 ) -> list[int]:
-    """Apply what is missing, each migration in a transaction of its own; return the versions applied.
+    """Apply the missing migrations, each in a transaction of its own; return the versions applied.
 
     Parameters: an autocommit connection; `stage` limits to `pre` or `post`. Concurrent callers wait for each other.
     Raises `WrongSchemaVersion` if an applied migration is not the one this release has.

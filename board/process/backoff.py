@@ -1,4 +1,4 @@
-"""Waiting longer after each failure, with jitter, up to a bound."""
+"""Delays that grow after each failure, with jitter, up to a bound."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Backoff:
         self._failures = 0
 
     def failed(self) -> float:
-        """Count a failure; how long to wait before the next try."""
+        """Count a failure; returns the seconds to wait before the next try."""
         delay = min(self._most, self._first * 2.0 ** min(self._failures, 30))
         self._failures += 1
         return delay * (0.5 + 0.5 * self._random.random())

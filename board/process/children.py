@@ -1,7 +1,7 @@
 """Child processes that never outlive their parent.
 
 Every child gets its own session, so that Ctrl-C in the terminal reaches the supervisor alone, which then
-stops its children in order. On Linux the kernel signals the child when the parent is gone, however it went.
+stops its children in order. On Linux the kernel signals the child when the parent has ended or was killed.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _between_fork_and_exec(death_signal: signal.Signals) -> Callable[[], None]:
         if prctl is None:
             return
         prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above: no signal will ever come
+        if os.getppid() != parent:  # the parent ended before the line above: no signal will come
             os._exit(1)
 
     return prepare
@@ -125,6 +125,6 @@ def terminate(
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a child of ``spawn`` and all that is still in its process group."""
+    """Kill a child of ``spawn`` and the rest of its process group."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)

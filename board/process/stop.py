@@ -1,4 +1,4 @@
-"""Being told to stop: a signal sets a flag and wakes whoever waits."""
+"""The request to stop: a signal sets a flag and ends every wait."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from types import FrameType
 class Stop:
     """Installs handlers for SIGTERM and SIGINT in the main thread of a process.
 
-    `wait` sleeps until the signal or the time is up, without polling. A second signal changes nothing: work in hand
-    is always finished; whoever cannot wait kills.
+    `wait` sleeps until the signal or for the given time, without polling. A second signal changes nothing: work in
+    hand is always finished; SIGKILL ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Stop:
         self.request()
 
     def request(self) -> None:
-        """What the signal does."""
+        """Request the stop, as the signals do."""
         if not self.requested:
             self.requested = True
             os.write(self._write, b"!")

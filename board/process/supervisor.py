@@ -14,7 +14,7 @@ from board.process.backoff import Backoff
 from board.process.children import kill_group, spawn
 from board.process.stop import Stop
 
-log: Final = logging.getLogger("supervisor")
+log: Final = logging.getLogger(__name__)
 
 SOUND_AFTER_S: Final = 10.0
 """A child that has run this long counts as started well: its backoff begins anew."""

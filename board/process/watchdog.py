@@ -1,4 +1,4 @@
-"""A sign of life for systemd (sd_notify(3), WatchdogSec=): a service that no longer comes round is started anew."""
+"""Signs of life for systemd (sd_notify(3), WatchdogSec=), which restarts a service that gives none."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-log: Final = logging.getLogger("watchdog")
+log: Final = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """Tells whoever started this process, at most three times per period that it has set, that all goes well.
+    """Sends systemd a sign of life, at most three times in each period that it has set.
 
-    `pat` is called from the loop that must not stand still; where nobody asked for signs it does nothing. A child of
-    the process that was asked inherits the variables, but not the duty.
+    The loop that must not stand still calls `pat`. Without the variables of systemd it does nothing; neither does it
+    in a child process, which inherits the variables of its parent.
     """
 
     def __init__(self, environment: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,7 +30,7 @@ class Watchdog:
         self.due = 0.0
 
     def pat(self) -> None:
-        """Give the sign if one is due."""
+        """Send the sign if it is due."""
         if not self.address or (now := self.clock()) < self.due:
             return
         self.due = now + self.every_s
@@ -39,5 +39,5 @@ class Watchdog:
                 notify.setblocking(False)
                 notify.sendto(b"WATCHDOG=1", self.address)
         except OSError as error:
-            # Said, not raised: systemd ends this process if no later sign arrives.
+            # Logged, not raised: systemd ends this process if no later sign arrives.
             log.warning("no sign of life for systemd: %s", error)

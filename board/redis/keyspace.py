@@ -9,8 +9,8 @@ Every key of a partition carries its hash tag, so a batch, a rebuild or a read i
 ``lb:{17}:h:<season>``  hash    user id -> prefix of the user's member in the board
 ``lb:{17}:t``           set     temporary keys of a rebuild
 ``lb:poke``             zset    partitions with fresh hints, members are partition numbers
-``lb:held``             hash    partition -> until when which relay keeps it to itself (``poke.lua``)
-``lb:{limits}:<whose>``  string  when the quota of a key (``k:``) or player (``u:``) is full again, in µs
+``lb:held``             hash    partition -> the relay that holds it, and until when (``poke.lua``)
+``lb:{limits}:<owner>``  string  when the quota of a key (``k:``) or player (``u:``) is full again, in µs
 ======================  ======  ==========================================================
 """
 
@@ -34,9 +34,9 @@ class Keyspace:
         self.periods: Final = [tag + b"p" for tag in self.tag]
         self.temporary: Final = [tag + b"t" for tag in self.tag]
 
-    def limit(self, whose: bytes) -> bytes:
-        """The quota of a key or a player. All of them are one slot, so that one script can spend from several."""
-        return self._limits + whose
+    def limit(self, owner: bytes) -> bytes:
+        """The quota of a key or a player. All quotas are in one slot, so that one script can spend of several."""
+        return self._limits + owner
 
     def board(self, partition: int, season: bytes) -> bytes:
         """Sorted set of a season's players."""

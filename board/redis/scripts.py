@@ -19,6 +19,6 @@ class Script(msgspec.Struct, frozen=True):
 
 @cache
 def script(name: str) -> Script:
-    """Load a script of ``board/scripts`` by its name without the ending."""
+    """Load a script of ``board/redis/lua`` by its name without the ending."""
     source = files("board.redis.lua").joinpath(f"{name}.lua").read_bytes()
     return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())

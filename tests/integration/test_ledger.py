@@ -107,7 +107,7 @@ def test_old_days_go_while_submissions_come(world: World, janitor: Janitor) -> N
 def test_a_long_report_makes_submissions_wait_only_once(
     world: World, janitor: Janitor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "janitor")
+    caplog.set_level("INFO", "relay.janitor")
     old = make_day(world, 100)
     assert isinstance(janitor.clock, Clock)
     with housekeeping(world) as db, Submissions(world) as load:

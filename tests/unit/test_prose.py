@@ -33,10 +33,7 @@ OPENING: Final = re.compile(r"(?:^|(?<=[.!?:] ))(?:What|Who)\b(?![^.?!]*\?).*", 
 """A sentence, not a question, whose subject is a clause."""
 RETIRED: Final = re.compile(r"\b(?:express lane|ordinary lane|both lanes|made equal|the door)\b", re.IGNORECASE)
 """Old names in prose; those of the code have a table in the glossary."""
-EXCEPTIONS: Final = {
-    # The text of a metric is the code's (`board.observe.exporter.BUILD`).
-    "docs/ops/monitor.md": {"What is running."},
-}
+EXCEPTIONS: Final[dict[str, set[str]]] = {}
 """Findings that a page may have all the same."""
 
 

@@ -60,7 +60,7 @@ def test_a_bad_one_is_as_none(text: str) -> None:
 
 
 def test_a_span_is_a_line_that_has_its_place(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="trace")
+    caplog.set_level(logging.INFO, logger="board.observe.log_tracer")
     first = LogTracer().begin("submitScore", Context(TRACE, SPAN), 1_000_000_000)
     first.end(1_002_500_000, status=202)
     LogTracer().begin("carry", first.context, 1, partition=7).end(1_000_001)

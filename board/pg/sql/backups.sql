@@ -1,7 +1,7 @@
 -- Backup and restore: is the database in use, and what is in its schema.
 
 -- name: others_connected --
--- Processes of the leaderboard that are connected, other than commands.
+-- Connected processes of the leaderboard, without commands.
 SELECT application_name, count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND usename = current_user
   AND starts_with(application_name, 'leaderboard-') AND application_name <> 'leaderboard-ctl'
@@ -11,8 +11,8 @@ GROUP BY 1 ORDER BY 1
 SELECT current_schema(), (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p'))
 
 -- name: drops_of_schema --
--- Statements that empty the current schema without dropping it: its owner may not be allowed to create one. Tables
--- go first, and take with them what is theirs.
+-- Statements that empty the current schema. It is not dropped: its owner may not have the right to create it again.
+-- Tables go first: CASCADE also drops the objects that belong to them.
 SELECT statement FROM (
     SELECT 1 AS turn, 'DROP TABLE IF EXISTS ' || oid::regclass || ' CASCADE' AS statement
     FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition

@@ -4,7 +4,8 @@
 SELECT name, setting FROM pg_settings WHERE name = ANY (%(names)s)
 
 -- name: doctor_state --
--- Clock, share of connections in use, longest transaction of anybody in seconds, whether this is a standby.
+-- Clock in seconds since 1970, share of connections in use (0 to 1), longest transaction of any client in seconds,
+-- whether this is a standby.
 SELECT extract(epoch FROM clock_timestamp())::float8 AS clock,
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::float8
            / current_setting('max_connections')::float8 AS used,
@@ -13,7 +14,7 @@ SELECT extract(epoch FROM clock_timestamp())::float8 AS clock,
        pg_is_in_recovery() AS standby
 
 -- name: doctor_buffers --
--- Bytes of PostgreSQL's own memory for pages, and of what every submission reads: scores with their index.
+-- Bytes of `shared_buffers`, and of the table that every submission reads: `score` with its index.
 SELECT pg_size_bytes(current_setting('shared_buffers')) AS buffers,
        pg_total_relation_size('score') AS scores
 

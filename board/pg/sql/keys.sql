@@ -1,16 +1,16 @@
 -- API keys: look up, create, rotate and revoke.
 
 -- name: access_version --
--- A row only when something changed since the version seen.
+-- A row only if the keys have changed since version `seen`.
 SELECT version FROM access WHERE version <> %(seen)s
 
 -- name: access_keys --
--- The version and, in the same snapshot, all keys.
+-- The version and, in the same snapshot, all keys; one row with nulls if there is no key.
 SELECT a.version, k.id, k.digest, k.scopes, k.seasons, extract(epoch FROM k.expires_at)::float8, k.revoked_at IS NOT NULL
 FROM access a LEFT JOIN api_key k ON true
 
 -- name: lock_access --
--- Whoever changes keys holds this row until the commit, so that two first starts make one key.
+-- Every change of keys holds this row until its commit. So two first starts at a time create one key.
 SELECT version FROM access FOR UPDATE
 
 -- name: any_key --
@@ -26,7 +26,8 @@ SELECT id, name, scopes, seasons, created_at, expires_at, revoked_at, rotated_at
 FROM api_key ORDER BY created_at, id
 
 -- name: rotate_key --
--- The old one ends after the time of grace, or earlier if it would have; only a valid one without a successor can.
+-- The old key ends after `grace` seconds, or earlier if it expires earlier. No row for a key that is revoked, expired,
+-- or has a successor.
 UPDATE api_key
 SET rotated_at = now(), successor = %(successor)s,
     expires_at = least(expires_at, now() + make_interval(secs => %(grace)s))
@@ -34,7 +35,7 @@ WHERE id = %(id)s AND revoked_at IS NULL AND rotated_at IS NULL AND coalesce(exp
 RETURNING name, scopes, seasons
 
 -- name: key_life --
--- How many seconds the key was made for, null for ever; read before a rotation shortens it.
+-- The key's life in seconds, null for a key without expiry; to be read before a rotation shortens it.
 SELECT extract(epoch FROM expires_at - created_at)::float8 FROM api_key WHERE id = %(id)s
 
 -- name: revoke_key --

@@ -1,15 +1,16 @@
 -- Ledger: create the next days and drop the oldest.
 
 -- name: ledger_hold --
--- Before `ledger_prepare`, in its transaction: rows that arrive in the default partition while a day's rows move out of it
--- would make it impossible to attach that day. Nobody writes there otherwise, so nobody waits.
+-- Before `ledger_prepare`, in its transaction: a day cannot be attached while its rows arrive in the default partition.
+-- Normally no row goes there, so no submission waits for this lock.
 LOCK TABLE ledger_default IN SHARE ROW EXCLUSIVE MODE
 
 -- name: ledger_prepare --
 SELECT ledger_prepare(%(ahead)s)
 
 -- name: ledger_drop --
--- The oldest day, if it ended more than `days` days ago; 1 if it went. One at a time: a drop locks the whole ledger.
+-- Drop the oldest day if it ended more than `days` days ago; 1 if it was dropped. One at a time: a drop locks the whole
+-- ledger.
 SELECT coalesce((
     SELECT ledger_drop(greatest(%(days)s::integer, (now() AT TIME ZONE 'UTC')::date - d.oldest - 1))
     FROM (
@@ -21,7 +22,7 @@ SELECT coalesce((
 ), 0)
 
 -- name: ledger_sweep --
--- A bounded bite out of the rows past their days that no day was ever made for: nobody prepared it in time.
+-- At most `limit` rows of the default partition that are older than `days` days: their day was not prepared in time.
 DELETE FROM ledger_default WHERE ctid = ANY (ARRAY(
     SELECT l.ctid FROM ledger_default l
     WHERE l.accepted_at < ((now() AT TIME ZONE 'UTC')::date - %(days)s::integer) AT TIME ZONE 'UTC' LIMIT %(limit)s))

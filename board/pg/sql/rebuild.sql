@@ -4,12 +4,12 @@
 SELECT season_id, period_id FROM season WHERE partition = %(partition)s ORDER BY season_id
 
 -- name: season_rows --
--- Inside COPY … TO STDOUT (FORMAT binary): the rows of one period. In the order of the board from its end, each is inserted
--- in front of all others, where a sorted set finds its place at once.
+-- The rows of one period, inside COPY … TO STDOUT (FORMAT binary). They come in the order of the board, last first: each
+-- one is inserted before all others, where the sorted set finds its place at once.
 SELECT user_id, score, reached FROM score WHERE period_id = {period} ORDER BY score, reached DESC
 
 -- name: commit_rebuild --
--- All seasons of the partition are as PostgreSQL has them, so none is ailing any more.
+-- Every season of the partition was rebuilt, so none is set aside any more.
 WITH well AS (
     DELETE FROM ailing WHERE partition = %(partition)s
 )

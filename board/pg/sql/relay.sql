@@ -1,15 +1,16 @@
 -- Relay: find partitions with hints, claim one, take its hints, commit; fences and seasons set aside.
 
 -- name: identity --
--- Which PostgreSQL this is: cluster and timeline. A restored dump is another cluster, a promoted standby another timeline.
+-- The identity of this PostgreSQL: cluster and timeline. A restored dump is another cluster, a promoted standby another
+-- timeline.
 SELECT system_identifier::text || ':' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS identity
 FROM pg_control_system()
 
 -- name: pending_partitions --
 -- Partitions that have hints. `low_xid` keeps the look-up from walking over dead index entries.
--- Every commit of a relay leaves a dead version of its `partition` row, and somebody's old snapshot keeps them all.
--- Equal index entries lie in the order of their places, so a scan from the end meets the newest version first and stops
--- there. Written as a range: for `=` the planner drops the order, and the scan starts with the oldest. So below, too.
+-- PERF: every commit of a relay leaves a dead version of its `partition` row, and a long transaction keeps all of them.
+-- Equal index entries lie in the order of their places, so a scan from the end finds the newest version first. The
+-- condition is a range: for `=` the planner drops the order, and the scan starts with the oldest. The same holds below.
 SELECT p.id FROM generate_series(0, %(partitions)s - 1) AS n
 CROSS JOIN LATERAL (
     SELECT id, identity, low_xid, committed_at FROM partition
@@ -29,9 +30,10 @@ ORDER BY p.id DESC LIMIT 1
 FOR UPDATE SKIP LOCKED
 
 -- name: take --
--- After `claim`, as a statement of its own: its snapshot must be younger than the claim, else a relay could read
--- rows older than those its predecessor has applied. Folds hints per player; one output row per season, of arrays.
--- With lines that end in "-- traced", traces of the hints are taken along: "parent@seconds since queued", by spaces.
+-- After `claim`, as a statement of its own: its snapshot must be younger than the claim. Otherwise a relay could read
+-- rows older than those that the previous holder has applied. Output: one row for each season, with arrays of players,
+-- scores and versions; several hints of one player are one entry. Without hints: one row, its season null.
+-- `take_traced` also takes the traces of the hints: "parent@seconds since queued", separated by spaces.
 WITH taken AS (
     DELETE FROM outbox WHERE ctid = ANY (ARRAY(
         SELECT o.ctid FROM outbox o
@@ -41,12 +43,12 @@ WITH taken AS (
     RETURNING xid, period_id, user_id, queued_at
 ), traces AS ( -- traced
     DELETE FROM trace t WHERE t.partition = %(partition)s AND t.xid >= %(low_xid)s::xid8 -- traced
-      -- IS TRUE: never a join, which would compare every trace with every hint. -- traced
+      -- PERF: IS TRUE rules out a join, which would compare every trace with every hint. -- traced
       AND ((t.xid, t.period_id, t.user_id) IN (SELECT xid, period_id, user_id FROM taken)) IS TRUE -- traced
     RETURNING t.parent, t.queued_at -- traced
 ), stats AS (
     SELECT nextval('fence') AS fence, count(*) AS hints,
-           -- Never past a transaction still in progress: its hints are older than ours and not visible yet.
+           -- Not past a transaction in progress: its hints have older numbers and are not visible yet.
            CASE WHEN count(*) < %(limit)s THEN pg_snapshot_xmin(pg_current_snapshot())::text
                 ELSE least(max(t.xid::text::bigint), pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::text
            END AS low_xid,
@@ -60,8 +62,8 @@ WITH taken AS (
            coalesce(array_agg(r.score) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS scores,
            coalesce(array_agg(r.reached) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS reached
     FROM changed c
-    -- Hints of periods that have ended are dropped here: the reset left a hint of its own. So are those of seasons set
-    -- aside: they will be loaded whole.
+    -- Hints of an ended period are dropped here: the reset has left a hint of its own. Hints of a season that is set
+    -- aside are dropped, too: the season will be rebuilt.
     JOIN season s ON s.period_id = c.period_id AND NOT EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id)
     LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
     GROUP BY s.season_id, s.period_id
@@ -76,7 +78,7 @@ UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = %(low
 WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)
 
 -- name: set_aside --
--- A season that Redis refuses; the next try comes after twice the time of the last, at most five minutes.
+-- A season that Redis refuses. The time to the next try doubles with each one, from a second to five minutes.
 INSERT INTO ailing AS a (season_id, partition, reason, retry_at)
 VALUES (%(season)s, %(partition)s, %(reason)s, now() + interval '1 second')
 ON CONFLICT (season_id) DO UPDATE
@@ -90,8 +92,8 @@ SELECT season_id, partition FROM ailing WHERE retry_at <= now() ORDER BY retry_a
 SELECT nextval('fence') AS fence
 
 -- name: advance_fence --
--- Draw a fence above `floor`, also when the sequence has fallen behind it (PostgreSQL lost history). The sequence is
--- set only then: a setval below what others have drawn meanwhile would hand out numbers twice.
+-- Draw a fence above `floor`, also when the sequence is behind it (PostgreSQL has lost history). Only then is the sequence
+-- set: a setval below the numbers that others have drawn meanwhile would give out numbers twice.
 SELECT CASE WHEN drawn > %(floor)s::bigint THEN drawn ELSE setval('fence', %(floor)s::bigint + 1) END AS fence
 FROM (SELECT nextval('fence') AS drawn OFFSET 0) AS d
 

@@ -1,13 +1,13 @@
 -- Sampler: rows to compare with Redis.
 
 -- name: sample_seasons --
--- The next seasons by name; `size` is exact up to 2,000 players, 2,001 stands for more.
+-- The next seasons by name. `size` is exact up to 2,000 players; 2,001 stands for more.
 SELECT s.season_id, s.partition, s.period_id,
        (SELECT count(*) FROM (SELECT FROM score r WHERE r.period_id = s.period_id LIMIT 2001) AS counted) AS size
 FROM season s WHERE s.season_id > %(after)s ORDER BY s.season_id LIMIT %(limit)s
 
 -- name: sample_players --
--- Named players, and the next ones by name after one of them, so that those missing in Redis are met, too.
+-- The named players, and the next eight by name after one of them: those may be missing in Redis.
 (SELECT user_id, score, reached FROM score WHERE period_id = %(period)s AND user_id = ANY (%(users)s))
 UNION
 (SELECT user_id, score, reached FROM score WHERE period_id = %(period)s AND user_id > %(after)s ORDER BY user_id LIMIT 8)
@@ -17,7 +17,7 @@ SELECT s.period_id, EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id
 WHERE s.season_id = %(season)s
 
 -- name: unsettled_users --
--- Players of a period whose hints no relay has taken yet; a null means the period itself.
+-- Players of a period whose hints no relay has taken yet; null for a hint of the period itself.
 SELECT DISTINCT user_id FROM outbox WHERE partition = %(partition)s AND period_id = %(period)s
 
 -- name: count_players --

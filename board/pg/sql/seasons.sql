@@ -1,7 +1,8 @@
 -- Seasons: create, lock and reset.
 
 -- name: create_seasons --
--- Seasons that do not exist yet get their first period. Concurrent callers agree: the loser's period is never used.
+-- Create the seasons that do not exist, each with its first period. Of two concurrent callers one creates the season; the
+-- other one's period is never used.
 WITH wanted AS MATERIALIZED (
     SELECT season_id, partition FROM unnest(%(seasons)s::text[], %(partitions)s::smallint[]) AS u (season_id, partition)
     WHERE NOT EXISTS (SELECT FROM season s WHERE s.season_id = u.season_id)
@@ -22,7 +23,7 @@ INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, 
 SELECT partition, period_id FROM season WHERE season_id = %(season)s FOR UPDATE
 
 -- name: reset_season --
--- In the transaction that holds the season's row FOR UPDATE: a new period, the old one ended, one hint.
+-- In the transaction of `lock_season`: end the old period, begin a new one, leave a hint. Returns the new period.
 WITH ended AS (
     UPDATE period SET ended_at = clock_timestamp() WHERE period_id = %(period)s RETURNING season_id, number
 ), next AS (

@@ -1,13 +1,16 @@
 -- Submissions: one batch in one statement.
 
 -- name: submit --
--- One batch of submissions in one statement. Input: parallel arrays in order of arrival.
--- Output: a row per submission (ord from 1): the player's score after it and its version;
--- status 0 written, 1 the season does not exist yet, 2 the sum would leave int64 (or, among several of
--- one player in this batch, might: such ones are to be sent again one by one), 3 written before under this key,
--- 4 the key was used for something else, 5 the key is twice in this batch and this is not the first: send again.
--- Lines that end in "-- keyed" are left out of the text for batches without idempotency keys, those that end in
--- "-- traced" out of the one for batches of which nothing is traced.
+-- Input: parallel arrays in order of arrival. Output: a row for each submission (`ord` from 1), with the player's score
+-- after it, its version, and a status:
+--   0  written
+--   1  the season does not exist yet
+--   2  the sum would leave int64; with several submissions of one player in the batch, it might: send them one by one
+--   3  written before with this idempotency key
+--   4  the key was used for another submission
+--   5  the key is twice in this batch, and this is not the first: send again
+-- Batches without idempotency keys use the text without the lines that end in "-- keyed". Batches without traces use the
+-- text without the lines that end in "-- traced".
 WITH input AS MATERIALIZED (
     SELECT i.ord, i.season_id, i.user_id, i.delta,
            i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
@@ -28,7 +31,7 @@ WITH input AS MATERIALIZED (
     WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM known) -- keyed
     GROUP BY digest -- keyed
 ), here AS MATERIALIZED (
-    -- The lock makes a reset wait for us, or us for it; after the wait the row read is the new one.
+    -- The lock makes a reset wait for this batch, or this batch for the reset; after the wait the new row is read.
     SELECT season_id, partition, period_id FROM season
     WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input))
     ORDER BY season_id FOR KEY SHARE
@@ -42,7 +45,7 @@ WITH input AS MATERIALIZED (
 ), folded AS MATERIALIZED (
     SELECT period_id, user_id, sum(delta) AS total, count(*) AS n, max(submission) AS reached
     FROM placed GROUP BY period_id, user_id
-    -- Several of one player: every intermediate sum must stay far from the edge, whatever the start (see below).
+    -- Several of one player: every intermediate sum must stay far from the limits, from any start (see below).
     HAVING count(*) = 1
         OR (max(upto) <= 2305843009213693952 AND min(upto) >= -2305843009213693952)
 ), written AS (
@@ -50,7 +53,7 @@ WITH input AS MATERIALIZED (
     SELECT period_id, user_id, total::bigint, reached, n FROM folded ORDER BY period_id, user_id
     ON CONFLICT (period_id, user_id) DO UPDATE
     SET score = s.score + excluded.score,
-        -- A concurrent batch may hold a higher number for this player: the row still has to move forward.
+        -- A concurrent batch may have written a higher number for this player: the version still has to grow.
         reached = greatest(s.reached + excluded.submissions, excluded.reached),
         submissions = s.submissions + excluded.submissions
     WHERE CASE
@@ -75,14 +78,14 @@ WITH input AS MATERIALIZED (
     INSERT INTO outbox (partition, period_id, user_id)
     SELECT h.partition, w.period_id, w.user_id FROM written w JOIN here h ON h.period_id = w.period_id
 ), traced AS ( -- traced
-    -- A batch request is traced as a whole: one row, not one for each of its submissions. -- traced
+    -- A batch request is one trace: one row, not one for each of its submissions. -- traced
     INSERT INTO trace (partition, period_id, user_id, parent) -- traced
     SELECT DISTINCT ON (i.trace) h.partition, d.period_id, d.user_id, i.trace -- traced
     FROM done d JOIN input i ON i.ord = d.ord JOIN here h ON h.period_id = d.period_id -- traced
     WHERE i.trace IS NOT NULL ORDER BY i.trace, d.ord DESC -- traced
 ), keyed AS ( -- keyed
-    -- A concurrent batch with the same key makes this a unique violation: all is rolled back, and sent again it finds
-    -- the key known. In order, so that two batches with two such keys cannot deadlock.
+    -- A concurrent batch with the same key makes this a unique violation: the batch is rolled back and sent again, and
+    -- then the key is known. The order keeps two batches with two such keys from a deadlock.
     INSERT INTO idempotency (digest, print, score, version) -- keyed
     SELECT digest, print, score, version FROM done WHERE digest IS NOT NULL ORDER BY digest -- keyed
 )

@@ -1,12 +1,12 @@
--- Make boards of one partition equal to rows read from PostgreSQL, if the fence allows it.
+-- Write rows read from PostgreSQL to the boards of one partition, if the fence allows it.
 -- KEYS: 1 watermark, 2 periods, then per group: board, members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, then per group:
 --       season, period, n, n times (user, prefix), n times zscore; an empty prefix removes the player
--- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Only ok has written.
+-- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
 local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity')
 if held.err or type(redis.pcall('HLEN', KEYS[2])) == 'table' or (held[1] and not tonumber(held[1])) then
-  -- Somebody has put something else in the place of our bookkeeping: as good as lost.
+  -- A key of another type, or another text, is in the place of the watermark: it counts as lost.
   return {'lost', '', ''}
 end
 if not held[1] then
@@ -28,7 +28,7 @@ while at <= argc do
     redis.call('HSET', KEYS[2], season, period)
   end
   local pairs_at, scores_at = at + 3, at + 3 + 2 * n
-  -- 1,000 players a call: Lua's unpack ends near 7,000 values, a ZADD should stay under 3,500 pairs.
+  -- 1,000 players a call: Lua's unpack fails near 7,000 values, and a ZADD should stay under 3,500 pairs.
   for first = 0, n - 1, 1000 do
     local last = math.min(first + 1000, n) - 1
     local users, count = {}, 0

@@ -1,7 +1,7 @@
--- A relay holds a partition for a moment, so that pokes for it wake nobody else.
--- KEYS: 1 poke, 2 held (see poke.lua). ARGV: 1 what, 2 partition, 3 who, 4 milliseconds
--- what: take   hold it, unless another relay does: 0 then, and that one is told as by a poke
---       leave  let it go; if somebody poked meanwhile, wake a relay
+-- A relay holds a partition for a moment, so that pokes for it do not wake other relays.
+-- KEYS: 1 poke, 2 held (see poke.lua). ARGV: 1 verb, 2 partition, 3 id of the relay, 4 milliseconds
+-- verb: take   hold the partition; if another relay holds it, return 0 and mark it as poked
+--       leave  let it go; if it was poked meanwhile, wake a relay
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local value = redis.call('HGET', KEYS[2], ARGV[2])

@@ -1,13 +1,13 @@
--- Partitions have fresh hints: wake a relay for each, unless one keeps the partition to itself and will look again.
+-- Partitions have fresh hints: wake a relay for each one, unless a relay holds the partition and will look again.
 -- KEYS: 1 poke, 2 held. ARGV: partitions
--- `held` has for a partition: milliseconds of this server's clock until which it is kept, negative where somebody poked
--- meanwhile, ":", and who keeps it.
+-- `held` has for a partition: the end of the hold in milliseconds of this server's clock, negative if it was poked
+-- meanwhile; ":"; and the id of the relay.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, partition in ipairs(ARGV) do
   local value = redis.call('HGET', KEYS[2], partition)
   local till = value and tonumber(string.match(value, '^%-?%d+'))
-  -- Nobody holds for seconds: such a hold was written by another clock.
+  -- No relay holds for seconds: such a hold was written by another clock.
   if not till or math.abs(till) <= now or math.abs(till) > now + 5000 then
     redis.call('ZADD', KEYS[1], 0, partition)
   elseif till > 0 then

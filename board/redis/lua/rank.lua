@@ -1,8 +1,9 @@
--- Ranks of players of one board, and the windows around them, in one instant.
+-- Ranks of players of one board, and the players around each, all at one instant.
 -- KEYS: 1 watermark, 2 periods, 3 board, 4 members. ARGV: 1 season, 2 players on each side, then the players
--- Returns {} while the partition is being rebuilt, else {1 if there is such a season, else 0, then for each player one of:
--- {rank, first rank of the window, {member, zscore, …}} (ranks from 0), 0 for one who is not on the board, nil where the
--- two halves of the board disagree: somebody altered it by hand, and no answer is better than a wrong one}.
+-- Returns {} while the partition is being rebuilt, else {1 if the season exists, else 0; then for each player one of}:
+--   {rank, first rank of the window, {member, zscore, …}}, ranks from 0
+--   0 for a player who is not on the board
+--   nil where board and members disagree: they were altered by hand, and no answer is better than a wrong one
 if redis.call('HEXISTS', KEYS[1], 'fence') == 0 then return {} end
 local side, count = tonumber(ARGV[2]), #ARGV - 2
 local prefixes = redis.call('HMGET', KEYS[4], unpack(ARGV, 3))

@@ -1,16 +1,16 @@
--- Put freshly loaded boards in place, all at once, with their fence: those of a whole partition, or of some seasons.
+-- Put newly loaded boards in place, all at once, with their fence: those of a whole partition, or of some seasons.
 -- KEYS: 1 watermark, 2 periods, 3 set of temporary keys, then per season: board, members, loaded board, loaded members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 prefix of the partition's keys, 5 'all' or 'some',
 --       then per season: season, period, players loaded
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead, short (a temporary key is not complete).
--- Written with pcall where a key of a wrong type is just what is to be mended.
+-- Uses pcall where a key may be of a wrong type: a rebuild has to repair that, too.
 local mine, all = tonumber(ARGV[1]), ARGV[5] == 'all'
 local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity')
 if held.err or (held[1] and not tonumber(held[1])) then held = {false, false} end
 if held[1] and held[2] == ARGV[3] and tonumber(held[1]) > mine then
   return {'ahead', held[1], held[2]}
 end
--- A zombie from before a failover: a later timeline of the same cluster has written.
+-- The caller is from before a failover: a later timeline of the same cluster has written.
 if held[1] and held[2] and #held[2] == #ARGV[3] and held[2]:match('^%d+:') == ARGV[3]:match('^%d+:') and held[2] > ARGV[3] then
   return {'identity', held[1], held[2]}
 end
