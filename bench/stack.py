@@ -24,8 +24,8 @@ from board.pg.session import connect, queries
 from board.process.children import spawn, terminate
 from board.redis.keyspace import PARTITIONS, Keys
 from board.redis.sync_redis import Link
-from ctl import verifying
-from ctl.demo import Client
+from ctl.commands.demo import Client
+from ctl.comparison import report as verifying
 from ctl.embedded import Embedded, Prefer
 from service.keys import store as keystore
 from service.keys.store import Wanted

@@ -18,8 +18,9 @@ import shtab
 
 from board.config.settings import Settings, load
 from board.errors import LeaderboardError
-from ctl import commands, keying
-from ctl.examples import Formatter, epilog
+from ctl import commands
+from ctl.commands.key import SCOPES
+from ctl.parser import Formatter, epilog
 
 EPILOG = "Settings come from the environment: `leaderboard settings` lists them, docs/settings.md explains them."
 
@@ -125,7 +126,7 @@ def parser() -> Parser:
 
     create = add_key("create", "Make a key. Its text is printed to standard output, once and nowhere else.")
     create.add_argument("--name", required=True, metavar="NAME", help="whose it is, for the list")
-    create.add_argument("--scopes", required=True, metavar="S,...", help=f"of {', '.join(keying.SCOPES)}")
+    create.add_argument("--scopes", required=True, metavar="S,...", help=f"of {', '.join(SCOPES)}")
     create.add_argument("--season", action="append", metavar="S", help="good for this season only (repeatable)")
     create.add_argument("--days", type=int, metavar="N", help="valid that many days (until it is revoked)")
     add_key("list", "Show all keys, without their secrets.")

@@ -13,10 +13,10 @@ from urllib.parse import quote
 from board.errors import DataDirectoryMajorMismatch, ServerStartFailed
 from board.process.children import Account
 from ctl.embedded import leftovers
-from ctl.embedded.datadir import DataDirectory
-from ctl.embedded.locate import Installation
+from ctl.embedded.data_directory import DataDirectory
+from ctl.embedded.installations import Installation
 from ctl.embedded.memory import shared_buffers, total_bytes
-from ctl.embedded.server import Report, Server
+from ctl.embedded.server_process import Report, Server
 
 ROLE = "leaderboard"
 DATABASE = "leaderboard"

@@ -19,9 +19,9 @@ import msgspec
 from board.errors import ServerStartFailed
 from board.process.children import Account
 from ctl.embedded import leftovers
-from ctl.embedded.datadir import DataDirectory
-from ctl.embedded.locate import Installation
-from ctl.embedded.server import Report, Server
+from ctl.embedded.data_directory import DataDirectory
+from ctl.embedded.installations import Installation
+from ctl.embedded.server_process import Report, Server
 
 _START_TIMEOUT = 600.0
 

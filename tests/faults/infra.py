@@ -24,7 +24,7 @@ from support.waiting import eventually
 from board.process.children import terminate
 from ctl.embedded import postgres as pg
 from ctl.embedded import redis as rd
-from ctl.embedded.datadir import DataDirectory
+from ctl.embedded.data_directory import DataDirectory
 from faults.generate import Connection, Generator, Unanswered
 from faults.injections import LOST, fault, progress
 from faults.rig import APP, Rig, kill

@@ -28,10 +28,10 @@ from board.process.children import spawn, terminate
 from ctl.embedded import Prefer
 from ctl.embedded import postgres as pg
 from ctl.embedded import redis as rd
-from ctl.embedded.datadir import DataDirectory
-from ctl.embedded.locate import postgres_installations, redis_installations
-from ctl.embedded.runtime import usable_by
-from ctl.embedded.user import server_account
+from ctl.embedded.account import server_account
+from ctl.embedded.data_directory import DataDirectory
+from ctl.embedded.installations import postgres_installations, redis_installations
+from ctl.embedded.wheel_copies import usable_by
 from faults.doors import Door
 
 APP: Final = "app"

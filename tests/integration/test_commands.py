@@ -15,8 +15,8 @@ from support.waiting import eventually
 from support.world import World
 
 from board.redis.keyspace import partition_of
-from ctl import rebuilding
-from ctl.verifying import Report, compare
+from ctl import board_rebuild
+from ctl.comparison.report import Report, compare
 
 S = partition_of("s")
 
@@ -130,7 +130,7 @@ def test_verify_finds_and_rebuild_repairs(
     assert report.differences_found >= 1 and report.differences
     # Keys of nobody are not a rebuild's to delete: whoever put them there takes them away.
     settled.redis.delete(settled.keys.tag[3] + b"what", settled.keys.tag[63] + b"z:x", settled.keys.board(S, b"nobody"))
-    assert rebuilding.command(settled.settings, season=None, as_json=True) == 0
+    assert board_rebuild.command(settled.settings, season=None, as_json=True) == 0
     done = json.loads(capsysbinary.readouterr().out)
     assert (done["partitions"], done["seasons"]) == (64, 2)
     assert look(settled).equal

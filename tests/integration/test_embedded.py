@@ -29,10 +29,10 @@ from board.errors import (
 )
 from board.process.children import Account, spawn, terminate
 from ctl.embedded import Embedded, Prefer, leftovers
-from ctl.embedded.datadir import bound_log
-from ctl.embedded.locate import postgres_installations
+from ctl.embedded.account import blocking_directory, server_account
+from ctl.embedded.data_directory import bound_log
+from ctl.embedded.installations import postgres_installations
 from ctl.embedded.redis import splits_copies
-from ctl.embedded.user import blocking_directory, server_account
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVERS = ("postgres", "valkey-server", "redis-server")

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from board.config.settings import docs
-from ctl.examples import EXAMPLES
-from ctl.keying import SCOPES
+from ctl.commands.key import SCOPES
 from ctl.main import overridden, parser
+from ctl.parser import EXAMPLES
 
 
 def commands(of: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:

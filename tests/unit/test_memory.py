@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ctl.doctor import of_buffers
+from ctl.commands.doctor import of_buffers
 from ctl.embedded.memory import shared_buffers, total_bytes
 
 GIB = 1 << 30

@@ -15,7 +15,7 @@ import msgspec
 
 from board.errors import ServerStartFailed
 from board.process.children import Account
-from ctl.embedded.user import can_use
+from ctl.embedded.account import can_use
 
 Prefer = Literal["auto", "system", "wheel"]
 Origin = Literal["system", "wheel", "kept copy"]

@@ -11,7 +11,7 @@ from rich.table import Table
 from board.config.settings import Settings
 from board.redis.keyspace import PARTITIONS, Keys, partition_of
 from ctl import output
-from ctl.comparison import Comparison, Difference, Side
+from ctl.comparison.partition import Comparison, Difference, Side
 
 SHOWN_MOST: Final = 20
 POLL_S: Final = 0.02

@@ -20,9 +20,14 @@ from board.process.stop import Stop
 from board.process.supervisor import Supervisor
 from board.process.watchdog import Watchdog
 from board.redis.sync_redis import Link
-from ctl import backups, keying, output, rebuilding, running, statuses, verifying
-from ctl import demo as demo_game
-from ctl import doctor as doctoring
+from ctl import board_rebuild, output
+from ctl.commands import backup as backups
+from ctl.commands import demo as demo_game
+from ctl.commands import doctor as doctoring
+from ctl.commands import key as keying
+from ctl.commands import run as running
+from ctl.commands import status as statuses
+from ctl.comparison import report as verifying
 from relay.pool import Pool
 from service.http.openapi import release
 from service.server import Server, check_bind
@@ -128,7 +133,7 @@ def verify(s: Settings, args: argparse.Namespace) -> int:
 def rebuild(s: Settings, args: argparse.Namespace) -> int:
     """Boards anew."""
     check_servers(s)
-    return rebuilding.command(s, season=args.season, as_json=args.json)
+    return board_rebuild.command(s, season=args.season, as_json=args.json)
 
 
 def demo(s: Settings, args: argparse.Namespace) -> int:

@@ -19,7 +19,8 @@ from board.pg import schema
 from board.pg.session import connect, first_line, queries
 from board.redis.keyspace import Keys, partition_of
 from board.redis.sync_redis import Link, ResponseError
-from ctl import output, statuses
+from ctl import output
+from ctl.commands import status as statuses
 
 Severity = Literal["ok", "info", "warning", "error"]
 COLOURS: Final = {"ok": "green", "info": "cyan", "warning": "yellow", "error": "red"}

@@ -13,8 +13,8 @@ import msgspec
 
 from board.errors import ServerStartFailed
 from board.process.children import Account
-from ctl.embedded.locate import Installation, Tree, probe
-from ctl.embedded.user import can_use, name_of
+from ctl.embedded.account import can_use, name_of
+from ctl.embedded.installations import Installation, Tree, probe
 
 _LEFT_OUT = shutil.ignore_patterns("include", "doc", "man", "*.a", "__pycache__", "*.py")
 

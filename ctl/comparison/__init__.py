@@ -1,0 +1,1 @@
+"""PostgreSQL compared with Redis, completely and exactly."""
