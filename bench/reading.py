@@ -15,7 +15,7 @@ from bench.plan import Plan, Results
 from bench.stack import Stack
 from board.pg.session import queries
 from board.redis.keyspace import partition_of
-from ctl.commands.demo import Client
+from ctl.http_client import Client
 
 SEASON: Final = "board"
 PATH: Final = f"/v1/seasons/{SEASON}/leaderboard"

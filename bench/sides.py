@@ -21,7 +21,7 @@ from bench.posting import Books, End, audit
 from bench.reading import SAMPLES, SIDE
 from bench.stack import Stack, nothing
 from board.redis.keyspace import Keys, partition_of
-from ctl.commands.demo import Client
+from ctl.http_client import Client
 
 WARM_S: Final = 1
 STEADY_S: Final = 12

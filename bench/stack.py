@@ -24,9 +24,9 @@ from board.pg.session import connect, queries
 from board.process.children import spawn, terminate
 from board.redis.keyspace import PARTITIONS, Keys
 from board.redis.sync_redis import Link
-from ctl.commands.demo import Client
-from ctl.comparison import report as verifying
+from ctl.comparison.report import compare
 from ctl.embedded import Embedded, Prefer
+from ctl.http_client import Client
 from service.keys import store as keystore
 from service.keys.store import Wanted
 
@@ -211,7 +211,7 @@ class Stack:
 
     def unequal(self) -> list[str]:
         """Complete comparison of PostgreSQL and Redis; what is wrong, empty when they are equal."""
-        report = verifying.compare(self.settings, wait_s=EMPTY_WITHIN_S)
+        report = compare(self.settings, wait_s=EMPTY_WITHIN_S)
         if report.equal:
             return []
         first = "".join(f"; {d.season} {d.user}: {d.what} {d.postgres} / {d.redis}" for d in report.differences[:1])

@@ -1,130 +1,191 @@
-"""`leaderboard key …`, and what `leaderboard serve` says of access when it starts."""
+"""`leaderboard key`: keys created, listed, rotated, revoked."""
 
 from __future__ import annotations
 
-import argparse
 import datetime
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
 from rich.table import Table
 
-from board.config.settings import Settings
 from board.errors import OutcomeUnknown, StoreUnavailable, UsageError
 from board.pg import schema
-from board.pg.session import connect, first_line
+from board.pg.session import first_line
 from ctl import output
+from ctl.command import JSON, Command, Example, Invocation, argument
+from ctl.connections import connect_postgres
 from service.contract.scopes import SCOPES
 from service.keys import store as keystore
 from service.keys.store import GRACE_S, Key, NewKey, Rotation, Wanted
 
-__all__ = ["SCOPES", "announce", "command"]
+DAY_S: Final = 86_400
+EXAMPLE_ID: Final = "4fT9s0aKqZ"
 
-DAY_S = 86_400
+T = TypeVar("T")
 
 
-def command(s: Settings, args: argparse.Namespace) -> int:
-    """Run one verb; the exit status."""
-    call = {"create": create, "list": show, "rotate": rotate, "revoke": revoke}[args.verb]
-    with connect(s.database_url, "leaderboard-ctl") as db:
+@contextmanager
+def open_store(call: Invocation) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the database with the keys.
+
+    Raises `ServerUnreachable` and `WrongSchemaVersion`; turns errors of PostgreSQL in the block into `OutcomeUnknown`
+    (the connection broke) or `StoreUnavailable`.
+    """
+    with connect_postgres(call.settings()) as db:
         schema.check(db)
         try:
-            call(db, args)
+            yield db
         except psycopg.Error as error:
             if db.closed:
-                raise OutcomeUnknown(f"PostgreSQL went away: {first_line(error)}") from error
+                raise OutcomeUnknown(f"the connection to PostgreSQL broke: {first_line(error)}") from error
             raise StoreUnavailable(f"PostgreSQL refused: {first_line(error)}") from error
+
+
+def create(call: Invocation) -> int:
+    """Create a key and print it. Raises `UsageError`."""
+    args = call.arguments
+    with open_store(call) as db:
+        fields = {
+            "name": args.name,
+            "scopes": [scope for scope in args.scopes.split(",") if scope],
+            "seasons": args.season,
+            "lifeS": None if args.days is None else args.days * DAY_S,
+        }
+        print_new_key(keystore.created(db, convert(fields, Wanted)), as_json=args.json)
     return 0
 
 
-def create(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
-    """Make a key."""
-    scopes = [scope for scope in args.scopes.split(",") if scope]
-    life_s = None if args.days is None else args.days * DAY_S
-    given = {"name": args.name, "scopes": scopes, "seasons": args.season, "lifeS": life_s}
-    tell(keystore.created(db, checked(given, Wanted)), as_json=args.json)
-
-
-def rotate(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
-    """Give a key a successor."""
-    grace_s = checked({"graceS": GRACE_S if args.grace is None else args.grace}, Rotation).graceS
-    tell(keystore.rotated(db, args.id, grace_s), as_json=args.json)
-
-
-def revoke(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
-    """End a key."""
-    ended = keystore.revoked(db, args.id)
-    if args.json:
-        output.json(ended)
-    else:
-        output.note(f"key {ended.id} ({ended.name}) is revoked; no server takes it any more within two seconds")
-
-
-def show(db: psycopg.Connection[Any], args: argparse.Namespace) -> None:
-    """All keys."""
-    found = keystore.listed(db)
-    if args.json:
-        output.json(keystore.KeyList(found))
-        return
+def list_keys(call: Invocation) -> int:
+    """Print all keys, without their secrets."""
+    with open_store(call) as db:
+        keys = keystore.listed(db)
+    if call.arguments.json:
+        output.print_json(keystore.KeyList(keys))
+        return 0
     table = Table(header_style="bold")
     for column in ("id", "name", "scopes", "seasons", "created", "state"):
         table.add_column(column)
     now = datetime.datetime.now(datetime.UTC)
-    for key in found:
+    for key in keys:
         seasons = "all" if key.seasons is msgspec.UNSET else ", ".join(key.seasons)
-        table.add_row(key.id, key.name, ", ".join(key.scopes), seasons, minute(key.createdAt), state(key, now))
+        created = format_minute(key.createdAt)
+        table.add_row(key.id, key.name, ", ".join(key.scopes), seasons, created, describe_state(key, now))
     output.stdout.print(table)
+    return 0
 
 
-def state(key: Key, now: datetime.datetime) -> str:
-    """What can be expected of a key."""
-    if key.revokedAt is not msgspec.UNSET:
-        return f"revoked {minute(key.revokedAt)}"
-    if key.expiresAt is msgspec.UNSET:
-        return "valid"
-    if key.expiresAt <= now:
-        return f"expired {minute(key.expiresAt)}"
-    after = "" if key.successor is msgspec.UNSET else f", then {key.successor}"
-    return f"valid until {minute(key.expiresAt)}{after}"
+def rotate(call: Invocation) -> int:
+    """Create a successor of a key and print it. Raises `UsageError`, `KeyNotFound`, `KeyNotRotatable`."""
+    args = call.arguments
+    with open_store(call) as db:
+        grace_s = convert({"graceS": GRACE_S if args.grace is None else args.grace}, Rotation).graceS
+        print_new_key(keystore.rotated(db, args.id, grace_s), as_json=args.json)
+    return 0
 
 
-def minute(instant: datetime.datetime) -> str:
-    """A moment, for people."""
-    return instant.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+def revoke(call: Invocation) -> int:
+    """End a key. Raises `KeyNotFound`."""
+    with open_store(call) as db:
+        key = keystore.revoked(db, call.arguments.id)
+    if call.arguments.json:
+        output.print_json(key)
+    else:
+        output.note(f"key {key.id} ({key.name}) is revoked; every server refuses it within two seconds")
+    return 0
 
 
-def tell(new: NewKey, *, as_json: bool) -> None:
-    """Show a new key: its text alone on standard output, so that a script can take it."""
+def convert(fields: dict[str, Any], kind: type[T]) -> T:
+    """The arguments as the type that the HTTP interface takes, with its checks. Raises `UsageError`."""
+    try:
+        return msgspec.convert(fields, type=kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(str(error)) from error
+
+
+def print_new_key(new: NewKey, *, as_json: bool) -> None:
+    """Print a new key. Its text stands alone on stdout, so that a script can take it; the rest goes to stderr."""
     if as_json:
-        output.json(new)
+        output.print_json(new)
         return
     output.note(f"key {new.made.id} ({new.made.name}): {', '.join(new.made.scopes)}. It is not shown again:")
     output.stdout.print(new.key, markup=False, soft_wrap=True)
 
 
-def checked(given: dict[str, Any], kind: type[Any]) -> Any:
-    """The arguments in the form the HTTP interface takes them. Raises `UsageError`."""
-    try:
-        return msgspec.convert(given, type=kind)
-    except msgspec.ValidationError as error:
-        raise UsageError(str(error)) from error
+def describe_state(key: Key, now: datetime.datetime) -> str:
+    """The state of a key in a few words: valid, expired, revoked, or rotated with its successor."""
+    if key.revokedAt is not msgspec.UNSET:
+        return f"revoked {format_minute(key.revokedAt)}"
+    if key.expiresAt is msgspec.UNSET:
+        return "valid"
+    if key.expiresAt <= now:
+        return f"expired {format_minute(key.expiresAt)}"
+    successor = "" if key.successor is msgspec.UNSET else f", then {key.successor}"
+    return f"valid until {format_minute(key.expiresAt)}{successor}"
 
 
-def announce(s: Settings) -> None:
-    """Before the API starts: make the first key if there was never one, or warn of what `open` means."""
-    if s.auth == "open":
-        text = f"OPEN: anybody who reaches {s.bind} may read, submit and reset, without any key (LEADERBOARD_AUTH=open)"
-        if s.log_format == "json":
-            output.log.warning(text)
-        else:
-            output.note(text)
-        return
-    with connect(s.database_url, "leaderboard-ctl") as db:
-        new = keystore.first(db)
-    if new is not None:
-        output.note(
-            "There was no key yet. This one may do everything, and is not shown again; make others with "
-            "`leaderboard key create`:"
-        )
-        output.note(f"LEADERBOARD_KEY={new.key}")
+def format_minute(instant: datetime.datetime) -> str:
+    """A time in UTC, to the minute."""
+    return instant.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+ID: Final = argument("id", metavar="ID", help="the part of the key between its first two underscores")
+
+COMMAND: Final = Command(
+    name="key",
+    summary="Keys, with scopes to read, submit, administrate.",
+    examples=(Example("leaderboard key list", "all keys; each verb has a --help of its own"),),
+    metavar="VERB",
+    subcommands=(
+        Command(
+            name="create",
+            summary="Create a key. Its text is printed to standard output, once and nowhere else.",
+            arguments=(
+                JSON,
+                argument("--name", required=True, metavar="NAME", help="its owner or purpose, for the list"),
+                argument("--scopes", required=True, metavar="S,...", help=f"of {', '.join(SCOPES)}"),
+                argument("--season", action="append", metavar="S", help="valid for this season only (repeatable)"),
+                argument("--days", type=int, metavar="N", help="days until it expires (without: until it is revoked)"),
+            ),
+            examples=(
+                Example("leaderboard key create --name 'game server' --scopes read,submit", "to report scores"),
+                Example(
+                    "leaderboard key create --name website --scopes read --season spring --days 90",
+                    "one board, for a while",
+                ),
+                Example("leaderboard key create --name ops --scopes admin --json", "for resets and for keys"),
+            ),
+            run=create,
+        ),
+        Command(
+            name="list",
+            summary="Show all keys, without their secrets.",
+            arguments=(JSON,),
+            examples=(Example("leaderboard key list --json", "for a program"),),
+            run=list_keys,
+        ),
+        Command(
+            name="rotate",
+            summary="Create a key's successor; both are valid until the grace time ends.",
+            arguments=(
+                JSON,
+                ID,
+                argument("--grace", type=int, metavar="S", help="seconds the old key stays valid (one day)"),
+            ),
+            examples=(
+                Example(f"leaderboard key rotate {EXAMPLE_ID}", "the old key stays valid for one day"),
+                Example(f"leaderboard key rotate {EXAMPLE_ID} --grace 3600", "for an hour"),
+            ),
+            run=rotate,
+        ),
+        Command(
+            name="revoke",
+            summary="End a key, everywhere within two seconds.",
+            arguments=(JSON, ID),
+            examples=(Example(f"leaderboard key revoke {EXAMPLE_ID}", "after it has leaked"),),
+            run=revoke,
+        ),
+    ),
+)

@@ -1,11 +1,10 @@
-"""`leaderboard status`: what waits in the outbox, and where every partition's fence is."""
+"""`leaderboard status`: outbox and fences, once or every second."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Final, NoReturn
 
-import msgspec
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -13,119 +12,46 @@ from rich.text import Text
 
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
-from board.pg import schema
-from board.pg.session import connect, queries
-from board.redis.keyspace import Keys
-from board.redis.sync_redis import Link, ResponseError
 from ctl import output
+from ctl.command import JSON, Command, Example, Invocation, argument
+from ctl.status_report import Status, read_status
+
+REFRESH_S: Final = 1.0
+LEFT_ALIGNED: Final = ("state", "last commit")
 
 
-class PartitionStatus(msgspec.Struct, frozen=True):
-    """One partition: hints that wait, age of the oldest in seconds, fences of both sides.
-
-    `redis_fence` is null when Redis holds none; `state` is ok, behind (Redis lost something), foreign (written by
-    another PostgreSQL), or unknown (Redis does not answer).
-    """
-
-    partition: int
-    seasons: int
-    pending: int
-    oldest_s: float
-    fence: int
-    redis_fence: int | None
-    state: str
-    committed_at: str | None
-    rebuilt_at: str | None
+def run(call: Invocation) -> int:
+    """Print the status; 3 if Redis does not answer."""
+    s, args = call.settings(), call.arguments
+    if args.watch and not args.json:
+        watch(s, show_idle=args.all)
+    status = read_status(s)
+    if args.json:
+        output.print_json(status)
+    else:
+        output.stdout.print(render(status, show_idle=args.all))
+    return 0 if status.redis == "ok" else BoardUnavailable.exit_code
 
 
-class Ailing(msgspec.Struct, frozen=True):
-    """A season that Redis refuses, why, how often it was tried, and when it is tried again."""
-
-    season: str
-    partition: int
-    reason: str
-    tries: int
-    since: str
-    retry_at: str
-
-
-class Status(msgspec.Struct, frozen=True):
-    """Everything, for `--json`."""
-
-    postgres: str
-    redis: str
-    pending: int
-    oldest_s: float
-    seasons: int
-    ailing: list[Ailing]
-    partitions: list[PartitionStatus]
+def watch(s: Settings, *, show_idle: bool) -> NoReturn:
+    """Refresh the table every second; ends only by Ctrl-C."""
+    with Live(console=output.stdout, auto_refresh=False) as live:
+        while True:
+            try:
+                live.update(render(read_status(s), show_idle=show_idle), refresh=True)
+            except ServerUnreachable as error:
+                live.update(Text(str(error), style="red"), refresh=True)
+            time.sleep(REFRESH_S)
 
 
-def read(s: Settings) -> Status:
-    """Ask both servers. Raises `ServerUnreachable` and `WrongSchemaVersion`; a silent Redis is part of the answer."""
-    keys = Keys(s.redis_prefix)
-    with connect(s.database_url, "leaderboard-ctl") as db:
-        schema.check(db)
-        identity = db.execute(queries()["identity"]).fetchone()
-        rows = db.execute(queries()["status"]).fetchall()
-        aside = db.execute(queries()["ailing"]).fetchall()
-    held: list[Any] | None
-    try:
-        link = Link(s.redis_url, "leaderboard-ctl")
-        held = link.pipeline(*(("HMGET", keys.watermark[row[0]], "fence", "identity") for row in rows))
-        link.close()
-    except BoardUnavailable:
-        held = None
-    partitions = []
-    for at, (number, fence, _, committed_at, rebuilt_at, pending, oldest, seasons) in enumerate(rows):
-        redis_fence, state = compare(fence, identity[0] if identity else "", held[at] if held else None)
-        partitions.append(
-            PartitionStatus(
-                partition=number,
-                seasons=seasons,
-                pending=pending,
-                oldest_s=round(oldest, 3),
-                fence=fence,
-                redis_fence=redis_fence,
-                state=state,
-                committed_at=committed_at and committed_at.isoformat(),
-                rebuilt_at=rebuilt_at and rebuilt_at.isoformat(),
-            )
-        )
-    return Status(
-        postgres="ok",
-        redis="down" if held is None else "ok",
-        pending=sum(p.pending for p in partitions),
-        oldest_s=max(p.oldest_s for p in partitions),
-        seasons=sum(p.seasons for p in partitions),
-        ailing=[
-            Ailing(season, partition, reason, tries, since.isoformat(), retry_at.isoformat())
-            for season, partition, reason, tries, since, retry_at in aside
-        ],
-        partitions=partitions,
-    )
-
-
-def compare(fence: int, identity: str, held: Any) -> tuple[int | None, str]:
-    """What Redis' watermark says beside the committed fence: (fence it holds, state)."""
-    if held is None or isinstance(held, ResponseError):
-        return None, "unknown"
-    theirs, whose = held
-    if theirs is None or not theirs.isdigit():
-        return None, "ok" if fence == 0 and theirs is None else "behind"
-    if whose != identity.encode():
-        return int(theirs), "foreign"
-    return int(theirs), "ok" if int(theirs) >= fence else "behind"
-
-
-def render(status: Status, *, everything: bool) -> Group:
-    """The table for people."""
+def render(status: Status, *, show_idle: bool) -> Group:
+    """The table for people; without `show_idle` it leaves out sound partitions that have no seasons."""
     table = Table(header_style="bold")
     for name in ("partition", "seasons", "pending", "oldest", "fence", "in Redis", "state", "last commit"):
-        table.add_column(name, justify="left" if name in ("state", "last commit") else "right")
+        table.add_column(name, justify="left" if name in LEFT_ALIGNED else "right")
     idle = 0
     for p in status.partitions:
-        if not everything and not p.pending and p.state in ("ok", "unknown") and not p.seasons:
+        if not show_idle and not p.pending and p.state in ("ok", "unknown") and not p.seasons:
             idle += 1
             continue
         table.add_row(
@@ -150,22 +76,18 @@ def render(status: Status, *, everything: bool) -> Group:
     return Group(*parts)
 
 
-def once(s: Settings, *, as_json: bool, everything: bool) -> int:
-    """Print one status; 3 if Redis does not answer."""
-    status = read(s)
-    if as_json:
-        output.json(status)
-    else:
-        output.stdout.print(render(status, everything=everything))
-    return 0 if status.redis == "ok" else BoardUnavailable.exit_code
-
-
-def watch(s: Settings, *, everything: bool) -> int:
-    """Refresh every second until Ctrl-C."""
-    with Live(console=output.stdout, auto_refresh=False) as live:
-        while True:
-            try:
-                live.update(render(read(s), everything=everything), refresh=True)
-            except ServerUnreachable as error:
-                live.update(Text(str(error), style="red"), refresh=True)
-            time.sleep(1.0)
+COMMAND: Final = Command(
+    name="status",
+    summary="Show the hints that wait in the outbox, and the fence of every partition.",
+    arguments=(
+        JSON,
+        argument("--all", action="store_true", help="list idle partitions too"),
+        argument("--watch", action="store_true", help="refresh every second until Ctrl-C"),
+    ),
+    examples=(
+        Example("leaderboard status", "the partitions that have seasons or hints"),
+        Example("leaderboard status --all --json", "all partitions, for a program"),
+        Example("leaderboard status --watch", "again every second"),
+    ),
+    run=run,
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ctl.commands.doctor import of_buffers
+from ctl.diagnosis.postgres import judge_buffers
 from ctl.embedded.memory import shared_buffers, total_bytes
 
 GIB = 1 << 30
@@ -29,6 +29,6 @@ def test_postgresql_gets_a_quarter_within_bounds(total: int, mib: int) -> None:
 
 @pytest.mark.parametrize(("scores", "severity"), [(0, "ok"), (GIB, "ok"), (GIB + 1, "warning")])
 def test_the_doctor_tells_when_the_scores_outgrow_it(scores: int, severity: str) -> None:
-    found = of_buffers(GIB, scores)
+    found = judge_buffers(GIB, scores)
     assert found.severity == severity
     assert ("a quarter of that host's memory" in found.advice) == (severity == "warning")
