@@ -1,7 +1,4 @@
-"""PostgreSQL and Valkey/Redis as children of this process, for ``leaderboard run``, the tests and the bench.
-
-Unix sockets only, data below one directory and kept between runs, gone when this process is gone.
-"""
+"""Both embedded servers, started and stopped together."""
 
 from __future__ import annotations
 
@@ -14,23 +11,23 @@ from typing import Self
 from board.errors import ServerStartFailed
 from ctl.embedded import postgres as _postgres
 from ctl.embedded import redis as _redis
-from ctl.embedded.account import server_account
+from ctl.embedded.account import choose_account
 from ctl.embedded.data_directory import DataDirectory
-from ctl.embedded.installations import Prefer, postgres_installations, redis_installations
-from ctl.embedded.server_process import Server
-from ctl.embedded.wheel_copies import usable_by
-
-__all__ = ["Embedded", "Prefer"]
+from ctl.embedded.installations import Prefer, find_postgres, find_redis
+from ctl.embedded.server_process import ServerProcess
+from ctl.embedded.wheel_copies import make_usable
 
 
 class Embedded:
-    """A context manager that runs the servers asked for while it is entered.
+    """A context manager that runs PostgreSQL and Redis, or one of them, inside its block.
 
     ``prefer``: ``auto`` takes servers installed on the machine before those of wheels, ``system`` and
-    ``wheel`` nothing but these. ``durable=False`` (tests only) gives up what only a power cut would show.
-    Enter it on the main thread: servers end when the thread that started them does.
+    ``wheel`` only these. ``durable=False`` (tests only) switches off the protection against a power cut.
+    ``report`` gets one line about each step that takes long. ``database_url`` and ``redis_url`` are set inside
+    the block.
 
-    Entering raises DataDirectoryLocked, DataDirectoryMajorMismatch, InvalidSetting or ServerStartFailed.
+    Enter it on the main thread: servers end when the thread that started them ends. Entering raises
+    DataDirectoryLocked, DataDirectoryMajorMismatch, InvalidSetting or ServerStartFailed.
     """
 
     def __init__(
@@ -51,7 +48,7 @@ class Embedded:
         self._report = report
         self._prefer = prefer
         self._durable = durable
-        self._servers: list[Server] = []
+        self._servers: list[ServerProcess] = []
         self._descriptions: list[str] = []
         self._stack = ExitStack()
 
@@ -76,7 +73,7 @@ class Embedded:
         self._stack.close()
 
     def check(self) -> None:
-        """Raise ChildFailed when a server has ended by itself. Cheap: call it every second or so."""
+        """Raise ChildFailed when a server has ended by itself. Cheap: call it about every second."""
         for server in self._servers:
             server.check()
 
@@ -87,21 +84,21 @@ class Embedded:
     def _start(self, stack: ExitStack) -> None:
         data = DataDirectory(self._data_dir)
         stack.enter_context(data.lock())
-        account = server_account(data.postgres, data.redis)
+        account = choose_account(data.postgres, data.redis)
         data.require_access(account)
 
-        # Both are chosen before either starts: what cannot work should fail at once.
+        # Both are chosen before either starts, so that a missing one fails at once.
         postgres = redis = None
         if self._postgres:
-            found = postgres_installations(self._prefer, data.runtime, account)
-            chosen = usable_by(_postgres.choose(found, data.postgres), account, data.runtime)
+            found = find_postgres(self._prefer, data.runtime, account)
+            chosen = make_usable(_postgres.choose(found, data.postgres), account, data.runtime)
             postgres = _postgres.Postgres(chosen, data, account, durable=self._durable)
         if self._redis:
-            found = redis_installations(self._prefer, account)
-            chosen = usable_by(_redis.choose(found, data), account, data.runtime)
+            found = find_redis(self._prefer, account)
+            chosen = make_usable(_redis.choose(found, data), account, data.runtime)
             redis = _redis.Redis(chosen, data, account, durable=self._durable)
 
-        # Before the sockets are cleared: a server on its way down removes its own.
+        # Before the sockets are cleared: a server that is ending removes its own.
         for server in (postgres, redis):
             if server is not None:
                 server.stop_leftovers(self._report)
@@ -115,6 +112,6 @@ class Embedded:
             self.redis_url = redis.start(sockets, self._report)
             self._add(redis, data.redis)
 
-    def _add(self, server: Server, directory: Path) -> None:
+    def _add(self, server: ServerProcess, directory: Path) -> None:
         self._servers.append(server)
         self._descriptions.append(f"{server.installation.label} in {directory}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ctl.diagnosis.postgres import judge_buffers
-from ctl.embedded.memory import shared_buffers, total_bytes
+from ctl.embedded.memory import choose_shared_buffers, read_total_bytes
 
 GIB = 1 << 30
 
@@ -18,13 +18,13 @@ def test_a_limit_of_the_container_counts_where_it_is_less(tmp_path: Path, said: 
     limit = tmp_path / "memory.max"
     limit.write_text(said)
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert total_bytes(limit) == (GIB if least else machine)
-    assert total_bytes(tmp_path / "nothing") == machine
+    assert read_total_bytes(limit) == (GIB if least else machine)
+    assert read_total_bytes(tmp_path / "nothing") == machine
 
 
 @pytest.mark.parametrize(("total", "mib"), [(0, 128), (GIB, 256), (8 * GIB, 2048), (64 * GIB, 4096)])
 def test_postgresql_gets_a_quarter_within_bounds(total: int, mib: int) -> None:
-    assert shared_buffers(total) == f"{mib}MB"
+    assert choose_shared_buffers(total) == f"{mib}MB"
 
 
 @pytest.mark.parametrize(("scores", "severity"), [(0, "ok"), (GIB, "ok"), (GIB + 1, "warning")])
