@@ -41,7 +41,7 @@ def run(call: Invocation) -> int:
 
 def warn_of_open_access(s: Settings) -> None:
     """Say that the API takes requests without a key."""
-    text = f"OPEN: anybody who reaches {s.bind} may read, submit and reset, without any key (LEADERBOARD_AUTH=open)"
+    text = f"OPEN: every client that reaches {s.bind} may read, submit and reset without a key (LEADERBOARD_AUTH=open)"
     if s.log_format == "json":
         log.warning(text)
     else:

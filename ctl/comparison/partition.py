@@ -23,7 +23,7 @@ class Unsettled(NamedTuple):
 
 
 class PartitionComparison:
-    """One partition; `run` compares it once, `run_unsettled` compares again the players who had hints then.
+    """One partition; `run` compares it once, `run_unsettled` compares again the players that had hints then.
 
     `seasons` and `players` count the compared ones. `unsettled` are the players that had hints each time.
     """

@@ -1,4 +1,4 @@
-"""The system user that embedded servers run as, and what that user can reach."""
+"""The system user that runs the embedded servers, and the files it can reach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFERRED = ("postgres", "nobody")
 
 
 def choose_account(*directories: Path) -> Account | None:
-    """The user that runs the servers: None means the present user; for root it is an existing unprivileged one.
+    """The user that runs the servers: None means the current user; for root it is an existing unprivileged one.
 
     The owner of the first of ``directories`` that exists comes first, so that a data directory keeps its user.
     Raises ServerStartFailed if root finds no such user.

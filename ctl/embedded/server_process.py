@@ -102,11 +102,11 @@ class ServerProcess:
                 report(f"{self.installation.product} is still starting; after a crash this takes a while")
             time.sleep(_POLL_SECONDS)
 
-    def fail(self, what: str) -> NoReturn:
-        """Raise ServerStartFailed with ``what`` and the end of the log."""
+    def fail(self, failure: str) -> NoReturn:
+        """Raise ServerStartFailed: product, ``failure`` (a verb phrase) and the end of the log."""
         end = self.read_log_tail()
         raise ServerStartFailed(
-            f"{self.installation.product} {what}" + (f": {end}" if end else "") + f" (log: {self._log})"
+            f"{self.installation.product} {failure}" + (f": {end}" if end else "") + f" (log: {self._log})"
         )
 
     def read_log_tail(self, lines: int = 4) -> str:
