@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
+from board.partitions import partition_of
+from board.pg.queries import queries
 
 from bench import load
 from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.stack import Stack
-from board.pg.session import queries
-from board.redis.keyspace import partition_of
 from ctl.http_client import Client
 
 SEASON: Final = "board"

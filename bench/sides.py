@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import msgspec
+from board.partitions import partition_of
 
 from _speedups._py import PREFIX_SIZE
 from bench import crowd, load
@@ -20,7 +21,7 @@ from bench.plan import Plan
 from bench.posting import Books, End, audit
 from bench.reading import SAMPLES, SIDE
 from bench.stack import Stack, nothing
-from board.redis.keyspace import Keys, partition_of
+from board.redis.keyspace import Keyspace
 from ctl.http_client import Client
 
 WARM_S: Final = 1
@@ -97,7 +98,7 @@ class Side:
 
     def names(self, season: int) -> tuple[bytes, bytes]:
         """The keys of a season's board and of its members."""
-        keys, name = Keys(self.stack.settings.redis_prefix), f"{crowd.SEASON}{season}"
+        keys, name = Keyspace(self.stack.settings.redis_prefix), f"{crowd.SEASON}{season}"
         partition = partition_of(name)
         return keys.board(partition, name.encode()), keys.members(partition, name.encode())
 

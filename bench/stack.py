@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
+from board.partitions import PARTITIONS
+from board.pg.connections import connect
+from board.pg.queries import queries
+from service.keys.types import Wanted
 
 from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
 from board.pg import schema
-from board.pg.session import connect, queries
 from board.process.children import spawn, terminate
-from board.redis.keyspace import PARTITIONS, Keys
-from board.redis.sync_redis import Link
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import SyncRedis
 from ctl.comparison.report import compare
 from ctl.embedded import Embedded, Prefer
 from ctl.http_client import Client
 from service.keys import store as keystore
-from service.keys.store import Wanted
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 READY_WITHIN_S: Final = 30.0
@@ -80,9 +82,9 @@ class Stack:
             self.db = stack.enter_context(connect(self.settings.database_url, "leaderboard-bench"))
             schema.migrate(self.db, ignore)
             if self.settings.auth == "keys":
-                key = keystore.created(self.db, Wanted("bench", ["read", "submit"])).key
+                key = keystore.create_key(self.db, Wanted("bench", ["read", "submit"])).key
                 self.settings = msgspec.structs.replace(self.settings, key=key)
-            self.link = Link(self.settings.redis_url, "leaderboard-bench", 30.0)
+            self.link = SyncRedis(self.settings.redis_url, "leaderboard-bench", 30.0)
             stack.callback(self.link.close)
             self._stack = stack.pop_all()
         return self
@@ -202,7 +204,7 @@ class Stack:
 
     def poke(self, partitions: set[int]) -> None:
         """Wake the relays for these partitions, as the service does."""
-        key = Keys(self.settings.redis_prefix).poke
+        key = Keyspace(self.settings.redis_prefix).poke
         self.link.call("ZADD", key, *(x for p in partitions for x in (b"0", b"%d" % p)))
 
     def checkpoint(self) -> None:

@@ -9,12 +9,14 @@ from typing import Final
 
 import msgspec
 import psycopg
+from board.partitions import PARTITIONS, partition_of
+from relay.batch import Refused
+from relay.session import RelaySession
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable, UsageError
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from board.redis.keyspace import Keyspace
 from ctl import output
-from relay.carrier import Carrier, Refused
 from relay.rebuild import Rebuilt, rebuild
 
 GIVE_UP_S: Final = 30.0
@@ -42,7 +44,9 @@ def rebuild_boards(s: Settings, season: str | None = None, *, quiet: bool) -> Re
     """
     partitions = list(range(PARTITIONS)) if season is None else [partition_of(season)]
     timeout_s = s.redis_timeout_ms / 1000
-    carrier = Carrier(s.database_url, s.redis_url, Keys(s.redis_prefix), limit=s.relay_batch, redis_timeout_s=timeout_s)
+    carrier = RelaySession(
+        s.database_url, s.redis_url, Keyspace(s.redis_prefix), limit=s.relay_batch, redis_timeout_s=timeout_s
+    )
     started = time.monotonic()
     seasons = players = 0
     with closing(carrier), output.make_partition_progress("rebuilding", quiet=quiet) as bar:
@@ -62,7 +66,7 @@ def rebuild_boards(s: Settings, season: str | None = None, *, quiet: bool) -> Re
 
 
 def rebuild_partition(
-    carrier: Carrier, partition: int, progress: Callable[[int], None], season: str | None = None
+    carrier: RelaySession, partition: int, progress: Callable[[int], None], season: str | None = None
 ) -> Rebuilt:
     """Rebuild a partition, or one season of it; waits up to `GIVE_UP_S` for a relay that holds the partition.
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from board.config.load import load
 
-from board.config.settings import Settings, load
+from board.config.settings import Settings
 
 
 class Example(NamedTuple):

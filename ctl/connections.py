@@ -7,12 +7,12 @@ from contextlib import closing
 from typing import Any, Final
 
 import psycopg
+from board.pg.connections import connect
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable
 from board.pg import schema
-from board.pg.session import connect
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 
 APPLICATION: Final = "leaderboard-ctl"
 """The name of the command's connections; `restore` tells them from those of API and relays by it."""
@@ -32,9 +32,9 @@ def connect_postgres(s: Settings, wait_s: float = 0.0) -> psycopg.Connection[Any
             time.sleep(RETRY_S)
 
 
-def make_redis(s: Settings) -> Link:
+def make_redis(s: Settings) -> SyncRedis:
     """A Redis connection that opens with its first call. Raises `InvalidSetting`."""
-    return Link(s.redis_url, APPLICATION)
+    return SyncRedis(s.redis_url, APPLICATION)
 
 
 def check_postgres(s: Settings) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psycopg
+from board.pg.connections import dsn
+from board.pg.queries import queries
 from psycopg import conninfo, pq
 
 from board.config.settings import Settings
 from board.errors import ChildFailed, UsageError
-from board.pg.session import dsn, queries
 from ctl import output
 from ctl.connections import APPLICATION
 

@@ -7,13 +7,13 @@ from contextlib import closing
 from typing import Any, Literal
 
 import msgspec
+from board.pg.queries import queries
 from psycopg.rows import class_row, scalar_row
 
 from board.config.settings import Settings
 from board.errors import BoardUnavailable
 from board.pg import schema
-from board.pg.session import queries
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import ResponseError
 from ctl.connections import connect_postgres, make_redis
 
@@ -129,7 +129,7 @@ def read_status(s: Settings) -> Status:
 
 def _read_watermarks(s: Settings, partitions: list[int]) -> dict[int, Any] | None:
     """Partition -> Redis' reply to HMGET of fence and identity; None when Redis does not answer."""
-    keys = Keys(s.redis_prefix)
+    keys = Keyspace(s.redis_prefix)
     with closing(make_redis(s)) as redis:
         try:
             replies = redis.pipeline(*(("HMGET", keys.watermark[p], "fence", "identity") for p in partitions))

@@ -9,17 +9,17 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
+from board.pg.connections import first_line
 from rich.table import Table
+from service.keys.types import GRACE_S, Key, NewKey, Rotation, Wanted
 
 from board.errors import OutcomeUnknown, StoreUnavailable, UsageError
 from board.pg import schema
-from board.pg.session import first_line
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.connections import connect_postgres
 from service.contract.scopes import SCOPES
 from service.keys import store as keystore
-from service.keys.store import GRACE_S, Key, NewKey, Rotation, Wanted
 
 DAY_S: Final = 86_400
 EXAMPLE_ID: Final = "4fT9s0aKqZ"
@@ -54,16 +54,16 @@ def create(call: Invocation) -> int:
             "seasons": args.season,
             "lifeS": None if args.days is None else args.days * DAY_S,
         }
-        print_new_key(keystore.created(db, convert(fields, Wanted)), as_json=args.json)
+        print_new_key(keystore.create_key(db, convert(fields, Wanted)), as_json=args.json)
     return 0
 
 
 def list_keys(call: Invocation) -> int:
     """Print all keys, without their secrets."""
     with open_store(call) as db:
-        keys = keystore.listed(db)
+        keys = keystore.list_keys(db)
     if call.arguments.json:
-        output.print_json(keystore.KeyList(keys))
+        output.print_json(KeyList(keys))
         return 0
     table = Table(header_style="bold")
     for column in ("id", "name", "scopes", "seasons", "created", "state"):
@@ -82,14 +82,14 @@ def rotate(call: Invocation) -> int:
     args = call.arguments
     with open_store(call) as db:
         grace_s = convert({"graceS": GRACE_S if args.grace is None else args.grace}, Rotation).graceS
-        print_new_key(keystore.rotated(db, args.id, grace_s), as_json=args.json)
+        print_new_key(keystore.rotate_key(db, args.id, grace_s), as_json=args.json)
     return 0
 
 
 def revoke(call: Invocation) -> int:
     """End a key. Raises `KeyNotFound`."""
     with open_store(call) as db:
-        key = keystore.revoked(db, call.arguments.id)
+        key = keystore.revoke_key(db, call.arguments.id)
     if call.arguments.json:
         output.print_json(key)
     else:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from board.pg.queries import queries
 from psycopg import conninfo
 from psycopg.rows import scalar_row
 
 from board.errors import UsageError
 from board.pg import schema
-from board.pg.session import queries
 from ctl import output
 from ctl.board_rebuild import rebuild_boards
 from ctl.command import JSON, Command, Example, Invocation, argument

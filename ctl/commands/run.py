@@ -18,7 +18,7 @@ from board.config.settings import Settings, environment
 from board.observe.log import setup
 from board.pg import schema
 from board.process.stop import Stop
-from board.process.supervisor import Post, Supervisor
+from board.process.supervisor import ChildSpec, Supervisor
 from ctl import output
 from ctl.command import Command, Example, Invocation, argument
 from ctl.connections import check_redis, connect_postgres
@@ -62,7 +62,7 @@ def run(call: Invocation) -> int:
 
         supervisor = Supervisor(
             # The API stops first: the relays still carry all that it has committed.
-            [Post("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.posts],
+            [ChildSpec("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.posts],
             stop,
             env={**os.environ, **environment(s)},
             grace_s=float(s.shutdown_grace_s),

@@ -51,7 +51,7 @@ def warn_of_open_access(s: Settings) -> None:
 def create_first_key(s: Settings) -> None:
     """Create and print a key with all scopes, unless a key was ever created. Raises `ServerUnreachable`."""
     with connect_postgres(s) as db:
-        new = keystore.first(db)
+        new = keystore.create_first_key(db)
     if new is not None:
         output.note(
             "There was no key yet. This one has all scopes, and is not shown again; create others with "

@@ -7,9 +7,10 @@ from contextlib import closing
 from typing import Final
 
 import msgspec
+from board.partitions import PARTITIONS, partition_of
 
 from board.config.settings import Settings
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from board.redis.keyspace import Keyspace
 from ctl import output
 from ctl.comparison.difference import Difference
 from ctl.comparison.partition import PartitionComparison
@@ -46,7 +47,7 @@ def compare(s: Settings, *, season: str | None = None, wait_s: float = 10.0, qui
     found = seasons = players = unsettled = 0
     deadline = time.monotonic() + wait_s
     progress = output.make_partition_progress("comparing", quiet=quiet)
-    with closing(Sides(s, Keys(s.redis_prefix))) as sides, progress as bar:
+    with closing(Sides(s, Keyspace(s.redis_prefix))) as sides, progress as bar:
         task = bar.add_task("", total=len(partitions), players=0)
         for partition in partitions:
             while sides.has_hints(partition) and time.monotonic() < deadline:

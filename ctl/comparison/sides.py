@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import psycopg
+from board.pg.connections import connect
+from board.pg.queries import queries
 from psycopg.rows import scalar_row
 
 from _speedups import decode_score
 from board.config.settings import Settings
-from board.pg.session import connect, queries
-from board.redis.keyspace import Keys
-from board.redis.sync_redis import Link
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import SyncRedis
 
 APPLICATION: Final = "leaderboard-verify"
 PAGE: Final = 5_000
@@ -39,13 +40,13 @@ class Sides:
     reads from a snapshot that is younger than the claim. Raises `ServerUnreachable`.
     """
 
-    def __init__(self, s: Settings, keys: Keys) -> None:
+    def __init__(self, s: Settings, keys: Keyspace) -> None:
         self.keys: Final = keys
         self.claims: Final = connect(s.database_url, APPLICATION)
         self.reads: Final = connect(s.database_url, APPLICATION)
         self.reads.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self.scalars: Final = self.reads.cursor(row_factory=scalar_row)
-        self.redis: Final = Link(s.redis_url, APPLICATION, REDIS_TIMEOUT_S)
+        self.redis: Final = SyncRedis(s.redis_url, APPLICATION, REDIS_TIMEOUT_S)
         self.sql: Final = queries()
         self.identity: Final[str] = self.scalars.execute(self.sql["identity"]).fetchone() or ""
 

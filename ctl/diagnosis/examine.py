@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg
+from board.pg.connections import first_line
+from board.pg.queries import queries
 from psycopg.rows import scalar_row
 
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, LeaderboardError
 from board.pg import schema
-from board.pg.session import first_line, queries
 from board.redis.sync_redis import ResponseError
 from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding

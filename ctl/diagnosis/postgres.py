@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import psycopg
+from board.pg.queries import queries
 from psycopg.rows import class_row
 
-from board.pg.session import queries
 from ctl.diagnosis.finding import Finding, Severity, judge
 
 OLDEST: Final = 15

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from board.redis.keyspace import Keys, partition_of
-from board.redis.sync_redis import Link
+from board.partitions import partition_of
+
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import SyncRedis
 from ctl.diagnosis.finding import Finding, judge
 
 OLDEST: Final = (7, 0)
@@ -15,7 +17,7 @@ KEYS_MOST: Final = 1_000_000
 SCAN_COUNT: Final = 1_000
 
 
-def examine_redis(redis: Link) -> Iterator[Finding]:
+def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
     """The findings of INFO. Raises `BoardUnavailable`, `ResponseError`."""
     info = read_info(redis)
     version = tuple(int(part) for part in info.get("redis_version", "0.0").split(".")[:2])
@@ -52,9 +54,9 @@ def examine_redis(redis: Link) -> Iterator[Finding]:
         yield Finding("Redis role", "error", str(info.get("role")), "REDIS_URL must lead to the primary")
 
 
-def examine_keys(redis: Link, prefix: str, seasons: Sequence[str]) -> Finding:
+def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Finding:
     """Keys of this prefix that belong to none of the seasons; looks at a million keys at most."""
-    keys = Keys(prefix)
+    keys = Keyspace(prefix)
     known = {*keys.watermark, *keys.periods, *keys.temporary, keys.poke, keys.held}
     for season in seasons:
         partition = partition_of(season)
@@ -76,7 +78,7 @@ def examine_keys(redis: Link, prefix: str, seasons: Sequence[str]) -> Finding:
     )
 
 
-def read_info(redis: Link) -> dict[str, str]:
+def read_info(redis: SyncRedis) -> dict[str, str]:
     """Redis' INFO: field -> value."""
     lines = redis.call("INFO").decode().splitlines()
     return dict(line.partition(":")[::2] for line in lines if ":" in line)

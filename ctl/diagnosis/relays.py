@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import psycopg
+from board.pg.queries import queries
 from psycopg.rows import scalar_row
 
 from board.config.settings import Settings
-from board.pg.session import queries
 from ctl.diagnosis.finding import Finding, judge
 from ctl.status_report import read_status
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from board.partitions import partition_of
 from support.processes import relaying
 from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
 from ctl.comparison.report import compare
 
 S = partition_of("s")

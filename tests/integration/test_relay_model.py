@@ -11,6 +11,7 @@ import random
 
 import pytest
 import redis
+from board.partitions import partition_of
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,7 +26,6 @@ from support.relays import POINTS, Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
 from ctl.comparison.report import compare
 
 SEASONS = ["s", next(name for n in range(500) if partition_of(name := f"n{n}") == partition_of("s")), "t"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from board.config.load import load
 
-from board.config.settings import load
 from ctl.commands.run import open_on_loopback
 
 
