@@ -21,7 +21,7 @@ from bench.openloop import OF_PEAK, READS, figures_of
 from bench.plan import Plan, Results
 from bench.reading import SAMPLES, SIDE
 from board.errors import ServerUnreachable, UsageError
-from ctl.demo import Client
+from ctl.http_client import Client
 
 NAMES: Final = ("post", "top10", "top100", "rank", "around", "mixed")
 VALUES: Final = 100

@@ -22,7 +22,7 @@ from bench.posting import BATCH, BATCH_CONNECTIONS, audit
 from bench.reading import SAMPLES
 from bench.sides import READS, WARM_S, Side, books
 from bench.stack import Stack
-from ctl.demo import Client
+from ctl.http_client import Client
 
 NAMES: Final = ("budget_post", "budget_batch", *(f"budget_{name}" for name in READS))
 TICKS: Final = os.sysconf("SC_CLK_TCK")

@@ -11,7 +11,7 @@ from bench.plan import Plan, Results
 from bench.posting import WARM_S, audit
 from bench.sides import books
 from bench.stack import Stack
-from ctl.demo import Client
+from ctl.http_client import Client
 
 SEASON = "disk"
 BATCH = 1_000

@@ -16,7 +16,7 @@ from bench.posting import Books, audit, books
 from bench.reading import PATH, SAMPLES, SEASON, fill, ranked, wrong_rank
 from bench.stack import Stack
 from board.errors import ChildFailed
-from ctl.demo import Client
+from ctl.http_client import Client
 
 READS: Final = 80
 OF_PEAK: Final = 0.7

@@ -15,7 +15,7 @@ from bench.plan import Plan, Results
 from bench.stack import Stack
 from board.partitions import partition_of
 from board.pg.queries import queries
-from ctl.demo import Client
+from ctl.http_client import Client
 
 SEASON: Final = "board"
 PATH: Final = f"/v1/seasons/{SEASON}/leaderboard"

@@ -12,7 +12,7 @@ from bench.figures import Measure
 from bench.plan import Plan, Results
 from bench.posting import WARM_S
 from bench.stack import Stack
-from ctl.demo import Client
+from ctl.http_client import Client
 from service.access.key_text import PREFIX, SECRET_LENGTH, checksum, make, parse
 
 SCORES: Final = "/v1/seasons/refused/scores"

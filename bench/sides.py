@@ -22,7 +22,7 @@ from bench.reading import SAMPLES, SIDE
 from bench.stack import Stack, nothing
 from board.partitions import partition_of
 from board.redis.keyspace import Keyspace
-from ctl.demo import Client
+from ctl.http_client import Client
 
 WARM_S: Final = 1
 STEADY_S: Final = 12

@@ -26,9 +26,9 @@ from board.pg.queries import queries
 from board.process.children import spawn, terminate
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import SyncRedis
-from ctl import verifying
-from ctl.demo import Client
+from ctl.comparison.report import compare
 from ctl.embedded import Embedded, Prefer
+from ctl.http_client import Client
 from service.keys import store as keystore
 from service.keys.types import Wanted
 
@@ -213,7 +213,7 @@ class Stack:
 
     def unequal(self) -> list[str]:
         """Complete comparison of PostgreSQL and Redis; what is wrong, empty when they are equal."""
-        report = verifying.compare(self.settings, wait_s=EMPTY_WITHIN_S)
+        report = compare(self.settings, wait_s=EMPTY_WITHIN_S)
         if report.equal:
             return []
         first = "".join(f"; {d.season} {d.user}: {d.what} {d.postgres} / {d.redis}" for d in report.differences[:1])

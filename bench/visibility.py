@@ -15,7 +15,7 @@ from bench.plan import Plan, Results
 from bench.posting import audit, books
 from bench.stack import Stack
 from board.errors import ChildFailed
-from ctl.demo import Client
+from ctl.http_client import Client
 
 SEASON: Final = "visible"
 PATH: Final = f"/v1/seasons/{SEASON}"

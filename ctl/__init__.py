@@ -1,1 +1,1 @@
-"""The ``leaderboard`` command."""
+"""The ``leaderboard`` command: one module a command, see ``ctl/main.py``."""

@@ -1,6 +1,6 @@
-"""Servers of an earlier run that are still alive.
+"""Server processes of an earlier run that are still alive.
 
-They should have died with their parent, but may be on their way down, or have missed the signal.
+They should have died with their parent. Some may still be ending, or may have missed the signal.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _POLL_SECONDS = 0.05
 
 
 def find(directory: Path, names: Sequence[str]) -> list[int]:
-    """Pids of live processes called one of ``names`` whose working directory is ``directory``.
+    """Pids of live processes with one of ``names`` whose working directory is ``directory``.
 
-    PostgreSQL and Valkey both change into their data directory, so this cannot hit a recycled pid, and it
-    also finds the backends of a postmaster that was killed. Where there is no /proc the list is empty.
+    PostgreSQL and Valkey both change into their data directory. So a recycled pid never matches, and the backends
+    of a killed postmaster do. Without /proc the list is empty.
     """
     wanted = os.path.realpath(directory)
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
-        # Processes end while we look, and those of others may not be read.
+        # Processes end meanwhile, and those of other users may not be readable.
         with suppress(OSError):
             if os.readlink(entry / "cwd") == wanted and (entry / "comm").read_text().strip() in names:
                 found.append(int(entry.name))
@@ -39,18 +39,18 @@ def stop(
     steps: Sequence[tuple[signal.Signals, float]],
     report: Callable[[str], None],
 ) -> None:
-    """Stop what an earlier run left in ``directory``: each signal of ``steps`` with its patience in seconds.
+    """Stop leftover processes in ``directory`` with the signals of ``steps``, each with the seconds to wait after it.
 
     Raises ServerStartFailed when processes survive all steps.
     """
     if not find(directory, names):
         return
     report(f"stopping {names[0]} of an earlier run in {directory}")
-    for number, patience in steps:
-        for pid in heads(find(directory, names)):
+    for number, timeout_s in steps:
+        for pid in select_parents(find(directory, names)):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout_s
         while find(directory, names):
             if time.monotonic() > deadline:
                 break
@@ -61,8 +61,8 @@ def stop(
     raise ServerStartFailed(f"{names[0]} of an earlier run still works in {directory}; stop process {pids}")
 
 
-def heads(pids: Sequence[int]) -> list[int]:
-    """Those without a parent among ``pids``: a postmaster stops its own backends, in its own order."""
+def select_parents(pids: Sequence[int]) -> list[int]:
+    """The pids without a parent among ``pids``: a postmaster stops its own backends, in its own order."""
     return [pid for pid in pids if _parent(pid) not in (None, *pids)]
 
 
@@ -71,5 +71,5 @@ def _parent(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The second field is the name in brackets and may itself hold spaces and brackets.
+    # The second field is the name in brackets, which may contain spaces and brackets (proc_pid_stat(5)).
     return int(stat.rpartition(")")[2].split()[1])

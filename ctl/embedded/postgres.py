@@ -13,24 +13,25 @@ from urllib.parse import quote
 from board.errors import DataDirectoryMajorMismatch, ServerStartFailed
 from board.process.children import Account
 from ctl.embedded import leftovers
-from ctl.embedded.datadir import DataDirectory
-from ctl.embedded.locate import Installation
-from ctl.embedded.memory import shared_buffers, total_bytes
-from ctl.embedded.server import Report, Server
+from ctl.embedded.data_directory import DataDirectory
+from ctl.embedded.installations import Installation
+from ctl.embedded.memory import choose_shared_buffers, read_total_bytes
+from ctl.embedded.server_process import Report, ServerProcess
 
 ROLE = "leaderboard"
 DATABASE = "leaderboard"
 
-# Recovery after a power cut reads at most max_wal_size of log, which a slow disk still takes minutes for.
+# Recovery after a power cut reads up to max_wal_size of log, which takes minutes on a slow disk.
 _START_TIMEOUT = 600.0
 
 # SIGINT is the fast shutdown: sessions are rolled back and a checkpoint is written, so the next start needs
-# no recovery. SIGTERM would wait for every client to leave (the service's pools never do), SIGQUIT would skip
-# the checkpoint. A dead parent means the same: our other children are going down too.
+# no recovery. SIGTERM would wait for every client to disconnect, and the service's pools never do. SIGQUIT would
+# skip the checkpoint. SIGINT is right when the parent dies, too: the clients end with it.
+# https://www.postgresql.org/docs/current/server-shutdown.html
 _STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
 _LEFTOVER_SIGNALS = (*_STOP_SIGNALS, (signal.SIGKILL, 10.0))
 
-# Socket directories and ports come from us; these suit a small machine that other processes share.
+# For a small machine that other processes share.
 _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
@@ -48,10 +49,10 @@ _SETTINGS = {
 }
 
 
-def data_major(directory: Path) -> int | None:
-    """The PostgreSQL major version that made ``directory``; None when there is no database in it.
+def read_data_major(directory: Path) -> int | None:
+    """The PostgreSQL major version that created ``directory``; None when it is missing or empty.
 
-    Raises ServerStartFailed for a directory that holds something else.
+    Raises ServerStartFailed for a directory with other contents.
     """
     try:
         return int((directory / "PG_VERSION").read_text().strip().partition(".")[0])
@@ -68,7 +69,7 @@ def data_major(directory: Path) -> int | None:
 
 def choose(installations: list[Installation], directory: Path) -> Installation:
     """The best installation that can open ``directory``. Raises DataDirectoryMajorMismatch."""
-    major = data_major(directory)
+    major = read_data_major(directory)
     if major is None:
         return installations[0]
     for installation in installations:
@@ -82,7 +83,7 @@ def choose(installations: list[Installation], directory: Path) -> Installation:
     )
 
 
-class Postgres(Server):
+class Postgres(ServerProcess):
     """The postmaster below a data directory."""
 
     def __init__(
@@ -101,16 +102,16 @@ class Postgres(Server):
         self._durable = durable
 
     def stop_leftovers(self, report: Report) -> None:
-        """End what an earlier run left alive. Raises ServerStartFailed when it does not end."""
+        """Stop the processes of an earlier run. Raises ServerStartFailed when they do not end."""
         for directory in (self._directory, self._unfinished):
             leftovers.stop(directory, ("postgres", "initdb"), _LEFTOVER_SIGNALS, report)
 
     def start(self, sockets: Path, report: Report) -> str:
-        """Create the database when there is none, start, wait until it answers.
+        """Create the database when there is none, start the server, wait until it answers.
 
         Call ``stop_leftovers`` first. Returns the URL. Raises ServerStartFailed.
         """
-        if data_major(self._directory) is None:
+        if read_data_major(self._directory) is None:
             self._create(report)
         self._remove_stale_pid_file()
         self._stale_pid_file = self._pid_file_identity()
@@ -118,7 +119,7 @@ class Postgres(Server):
         settings = {
             **_SETTINGS,
             "unix_socket_directories": _quoted(sockets),
-            "shared_buffers": shared_buffers(total_bytes() if self._durable else 0),
+            "shared_buffers": choose_shared_buffers(read_total_bytes() if self._durable else 0),
             "fsync": durable,
             "full_page_writes": durable,
         }
@@ -128,21 +129,21 @@ class Postgres(Server):
         return f"postgresql://{ROLE}@/{DATABASE}?host={quote(os.fsencode(sockets), safe='')}"
 
     def _create(self, report: Report) -> None:
-        # Under another name until it is complete: what has its final name can be started.
+        # Under another name until it is complete: a directory with the final name can be started.
         report(f"creating a {self.installation.product} data directory in {self._directory}")
         unfinished = self._unfinished
         if unfinished.exists():
             shutil.rmtree(unfinished)
-        self._data.give(unfinished, self._account)
+        self._data.create_private(unfinished, self._account)
         initdb: list[str | Path] = [
             self.installation.program.with_name("initdb"),
             *("-D", unfinished, "--username", ROLE, "--encoding=UTF8", "--locale=C", "--data-checksums"),
-            # No password: who may enter the socket directory is who may connect. TCP is refused twice.
+            # No password: the mode of the socket directory decides who may connect. TCP is refused twice.
             *("--auth-local=trust", "--auth-host=reject", "--no-instructions"),
             *(() if self._durable else ("--no-sync",)),
         ]
         self._run(initdb, unfinished, "")
-        # In single-user mode an error only ends the program, and shows in its status, when told so.
+        # Without exit_on_error a single-user PostgreSQL continues after an error and ends with status 0.
         single: list[str | Path] = [
             self.installation.program,
             *("--single", "-D", unfinished, "-c", "exit_on_error=on", "postgres"),
@@ -162,14 +163,14 @@ class Postgres(Server):
             self.fail(f"could not create {self._directory}")
 
     def _is_ready(self) -> bool:
-        # The eighth line is written by the postmaster for exactly this purpose, pg_ctl waits for it too:
+        # The postmaster writes its state into the eighth line, and pg_ctl waits for it, too:
         # https://www.postgresql.org/docs/current/storage-file-layout.html (postmaster.pid).
         # The file of a crash may say "ready" for the same pid: in a container the numbers repeat.
         if self._pid_file_identity() in (None, self._stale_pid_file):
             return False
         try:
             lines = self._pid_file.read_text().splitlines()
-        except FileNotFoundError:  # it is giving up
+        except FileNotFoundError:  # the server is ending
             return False
         return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
@@ -181,10 +182,10 @@ class Postgres(Server):
         return status.st_ino, status.st_mtime_ns
 
     def _remove_stale_pid_file(self) -> None:
-        """PostgreSQL believes in a pid file whose number is alive, even when it is by now another program's.
+        """Remove a pid file whose pid now belongs to another program: PostgreSQL would refuse to start.
 
-        Called when no postgres works in the directory. A file with a dead pid stays: PostgreSQL handles that
-        one itself, and more carefully (it looks for shared memory in use).
+        Call it when no PostgreSQL works in the directory. A file with a dead pid stays: PostgreSQL handles it
+        itself, and also looks for shared memory in use.
         """
         with suppress(FileNotFoundError):
             first = self._pid_file.read_text().partition("\n")[0].strip()
@@ -193,7 +194,7 @@ class Postgres(Server):
 
 
 def _quoted(path: Path) -> str:
-    """As one entry of a list setting: quotes keep commas and blanks in it."""
+    """The path as one entry of a list setting: quotes keep commas and blanks in it."""
     return '"' + str(path).replace('"', '""') + '"'
 
 

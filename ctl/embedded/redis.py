@@ -1,6 +1,7 @@
 """The embedded Valkey or Redis: an append-only file, one Unix socket, no TCP.
 
-What it holds is a copy of PostgreSQL, which relays rebuild; so data that a server cannot read is set aside.
+Its data is a copy of PostgreSQL's, which relays rebuild. So a data directory that the server cannot read is moved
+away.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import msgspec
 from board.errors import ServerStartFailed
 from board.process.children import Account
 from ctl.embedded import leftovers
-from ctl.embedded.datadir import DataDirectory
-from ctl.embedded.locate import Installation
-from ctl.embedded.server import Report, Server
+from ctl.embedded.data_directory import DataDirectory
+from ctl.embedded.installations import Installation
+from ctl.embedded.server_process import Report, ServerProcess
 
 _START_TIMEOUT = 600.0
 
@@ -33,40 +34,40 @@ _UNREADABLE = re.compile(
     re.IGNORECASE,
 )
 
-# For transparent huge pages, decision 44: of Debian's allocator, and of the C library's, which the wheel has.
+# Transparent huge pages (docs/decisions.md): jemalloc's variable for Debian's server, the C library's for the wheel's.
 _HUGE_PAGES = {"MALLOC_CONF": "thp:always", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-_SPLITS_COPIES = (5, 8)
-"""Since this Linux, of a huge page that changes while a child shares it only a small one is copied."""
+_FIRST_LINUX = (5, 8)
+"""The first Linux that copies only a small page when a huge page changes that a child shares."""
 
 
-class _Maker(msgspec.Struct, frozen=True):
-    """Who wrote the data; kept beside it, since newer formats cannot be read by older servers."""
+class _Writer(msgspec.Struct, frozen=True):
+    """The server that wrote the data. Kept beside it, since an older server cannot read a newer format."""
 
     product: str
     version: tuple[int, ...]
 
     def can_be_read_by(self, installation: Installation) -> bool:
-        # Valkey forked from Redis 7.2: it reads what that wrote, and Redis may not read what it writes.
+        # Valkey forked from Redis 7.2 and reads its format. Redis may not read Valkey's.
         if self.product == installation.product:
             return installation.version[:2] >= self.version[:2]
         return self.product == "Redis" and self.version[:2] <= (7, 2)
 
 
 def choose(installations: list[Installation], data: DataDirectory) -> Installation:
-    """The best installation that can read what is there; the best of all when none can."""
-    maker = _maker(data)
-    if maker is None:
+    """The best installation that can read the data; the best of all when none can."""
+    writer = _read_writer(data)
+    if writer is None:
         return installations[0]
-    return next((i for i in installations if maker.can_be_read_by(i)), installations[0])
+    return next((i for i in installations if writer.can_be_read_by(i)), installations[0])
 
 
-def splits_copies(release: str) -> bool:
-    """Whether that kernel's huge pages are fit for a server that forks: ``6.1.0-18-amd64`` is."""
+def copies_small_pages(release: str) -> bool:
+    """Whether a kernel's huge pages suit a server that forks: ``6.1.0-18-amd64`` does."""
     version = re.match(r"(\d+)\.(\d+)", release)
-    return version is not None and (int(version[1]), int(version[2])) >= _SPLITS_COPIES
+    return version is not None and (int(version[1]), int(version[2])) >= _FIRST_LINUX
 
 
-class Redis(Server):
+class Redis(ServerProcess):
     """The Valkey or Redis server below a data directory."""
 
     def __init__(
@@ -81,27 +82,27 @@ class Redis(Server):
         self._durable = durable
 
     def stop_leftovers(self, report: Report) -> None:
-        """End what an earlier run left alive. Raises ServerStartFailed when it does not end."""
+        """Stop the processes of an earlier run. Raises ServerStartFailed when they do not end."""
         leftovers.stop(self._data.redis, ("valkey-server", "redis-server"), _STOP_SIGNALS, report)
 
     def start(self, sockets: Path, report: Report) -> str:
-        """Start and wait until it answers; data that cannot be read is set aside.
+        """Start the server and wait until it answers; a data directory that it cannot read is moved away.
 
         Call ``stop_leftovers`` first. Returns the URL. Raises ServerStartFailed.
         """
-        maker = _maker(self._data)
-        if maker is not None and not maker.can_be_read_by(self.installation):
-            self._set_aside(report, f"it was written by {maker.product} {'.'.join(map(str, maker.version))}")
+        writer = _read_writer(self._data)
+        if writer is not None and not writer.can_be_read_by(self.installation):
+            self._move_away(report, f"it was written by {writer.product} {'.'.join(map(str, writer.version))}")
         path = sockets / "redis.sock"
         try:
             self._spawn_and_wait(path, report)
         except ServerStartFailed:
-            if not _UNREADABLE.search(self.log_tail(20)):
+            if not _UNREADABLE.search(self.read_log_tail(20)):
                 raise
-            self._set_aside(report, "it cannot be read")
+            self._move_away(report, "it cannot be read")
             self._spawn_and_wait(path, report)
-        maker = _Maker(self.installation.product, self.installation.version)
-        _maker_path(self._data).write_bytes(msgspec.json.encode(maker))
+        writer = _Writer(self.installation.product, self.installation.version)
+        _writer_path(self._data).write_bytes(msgspec.json.encode(writer))
         return f"unix://{quote(os.fsencode(path))}?db=0"
 
     def _spawn_and_wait(self, path: Path, report: Report) -> None:
@@ -114,18 +115,18 @@ class Redis(Server):
             "save": "",
             "appendonly": "yes",
             "appendfsync": "everysec" if self._durable else "no",
-            # Losing keys to make room would look like a board without those players.
+            # Evicted keys would look like a board without those players.
             "maxmemory-policy": "noeviction",
         }
-        huge = sys.platform == "linux" and splits_copies(os.uname().release)
+        huge = sys.platform == "linux" and copies_small_pages(os.uname().release)
         if huge:
             settings["disable-thp"] = "no"
         options = [argument for name, value in settings.items() for argument in (f"--{name}", value)]
-        self._data.give(self._data.redis, self._account)
+        self._data.create_private(self._data.redis, self._account)
         self.spawn([self.installation.program, *options], self._data.redis, env=_HUGE_PAGES if huge else None)
         self.wait_until(lambda: _answers(path), report, _START_TIMEOUT)
 
-    def _set_aside(self, report: Report, why: str) -> None:
+    def _move_away(self, report: Report, why: str) -> None:
         directory = self._data.redis
         if not directory.exists():
             return
@@ -137,7 +138,7 @@ class Redis(Server):
 
 
 def _answers(path: Path) -> bool:
-    """Whether a server behind the socket takes commands; while it loads its file it refuses them."""
+    """Whether a server behind the socket takes commands. It refuses them while it loads its file."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(1.0)
         try:
@@ -148,12 +149,12 @@ def _answers(path: Path) -> bool:
             return False
 
 
-def _maker_path(data: DataDirectory) -> Path:
+def _writer_path(data: DataDirectory) -> Path:
     return data.runtime / "redis-made-by.json"
 
 
-def _maker(data: DataDirectory) -> _Maker | None:
+def _read_writer(data: DataDirectory) -> _Writer | None:
     try:
-        return msgspec.json.decode(_maker_path(data).read_bytes(), type=_Maker)
+        return msgspec.json.decode(_writer_path(data).read_bytes(), type=_Writer)
     except (FileNotFoundError, msgspec.DecodeError):
         return None

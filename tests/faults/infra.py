@@ -24,7 +24,7 @@ from support.waiting import eventually
 from board.process.children import terminate
 from ctl.embedded import postgres as pg
 from ctl.embedded import redis as rd
-from ctl.embedded.datadir import DataDirectory
+from ctl.embedded.data_directory import DataDirectory
 from faults.generate import Connection, Generator, Unanswered
 from faults.injections import LOST, fault, progress
 from faults.rig import APP, Rig, kill
@@ -51,8 +51,8 @@ def standby(rig: Rig, name: str) -> tuple[Standby, Path]:
     """A streaming standby of the present primary, caught up once; and where its socket is."""
     data = DataDirectory(rig.root / name)
     sockets = rig.root / f"{name}-s"
-    data.give(sockets, rig.account)
-    data.give(data.postgres, rig.account)
+    data.create_private(sockets, rig.account)
+    data.create_private(data.postgres, rig.account)
     program = rig.postgres.installation.program.with_name("pg_basebackup")
     rig.tool([program, "-D", data.postgres, "-h", rig.sockets, "-U", pg.ROLE, "-R", "-X", "stream", "-c", "fast"])
     made = Standby(rig.postgres.installation, data, rig.account, durable=True)
@@ -117,7 +117,7 @@ def restored(rig: Rig, rng: random.Random, load: Generator) -> None:
     name = f"other{rng.randrange(10**6)}"
     data = DataDirectory(rig.root / name)
     sockets = rig.root / f"{name}-s"
-    data.give(sockets, rig.account)
+    data.create_private(sockets, rig.account)
     other = pg.Postgres(rig.postgres.installation, data, rig.account, durable=True)
     other.start(sockets, print)
     with psycopg.connect(admin_url(sockets), autocommit=True) as db:
@@ -255,7 +255,7 @@ def visible(rig: Rig, n: int) -> float:
 def stale_replica(rig: Rig, rng: random.Random, load: Generator) -> None:
     data = DataDirectory(rig.root / f"replica{rng.randrange(10**6)}")
     sockets = data.root.with_name(f"{data.root.name}-s")
-    data.give(sockets, rig.account)
+    data.create_private(sockets, rig.account)
     other = rd.Redis(rig.redis.installation, data, rig.account, durable=True)
     other.start(sockets, print)
     door = rig.door(rig.redis_socket)

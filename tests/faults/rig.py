@@ -28,10 +28,10 @@ from board.process.children import spawn, terminate
 from ctl.embedded import Prefer
 from ctl.embedded import postgres as pg
 from ctl.embedded import redis as rd
-from ctl.embedded.datadir import DataDirectory
-from ctl.embedded.locate import postgres_installations, redis_installations
-from ctl.embedded.runtime import usable_by
-from ctl.embedded.user import server_account
+from ctl.embedded.account import choose_account
+from ctl.embedded.data_directory import DataDirectory
+from ctl.embedded.installations import find_postgres, find_redis
+from ctl.embedded.wheel_copies import make_usable
 from faults.doors import Door
 
 APP: Final = "app"
@@ -52,7 +52,7 @@ class Rig:
         self.more: Final = settings
         self.extra: dict[str, str] = {}
         self.data: Final = DataDirectory(root / "data")
-        self.account: Final = server_account(self.data.postgres, self.data.redis)
+        self.account: Final = choose_account(self.data.postgres, self.data.redis)
         self._stack: Final = ExitStack()
         self._services: Final[dict[str, subprocess.Popen[bytes]]] = {}
         self._arguments: Final[dict[str, list[str]]] = {}
@@ -66,10 +66,10 @@ class Rig:
         with ExitStack() as stack:
             stack.enter_context(self.data.lock())
             account, runtime = self.account, self.data.runtime
-            found = usable_by(postgres_installations(prefer(), runtime, account)[0], account, runtime)
+            found = make_usable(find_postgres(prefer(), runtime, account)[0], account, runtime)
             self.postgres: pg.Postgres = pg.Postgres(found, self.data, account, durable=True)
             self.redis = rd.Redis(
-                usable_by(redis_installations(prefer(), account)[0], account, runtime),
+                make_usable(find_redis(prefer(), account)[0], account, runtime),
                 self.data,
                 account,
                 durable=True,

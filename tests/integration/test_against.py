@@ -17,7 +17,7 @@ from support.processes import REPOSITORY, Api
 from bench import against
 from bench.options import parser, plan_of
 from bench.stack import free_port
-from ctl.demo import Client
+from ctl.http_client import Client
 
 
 @pytest.fixture(autouse=True)

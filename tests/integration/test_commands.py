@@ -15,8 +15,8 @@ from support.waiting import eventually
 from support.world import World
 
 from board.partitions import partition_of
-from ctl import rebuilding
-from ctl.verifying import Report, compare
+from ctl.board_rebuild import rebuild_boards
+from ctl.comparison.report import Report, compare
 
 S = partition_of("s")
 
@@ -121,18 +121,15 @@ def tamper_low_bits(world: World) -> None:
 
 
 @pytest.mark.parametrize("what", TAMPERING)
-def test_verify_finds_and_rebuild_repairs(
-    settled: World, what: str, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_verify_finds_and_rebuild_repairs(settled: World, what: str) -> None:
     TAMPERING[what](settled)
     report = look(settled)
     assert not report.equal
     assert report.differences_found >= 1 and report.differences
     # Keys of nobody are not a rebuild's to delete: whoever put them there takes them away.
     settled.redis.delete(settled.keys.tag[3] + b"what", settled.keys.tag[63] + b"z:x", settled.keys.board(S, b"nobody"))
-    assert rebuilding.command(settled.settings, season=None, as_json=True) == 0
-    done = json.loads(capsysbinary.readouterr().out)
-    assert (done["partitions"], done["seasons"]) == (64, 2)
+    result = rebuild_boards(settled.settings, quiet=True)
+    assert (result.partitions, result.seasons) == (64, 2)
     assert look(settled).equal
 
 

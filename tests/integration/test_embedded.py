@@ -29,10 +29,10 @@ from board.errors import (
 )
 from board.process.children import Account, spawn, terminate
 from ctl.embedded import Embedded, Prefer, leftovers
-from ctl.embedded.datadir import bound_log
-from ctl.embedded.locate import postgres_installations
-from ctl.embedded.redis import splits_copies
-from ctl.embedded.user import blocking_directory, server_account
+from ctl.embedded.account import choose_account, find_blocking_directory
+from ctl.embedded.data_directory import bound_log
+from ctl.embedded.installations import find_postgres
+from ctl.embedded.redis import copies_small_pages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVERS = ("postgres", "valkey-server", "redis-server")
@@ -111,7 +111,7 @@ def pids(data: Path) -> list[int]:
 def heads(data: Path) -> list[int]:
     """The two servers themselves; their workers come and go."""
     both = pids(data)
-    return leftovers.heads(both)
+    return leftovers.select_parents(both)
 
 
 def eventually(promise: Callable[[], bool], seconds: float = 15.0) -> None:
@@ -186,7 +186,7 @@ def test_redis_has_huge_pages_where_the_kernel_gives_them(place: Path, prefer: P
     [("5.7.19", False), ("5.8.0", True), ("4.18.0-553.el8_10.x86_64", False), ("6.1.0-18-amd64", True), ("odd", False)],
 )
 def test_huge_pages_are_for_kernels_that_copy_small_ones(release: str, good: bool) -> None:
-    assert splits_copies(release) is good
+    assert copies_small_pages(release) is good
 
 
 def test_only_the_owner_reaches_the_servers(data: Path, prefer: Prefer) -> None:
@@ -234,8 +234,8 @@ def test_servers_die_with_their_parent(data: Path, prefer: Prefer) -> None:
 
 @on_linux
 def test_a_server_of_an_earlier_run_is_stopped(data: Path, prefer: Prefer) -> None:
-    account = server_account(data / "postgres")
-    program = postgres_installations(prefer, data / "runtime", account)[0].program
+    account = choose_account(data / "postgres")
+    program = find_postgres(prefer, data / "runtime", account)[0].program
     directory = data / "postgres"
     survivor = spawn(
         [program, "-D", directory, "-c", "listen_addresses=", "-c", f"unix_socket_directories={directory}"],
@@ -258,7 +258,7 @@ def test_a_stale_pid_file_with_a_living_pid(data: Path, prefer: Prefer) -> None:
     with start(data, prefer, redis=False):
         text = (data / "postgres" / "postmaster.pid").read_text()
     # The number now belongs to another program of the same user, which PostgreSQL would take for a postmaster.
-    other = spawn(["sleep", "600"], user=server_account(data / "postgres"), cwd="/")
+    other = spawn(["sleep", "600"], user=choose_account(data / "postgres"), cwd="/")
     try:
         lines = text.splitlines()
         (data / "postgres" / "postmaster.pid").write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
@@ -290,7 +290,7 @@ def test_the_server_that_fits_the_data_is_preferred(data: Path, prefer: Prefer) 
 
 
 def _give_to_server_user(path: Path) -> None:
-    account = server_account()
+    account = choose_account()
     if account is not None:
         os.chown(path, account.uid, account.gid)
 
@@ -459,7 +459,7 @@ def test_an_ordinary_user_runs_the_servers_itself(place: Path, prefer: Prefer) -
     nobody = Account(name="nobody", uid=65534, gid=65534)
     os.chown(place, nobody.uid, nobody.gid)
     data = place / "data"
-    if prefer == "wheel" and blocking_directory(REPOSITORY, nobody) is not None:
+    if prefer == "wheel" and find_blocking_directory(REPOSITORY, nobody) is not None:
         pytest.skip(f"nobody cannot reach the wheels of a checkout in {REPOSITORY}")
     # Forked, not started anew: the interpreter itself may lie where nobody cannot go.
     from_child, to_parent = os.pipe()

@@ -339,7 +339,7 @@ def test_whoever_has_made_a_key_before_gets_no_other(guarded: Api) -> None:
 
 
 def test_an_open_server_says_so(api: Api) -> None:
-    assert f"OPEN: anybody who reaches 127.0.0.1:{api.port} may read, submit and reset" in api.command.text()
+    assert f"OPEN: every client that reaches 127.0.0.1:{api.port} may read, submit and reset" in api.command.text()
 
 
 def test_open_needs_a_second_word_beyond_loopback(world: World) -> None:

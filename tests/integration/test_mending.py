@@ -12,7 +12,7 @@ from support.waiting import eventually
 from support.world import World
 
 from board.partitions import partition_of
-from ctl.verifying import compare
+from ctl.comparison.report import compare
 
 S = partition_of("s")
 NEIGHBOUR = next(name for n in range(500) if partition_of(name := f"n{n}") == S)

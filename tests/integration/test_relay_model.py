@@ -26,7 +26,7 @@ from support.waiting import eventually
 from support.world import World
 
 from board.partitions import partition_of
-from ctl.verifying import compare
+from ctl.comparison.report import compare
 
 SEASONS = ["s", next(name for n in range(500) if partition_of(name := f"n{n}") == partition_of("s")), "t"]
 """Two of one partition, one of another."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,34 +9,39 @@ from collections.abc import Iterator
 import pytest
 
 from board.config.settings import setting_specs
-from ctl.examples import EXAMPLES
-from ctl.keying import SCOPES
-from ctl.main import overridden, parser
+from ctl.command import Command, Invocation
+from ctl.main import COMMANDS, LEADERBOARD
+from ctl.parser import build_parser
+from service.contract.scopes import SCOPES
 
 
-def commands(of: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Every command and verb below a parser, and the parser itself, by its name."""
-    yield name, of
-    for action in of._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for sub, made in action.choices.items():
-                yield from commands(made, f"{name} {sub}".strip())
+def commands(command: Command, name: str = "") -> Iterator[tuple[str, Command]]:
+    """A command and all below it, by the words that call them."""
+    yield name, command
+    for sub in command.subcommands:
+        yield from commands(sub, f"{name} {sub.name}".strip())
 
 
-PARSERS = dict(commands(parser()))
-LINES = [(name, line) for name, examples in EXAMPLES.items() for line, _ in examples]
+ALL = dict(commands(LEADERBOARD))
+LINES = [(name, example.line) for name, command in ALL.items() for example in command.examples]
 
 
-def test_every_command_has_examples_and_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ALL, ids=lambda name: name or "leaderboard")
+def test_every_command_has_examples_and_shows_them(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert PARSERS.keys() == EXAMPLES.keys()
-    for name, made in PARSERS.items():
-        text = made.format_help()
-        assert EXAMPLES[name]
-        for line, meaning in EXAMPLES[name]:
-            assert f"\n  {line}\n      {meaning}\n" in text
-        assert max(map(len, text.splitlines())) <= 95, name
-        assert text.endswith("docs/settings.md explains them.\n")
+    with pytest.raises(SystemExit):
+        build_parser(LEADERBOARD).parse_args([*name.split(), "--help"])
+    text = capsys.readouterr().out
+    command = ALL[name]
+    assert command.examples
+    for line, purpose in command.examples:
+        assert f"\n  {line}\n      {purpose}\n" in text
+    for sub in command.subcommands:
+        assert re.search(rf"\n    {sub.name}\s", text)
+    assert max(map(len, text.splitlines())) <= 95
+    assert text.endswith("docs/settings.md explains them.\n")
 
 
 @pytest.mark.parametrize(("name", "line"), LINES, ids=[line for _, line in LINES])
@@ -51,13 +55,27 @@ def test_every_example_is_understood_and_is_of_its_command(name: str, line: str)
     assert words.pop(0) == "leaderboard"
     if ">" in words:
         del words[words.index(">") :]
-    args = parser().parse_args(words)
+    parser = build_parser(LEADERBOARD)
+    args = parser.parse_args(words)
     asked = f"{args.command} {getattr(args, 'verb', '')}".strip()
     assert asked.startswith(name)
-    overridden(env, args)
+    Invocation(args.chosen, args, env, parser).settings()
     assert set(getattr(args, "scopes", "").split(",")) <= {*SCOPES, ""}
+
+
+def test_every_command_runs_or_has_subcommands() -> None:
+    assert all((command.run is None) == bool(command.subcommands) for command in ALL.values())
+    assert {command.name for command in COMMANDS} == {name for name in ALL if name and " " not in name}
+
+
+def test_an_option_of_a_setting_overrides_the_environment() -> None:
+    parser = build_parser(LEADERBOARD)
+    env = {"LEADERBOARD_WORKERS": "3", "LEADERBOARD_RELAYS": "4"}
+    args = parser.parse_args(["run", "--workers", "7", "--data-dir", "/x"])
+    settings = Invocation(args.chosen, args, env, parser).settings()
+    assert (settings.workers, settings.relays, str(settings.data_dir)) == (7, 4, "/x")
 
 
 def test_an_example_that_is_none_would_be_found() -> None:
     with pytest.raises(SystemExit):
-        parser().parse_args(shlex.split("verify --seasons"))
+        build_parser(LEADERBOARD).parse_args(shlex.split("verify --seasons"))

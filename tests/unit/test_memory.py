@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ctl.doctor import of_buffers
-from ctl.embedded.memory import shared_buffers, total_bytes
+from ctl.diagnosis.postgres import judge_buffers
+from ctl.embedded.memory import choose_shared_buffers, read_total_bytes
 
 GIB = 1 << 30
 
@@ -18,17 +18,17 @@ def test_a_limit_of_the_container_counts_where_it_is_less(tmp_path: Path, said: 
     limit = tmp_path / "memory.max"
     limit.write_text(said)
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert total_bytes(limit) == (GIB if least else machine)
-    assert total_bytes(tmp_path / "nothing") == machine
+    assert read_total_bytes(limit) == (GIB if least else machine)
+    assert read_total_bytes(tmp_path / "nothing") == machine
 
 
 @pytest.mark.parametrize(("total", "mib"), [(0, 128), (GIB, 256), (8 * GIB, 2048), (64 * GIB, 4096)])
 def test_postgresql_gets_a_quarter_within_bounds(total: int, mib: int) -> None:
-    assert shared_buffers(total) == f"{mib}MB"
+    assert choose_shared_buffers(total) == f"{mib}MB"
 
 
 @pytest.mark.parametrize(("scores", "severity"), [(0, "ok"), (GIB, "ok"), (GIB + 1, "warning")])
 def test_the_doctor_tells_when_the_scores_outgrow_it(scores: int, severity: str) -> None:
-    found = of_buffers(GIB, scores)
+    found = judge_buffers(GIB, scores)
     assert found.severity == severity
     assert ("a quarter of that host's memory" in found.advice) == (severity == "warning")

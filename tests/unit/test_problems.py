@@ -44,7 +44,9 @@ def test_the_document_names_the_code_of_every_other_status() -> None:
 def test_the_document_has_every_exit_status_and_code() -> None:
     documented = {(row[1].strip("`"), int(row[0])) for row in table(COMMAND) if row[1]}
     raised = {
-        (kind.code, kind.exit_code) for kind in family() if kind.__module__ in ("board.errors", "ctl.embedded.locate")
+        (kind.code, kind.exit_code)
+        for kind in family()
+        if kind.__module__ in ("board.errors", "ctl.embedded.installations")
     }
     assert documented == raised
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.endpoints import echo_endpoints
 from uvicorn.server import ServerState
 
-from board.config.settings import load
+from board.config.load import load
 from board.observe.metrics import Row
 from service.app import make_app
 from service.http.connection_limits import ConnectionLimiter, ConnectionLimits

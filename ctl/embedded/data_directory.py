@@ -1,6 +1,6 @@
-"""The data directory: its layout, its owner, its lock, and where the sockets go.
+"""The data directory: its layout, owner, lock, sockets and logs.
 
-``postgres/`` and ``redis/`` belong to the user that runs the servers, the rest to who runs the command.
+``postgres/`` and ``redis/`` belong to the user that runs the servers, the rest to the user that runs the command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from board.errors import DataDirectoryLocked, InvalidSetting, ServerStartFailed
 from board.process.children import Account
-from ctl.embedded.user import blocking_directory, name_of, user_name
+from ctl.embedded.account import describe_account, find_blocking_directory, read_user_name
 
 # sizeof(sockaddr_un.sun_path) less the closing NUL: unix(7), and unix(4) of the BSDs.
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
@@ -25,7 +25,7 @@ _SOCKET_PREFIX = "leaderboard-"
 
 
 class DataDirectory:
-    """Paths below one data directory. Making one creates the directory and its fixed parts."""
+    """Paths below one data directory. Creates the directory and its fixed parts. Raises InvalidSetting."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
@@ -44,20 +44,20 @@ class DataDirectory:
                 " set LEADERBOARD_DATA_DIR to a directory of your own"
             ) from error
 
-    def give(self, directory: Path, account: Account | None) -> None:
-        """Create ``directory`` if missing, for the servers' user alone."""
+    def create_private(self, directory: Path, account: Account | None) -> None:
+        """Create ``directory`` if missing, with mode 0700 for ``account``. Raises ServerStartFailed."""
         if directory.is_dir():
             return
         directory.mkdir(mode=0o700)
         _chown(directory, account)
 
     def require_access(self, account: Account | None) -> None:
-        """Raise InvalidSetting, naming the directory in the way, when ``account`` cannot get here."""
-        blocker = blocking_directory(self.root, account)
+        """Raise InvalidSetting if ``account`` may not enter the data directory or does not own its parts."""
+        blocker = find_blocking_directory(self.root, account)
         if blocker is not None:
             raise InvalidSetting(
-                f"the servers run as the user {name_of(account)}, who may not enter {blocker}, so they cannot"
-                f" use the data directory {self.root}; set LEADERBOARD_DATA_DIR to a directory outside of it"
+                f"the servers run as the user {describe_account(account)}, which may not enter {blocker}, so they"
+                f" cannot use the data directory {self.root}; set LEADERBOARD_DATA_DIR to a directory outside of it"
             )
         for part in (self.postgres, self.redis):
             if part.exists():
@@ -92,18 +92,19 @@ class DataDirectory:
 
     @contextmanager
     def sockets(self, account: Account | None) -> Iterator[Path]:
-        """A directory for Unix sockets that only the servers' user (and root) may enter.
+        """A directory for Unix sockets that only the servers' user and root may enter.
 
-        Below the data directory, or, where paths there are too long for a socket, a short temporary one.
+        It is below the data directory, or a temporary one where paths there are too long for a socket. Raises
+        InvalidSetting if there is no short path.
         """
         usual = self.runtime / "sockets"
         note = self.runtime / "sockets-elsewhere"
         _remove_noted(note)
         if _fits(usual):
-            # Anew each time: without old sockets, and for the user of this run.
+            # Created for each run: without old sockets, and for the user of this run.
             if usual.exists():
                 shutil.rmtree(usual)
-            self.give(usual, account)
+            self.create_private(usual, account)
             yield usual
             return
         short = _short_directory(account)
@@ -120,12 +121,12 @@ class DataDirectory:
         return os.open(path, flags, 0o600)
 
     def log_path(self, name: str) -> Path:
-        """Where ``open_log`` writes."""
+        """The file that ``open_log`` opens."""
         return self.log / f"{name}.log"
 
 
 def _make_root(root: Path) -> None:
-    # Whatever the umask: the user that runs the servers for root has to get through, and sees nothing.
+    # Modes independent of the umask: the servers' user has to pass through root's directory, and cannot list it.
     as_root = os.geteuid() == 0
     for parent in reversed(root.parents):
         _make(parent, 0o755 if as_root else None)
@@ -133,13 +134,13 @@ def _make_root(root: Path) -> None:
 
 
 def _make(directory: Path, mode: int | None) -> None:
-    """Create a directory with exactly ``mode`` (None: as the umask has it); an existing one keeps its own."""
+    """Create a directory with exactly ``mode`` (None: by the umask); an existing one keeps its own."""
     if directory.is_dir():
         return
     try:
         directory.mkdir()
     except FileExistsError:
-        return  # another instance was faster; the lock decides who goes on
+        return  # another instance was faster; the lock decides which one continues
     if mode is not None:
         directory.chmod(mode)
 
@@ -157,17 +158,17 @@ def _chown(directory: Path, account: Account | None) -> None:
 
 
 def _require_owner(directory: Path, uid: int) -> None:
-    # Root in a directory of somebody else could be led anywhere by links put there; a user could not write.
+    # Links in another user's directory could lead root anywhere; an ordinary user could not write there.
     owner = directory.stat().st_uid
     if owner != uid:
         raise InvalidSetting(
-            f"the data directory {directory} belongs to {user_name(owner)}, not to {user_name(uid)};"
-            f" run leaderboard as {user_name(owner)}, or set LEADERBOARD_DATA_DIR to another directory"
+            f"the data directory {directory} belongs to {read_user_name(owner)}, not to {read_user_name(uid)};"
+            f" run leaderboard as {read_user_name(owner)}, or set LEADERBOARD_DATA_DIR to another directory"
         )
 
 
 def _fits(directory: Path) -> bool:
-    # libpq takes a comma in "host" for the end of one host.
+    # libpq reads a comma in "host" as the end of one host.
     return "," not in str(directory) and len(os.fsencode(directory / _LONGEST_NAME)) <= _LONGEST_SOCKET
 
 
@@ -176,11 +177,11 @@ def _short_directory(account: Account | None) -> Path:
         candidate = Path(os.path.realpath(base))
         if not _fits(candidate / f"{_SOCKET_PREFIX}12345678") or not os.access(candidate, os.W_OK | os.X_OK):
             continue
-        if blocking_directory(candidate, account) is not None:
+        if find_blocking_directory(candidate, account) is not None:
             continue
-        made = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=candidate))
-        _chown(made, account)
-        return made
+        directory = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=candidate))
+        _chown(directory, account)
+        return directory
     raise InvalidSetting(
         f"no temporary directory is short enough for Unix sockets (at most {_LONGEST_SOCKET} bytes) and open"
         " to the servers' user; set LEADERBOARD_DATA_DIR to a shorter path"
@@ -194,14 +195,14 @@ def _remove_noted(note: Path) -> None:
     except FileNotFoundError:
         return
     if directory.name.startswith(_SOCKET_PREFIX):
-        # Somebody may clean the temporary directory before us.
+        # A cleaner of temporary directories may have been faster.
         with suppress(FileNotFoundError, NotADirectoryError):
             shutil.rmtree(directory)
     note.unlink()
 
 
-def tail(path: Path, start: int, lines: int) -> str:
-    """The last lines of a log from byte ``start`` on, joined into one; empty when there are none."""
+def read_tail(path: Path, start: int, lines: int) -> str:
+    """The last lines of a log from byte ``start`` on, joined by " | "; empty when there are none."""
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
@@ -213,9 +214,9 @@ def tail(path: Path, start: int, lines: int) -> str:
 
 
 def bound_log(path: Path, limit: int = 16 * 1024 * 1024) -> None:
-    """Keep a log within ``limit`` bytes plus one older part beside it.
+    """Keep a log within ``limit`` bytes, and one older part beside it.
 
-    Copied and cut rather than renamed: the server goes on appending to the same open file.
+    Copied and truncated, not renamed: the server appends to the open file.
     """
     try:
         if path.stat().st_size <= limit:

@@ -1,4 +1,4 @@
-"""The system user that embedded servers run as, and what that user can reach."""
+"""The system user that runs the embedded servers, and the files it can reach."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from board.process.children import Account
 _PREFERRED = ("postgres", "nobody")
 
 
-def server_account(*directories: Path) -> Account | None:
-    """Who the servers run as: None means the present user; as root, an existing unprivileged one.
+def choose_account(*directories: Path) -> Account | None:
+    """The user that runs the servers: None means the current user; for root it is an existing unprivileged one.
 
-    The owner of the first existing one of ``directories`` stays the one, whoever has been created since.
+    The owner of the first of ``directories`` that exists comes first, so that a data directory keeps its user.
+    Raises ServerStartFailed if root finds no such user.
     """
     if os.geteuid() != 0:
         return None
@@ -44,28 +45,28 @@ def _owner_account(status: os.stat_result) -> Account:
     try:
         gid = pwd.getpwuid(status.st_uid).pw_gid
     except KeyError:
-        # A number without a name (another container's user) owns files just as well.
+        # A uid without a name (another container's user) can own files, too.
         gid = status.st_gid
-    return Account(name=user_name(status.st_uid), uid=status.st_uid, gid=gid)
+    return Account(name=read_user_name(status.st_uid), uid=status.st_uid, gid=gid)
 
 
-def user_name(uid: int) -> str:
-    """The name of a user, or its number where it has none."""
+def read_user_name(uid: int) -> str:
+    """The name of a user, or ``uid <number>`` where it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
 
 
-def name_of(account: Account | None) -> str:
-    """Who the servers run as, for messages."""
-    return account.name if account is not None else user_name(os.geteuid())
+def describe_account(account: Account | None) -> str:
+    """The name of the user that runs the servers, for messages."""
+    return account.name if account is not None else read_user_name(os.geteuid())
 
 
-def blocking_directory(path: Path, account: Account | None) -> Path | None:
-    """The first directory above or at ``path`` that ``account`` may not enter; None when the way is free.
+def find_blocking_directory(path: Path, account: Account | None) -> Path | None:
+    """The first directory above or at ``path`` that ``account`` may not enter, by its mode bits; else None.
 
-    Judged by mode bits. A part that does not exist ends the search.
+    A part that does not exist ends the search.
     """
     resolved = Path(os.path.realpath(path))
     for directory in [*reversed(resolved.parents), resolved]:
@@ -84,7 +85,7 @@ def blocking_directory(path: Path, account: Account | None) -> Path | None:
 
 def can_use(path: Path, account: Account | None, *, execute: bool = False) -> bool:
     """Whether ``account`` can reach and read (and run) the file."""
-    if blocking_directory(path.parent, account) is not None:
+    if find_blocking_directory(path.parent, account) is not None:
         return False
     wanted = stat.S_IROTH | (stat.S_IXOTH if execute else 0)
     try:
@@ -94,7 +95,10 @@ def can_use(path: Path, account: Account | None, *, execute: bool = False) -> bo
 
 
 def _allowed(status: os.stat_result, account: Account | None, wanted: int) -> bool:
-    """``wanted`` is in the bits of "others"; the kernel looks at exactly one of owner, group and others."""
+    """Whether the mode allows ``wanted``, given as the bits of "others".
+
+    As in the kernel, exactly one of owner, group and others counts.
+    """
     if account is None:
         uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
     else:

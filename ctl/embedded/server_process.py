@@ -1,4 +1,4 @@
-"""What PostgreSQL and Valkey/Redis have in common as child processes."""
+"""A server as a child process: start, readiness, log, end. PostgreSQL and Valkey/Redis derive from it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import NoReturn
 
 from board.errors import ChildFailed, ServerStartFailed
 from board.process.children import Account, spawn, terminate
-from ctl.embedded.datadir import DataDirectory, bound_log, tail
-from ctl.embedded.locate import Installation
-from ctl.embedded.user import name_of
+from ctl.embedded.account import describe_account
+from ctl.embedded.data_directory import DataDirectory, bound_log, read_tail
+from ctl.embedded.installations import Installation
 
 Report = Callable[[str], None]
 
@@ -22,16 +22,16 @@ _POLL_SECONDS = 0.01
 _SLOW_SECONDS = 5.0
 
 
-def environment() -> dict[str, str]:
-    """A small environment: PG* variables and NOTIFY_SOCKET would change a server, and secrets stay here."""
+def make_environment() -> dict[str, str]:
+    """A small environment: PG* variables and NOTIFY_SOCKET would change a server, and it needs no secrets."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TZ") if name in os.environ}
     return {**kept, "LC_ALL": "C"}
 
 
-class Server:
-    """One running server process with its log.
+class ServerProcess:
+    """One server process with its log.
 
-    ``stop_signals``: each signal with its patience in seconds; the first is also sent when the parent dies.
+    ``stop_signals``: each signal, and the seconds to wait after it; the first is also sent when the parent dies.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Server:
         stdin: int = subprocess.DEVNULL,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start the program in ``directory``, with ``env`` besides what all servers get; raises ServerStartFailed when
-        it cannot be executed.
+        """Start the program in ``directory``, with ``env`` beside the environment of all servers.
 
-        The working directory is how a later run finds what is left of this one.
+        A later run finds a leftover process by this directory. Raises ServerStartFailed if the program cannot be
+        executed.
         """
         bound_log(self._log)
         descriptor = self._data.open_log(self.name)
@@ -69,7 +69,7 @@ class Server:
         try:
             self._process = spawn(
                 argv,
-                env={**environment(), **(env or {})},
+                env={**make_environment(), **(env or {})},
                 user=self._account,
                 cwd=directory,
                 stdin=stdin,
@@ -79,53 +79,55 @@ class Server:
                 death_signal=self._stop_signals[0][0],
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise ServerStartFailed(f"{argv[0]} cannot be started as {name_of(self._account)}: {error}") from error
+            raise ServerStartFailed(
+                f"{argv[0]} cannot be started as {describe_account(self._account)}: {error}"
+            ) from error
         finally:
             os.close(descriptor)
         return self._process
 
     def wait_until(self, ready: Callable[[], bool], report: Report, timeout: float) -> None:
-        """Block until ``ready()``; raises ServerStartFailed when the process ends first or time runs out."""
+        """Block until ``ready()``. Raises ServerStartFailed if the process ends first, or after ``timeout`` seconds."""
         process = self._require_process()
         started = time.monotonic()
-        told = False
+        reported = False
         while not ready():
             if process.poll() is not None:
                 self.fail(f"ended with {describe_exit(process.returncode)} while starting")
             waited = time.monotonic() - started
             if waited > timeout:
                 self.fail(f"is not ready after {timeout:.0f} seconds")
-            if waited > _SLOW_SECONDS and not told:
-                told = True
+            if waited > _SLOW_SECONDS and not reported:
+                reported = True
                 report(f"{self.installation.product} is still starting; after a crash this takes a while")
             time.sleep(_POLL_SECONDS)
 
-    def fail(self, what: str) -> NoReturn:
-        """Raise ServerStartFailed with the end of the log."""
-        end = self.log_tail()
+    def fail(self, failure: str) -> NoReturn:
+        """Raise ServerStartFailed: product, ``failure`` (a verb phrase) and the end of the log."""
+        end = self.read_log_tail()
         raise ServerStartFailed(
-            f"{self.installation.product} {what}" + (f": {end}" if end else "") + f" (log: {self._log})"
+            f"{self.installation.product} {failure}" + (f": {end}" if end else "") + f" (log: {self._log})"
         )
 
-    def log_tail(self, lines: int = 4) -> str:
-        """What the present process wrote to its log last, as one line."""
-        return tail(self._log, self._log_start, lines)
+    def read_log_tail(self, lines: int = 4) -> str:
+        """The last lines that the present process wrote to its log, joined into one."""
+        return read_tail(self._log, self._log_start, lines)
 
     def check(self) -> None:
-        """Raise ChildFailed when the process has ended; keeps its log within bounds otherwise."""
+        """Raise ChildFailed when the process has ended; else keep its log within bounds."""
         process = self._require_process()
         if process.poll() is not None:
             raise ChildFailed(
                 f"{self.installation.product} ended with {describe_exit(process.returncode)}:"
-                f" {self.log_tail()} (log: {self._log})"
+                f" {self.read_log_tail()} (log: {self._log})"
             )
         bound_log(self._log)
 
     def stop(self) -> None:
-        """Stop the process in order; blocks until it has ended. Nothing happens when it never started."""
+        """Stop the process with its stop signals; blocks until it has ended. Does nothing if it never started."""
         if self._process is not None:
-            (first, patience), (then, then_patience) = self._stop_signals
-            terminate(self._process, first, patience, then=then, then_timeout=then_patience)
+            (first, timeout), (then, then_timeout) = self._stop_signals
+            terminate(self._process, first, timeout, then=then, then_timeout=then_timeout)
 
     @property
     def pid(self) -> int:

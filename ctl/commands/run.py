@@ -1,0 +1,153 @@
+"""`leaderboard run`: embedded servers, migrations, API and relays; one Ctrl-C stops all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from board.config.settings import Settings, environment
+from board.observe.log import setup
+from board.pg import schema
+from board.process.stop import Stop
+from board.process.supervisor import ChildSpec, Supervisor
+from ctl import output
+from ctl.command import Command, Example, Invocation, argument
+from ctl.connections import check_redis, connect_postgres
+from ctl.embedded import Embedded
+from relay.pool import Pool
+from service.server import check_bind
+
+READY_WITHIN_S: Final = 30.0
+PROBE_TIMEOUT_S: Final = 0.5
+
+
+def run(call: Invocation) -> int:
+    """Start all, block until Ctrl-C or SIGTERM, then stop all in order."""
+    s = open_on_loopback(call.settings(), call.environ)
+    setup(s.log_level, s.log_format)
+    check_bind(s)
+    # Until all servers are up, both signals interrupt the wait: a crash recovery takes minutes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Embedded(
+        s.data_dir, postgres=not s.database_url, redis=not s.redis_url, report=output.note, prefer=s.servers
+    ) as servers:
+        stop = Stop()
+        s = msgspec.structs.replace(
+            s,
+            database_url=servers.database_url or s.database_url,
+            redis_url=servers.redis_url or s.redis_url,
+        )
+        output.print_settings(s)
+        for line in servers.describe():
+            output.note(line)
+        with connect_postgres(s) as db:
+            schema.migrate(db, output.note)
+            schema.check(db)
+        check_redis(s)
+        announcer = ReadyAnnouncer(s)
+        pool = Pool(s)
+
+        def watch() -> None:
+            servers.check()
+            announcer.poll()
+
+        supervisor = Supervisor(
+            # The API stops first: the relays still carry all that it has committed.
+            [ChildSpec("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.children],
+            stop,
+            env={**os.environ, **environment(s)},
+            grace_s=float(s.shutdown_grace_s),
+            watch=watch,
+            pass_fds=pool.pass_fds,
+        )
+        status = supervisor.run()
+        output.note("stopping the servers")
+        return status
+
+
+def open_on_loopback(s: Settings, environ: Mapping[str, str]) -> Settings:
+    """The settings with `auth` open, if only this machine reaches the API and no limit or setting asks for keys."""
+    limited = s.limit_key or s.limit_player
+    if s.loopback and not limited and not environ.get("LEADERBOARD_AUTH", "").strip():
+        return msgspec.structs.replace(s, auth="open")
+    return s
+
+
+class ReadyAnnouncer:
+    """Prints the API's address and two requests to try, once, when the API is ready."""
+
+    def __init__(self, s: Settings) -> None:
+        self.bind: Final = s.bind
+        self.header: Final = "" if s.auth == "open" else ' -H "Authorization: Bearer $LEADERBOARD_KEY"'
+        self.url: Final = None if s.tcp is None else f"http://{s.bind}"
+        self.deadline: Final = time.monotonic() + READY_WITHIN_S
+        self.done = False
+
+    def poll(self) -> None:
+        """Ask the API for its readiness; print when it is ready, or when `READY_WITHIN_S` has passed."""
+        if self.done:
+            return
+        if self.url is None:
+            output.note(f"The leaderboard listens on {self.bind}")
+            self.done = True
+        elif is_ready(self.url):
+            output.stderr.rule(f"The leaderboard is at [bold]{self.url}[/bold]")
+            for line in (
+                f"curl -X POST {self.url}/v1/seasons/spring/scores{self.header} \\",
+                '     -H \'Content-Type: application/json\' -d \'{"userId": "ada", "delta": 120}\'',
+                f"curl '{self.url}/v1/seasons/spring/leaderboard/rank?userId=ada'{self.header}",
+                "",
+                "In another terminal, `make demo` simulates players. Ctrl-C stops everything; the data stays.",
+            ):
+                output.note(line)
+            output.stderr.rule()
+            self.done = True
+        elif time.monotonic() > self.deadline:
+            output.note(f"the API at {self.url} is not ready after {READY_WITHIN_S:.0f} s; see the log above")
+            self.done = True
+
+
+def is_ready(url: str) -> bool:
+    """Ask /readyz once; blocks for half a second at most."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=PROBE_TIMEOUT_S) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+COMMAND: Final = Command(
+    name="run",
+    summary="Start everything on this machine: servers (unless their URLs are set), migrations, API, relays.",
+    arguments=(
+        argument(
+            "--bind", setting="LEADERBOARD_BIND", metavar="HOST:PORT", help="address of the API (LEADERBOARD_BIND)"
+        ),
+        argument(
+            "--workers", setting="LEADERBOARD_WORKERS", metavar="N", help="API worker processes (LEADERBOARD_WORKERS)"
+        ),
+        argument("--relays", setting="LEADERBOARD_RELAYS", metavar="N", help="relay processes (LEADERBOARD_RELAYS)"),
+        argument(
+            "--data-dir",
+            setting="LEADERBOARD_DATA_DIR",
+            metavar="DIR",
+            type=Path,
+            help="data of the servers (LEADERBOARD_DATA_DIR)",
+        ),
+    ),
+    examples=(
+        Example("leaderboard run", "everything on this machine, at http://127.0.0.1:8080, for this machine only"),
+        Example("leaderboard run --bind 0.0.0.0:8080 --workers 4", "for other machines, whose clients need keys"),
+        Example("leaderboard run --data-dir ~/boards", "with the servers' data in a directory of your choice"),
+    ),
+    run=run,
+)

@@ -1,0 +1,93 @@
+"""`leaderboard status`: outbox and fences, once or every second."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, NoReturn
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from board.config.settings import Settings
+from board.errors import BoardUnavailable, ServerUnreachable
+from ctl import output
+from ctl.command import JSON, Command, Example, Invocation, argument
+from ctl.status_report import Status, read_status
+
+REFRESH_S: Final = 1.0
+LEFT_ALIGNED: Final = ("state", "last commit")
+
+
+def run(call: Invocation) -> int:
+    """Print the status; 3 if Redis does not answer."""
+    s, args = call.settings(), call.arguments
+    if args.watch and not args.json:
+        watch(s, show_idle=args.all)
+    status = read_status(s)
+    if args.json:
+        output.print_json(status)
+    else:
+        output.stdout.print(render(status, show_idle=args.all))
+    return 0 if status.redis == "ok" else BoardUnavailable.exit_code
+
+
+def watch(s: Settings, *, show_idle: bool) -> NoReturn:
+    """Refresh the table every second; ends only by Ctrl-C."""
+    with Live(console=output.stdout, auto_refresh=False) as live:
+        while True:
+            try:
+                live.update(render(read_status(s), show_idle=show_idle), refresh=True)
+            except ServerUnreachable as error:
+                live.update(Text(str(error), style="red"), refresh=True)
+            time.sleep(REFRESH_S)
+
+
+def render(status: Status, *, show_idle: bool) -> Group:
+    """The table for people; without `show_idle` it leaves out sound partitions that have no seasons."""
+    table = Table(header_style="bold")
+    for name in ("partition", "seasons", "pending", "oldest", "fence", "in Redis", "state", "last commit"):
+        table.add_column(name, justify="left" if name in LEFT_ALIGNED else "right")
+    idle = 0
+    for p in status.partitions:
+        if not show_idle and not p.pending and p.state in ("ok", "unknown") and not p.seasons:
+            idle += 1
+            continue
+        table.add_row(
+            str(p.partition),
+            f"{p.seasons:,}",
+            f"{p.pending:,}",
+            f"{p.oldest_s:.3f} s" if p.pending else "-",
+            str(p.fence),
+            "-" if p.redis_fence is None else str(p.redis_fence),
+            Text(p.state, style="green" if p.state == "ok" else "red"),
+            (p.committed_at or "-")[:19],
+        )
+    total = (
+        f"{status.pending:,} hints pending, oldest {status.oldest_s:.3f} s; {status.seasons:,} seasons; "
+        f"PostgreSQL {status.postgres}, Redis {status.redis}"
+    )
+    if idle:
+        total += f"; {idle} idle partitions not shown (--all)"
+    parts: list[Table | Text] = [table, Text(total)]
+    for a in status.ailing:
+        parts.append(Text(f"season {a.season!r} is set aside since {a.since[:19]}: {a.reason}", style="red"))
+    return Group(*parts)
+
+
+COMMAND: Final = Command(
+    name="status",
+    summary="Show the hints that wait in the outbox, and the fence of every partition.",
+    arguments=(
+        JSON,
+        argument("--all", action="store_true", help="list idle partitions too"),
+        argument("--watch", action="store_true", help="refresh every second until Ctrl-C"),
+    ),
+    examples=(
+        Example("leaderboard status", "the partitions that have seasons or hints"),
+        Example("leaderboard status --all --json", "all partitions, for a program"),
+        Example("leaderboard status --watch", "again every second"),
+    ),
+    run=run,
+)

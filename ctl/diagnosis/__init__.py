@@ -1,0 +1,1 @@
+"""Checks of an installation, for `leaderboard doctor`: PostgreSQL, relays, Redis, this host."""

@@ -1,0 +1,49 @@
+"""All checks in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg
+from psycopg.rows import scalar_row
+
+from board.config.settings import Settings
+from board.errors import BoardUnavailable, LeaderboardError
+from board.pg import schema
+from board.pg.connections import first_line
+from board.pg.queries import queries
+from board.redis.sync_redis import ResponseError
+from ctl.connections import connect_postgres, make_redis
+from ctl.diagnosis.finding import Finding
+from ctl.diagnosis.host import examine_host
+from ctl.diagnosis.postgres import examine_buffers, examine_postgres
+from ctl.diagnosis.redis import examine_keys, examine_redis
+from ctl.diagnosis.relays import examine_relays
+
+
+def examine(s: Settings) -> Iterator[Finding]:
+    """All findings. A server that does not answer is one of them; the other checks go on."""
+    seasons: list[str] | None = None
+    try:
+        with connect_postgres(s) as db:
+            yield from examine_postgres(db)
+            try:
+                schema.check(db)
+                yield Finding("schema", "ok", f"version {schema.required()}")
+                seasons = db.cursor(row_factory=scalar_row).execute(queries()["season_names"]).fetchall()
+                yield examine_buffers(db)
+                yield from examine_relays(s, db)
+            except LeaderboardError as error:
+                yield Finding("schema", "error", str(error), "run `leaderboard migrate`")
+    except (LeaderboardError, psycopg.Error) as error:
+        yield Finding("PostgreSQL", "error", first_line(error), "is it running, and is DATABASE_URL right?")
+    with closing(make_redis(s)) as redis:
+        try:
+            redis.connect()
+            yield from examine_redis(redis)
+            if seasons is not None:
+                yield examine_keys(redis, s.redis_prefix, seasons)
+        except (BoardUnavailable, ResponseError) as error:
+            yield Finding("Redis", "error", str(error), "is it running, and is REDIS_URL right?")
+    yield from examine_host(s)

@@ -1,0 +1,83 @@
+"""Checks of Redis: version, eviction, memory, persistence, role, keys of no season."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from board.partitions import partition_of
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import SyncRedis
+from ctl.diagnosis.finding import Finding, judge
+
+OLDEST: Final = (7, 0)
+MEMORY_MOST: Final = 0.8
+KEYS_MOST: Final = 1_000_000
+SCAN_COUNT: Final = 1_000
+
+
+def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
+    """The findings of INFO. Raises `BoardUnavailable`, `ResponseError`."""
+    info = read_info(redis)
+    version = tuple(int(part) for part in info.get("redis_version", "0.0").split(".")[:2])
+    yield judge("Redis", f"version {info.get('redis_version')}", version >= OLDEST, "error", "7.0 at least")
+    policy = info.get("maxmemory_policy", "?")
+    yield judge(
+        "Redis maxmemory-policy",
+        policy,
+        policy == "noeviction",
+        "error",
+        "Redis would evict boards when memory is short: set noeviction",
+    )
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    if most:
+        yield judge(
+            "Redis memory",
+            f"{used / most:.0%} of maxmemory",
+            used < MEMORY_MOST * most,
+            "warning",
+            "writes are refused at 100 %: raise maxmemory",
+        )
+    else:
+        limit = "set a limit: it protects the rest of the machine"
+        yield Finding("Redis memory", "info", f"{used / 2**20:.0f} MiB, no maxmemory", limit)
+    saved = info.get("aof_enabled") == "1"
+    yield judge(
+        "Redis appendonly",
+        "yes" if saved else "no",
+        saved,
+        "info",
+        "boards are rebuilt from PostgreSQL after a restart; appendonly yes saves that time",
+    )
+    if info.get("role") != "master":
+        yield Finding("Redis role", "error", str(info.get("role")), "REDIS_URL must lead to the primary")
+
+
+def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Finding:
+    """Keys of this prefix that belong to none of the seasons; looks at a million keys at most."""
+    keys = Keyspace(prefix)
+    known = {*keys.watermark, *keys.periods, *keys.temporary, keys.poke, keys.held}
+    for season in seasons:
+        partition = partition_of(season)
+        known |= {keys.board(partition, season.encode()), keys.members(partition, season.encode())}
+    orphans, seen, cursor = 0, 0, b"0"
+    while True:
+        cursor, found = redis.call("SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", SCAN_COUNT)
+        seen += len(found)
+        # The temporary keys of a rebuild are not orphans.
+        orphans += sum(key not in known and b"}:t" not in key for key in found)
+        if cursor == b"0" or seen > KEYS_MOST:
+            break
+    return judge(
+        "Redis keys",
+        f"{orphans:,} of {seen:,} belong to no season",
+        not orphans,
+        "warning",
+        "another leaderboard with the same LEADERBOARD_REDIS_PREFIX? Nothing of this one reads them: UNLINK them",
+    )
+
+
+def read_info(redis: SyncRedis) -> dict[str, str]:
+    """Redis' INFO: field -> value."""
+    lines = redis.call("INFO").decode().splitlines()
+    return dict(line.partition(":")[::2] for line in lines if ":" in line)

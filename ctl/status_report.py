@@ -1,0 +1,158 @@
+"""The status of the system, read from PostgreSQL and Redis: outbox, fences, seasons set aside."""
+
+from __future__ import annotations
+
+import datetime
+from contextlib import closing
+from typing import Any, Literal
+
+import msgspec
+from psycopg.rows import class_row, scalar_row
+
+from board.config.settings import Settings
+from board.errors import BoardUnavailable
+from board.pg import schema
+from board.pg.queries import queries
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import ResponseError
+from ctl.connections import connect_postgres, make_redis
+
+State = Literal["ok", "behind", "foreign", "unknown"]
+"""Redis' watermark beside the committed fence: behind (Redis lost something), foreign (another PostgreSQL wrote it),
+unknown (Redis does not answer)."""
+
+
+class PartitionStatus(msgspec.Struct, frozen=True):
+    """One partition: hints that wait, age of the oldest in seconds, fences of both sides, times in ISO 8601.
+
+    `redis_fence` is null when Redis holds none.
+    """
+
+    partition: int
+    seasons: int
+    pending: int
+    oldest_s: float
+    fence: int
+    redis_fence: int | None
+    state: State
+    committed_at: str | None
+    rebuilt_at: str | None
+
+
+class AilingSeason(msgspec.Struct, frozen=True):
+    """A season set aside: Redis' reason to refuse it, the number of tries, the time of the next one in ISO 8601."""
+
+    season: str
+    partition: int
+    reason: str
+    tries: int
+    since: str
+    retry_at: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The status of the whole system: both servers (ok or down), totals, then every partition."""
+
+    postgres: str
+    redis: str
+    pending: int
+    oldest_s: float
+    seasons: int
+    ailing: list[AilingSeason]
+    partitions: list[PartitionStatus]
+
+
+class PartitionRow(msgspec.Struct, frozen=True):
+    """A row of the query `status`."""
+
+    id: int
+    fence: int
+    identity: str | None
+    committed_at: datetime.datetime | None
+    rebuilt_at: datetime.datetime | None
+    pending: int
+    oldest_s: float
+    seasons: int
+
+
+class AilingRow(msgspec.Struct, frozen=True):
+    """A row of the query `ailing`."""
+
+    season_id: str
+    partition: int
+    reason: str
+    tries: int
+    since: datetime.datetime
+    retry_at: datetime.datetime
+
+
+def read_status(s: Settings) -> Status:
+    """Ask both servers. A Redis that does not answer is part of the result.
+
+    Raises `ServerUnreachable` and `WrongSchemaVersion`.
+    """
+    with connect_postgres(s) as db:
+        schema.check(db)
+        identity: str = db.cursor(row_factory=scalar_row).execute(queries()["identity"]).fetchone() or ""
+        rows = db.cursor(row_factory=class_row(PartitionRow)).execute(queries()["status"]).fetchall()
+        ailing = db.cursor(row_factory=class_row(AilingRow)).execute(queries()["ailing"]).fetchall()
+    watermarks = _read_watermarks(s, [row.id for row in rows])
+    partitions = []
+    for row in rows:
+        redis_fence, state = compare_watermark(row.fence, identity, (watermarks or {}).get(row.id))
+        partitions.append(
+            PartitionStatus(
+                partition=row.id,
+                seasons=row.seasons,
+                pending=row.pending,
+                oldest_s=round(row.oldest_s, 3),
+                fence=row.fence,
+                redis_fence=redis_fence,
+                state=state,
+                committed_at=_format_time(row.committed_at),
+                rebuilt_at=_format_time(row.rebuilt_at),
+            )
+        )
+    return Status(
+        postgres="ok",
+        redis="down" if watermarks is None else "ok",
+        pending=sum(p.pending for p in partitions),
+        oldest_s=max(p.oldest_s for p in partitions),
+        seasons=sum(p.seasons for p in partitions),
+        ailing=[
+            AilingSeason(a.season_id, a.partition, a.reason, a.tries, a.since.isoformat(), a.retry_at.isoformat())
+            for a in ailing
+        ],
+        partitions=partitions,
+    )
+
+
+def _read_watermarks(s: Settings, partitions: list[int]) -> dict[int, Any] | None:
+    """Partition -> Redis' reply to HMGET of fence and identity; None when Redis does not answer."""
+    keys = Keyspace(s.redis_prefix)
+    with closing(make_redis(s)) as redis:
+        try:
+            replies = redis.pipeline(*(("HMGET", keys.watermark[p], "fence", "identity") for p in partitions))
+        except BoardUnavailable:
+            return None
+    return dict(zip(partitions, replies, strict=True))
+
+
+def compare_watermark(fence: int, identity: str, watermark: Any) -> tuple[int | None, State]:
+    """The fence that Redis holds, and its state beside the committed `fence` of the PostgreSQL named by `identity`.
+
+    `watermark` is Redis' reply: fence and identity as bytes, an error, or None.
+    """
+    if watermark is None or isinstance(watermark, ResponseError):
+        return None, "unknown"
+    held_fence, held_identity = watermark
+    if held_fence is None or not held_fence.isdigit():
+        return None, "ok" if fence == 0 and held_fence is None else "behind"
+    if held_identity != identity.encode():
+        return int(held_fence), "foreign"
+    return int(held_fence), "ok" if int(held_fence) >= fence else "behind"
+
+
+def _format_time(instant: datetime.datetime | None) -> str | None:
+    """ISO 8601."""
+    return None if instant is None else instant.isoformat()
