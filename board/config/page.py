@@ -13,9 +13,9 @@ def markdown() -> str:
     lines = [
         "# Settings",
         "",
-        "Every process reads its settings from the environment, prints them at start with secrets masked, and",
-        "refuses an unknown `LEADERBOARD_*` variable with a suggestion. `leaderboard settings` shows the values in",
-        "force. This page is written from the code by `make docs`.",
+        "Every process reads its settings from the environment, and prints them at start with secrets",
+        "masked. An unknown `LEADERBOARD_*` variable is refused with a suggestion. `leaderboard settings`",
+        "shows the values in force. This page is written from the code by `make docs`.",
         "",
         "| variable | default | range | meaning |",
         "|---|---|---|---|",

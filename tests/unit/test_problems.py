@@ -37,7 +37,7 @@ def test_the_document_has_every_problem_with_its_status() -> None:
 
 def test_the_document_names_the_code_of_every_other_status() -> None:
     for status in range(400, 600):
-        code = json.loads(problems.of_status(status, None).answer.body)["code"]
+        code = json.loads(problems.problem_of_status(status, None).answer.body)["code"]
         assert f"`{code}`" in HTTP
 
 
