@@ -2,13 +2,13 @@
 ARG PYTHON_VERSION=3.11
 ARG DEBIAN_RELEASE=bookworm
 
-# The full image brings the compiler and the headers, so that this stage installs no system package.
+# The full image has a compiler and headers, so this stage installs no system package.
 FROM python:${PYTHON_VERSION}-${DEBIAN_RELEASE} AS build
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-# Nothing is installed that is not in the locks, with the hash it has there.
+# Every package comes from a lock, with its hash.
 COPY locks ./locks
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --requirement locks/build.txt \
@@ -22,7 +22,7 @@ COPY relay ./relay
 COPY ctl ./ctl
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 WORKDIR /
-# An image without the compiled kernels would work and be slow: better that it cannot be built.
+# Without the compiled kernels the image would work, slowly: the build fails instead.
 RUN /opt/leaderboard/bin/pip install --no-deps --no-index /wheels/*.whl \
     && /opt/leaderboard/bin/pip check \
     && LEADERBOARD_IMPL=c /opt/leaderboard/bin/python -c "import _speedups._c" \

