@@ -110,7 +110,7 @@ bench: $(VENV)/.dev ## measure (about ten minutes; leave the machine alone meanw
 	@$(BIN)/python -m bench $(ARGS)
 
 micro: $(VENV)/.dev ## measure the kernels against their twin and other packers
-	@$(BIN)/python -m bench.micro $(ARGS)
+	@$(BIN)/python -m bench micro $(ARGS)
 
 clean: ## remove .venv and build products (never data)
 	@rm -rf $(VENV) build dist *.egg-info _speedups/*.so _speedups/_c.c .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

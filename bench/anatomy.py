@@ -1,4 +1,4 @@
-"""Where the microseconds of one request go: ``python -m bench.anatomy post`` (or rank, around, top10, top100).
+"""Where the microseconds of one request go: ``python -m bench anatomy post`` (or rank, around, top10, top100).
 
 Three looks at a system under a closed loop: py-spy samples a worker (and, for a POST, a relay) and says which function
 was running; the kernel's clocks say which process of PostgreSQL was; Redis's own statistics say which command was. All
@@ -192,7 +192,7 @@ def circumstances(request: str, seconds: int) -> str:
     here, commit = machine.machine(Path("/var/tmp")), machine.commit()
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return (
-        f"{today}, commit {commit.commit[:12]}: `python -m bench.anatomy {request} --seconds {seconds}`, {here.cpu}, "
+        f"{today}, commit {commit.commit[:12]}: `python -m bench anatomy {request} --seconds {seconds}`, {here.cpu}, "
         f"{here.cores} cores, load {here.load} at the start;"
     )
 
@@ -221,7 +221,7 @@ def listed(title: str, microseconds: Mapping[str, float]) -> Table:
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     made = argparse.ArgumentParser(
-        prog="python -m bench.anatomy", description="Where the microseconds of one request go, on this machine."
+        prog="python -m bench anatomy", description="Where the microseconds of one request go, on this machine."
     )
     add = made.add_argument
     add("request", choices=(POST, *READS), help="what is asked")
@@ -260,8 +260,4 @@ def measured(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
     args = parser().parse_args(argv)
-    return attempt("bench.anatomy", lambda: measured(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return attempt("bench anatomy", lambda: measured(args))

@@ -1,4 +1,4 @@
-"""Instructions per row of each kernel, counted by callgrind: ``python -m bench.callgrind [--check | --write]``.
+"""Instructions per row of each kernel, counted by callgrind: ``python -m bench callgrind [--check | --write]``.
 
 Counts, not seconds: the same on a busy machine as on an idle one. The baseline is ``bench/callgrind.json``; ``--check``
 ends with status 1 when a kernel needs more than a tenth above it. A reference loop is counted in the same run and tells
@@ -101,7 +101,7 @@ def counts() -> dict[str, Count]:
 
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.callgrind", description="Count instructions of the kernels.")
+    parser = argparse.ArgumentParser(prog="python -m bench callgrind", description="Count instructions of the kernels.")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="compare with the baseline; 1 if a kernel has become slower")
     what.add_argument("--write", action="store_true", help="make this run the baseline")
@@ -111,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
             raise UsageError("not installed: valgrind")
         found = counts()
     except LeaderboardError as error:
-        print(f"bench.callgrind: {error}", file=sys.stderr)
+        print(f"bench callgrind: {error}", file=sys.stderr)
         return error.exit_code
     if args.write:
         BASELINE.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
@@ -127,10 +127,6 @@ def main(argv: Sequence[str]) -> int:
         table.add_row(name, f"{count.per_row:,.1f}", f"{base[name].per_row:,.1f}", f"{change:+.1%}")
     Console().print(table)
     if args.check and worse:
-        print(f"bench.callgrind: more instructions than the baseline allows: {', '.join(worse)}", file=sys.stderr)
+        print(f"bench callgrind: more instructions than the baseline allows: {', '.join(worse)}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

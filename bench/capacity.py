@@ -1,4 +1,4 @@
-"""What to buy: ``python -m bench.capacity REPORT``, by the constants of a report with the rows `memory`, `disk` and
+"""What to buy: ``python -m bench capacity REPORT``, by the constants of a report with the rows `memory`, `disk` and
 `budget_…`. docs/capacity.md explains the formula; its tables are what this writes.
 """
 
@@ -163,7 +163,7 @@ def line(w: Wanted, n: Needs) -> str:
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     made = argparse.ArgumentParser(
-        prog="python -m bench.capacity",
+        prog="python -m bench capacity",
         description="What to buy, by the constants that `python -m bench --only budget,disk,memory --json` measured.",
     )
     add = made.add_argument
@@ -189,13 +189,9 @@ def main(argv: Sequence[str]) -> int:
         else:
             sys.stdout.write(markdown(report))
     except (OSError, ValueError, msgspec.DecodeError) as error:
-        print(f"bench.capacity: {error}", file=sys.stderr)
+        print(f"bench capacity: {error}", file=sys.stderr)
         return UsageError.exit_code
     except LeaderboardError as error:
-        print(f"bench.capacity: {error}", file=sys.stderr)
+        print(f"bench capacity: {error}", file=sys.stderr)
         return error.exit_code
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

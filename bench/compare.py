@@ -162,7 +162,7 @@ def main(argv: Sequence[str]) -> int:
                 stack.callback(trees[-1].close)
             both = measured(trees, args.rounds, options, console)
     except LeaderboardError as error:
-        print(f"bench.compare: {error}", file=sys.stderr)
+        print(f"bench compare: {error}", file=sys.stderr)
         return error.exit_code
     found = [
         compare(row, [m[row.name] for m in both[0]], [m[row.name] for m in both[1]], seed)
@@ -175,7 +175,3 @@ def main(argv: Sequence[str]) -> int:
         document = {"commits": commits, "rows": [msgspec.to_builtins(c) | {"verdict": c.verdict} for c in found]}
         args.json.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""A JSON report as one self-contained page, and its plots as SVG files: ``python -m bench.html REPORT --to DIR``."""
+"""A JSON report as one self-contained page, and its plots as SVG files: ``python -m bench html REPORT --to DIR``."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def write(report: Report, directory: Path) -> list[Path]:
 
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.html", description="Write a report as HTML and SVG.")
+    parser = argparse.ArgumentParser(prog="python -m bench html", description="Write a report as HTML and SVG.")
     parser.add_argument("report", type=Path, help="what `python -m bench --json` wrote")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="where the files go")
     options = parser.parse_args(argv)
@@ -119,10 +119,6 @@ def main(argv: Sequence[str]) -> int:
         for file in write(report, options.to):
             print(file)
     except (OSError, msgspec.DecodeError) as error:
-        print(f"bench.html: {error}", file=sys.stderr)
+        print(f"bench html: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

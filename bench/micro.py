@@ -1,4 +1,4 @@
-"""Micro-benchmark of the byte kernels in seconds: `python -m bench.micro`. `bench.perf` takes longer and is surer.
+"""Micro-benchmark of the byte kernels in seconds: `python -m bench micro`. `bench.perf` takes longer and is surer.
 
 The sides of a case run in one process and take turns, so that a slow moment of the machine hits all of them. The
 figure is the median over the turns, the spread the distance of the quartiles.
@@ -115,9 +115,9 @@ def positive(text: str) -> int:
     return number
 
 
-def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
+def arguments_of(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.micro",
+        prog="python -m bench micro",
         description="Time the compiled byte kernels beside their pure-Python twin, redis-py, hiredis, psycopg "
         "and msgspec. Every side must give equal bytes before it is timed.",
         epilog="Exit codes: 0 measured, 1 sides gave different bytes, 2 usage, or no compiled kernels.",
@@ -131,18 +131,18 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the benchmark; the exit code."""
     options = arguments_of(argv)
     try:
         cases = all_cases(options.rows, options.window)
     except ImportError as error:
-        print(f"bench.micro: the compiled kernels are not built ({error})", file=sys.stderr)
+        print(f"bench micro: the compiled kernels are not built ({error})", file=sys.stderr)
         return 2
     try:
         results = [measure(case, max(2, options.rounds)) for case in cases]
     except AssertionError as error:
-        print(f"bench.micro: {error}", file=sys.stderr)
+        print(f"bench micro: {error}", file=sys.stderr)
         return 1
     names = ("redis", "hiredis", "psycopg", "msgspec")
     versions = {"Python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
@@ -152,7 +152,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         show(report, Console())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,7 +20,7 @@ Every round measures each row once, calibration lines included, on fresh durable
 are checked; a run in which a check fails ends with status 1. LEADERBOARD_* variables apply as everywhere, except the
 addresses. docs/benchmarks.md explains the rows.
 
-`python -m bench compare A B` measures two commits in turn; it has a --help of its own. --against measures the rows
+--against measures the rows
 post, top10, top100, rank, around and mixed, in a season of its own that it resets at the end where the key may. The key
 comes from LEADERBOARD_KEY, never from the command line, which is in the report.
 
@@ -37,12 +37,13 @@ def positive(text: str) -> int:
     return value
 
 
-def parser() -> argparse.ArgumentParser:
-    """The arguments."""
+def parser(commands: Mapping[str, str] = {}) -> argparse.ArgumentParser:
+    """The arguments; ``--help`` lists the `commands`, each with its summary."""
+    listed = "".join(f"\n  {name:<10} {summary}" for name, summary in commands.items())
     made = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure the whole system on this machine, and check that its answers are right.",
-        epilog=EPILOG,
+        epilog=f"{EPILOG}\nother commands, each with a --help of its own (python -m bench COMMAND):{listed}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument

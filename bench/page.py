@@ -1,4 +1,4 @@
-"""The figures of a JSON report as Markdown: ``python -m bench.page REPORT [--write PAGE]``."""
+"""The figures of a JSON report as Markdown: ``python -m bench page REPORT [--write PAGE]``."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def write(page: Path, text: str, name: str = NAME) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.page", description="Write a report's figures as Markdown.")
+    parser = argparse.ArgumentParser(prog="python -m bench page", description="Write a report's figures as Markdown.")
     parser.add_argument("report", type=Path, help="what `python -m bench --json` wrote")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the figures of this page, not print them")
     parser.add_argument("--block", default=NAME, metavar="NAME", help="the block that is replaced (%(default)s)")
@@ -82,10 +82,6 @@ def main(argv: Sequence[str]) -> int:
         else:
             write(options.write, text, options.block)
     except (OSError, ValueError, msgspec.DecodeError) as error:
-        print(f"bench.page: {error}", file=sys.stderr)
+        print(f"bench page: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The byte kernels by pyperf: ``python -m bench.perf -o kernels.json``, then ``python -m pyperf show kernels.json``,
+"""The byte kernels by pyperf: ``python -m bench perf -o kernels.json``, then ``python -m pyperf show kernels.json``,
 and for two runs ``python -m pyperf compare_to --table old.json new.json``.
 
 pyperf starts many processes for each side of each case, so that neither the hash seed nor the layout of memory decides
@@ -17,7 +17,7 @@ import pyperf
 from bench.cases import Case, all_cases, differing
 from bench.options import positive
 
-PROGRAM = ("-m", "bench.perf")
+PROGRAM = ("-m", "bench", "perf")
 
 
 def forward(command: list[str], options: argparse.Namespace) -> None:
@@ -31,32 +31,28 @@ def chosen(cases: Sequence[Case], only: str) -> list[Case]:
     return [case for case in cases if only in ("", case.name)]
 
 
-def main() -> int:
+def main(argv: Sequence[str]) -> int:
     """Measure; the exit status is 1 when sides give different bytes, 2 for usage or when no kernels were compiled."""
     runner: Any = pyperf.Runner(program_args=PROGRAM, add_cmdline_args=forward)
     add = runner.argparser.add_argument
     add("--rows", type=positive, default=2_000, help="rows of a batch (2,000)")
     add("--window", type=positive, default=100, help="rows of a rendered window (100)")
     add("--only", default="", metavar="CASE", help="one case (all)")
-    options = runner.parse_args()
+    options = runner.parse_args(argv)
     try:
         cases = chosen(all_cases(options.rows, options.window), options.only)
     except ImportError as error:
-        print(f"bench.perf: the compiled kernels are not built ({error})", file=sys.stderr)
+        print(f"bench perf: the compiled kernels are not built ({error})", file=sys.stderr)
         return 2
     if not cases:
-        print(f"bench.perf: there is no case {options.only!r}", file=sys.stderr)
+        print(f"bench perf: there is no case {options.only!r}", file=sys.stderr)
         return 2
     for case in cases:
         # Once, not in each process that measures.
         if not options.worker and (wrong := differing(case)):
-            print(f"bench.perf: {case.name}: {', '.join(wrong)} differ from the C kernel", file=sys.stderr)
+            print(f"bench perf: {case.name}: {', '.join(wrong)} differ from the C kernel", file=sys.stderr)
             return 1
         for side in case.sides:
             runner.metadata["rows"] = case.rows
             runner.bench_func(f"{case.name}: {side.name}", side.call)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

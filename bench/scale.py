@@ -1,4 +1,4 @@
-"""How figures change with size: ``python -m bench.scale`` compares ten million players in one season, and a hundred
+"""How figures change with size: ``python -m bench scale`` compares ten million players in one season, and a hundred
 thousand seasons, with ten thousand players in one season.
 
 All three systems are loaded first (COPY into `score`, then `leaderboard rebuild`, as a restored dump is loaded), read
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import random
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -197,7 +196,7 @@ def compared(side: Side) -> Measure:
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     made = argparse.ArgumentParser(
-        prog="python -m bench.scale",
+        prog="python -m bench scale",
         description="Compare big systems with a small one on this machine, and check that the answers are right.",
         epilog=EPILOG,
     )
@@ -221,7 +220,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
     args = parser().parse_args(argv)
-    return attempt("bench.scale", lambda: measured(args, shlex.join(["python", "-m", "bench.scale", *argv])))
+    return attempt("bench scale", lambda: measured(args, shlex.join(["python", "-m", "bench", "scale", *argv])))
 
 
 def measured(args: argparse.Namespace, command: str) -> int:
@@ -255,7 +254,3 @@ def plan_of(args: argparse.Namespace) -> Plan:
         rate=0,
         seed=args.seed or random.SystemRandom().randrange(1, 2**31),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,10 @@
-"""The JSON Schema of a report: ``python -m bench.schema`` prints it; the file beside this one is what it printed."""
+"""The JSON Schema of a report: ``python -m bench schema`` prints it; the file beside this one is what it printed."""
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,5 +26,10 @@ def text() -> str:
     return msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode() + "\n"
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str]) -> int:
+    """Print the schema; the exit status."""
+    argparse.ArgumentParser(prog="python -m bench schema", description="Print the JSON Schema of reports.").parse_args(
+        argv
+    )
     sys.stdout.write(text())
+    return 0

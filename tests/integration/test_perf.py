@@ -25,7 +25,8 @@ def test_every_side_of_a_case_is_timed(tmp_path: Path) -> None:
     argv = [
         sys.executable,
         "-m",
-        "bench.perf",
+        "bench",
+        "perf",
         "--only",
         "render_items",
         "--window",

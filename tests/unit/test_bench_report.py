@@ -50,7 +50,7 @@ def encoded(value: report.Report) -> Any:
 
 
 def test_the_schema_in_the_repository_is_that_of_the_code() -> None:
-    assert schema.FILE.read_text(encoding="utf-8") == schema.text(), "python -m bench.schema > bench/report.schema.json"
+    assert schema.FILE.read_text(encoding="utf-8") == schema.text(), "python -m bench schema > bench/report.schema.json"
 
 
 def test_a_report_keeps_the_schema() -> None:

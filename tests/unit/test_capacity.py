@@ -106,4 +106,4 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     file.write_text("{}")
     assert capacity.main([str(file)]) == 2
     assert capacity.main([str(tmp_path / "none.json")]) == 2
-    assert capsys.readouterr().err.count("bench.capacity: ") == 2
+    assert capsys.readouterr().err.count("bench capacity: ") == 2
