@@ -7,18 +7,18 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-MEASURE: Final = "bench.measure"
+MEASURE: Final = "bench.tools.measure"
 COMMANDS: Final = {
-    "compare": ("bench.compare", "measure two commits in turn: the ratio and its interval"),
-    "scale": ("bench.scale", "compare ten million players, and 100,000 seasons, with 10,000 players"),
-    "anatomy": ("bench.anatomy", "show the processor time of one request by process, function and command"),
-    "capacity": ("bench.capacity", "compute cores, memory and disk for a number of players, from a report"),
-    "micro": ("bench.micro", "time the byte kernels in seconds"),
-    "perf": ("bench.perf", "time the byte kernels with pyperf, in many processes"),
-    "callgrind": ("bench.callgrind", "count the instructions of the byte kernels"),
-    "html": ("bench.html", "write a report as HTML, and its plots as SVG"),
-    "page": ("bench.page", "write the figures of a report as Markdown"),
-    "schema": ("bench.schema", "print the JSON Schema of reports"),
+    "compare": ("bench.tools.compare", "measure two commits in turn: the ratio and its interval"),
+    "scale": ("bench.tools.scale", "compare ten million players, and 100,000 seasons, with 10,000 players"),
+    "anatomy": ("bench.tools.anatomy", "show the processor time of one request by process, function and command"),
+    "capacity": ("bench.tools.capacity", "compute cores, memory and disk for a number of players, from a report"),
+    "micro": ("bench.kernels.micro", "time the byte kernels in seconds"),
+    "perf": ("bench.kernels.perf", "time the byte kernels with pyperf, in many processes"),
+    "callgrind": ("bench.kernels.callgrind", "count the instructions of the byte kernels"),
+    "html": ("bench.report.html", "write a report as HTML, and its plots as SVG"),
+    "page": ("bench.report.page", "write the figures of a report as Markdown"),
+    "schema": ("bench.report.schema", "print the JSON Schema of reports"),
 }
 """Module and summary of each command; a module is imported when its command is called."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.arrivals import Paced
+from bench.load.open_loop_result import Paced
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSWERS = {
@@ -56,7 +56,8 @@ async def paced(*arguments: str, stalls: bool) -> tuple[Paced, dict[bytes, int]]
     server = Server()
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    argv = [sys.executable, "-m", "bench.pacer", "--url", f"http://127.0.0.1:{port}", "--season", "s", *arguments]
+    url = f"http://127.0.0.1:{port}"
+    argv = [sys.executable, "-m", "bench.load.generator", "--url", url, "--season", "s", *arguments]
     async with listener:
         process = await asyncio.create_subprocess_exec(
             *argv, cwd=REPOSITORY, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": ""}

@@ -11,7 +11,7 @@ import pytest
 from support.absent import absent
 from support.processes import REPOSITORY
 
-from bench.cases import Case, Side, all_cases, differing
+from bench.kernels.cases import Case, Side, all_cases, differing
 
 
 def test_every_side_of_a_case_is_timed(tmp_path: Path) -> None:

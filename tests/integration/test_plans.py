@@ -7,9 +7,10 @@ from typing import Any, cast
 import pytest
 from support.world import World
 
-from bench import plans, sides
-from bench.plans import Scanned, explained, nodes, scans, whole_scans
-from bench.stack import Stack
+from bench.rows import loaded_system
+from bench.system import sequential_scans
+from bench.system.sequential_scans import Scanned, explained, nodes, scans, whole_scans
+from bench.system.stack import Stack
 from board.pg.session import connect, queries
 from relay.carrier import SESSION
 from service.submissions.statements import session
@@ -34,20 +35,20 @@ def test_the_plans_are_those_of_the_statements(
 
 def test_without_the_sessions_settings_a_whole_scan_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     free = {"plan_cache_mode": "force_generic_plan", "enable_indexscan": "off", "enable_bitmapscan": "off"}
-    monkeypatch.setattr(plans, "SESSION", free)
+    monkeypatch.setattr(sequential_scans, "SESSION", free)
     assert Scanned("take", "outbox") in whole_scans(world.settings.database_url)
 
 
 def test_a_scan_that_somebody_ran_is_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sides, "BIG", 2)
+    monkeypatch.setattr(loaded_system, "BIG", 2)
     stack = cast(Stack, world)
     insert = "INSERT INTO score (period_id, user_id, score, reached, submissions) VALUES (1, %s, 1, 1, 1)"
     for player in ("a", "b", "c"):
         world.db.execute(insert, (player,))
-    before = sides.read_one_by_one(stack)
-    assert sides.read_since(stack, before) == []
+    before = loaded_system.read_one_by_one(stack)
+    assert loaded_system.read_since(stack, before) == []
     assert world.value("SELECT sum(score) FROM score") == 3
-    (fault,) = sides.read_since(stack, before)
+    (fault,) = loaded_system.read_since(stack, before)
     assert fault.startswith("3 rows of score")
 
 
@@ -64,4 +65,4 @@ def test_days_of_the_ledger_count_as_the_ledger() -> None:
 
 
 def test_every_statement_looked_at_exists() -> None:
-    assert {*plans.WRITES, *plans.CARRIES} <= set(queries())
+    assert {*sequential_scans.WRITES, *sequential_scans.CARRIES} <= set(queries())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.anatomy import difference, function, shares
+from bench.tools.anatomy import difference, function, shares
 
 
 def test_the_innermost_function_has_the_time_and_lines_of_one_function_are_added() -> None:

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from bench.arrivals import Latency, Paced, knee, latency
-from bench.figures import Measure
-from bench.report import line
-from bench.rows import ROWS
+from bench.load.open_loop_result import Latency, Paced, knee, latency
+from bench.report.report import line
+from bench.rows.catalog import ROWS
+from bench.rows.figures import Measure
 
 
 def paced(*, p99_ms: float = 10.0, lag_p99_ms: float = 1.0, offered_per_s: float = 1_000.0) -> Paced:

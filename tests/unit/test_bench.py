@@ -10,9 +10,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench import calibrate, load, machine, pacer, page, reading, report, rows
-from bench.figures import PGBENCH, READ_LINES, Measure, percentile, ratio, read_scale, spread, spreads, write_scale
-from bench.posting import Books, audit
+from bench.load import closed_loop, generator
+from bench.report import page, report
+from bench.rows import calibration, catalog, read
+from bench.rows.figures import PGBENCH, READ_LINES, Measure, percentile, ratio, read_scale, spread, spreads, write_scale
+from bench.rows.submit import Books, audit
+from bench.system import machine
 from board.errors import ChildFailed, UsageError
 
 PGBENCH_TEXT = """\
@@ -38,7 +41,7 @@ WRK_LINE = (
 
 
 def test_pgbench_figures_are_read() -> None:
-    assert calibrate.parse_pgbench(PGBENCH_TEXT) == (10998.700361, 4.546, 21987)
+    assert calibration.parse_pgbench(PGBENCH_TEXT) == (10998.700361, 4.546, 21987)
 
 
 @pytest.mark.parametrize(
@@ -51,21 +54,21 @@ def test_pgbench_figures_are_read() -> None:
 )
 def test_pgbench_without_sound_figures_is_an_error(text: str) -> None:
     with pytest.raises(ChildFailed):
-        calibrate.parse_pgbench(text)
+        calibration.parse_pgbench(text)
 
 
 def test_redis_figures_are_read() -> None:
-    assert calibrate.parse_redis(REDIS_TEXT) == {"per_s": 47021.33, "p50_ms": 0.871, "p99_ms": 2.255}
+    assert calibration.parse_redis(REDIS_TEXT) == {"per_s": 47021.33, "p50_ms": 0.871, "p99_ms": 2.255}
 
 
 @pytest.mark.parametrize("text", ["", "Could not connect", REDIS_TEXT.replace("47021.33", "ERR")])
 def test_redis_without_figures_is_an_error(text: str) -> None:
     with pytest.raises(ChildFailed):
-        calibrate.parse_redis(text)
+        calibration.parse_redis(text)
 
 
 def test_only_good_answers_make_the_rate() -> None:
-    found = load.parse(WRK_LINE)
+    found = closed_loop.parse(WRK_LINE)
     assert found.accepted == 10_010
     assert found.errors == 100
     figures = found.figures()
@@ -74,17 +77,17 @@ def test_only_good_answers_make_the_rate() -> None:
 
 
 def test_silence_after_the_last_submission_is_not_in_the_rate() -> None:
-    assert load.parse(WRK_LINE).figures(2)["per_s"] == pytest.approx(10_010 / 2.02)
+    assert closed_loop.parse(WRK_LINE).figures(2)["per_s"] == pytest.approx(10_010 / 2.02)
 
 
 def test_wrk_without_figures_is_an_error() -> None:
     with pytest.raises(ChildFailed):
-        load.parse(b"RESULT nan")
+        closed_loop.parse(b"RESULT nan")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 89, 1_000, 99_991])
 def test_a_stride_visits_every_player_once(count: int) -> None:
-    step = load.stride(count)
+    step = closed_loop.stride(count)
     assert {step * n % count for n in range(count)} == set(range(count))
 
 
@@ -126,8 +129,8 @@ def test_a_ratio_above_one_is_better_for_rates_and_for_times() -> None:
     assert ratio(5, 10, lower_is_better=True) == 2
 
 
-def row(name: str) -> rows.Row:
-    return next(row for row in rows.ROWS if row.name == name)
+def row(name: str) -> catalog.Row:
+    return next(row for row in catalog.ROWS if row.name == name)
 
 
 def test_ratios_are_paired_with_the_calibration_of_their_round() -> None:
@@ -163,8 +166,8 @@ def test_one_fault_in_one_round_makes_a_row_wrong() -> None:
 
 
 def test_all_rows_are_chosen_by_default_and_calibration_comes_first() -> None:
-    assert rows.chosen([]) == list(rows.ROWS)
-    assert [r.family for r in rows.ROWS[:4]] == ["calibration"] * 4
+    assert catalog.chosen([]) == list(catalog.ROWS)
+    assert [r.family for r in catalog.ROWS[:4]] == ["calibration"] * 4
 
 
 @pytest.mark.parametrize(
@@ -177,12 +180,12 @@ def test_all_rows_are_chosen_by_default_and_calibration_comes_first() -> None:
     ],
 )
 def test_chosen_rows_bring_the_calibration_they_are_compared_by(only: list[str], expected: list[str]) -> None:
-    assert [r.name for r in rows.chosen(only)] == expected
+    assert [r.name for r in catalog.chosen(only)] == expected
 
 
 def test_an_unknown_row_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="psot"):
-        rows.chosen(["post", "psot"])
+        catalog.chosen(["post", "psot"])
 
 
 def test_books_that_agree_have_no_fault() -> None:
@@ -205,7 +208,7 @@ def test_books_that_disagree_are_a_fault(held: Books, accepted: int, errors: int
 
 
 ORDER = [(f"player-{n}", 1_000 - n // 2) for n in range(200)]
-TRUTH = reading.Truth(ORDER, {user: at for at, (user, _) in enumerate(ORDER)})
+TRUTH = read.Truth(ORDER, {user: at for at, (user, _) in enumerate(ORDER)})
 
 
 def top(count: int) -> dict[str, object]:
@@ -218,26 +221,26 @@ def window(first: int, end: int) -> dict[str, object]:
 
 
 def test_right_answers_are_accepted() -> None:
-    assert reading.wrong_top(TRUTH, "", top(100)) == ""
-    assert reading.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 999}) == ""
-    assert reading.wrong_around(TRUTH, "player-3", window(0, 9)) == ""
-    assert reading.wrong_around(TRUTH, "player-199", window(194, 200)) == ""
+    assert read.wrong_top(TRUTH, "", top(100)) == ""
+    assert read.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 999}) == ""
+    assert read.wrong_around(TRUTH, "player-3", window(0, 9)) == ""
+    assert read.wrong_around(TRUTH, "player-199", window(194, 200)) == ""
 
 
 def test_wrong_answers_are_not() -> None:
     swapped = top(10)
     swapped["items"] = [{"userId": user, "score": score} for user, score in [*ORDER[1::-1], *ORDER[2:10]]]
-    assert reading.wrong_top(TRUTH, "", swapped)
-    assert reading.wrong_top(TRUTH, "", top(9))
-    assert reading.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 5, "score": 999})
-    assert reading.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 998})
-    assert reading.wrong_around(TRUTH, "player-3", window(0, 8))
+    assert read.wrong_top(TRUTH, "", swapped)
+    assert read.wrong_top(TRUTH, "", top(9))
+    assert read.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 5, "score": 999})
+    assert read.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 998})
+    assert read.wrong_around(TRUTH, "player-3", window(0, 8))
 
 
 def test_the_pacer_waits_for_a_whole_answer() -> None:
     whole = b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\nContent-Length: 4\r\n\r\nabcd"
-    assert pacer.answer_in(whole) == 202
-    assert [pacer.answer_in(whole[:cut]) for cut in (10, 40, len(whole) - 1)] == [None, None, None]
+    assert generator.answer_in(whole) == 202
+    assert [generator.answer_in(whole[:cut]) for cut in (10, 40, len(whole) - 1)] == [None, None, None]
 
 
 def test_the_file_system_is_that_of_the_longest_mount_point() -> None:
@@ -269,7 +272,7 @@ def a_report(*, faults: tuple[str, ...] = ()) -> report.Report:
         "pgbench": [Measure({"per_s": 11_000.0})],
         "post": [Measure({"per_s": 11_900.0, "p99_ms": 20.0, "errors": 0.0, "backlog": 75.0}, faults=faults)],
     }
-    found = report.lines(rows.ROWS, measured)
+    found = report.lines(catalog.ROWS, measured)
     here = machine.Machine("a processor", 2, 4.0, "6.1", "ext4", 3.0)
     return report.Report(
         date="2026-01-01T00:00:00+00:00",
@@ -282,7 +285,7 @@ def a_report(*, faults: tuple[str, ...] = ()) -> report.Report:
         steal_percent=0.0,
         complete=True,
         correct=all(line.correct for line in found),
-        notes=report.remarks(here, machine.RAM_DISKS, rows.ROWS, {"nginx": "none", "kernels": "c"}),
+        notes=report.remarks(here, machine.RAM_DISKS, catalog.ROWS, {"nginx": "none", "kernels": "c"}),
         rows=found,
     )
 

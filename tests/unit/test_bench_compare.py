@@ -7,12 +7,14 @@ import random
 
 import pytest
 
-from bench import callgrind, compare, rows
+from bench.kernels import callgrind
+from bench.rows import catalog
+from bench.tools import compare
 from board.errors import UsageError
 
 
-def row(name: str) -> rows.Row:
-    return next(row for row in rows.ROWS if row.name == name)
+def row(name: str) -> catalog.Row:
+    return next(row for row in catalog.ROWS if row.name == name)
 
 
 def noisy(middle: float, seed: int) -> list[float]:

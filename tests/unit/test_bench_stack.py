@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bench import stack
-from bench.stack import Stack
+from bench.system import stack
+from bench.system.stack import Stack
 from board.errors import ServerUnreachable
 
 

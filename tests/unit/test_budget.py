@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from bench import budget
-from bench.budget import Spent
+from bench.rows import budget
+from bench.rows.budget import Spent
 
 
 def test_a_tree_is_a_process_and_all_below_it() -> None:

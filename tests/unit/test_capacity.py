@@ -7,9 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import capacity, machine, page, report, rows
-from bench.capacity import Constants, Wanted, needs
-from bench.figures import Measure
+from bench.report import page, report
+from bench.rows import catalog
+from bench.rows.figures import Measure
+from bench.system import machine
+from bench.tools import capacity
+from bench.tools.capacity import Constants, Wanted, needs
 from board.errors import UsageError
 
 GIB = 2**30
@@ -31,7 +34,7 @@ def a_report(*without: str, faults: tuple[str, ...] = ()) -> report.Report:
         "disk": [Measure({"bytes": 80.0, "wal_bytes": 600.0, "key_bytes": 140.0, "player_bytes": 190.0}, (), faults)],
         **{f"budget_{name}": [Measure(parts)] for name in ("post", *capacity.READS)},
     }
-    found = report.lines(rows.ROWS, {name: value for name, value in measured.items() if name not in without})
+    found = report.lines(catalog.ROWS, {name: value for name, value in measured.items() if name not in without})
     return report.Report(
         date="2026-01-01T00:00:00+00:00",
         command="python -m bench --only budget,disk,memory",

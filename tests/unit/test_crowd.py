@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bench import crowd
-from bench.crowd import Board
-from bench.figures import Measure
-from bench.report import lines
-from bench.scale import Sizes, beside, rows_of
+from bench.report.report import lines
+from bench.rows import formula_board
+from bench.rows.figures import Measure
+from bench.rows.formula_board import Board
+from bench.tools.scale import Sizes, beside, rows_of
 
 Row = tuple[int, str, int, int]
 """Period, user, score, reached."""
@@ -16,7 +16,7 @@ Row = tuple[int, str, int, int]
 
 def rows(periods: list[int], board: Board) -> list[Row]:
     """What is copied into PostgreSQL, read back."""
-    text = b"".join(crowd.chunks(periods, board)).decode()
+    text = b"".join(formula_board.chunks(periods, board)).decode()
     found = []
     for line in text.splitlines():
         period, user, score, reached, submissions = line.split("\t")
@@ -33,12 +33,12 @@ def test_ranks_and_scores_are_those_of_the_sorted_rows(players: int) -> None:
     assert board.between(1, players) == expected
     assert board.between(-4, players + 9) == expected, "a window ends where the board does"
     for rank, user, score in expected:
-        number = int(user[1:]) - crowd.FIRST
+        number = int(user[1:]) - formula_board.FIRST
         assert (board.rank(number), board.score(number)) == (rank, score)
 
 
 def test_every_season_has_the_same_board_and_its_own_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crowd, "CHUNK", 4)
+    monkeypatch.setattr(formula_board, "CHUNK", 4)
     found = rows([3, 5], Board.of(5))
     assert [(user, score) for period, user, score, _ in found if period == 3] == [
         (user, score) for period, user, score, _ in found if period == 5
@@ -51,15 +51,15 @@ def test_a_wrong_answer_is_told_from_a_right_one() -> None:
     board = Board.of(50)
     number = 7
     rank, score = board.rank(number), board.score(number)
-    right = {"rank": rank, "userId": crowd.user(number), "score": score}
-    assert crowd.wrong("rank", board, number, 5, right) == ""
-    assert crowd.wrong("rank", board, number, 5, right | {"rank": rank + 1})
+    right = {"rank": rank, "userId": formula_board.user(number), "score": score}
+    assert formula_board.wrong("rank", board, number, 5, right) == ""
+    assert formula_board.wrong("rank", board, number, 5, right | {"rank": rank + 1})
     window = [{"rank": r, "userId": u, "score": s} for r, u, s in board.between(rank - 2, rank + 2)]
-    assert crowd.wrong("around", board, number, 2, {"items": window}) == ""
-    assert crowd.wrong("around", board, number, 2, {"items": window[1:]})
+    assert formula_board.wrong("around", board, number, 2, {"items": window}) == ""
+    assert formula_board.wrong("around", board, number, 2, {"items": window[1:]})
     top = [{"userId": u, "score": s} for _, u, s in board.between(1, 10)]
-    assert crowd.wrong("top10", board, number, 5, {"items": top}) == ""
-    assert crowd.wrong("top10", board, number, 5, {"items": [top[1], top[0], *top[2:]]})
+    assert formula_board.wrong("top10", board, number, 5, {"items": top}) == ""
+    assert formula_board.wrong("top10", board, number, 5, {"items": [top[1], top[0], *top[2:]]})
 
 
 def test_a_ratio_is_wrong_when_either_of_its_sides_is() -> None:

@@ -1,0 +1,124 @@
+"""A JSON report as one self-contained page, and its plots as SVG files: ``python -m bench html REPORT --to DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.report.report import Line, Report, besides, cell, number
+from bench.report.svg import bars, lines, percentiles
+
+STYLE: Final = """\
+body{font:15px/1.5 sans-serif;color:#222;max-width:60rem;margin:2rem auto;padding:0 1rem}
+table{border-collapse:collapse;width:100%;font-size:13px}
+td,th{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:right}
+td:first-child,th:first-child,td:last-child,th:last-child{text-align:left}.bad{color:#b00020;font-weight:bold}
+svg{max-width:100%;height:auto}code{font-size:13px}
+"""
+
+
+def plots(report: Report) -> dict[str, str]:
+    """Every plot by its file name, without the suffix."""
+    made = {}
+    compared = [row for row in report.rows if row.ratio is not None]
+    if compared:
+        rows = [(r.name, r.ratio.median, r.ratio.low, r.ratio.high) for r in compared if r.ratio is not None]
+        made["ratio"] = bars("Times the original, scaled to this machine (1 is equal)", "x", rows, mark=1.0)
+    for unit, name, title in (("/s", "rates", "Rates"), ("ms", "times", "Times")):
+        spreads = [(r.name, r.figures[r.main]) for r in report.rows if r.unit == unit]
+        if spreads:
+            made[name] = bars(
+                f"{title}: median, lowest - highest", unit, [(n, s.median, s.low, s.high) for n, s in spreads]
+            )
+    for row in report.rows:
+        for title, points in row.curves.items():
+            name = re.sub(r"[^a-z0-9]+", "-", f"{row.name} {title}".lower()).strip("-")
+            if row.name == "curve":
+                made[name] = lines(title, "requests offered a second", "ms", points)
+            else:
+                made[name] = percentiles(f"{row.name}: {title}", points)
+    return made
+
+
+def page(report: Report) -> str:
+    """The whole page."""
+    m = report.machine
+    sound = report.correct and report.complete and all(row.valid for row in report.rows)
+    verdict = "every check was passed" if sound else "not a valid run: see the rows and notes"
+    commit = report.commit.commit[:12] + (" with changes" if report.commit.dirty else "")
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Leaderboard benchmark</title>\n'
+        f"<style>{STYLE}</style></head><body>\n<h1>Leaderboard benchmark</h1>\n"
+        f"<p>{escape(report.date)}, commit {escape(commit)}: <code>{escape(report.command)}</code></p>\n"
+        f"<p>{escape(m.cpu)}, {m.cores} cores, {m.memory_gib} GiB, kernel {escape(m.kernel)}, {escape(m.file_system)}; "
+        f"load {m.load} at the start, {report.steal_percent:.1f} % stolen.</p>\n"
+        f'<p class="{"good" if sound else "bad"}">{verdict}</p>\n<ul>{notes}</ul>\n{table(report.rows)}\n'
+        + "\n".join(plots(report).values())
+        + "".join(definitions(title, found) for title, found in shown(report))
+        + "</body></html>\n"
+    )
+
+
+def shown(report: Report) -> list[tuple[str, Mapping[str, object]]]:
+    """What the figures depend on."""
+    return [("Options", report.options), ("Versions", report.versions), ("Settings", report.settings)]
+
+
+def table(rows: Sequence[Line]) -> str:
+    """All rows."""
+    names = ("row", "median", "low - high", "p50 ms", "p90 ms", "p99 ms", "original, scaled", "ratio", "besides")
+    head = f"<tr>{''.join(f'<th>{name}' for name in names)}</tr>"
+    return f"<table>{head}\n" + "\n".join(cells(row) for row in rows) + "</table>"
+
+
+def cells(row: Line) -> str:
+    """One of them; what makes it worthless comes first."""
+    main = row.figures[row.main]
+    times = "".join(f"<td>{cell(row.figures.get(name))}" for name in ("p50_ms", "p90_ms", "p99_ms"))
+    bad = [*row.faults, *(note for note in row.notes if note.startswith("INVALID"))]
+    wrong = "".join(f'<br><span class="bad">{escape(text)}</span>' for text in bad)
+    ratio = "-" if row.ratio is None else f"{row.ratio.median:.2f}"
+    return (
+        f"<tr><td>{escape(row.name)}<td>{number(main.median)} {row.unit}<td>{number(main.low)} - {number(main.high)}"
+        f"{times}"
+        f"<td>{cell(row.scaled)}<td>{ratio}<td>{escape(row.text)}. {escape(besides(row))}{wrong}</tr>"
+    )
+
+
+def definitions(title: str, found: Mapping[str, object]) -> str:
+    """Names and values."""
+    items = "".join(f"<tr><td>{escape(str(name))}<td>{escape(str(value))}</tr>" for name, value in found.items())
+    return f"<details><summary>{title}</summary><table>{items}</table></details>\n"
+
+
+def write(report: Report, directory: Path) -> list[Path]:
+    """``report.html`` and one SVG file for each plot; what was written."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {"report.html": page(report)} | {f"{name}.svg": picture for name, picture in plots(report).items()}
+    for name, content in files.items():
+        (directory / name).write_text(content, encoding="utf-8")
+    return [directory / name for name in files]
+
+
+def main(argv: Sequence[str]) -> int:
+    """The program; its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench html", description="Write a report as HTML and SVG.")
+    parser.add_argument("report", type=Path, help="what `python -m bench --json` wrote")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="where the files go")
+    options = parser.parse_args(argv)
+    try:
+        report = msgspec.json.decode(options.report.read_bytes(), type=Report)
+        for file in write(report, options.to):
+            print(file)
+    except (OSError, msgspec.DecodeError) as error:
+        print(f"bench html: {error}", file=sys.stderr)
+        return 2
+    return 0

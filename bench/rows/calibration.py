@@ -1,0 +1,183 @@
+"""Calibration lines: what the servers below us can do on this machine, measured in the same run."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from bench.load import closed_loop
+from bench.rows.figures import Measure
+from bench.system.stack import Stack, free_port
+from board.errors import ChildFailed
+from board.process.children import spawn, terminate
+
+CLIENTS: Final = 50
+MEMBERS: Final = 100_000
+CHUNK: Final = 1_000
+PLACES: Final = ":/usr/sbin:/usr/local/sbin"
+"""Where nginx is installed, and ordinary users do not look."""
+
+TABLES: Final = """
+CREATE SCHEMA calibration;
+CREATE TABLE calibration.ledger (
+    id bigserial PRIMARY KEY, season_id text NOT NULL, user_id text NOT NULL, delta bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE calibration.outbox (
+    id bigserial PRIMARY KEY, season_id text NOT NULL, user_id text NOT NULL, delta bigint NOT NULL,
+    status text NOT NULL DEFAULT 'pending', created_at timestamptz NOT NULL DEFAULT now());
+"""
+
+TRANSACTION: Final = r"""
+\set player random(1, 1000000000)
+BEGIN;
+INSERT INTO calibration.ledger (season_id, user_id, delta) VALUES ('season', 'player-' || :player::text, 7);
+INSERT INTO calibration.outbox (season_id, user_id, delta) VALUES ('season', 'player-' || :player::text, 7);
+COMMIT;
+"""
+
+NGINX: Final = """
+daemon off;
+worker_processes {workers};
+pid {place}/nginx.pid;
+error_log {place}/nginx.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ default_type application/json; return 200 '{{"status":"ok"}}'; }}
+    }}
+}}
+"""
+
+
+def pgbench(stack: Stack, seconds: int) -> Measure:
+    """Two inserts in one transaction, 50 clients, prepared statements."""
+    stack.db.execute(TABLES)
+    script = stack.settings.data_dir.parent / "transaction.sql"
+    script.write_text(TRANSACTION)
+    stack.checkpoint()
+    how = ["--no-vacuum", "--protocol=prepared", f"--client={CLIENTS}", "--jobs=1", f"--time={seconds}"]
+    text = output_of(["pgbench", *how, f"--file={script}", stack.settings.database_url])
+    per_s, mean_ms, done = parse_pgbench(text)
+    rows = stack.value("SELECT count(*) FROM calibration.ledger")
+    faults = () if rows >= done else (f"pgbench counted {done} transactions, the table has {rows} rows",)
+    return Measure({"per_s": per_s, "mean_ms": mean_ms}, (f"{done:,} transactions are in the table",), faults)
+
+
+def parse_pgbench(text: str) -> tuple[float, float, int]:
+    """Transactions a second, mean latency in ms, transactions done. Raises `ChildFailed`."""
+    found = [
+        re.search(pattern, text, re.MULTILINE)
+        for pattern in (
+            r"^tps = ([0-9.]+)",
+            r"^latency average = ([0-9.]+) ms",
+            r"^number of transactions actually processed: ([0-9]+)",
+        )
+    ]
+    per_s, mean, done = found
+    if per_s is None or mean is None or done is None:
+        raise ChildFailed(f"pgbench printed no figures: {text.strip()[-300:]}")
+    if failed := re.search(r"^number of failed transactions: ([1-9][0-9]*)", text, re.MULTILINE):
+        raise ChildFailed(f"{failed[1]} transactions of pgbench failed")
+    return float(per_s[1]), float(mean[1]), int(done[1])
+
+
+def fill_redis(stack: Stack) -> None:
+    """A sorted set whose members are the numbers redis-benchmark asks for."""
+    for first in range(0, MEMBERS, CHUNK):
+        pairs = (x for n in range(first, first + CHUNK) for x in (n, f"{n:012d}"))
+        stack.link.call("ZADD", "calibration", *pairs)
+
+
+def redis_line(stack: Stack, seconds: int, command: str) -> Measure:
+    """One command over and over by redis-benchmark, 50 clients, no pipelining, over the servers' Unix socket."""
+    program = redis_benchmark() or "redis-benchmark"
+    url = urlsplit(stack.settings.redis_url)
+    base = [program, "-s", unquote(url.path), "-c", str(CLIENTS), "-r", str(MEMBERS), "--csv"]
+    # It counts requests, not seconds: a short run tells how many fill the time.
+    guess = parse_redis(output_of([*base, "-n", "20000", *command.split()]))["per_s"]
+    figures = parse_redis(output_of([*base, "-n", str(max(20_000, round(guess * seconds))), *command.split()]))
+    return Measure(figures)
+
+
+def redis_benchmark() -> str | None:
+    """The program of that name, or Valkey's."""
+    return shutil.which("redis-benchmark") or shutil.which("valkey-benchmark")
+
+
+def parse_redis(text: str) -> dict[str, float]:
+    """Figures of the last line of ``redis-benchmark --csv``. Raises `ChildFailed`."""
+    rows = list(csv.reader(line for line in text.splitlines() if line.startswith('"')))
+    try:
+        row = dict(zip(rows[0], rows[-1], strict=True))
+        return {
+            "per_s": float(row["rps"]),
+            "p50_ms": float(row["p50_latency_ms"]),
+            "p99_ms": float(row["p99_latency_ms"]),
+        }
+    except (IndexError, KeyError, ValueError) as error:
+        raise ChildFailed(f"redis-benchmark printed no figures: {text.strip()[-300:]}") from error
+
+
+def nginx_program() -> str | None:
+    """nginx, where it is installed."""
+    return shutil.which("nginx", path=os.environ.get("PATH", os.defpath) + PLACES)
+
+
+def nginx(stack: Stack, seconds: int, connections: int) -> Measure:
+    """A constant answer by nginx, asked by the same wrk with the same connections."""
+    with running_nginx(stack) as url:
+        closed_loop.get(url, seconds=1, connections=connections)
+        done = closed_loop.get(url, seconds=seconds, connections=connections)
+    return Measure(done.figures(), faults=(f"{done.errors} errors from nginx",) if done.errors else ())
+
+
+@contextmanager
+def running_nginx(stack: Stack) -> Iterator[str]:
+    """nginx with as many workers as the API has; yields its URL."""
+    place = stack.settings.data_dir.parent
+    port = free_port()
+    config = place / "nginx.conf"
+    config.write_text(NGINX.format(workers=stack.settings.workers, place=place, port=port))
+    process = spawn([nginx_program() or "nginx", "-p", str(place), "-c", str(config)], stderr=subprocess.DEVNULL)
+
+    def alive() -> None:
+        if process.poll() is not None:
+            raise ChildFailed(f"nginx ended with status {process.returncode}{log_of(place / 'nginx.log')}")
+
+    try:
+        stack.wait(lambda: answers(port), alive)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        terminate(process, timeout=5.0)
+
+
+def log_of(path: Path) -> str:
+    """The last line of a log, after a colon."""
+    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+    return f": {lines[-1]}" if lines else ""
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens on the loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def output_of(argv: list[str]) -> str:
+    """Run a program to its end; what it printed. Raises `ChildFailed`."""
+    done = subprocess.run(argv, capture_output=True, check=False, text=True)
+    if done.returncode != 0:
+        raise ChildFailed(f"{argv[0]} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
+    return done.stdout

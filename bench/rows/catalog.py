@@ -1,0 +1,143 @@
+"""The rows of the benchmark: what each measures, and how to measure a round of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from bench.rows import budget, disk, drain, memory, open_loop, read, refusals, submit, visibility
+from bench.rows import calibration as calibrate
+from bench.system.run_options import Plan, Results
+from board.errors import UsageError
+
+Scale = Literal["writes", "reads", "none"]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of the report. `main` is the figure that is compared; `original` is that of the original system on its
+    own machine, and `scale` says which calibration carries it over to this one."""
+
+    name: str
+    family: str
+    text: str
+    main: str = "per_s"
+    unit: str = "/s"
+    original: float | None = None
+    scale: Scale = "none"
+
+
+ROWS: Final = (
+    Row("pgbench", "calibration", "pgbench: two inserts in a transaction, 50 clients, prepared"),
+    Row("zrevrank", "calibration", "redis-benchmark: ZREVRANK, unpipelined, 50 clients"),
+    Row("zrevrange", "calibration", "redis-benchmark: ZREVRANGE 0 99 WITHSCORES, unpipelined, 50 clients"),
+    Row("nginx", "calibration", "nginx: a constant answer"),
+    Row("post", "writes", "POST, a new player each time, relays running", original=5_950, scale="writes"),
+    Row("post_hot", "writes", "POST to a pool of 1,000 players, relays running"),
+    Row("batch", "writes", "batch submit, 1,000 in a request, relays running (scores)"),
+    Row("memory", "memory", "Redis memory of a player, 10-character ids", "bytes", "bytes"),
+    Row("disk", "memory", "PostgreSQL's ledger for a submission", "bytes", "bytes"),
+    Row("post_keys", "access", "as post, with a key"),
+    Row("post_limited", "access", "as post, with a key and limits for key and player"),
+    Row("rebuild", "rebuild", "rebuild of one board (players)"),
+    Row("top10", "reads", "top 10", original=34_000, scale="reads"),
+    Row("top100", "reads", "top 100", original=17_000, scale="reads"),
+    Row("rank", "reads", "rank, a different player each time", original=24_000, scale="reads"),
+    Row("around", "reads", "around, range 5, a different player each time", original=17_500, scale="reads"),
+    Row("refused_body", "refusals", "POST with a wrong body: refused"),
+    Row("refused_key", "refusals", "POST with a key that nobody has: refused"),
+    Row("refused_secret", "refusals", "POST with a wrong secret of a key that is there: refused"),
+    Row("refused_player", "refusals", "rank of a player that is not on the board: refused"),
+    Row("drain_1", "drain", "drain of a backlog in 1 season (hints)"),
+    Row("drain_1000", "drain", "drain of a backlog in 1,000 seasons (hints)"),
+    Row("visible_idle", "visible", "POST to visible in rank, idle", "p50_ms", "ms", original=86),
+    Row("visible_busy", "visible", "POST to visible in rank, under open-loop writes", "p50_ms", "ms"),
+    Row("visible_5000", "visible", "POST to visible in rank, 5,000 writes/s offered", "p99_ms", "ms"),
+    Row("mixed", "openloop", "80 % reads, 20 % writes at 70 % of the peak, open loop", "p99_ms", "ms"),
+    Row("curve", "openloop", "POST at rising rates, open loop: the knee of p99"),
+    Row("budget_rank", "budget", "processor time of a rank, all servers", "us", "us"),
+    Row("budget_around", "budget", "processor time of an around, range 5, all servers", "us", "us"),
+    Row("budget_top10", "budget", "processor time of a top 10, all servers", "us", "us"),
+    Row("budget_top100", "budget", "processor time of a top 100, all servers", "us", "us"),
+    Row("budget_post", "budget", "processor time of a POST, all servers, relays included", "us", "us"),
+    Row("budget_batch", "budget", "processor time of a score of a batch of 1,000, relays included", "us", "us"),
+)
+
+POSTS: Final = ("post", "post_hot", "batch", "post_keys", "post_limited")
+NEEDS: Final[dict[Scale, tuple[str, ...]]] = {
+    "writes": ("pgbench",),
+    "reads": ("zrevrank", "zrevrange", "nginx"),
+    "none": (),
+}
+"""The calibration lines behind each scale."""
+
+
+def chosen(only: Sequence[str]) -> list[Row]:
+    """The rows named, by row or by family, in order, with the calibration lines they are compared by; all for none.
+
+    Raises `UsageError` for a name that is neither.
+    """
+    names = {row.name for row in ROWS} | {row.family for row in ROWS}
+    if unknown := [name for name in only if name not in names]:
+        raise UsageError(f"there is no row {', '.join(unknown)}; `python -m bench --list` shows all")
+    wanted = {row.name for row in ROWS if not only or row.name in only or row.family in only}
+    wanted |= {line for row in ROWS if row.name in wanted for line in NEEDS[row.scale]}
+    return [row for row in ROWS if row.name in wanted]
+
+
+def programs(wanted: Collection[str]) -> dict[str, str | None]:
+    """Outside programs these rows need, and where they are: None when missing."""
+    needed: dict[str, str | None] = {}
+    if "pgbench" in wanted:
+        needed["pgbench"] = shutil.which("pgbench")
+    if {"zrevrank", "zrevrange"} & set(wanted):
+        needed["redis-benchmark"] = calibrate.redis_benchmark()
+    if {"nginx", "mixed", "curve", "disk", *POSTS, *budget.NAMES, *read.NAMES, *refusals.NAMES} & set(wanted):
+        needed["wrk"] = shutil.which("wrk")
+    return needed
+
+
+def round_of(plan: Plan, wanted: Collection[str]) -> Results:
+    """Measure each wanted row once. Rows that share a board share servers; all others get fresh ones."""
+    lines = [name for name in ("pgbench", "zrevrank", "zrevrange", "nginx") if name in wanted]
+    if lines:
+        yield from calibration(plan, lines)
+    for name in POSTS:
+        if name in wanted:
+            yield from submit.measure(plan, name)
+    if "memory" in wanted:
+        yield from memory.measure(plan)
+    if "disk" in wanted:
+        yield from disk.measure(plan)
+    if {"rebuild", *read.NAMES} & set(wanted):
+        yield from read.measure(plan, wanted)
+    if set(refusals.NAMES) & set(wanted):
+        yield from refusals.measure(plan, wanted)
+    for name in drain.SEASONS:
+        if name in wanted:
+            yield from drain.measure(plan, name)
+    if {"visible_idle", "visible_busy", "visible_5000"} & set(wanted):
+        yield from visibility.measure(plan, wanted)
+    if "mixed" in wanted:
+        yield from open_loop.mixed(plan)
+    if "curve" in wanted:
+        yield from open_loop.curve(plan)
+    if set(budget.NAMES) & set(wanted):
+        yield from budget.measure(plan, wanted)
+
+
+def calibration(plan: Plan, lines: Collection[str]) -> Results:
+    """The calibration lines, with neither API nor relays running."""
+    with plan.stack() as stack:
+        if "pgbench" in lines:
+            yield "pgbench", calibrate.pgbench(stack, plan.seconds)
+        if {"zrevrank", "zrevrange"} & set(lines):
+            calibrate.fill_redis(stack)
+        if "zrevrank" in lines:
+            yield "zrevrank", calibrate.redis_line(stack, plan.seconds, "ZREVRANK calibration __rand_int__")
+        if "zrevrange" in lines:
+            yield "zrevrange", calibrate.redis_line(stack, plan.seconds, "ZREVRANGE calibration 0 99 WITHSCORES")
+        if "nginx" in lines:
+            yield "nginx", calibrate.nginx(stack, plan.seconds, plan.connections)

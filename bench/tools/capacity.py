@@ -1,0 +1,197 @@
+"""What to buy: ``python -m bench capacity REPORT``, by the constants of a report with the rows `memory`, `disk` and
+`budget_…`. docs/capacity.md explains the formula; its tables are what this writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.report import page
+from bench.report.report import Report, number
+from bench.tools.options import positive
+from board.errors import LeaderboardError, UsageError
+
+BUSY: Final = 0.6
+"""Of a core, at the peak: a queue before a busier one grows fast."""
+PEAK_TO_MEAN: Final = 3.0
+"""Players come in the evening."""
+RESERVE: Final = 1.5
+"""Disk beside what is counted: rows that wait for vacuum, and room to restore into."""
+REDIS_COPIES: Final = 2.0
+"""A rebuilt board stands beside the old one until it is swapped in, and a rewrite of Redis's file copies pages."""
+READS: Final = {"rank": 0.6, "around": 0.2, "top10": 0.2}
+"""What is read, unless one knows better."""
+DAY_S: Final = 86_400
+GIB: Final = 2**30
+PARTS: Final = ("worker", "postgres", "redis", "relay")
+NAME: Final = "capacity"
+
+
+class Constants(msgspec.Struct, frozen=True):
+    """Bytes and microseconds of one player, submission or read; `reads` and `post` by kind of process."""
+
+    redis_bytes: float
+    player_bytes: float
+    ledger_bytes: float
+    wal_bytes: float
+    key_bytes: float
+    post: dict[str, float]
+    reads: dict[str, dict[str, float]]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A game: players on all boards, submissions and reads a second at the peak, days of the ledger, the share of
+    submissions with an idempotency key."""
+
+    name: str
+    players: int
+    writes: int
+    reads: int
+    days: int = 90
+    keyed: float = 1.0
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """Cores at the peak by kind of process; GiB of memory and disk."""
+
+    cores: dict[str, float]
+    redis_memory: float
+    postgres_memory: float
+    disk: float
+    wal_a_day: float
+
+
+SIZES: Final = (
+    Wanted("small", 100_000, 200, 1_000),
+    Wanted("medium", 1_000_000, 2_000, 10_000),
+    Wanted("large", 10_000_000, 10_000, 50_000),
+)
+
+
+def constants_of(report: Report) -> Constants:
+    """The medians of a report. Raises `UsageError` when a row is missing or was wrong."""
+    rows = {row.name: row for row in report.rows if row.correct}
+
+    def figure(row: str, name: str) -> float:
+        if row not in rows:
+            raise UsageError(f"the report has no correct row {row}; measure with --only budget,disk,memory")
+        return rows[row].figures[name].median
+
+    def parts(row: str) -> dict[str, float]:
+        return {part: figure(row, f"{part}_us") for part in PARTS}
+
+    return Constants(
+        redis_bytes=figure("memory", "bytes"),
+        player_bytes=figure("disk", "player_bytes"),
+        ledger_bytes=figure("disk", "bytes"),
+        wal_bytes=figure("disk", "wal_bytes"),
+        key_bytes=figure("disk", "key_bytes"),
+        post=parts("budget_post"),
+        reads={name: parts(f"budget_{name}") for name in READS},
+    )
+
+
+def needs(c: Constants, w: Wanted) -> Needs:
+    """The formula."""
+    cores = {
+        part: (w.writes * c.post[part] + w.reads * sum(share * c.reads[name][part] for name, share in READS.items()))
+        / 1e6
+        / BUSY
+        for part in PARTS
+    }
+    mean = w.writes / PEAK_TO_MEAN * DAY_S
+    rows = w.players * c.player_bytes
+    return Needs(
+        cores=cores,
+        redis_memory=w.players * c.redis_bytes * REDIS_COPIES / GIB,
+        postgres_memory=rows / GIB,
+        disk=RESERVE * (rows + mean * (w.days * c.ledger_bytes + w.keyed * c.key_bytes)) / GIB,
+        wal_a_day=mean * c.wal_bytes / GIB,
+    )
+
+
+def markdown(report: Report) -> str:
+    """The table of sizes and the constants behind it."""
+    c = constants_of(report)
+    # Footnotes belong to rows that are not shown here.
+    notes = [f"- {note}" for note in report.notes if not note.startswith("*")]
+    lines = [
+        f"{report.date[:10]}, commit {report.commit.commit[:12]}: `{report.command}`, {report.machine.cpu}, "
+        f"load {report.machine.load} at the start.",
+        *(["", *notes] if notes else []),
+        "",
+        "| | players | writes/s, reads/s at the peak | cores: workers, PostgreSQL, Redis, relays | together "
+        "| Redis memory | PostgreSQL memory | disk, 90 days | write-ahead log a day |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(line(w, needs(c, w)) for w in SIZES),
+        "",
+        "| constant | |",
+        "|---|---|",
+        f"| Redis, a player | {c.redis_bytes:.0f} bytes |",
+        f"| PostgreSQL, a player's row and index | {c.player_bytes:.0f} bytes |",
+        f"| PostgreSQL, a submission in the ledger | {c.ledger_bytes:.0f} bytes |",
+        f"| PostgreSQL, an idempotency key | {c.key_bytes:.0f} bytes |",
+        f"| write-ahead log of a submission | {c.wal_bytes:.0f} bytes |",
+        *(microseconds(name, found) for name, found in {"POST": c.post, **c.reads}.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def microseconds(name: str, found: Mapping[str, float]) -> str:
+    """A request's line of the constants."""
+    parts = ", ".join(f"{found[part]:.1f}" for part in PARTS)
+    return f"| {name}, processor time of workers, PostgreSQL, Redis, relays | {parts} µs |"
+
+
+def line(w: Wanted, n: Needs) -> str:
+    """One size."""
+    cores = ", ".join(number(n.cores[part]) for part in PARTS)
+    return (
+        f"| {w.name} | {w.players:,} | {w.writes:,}, {w.reads:,} | {cores} | {math.ceil(sum(n.cores.values()))} "
+        f"| {number(n.redis_memory)} GiB | {number(n.postgres_memory)} GiB | {number(n.disk)} GiB "
+        f"| {number(n.wal_a_day)} GiB |"
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = argparse.ArgumentParser(
+        prog="python -m bench capacity",
+        description="What to buy, by the constants that `python -m bench --only budget,disk,memory --json` measured.",
+    )
+    add = made.add_argument
+    add("report", type=Path, help="that report")
+    add("--write", type=Path, metavar="PAGE", help="replace the tables of this page (docs/capacity.md)")
+    add("--players", type=positive, metavar="N", help="print what this many players need, with the two below")
+    add("--writes", type=positive, default=1, metavar="M", help="submissions a second at the peak")
+    add("--reads", type=positive, default=1, metavar="R", help="reads a second at the peak")
+    add("--days", type=positive, default=90, metavar="D", help="of the ledger (%(default)s)")
+    return made
+
+
+def main(argv: Sequence[str]) -> int:
+    """The program; its exit status."""
+    args = parser().parse_args(argv)
+    try:
+        report = msgspec.json.decode(args.report.read_bytes(), type=Report)
+        if args.players:
+            w = Wanted("yours", args.players, args.writes, args.reads, args.days)
+            sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(needs(constants_of(report), w))) + b"\n")
+        elif args.write:
+            page.write(args.write, markdown(report), NAME)
+        else:
+            sys.stdout.write(markdown(report))
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        print(f"bench capacity: {error}", file=sys.stderr)
+        return UsageError.exit_code
+    except LeaderboardError as error:
+        print(f"bench capacity: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0

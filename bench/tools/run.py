@@ -1,0 +1,177 @@
+"""A run under way: measures step by step with a bar, and ends in a report however it ends."""
+
+from __future__ import annotations
+
+import datetime
+import http.client
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+import msgspec
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bench.report import html
+from bench.report.report import Report, lines, number, remarks, show
+from bench.rows.catalog import Row
+from bench.rows.figures import Measure
+from bench.system import machine
+from bench.system.run_options import Plan, Results
+from board.config.shown import shown
+from board.errors import LeaderboardError
+from board.pg.session import first_line
+
+WIDTH: Final = 120
+REPLACED: Final = ("DATABASE_URL", "REDIS_URL", "LEADERBOARD_BIND", "LEADERBOARD_DATA_DIR", "LEADERBOARD_SERVERS")
+"""Settings that a run chooses by itself, whatever the environment says."""
+
+
+class Run:
+    """Measures what `steps` yields, `total` measures of the rows wanted, and can tell at any time what it has."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        wanted: Sequence[Row],
+        steps: Callable[[Plan], Results],
+        total: int,
+        options: Mapping[str, str | int],
+        console: Console,
+    ) -> None:
+        self.plan: Final = plan
+        self.wanted: Final = list(wanted)
+        self.steps: Final = steps
+        self.total: Final = total
+        self.options: Final = options
+        self.console: Final = console
+        self.measured: Final[dict[str, list[Measure]]] = {}
+        self.complete = False
+        self.bar: Progress | None = None
+        self.preparing: TaskID | None = None
+        self.servers: dict[str, str] = {}
+        self.durability: dict[str, str] = {}
+        self.machine: Final = machine.machine(plan.parent)
+        # Now, not at the end: somebody may work in the tree meanwhile.
+        self.commit: Final = machine.commit()
+        self.started: Final = datetime.datetime.now(datetime.UTC)
+        self.clock: Final = time.monotonic()
+        self.stolen: Final = machine.steal()
+
+    def measure(self) -> None:
+        """All of it."""
+        names = [row.name for row in self.wanted]
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console) as bar:
+            self.bar = bar
+            task = bar.add_task("starting", total=self.total)
+            if not self.plan.against:
+                self.look_at_servers()
+            bar.update(task, description=names[0])
+            for name, measure in self.steps(msgspec.structs.replace(self.plan, tell=self.prepared)):
+                self.measured.setdefault(name, []).append(measure)
+                self.tell(name, measure)
+                following = names[(names.index(name) + 1) % len(names)]
+                bar.update(task, advance=1, description=following)
+        self.complete = True
+
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """Move the bar of a preparation; it shows only while there is one."""
+        if self.bar is None:
+            return
+        if self.preparing is None:
+            self.preparing = self.bar.add_task(what)
+        self.bar.update(self.preparing, description=what, completed=done, total=total, visible=done < total)
+
+    def look_at_servers(self) -> None:
+        """Versions and durability, from servers started as all others will be."""
+        with self.plan.stack() as stack:
+            self.servers = {name.lower(): version for name, _, version in (s.partition(" ") for s in stack.servers)}
+            self.durability = stack.durability()
+
+    def tell(self, name: str, measure: Measure) -> None:
+        """One line for the person who waits."""
+        row = next(row for row in self.wanted if row.name == name)
+        text = f"round {len(self.measured[name])}  {name:<13} {number(measure.figures[row.main]):>9} {row.unit}"
+        for key in ("p50_ms", "p99_ms"):
+            if key in measure.figures and key != row.main:
+                text += f"  {key.removesuffix('_ms')} {number(measure.figures[key])} ms"
+        self.console.print(text, highlight=False, markup=False)
+        for fault in measure.faults:
+            self.console.print(f"         WRONG: {fault}", style="bold red", markup=False)
+
+    def report(self, command: str) -> Report:
+        """What there is."""
+        found = lines(self.wanted, self.measured)
+        versions = machine.versions(self.servers)
+        stolen = (machine.steal() - self.stolen) / (time.monotonic() - self.clock) / self.machine.cores * 100
+        there = self.plan.against
+        ours = {} if there else {name: value for name, value in shown(self.plan.settings) if name not in REPLACED}
+        return Report(
+            date=self.started.isoformat(timespec="seconds"),
+            command=command,
+            commit=self.commit,
+            machine=self.machine,
+            versions=versions,
+            settings={**ours, **self.durability},
+            options=dict(self.options),
+            steal_percent=round(stolen, 2),
+            complete=self.complete,
+            correct=all(row.correct for row in found),
+            notes=remarks(self.machine, machine.RAM_DISKS, [] if there else self.wanted, versions),
+            rows=found,
+        )
+
+
+def attempt(program: str, work: Callable[[], int]) -> int:
+    """The program's exit status; SIGTERM ends it as Ctrl-C does, and errors are told in one line."""
+    signal.signal(signal.SIGTERM, on_term)
+    try:
+        return work()
+    except LeaderboardError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_code
+    except (psycopg.Error, OSError, http.client.HTTPException) as error:
+        # A server or the API went away under the measurement. Status 1 would say that an answer was wrong.
+        print(f"{program}: {type(error).__name__}: {first_line(error)}", file=sys.stderr)
+        return LeaderboardError.exit_code
+
+
+def finish(run: Run, file: Path | None, pages: Path | None, command: str) -> int:
+    """Measure, and report even when that was cut short."""
+    try:
+        run.measure()
+        status = 0
+    except KeyboardInterrupt:
+        status = 130
+    finally:
+        report = run.report(command)
+        if report.rows:
+            publish(report, file, pages)
+    return status or (0 if report.correct else 1)
+
+
+def publish(report: Report, file: Path | None, pages: Path | None) -> None:
+    """Table to standard output, JSON and pages where they are wanted."""
+    if pages is not None:
+        html.write(report, pages)
+    text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    if file == Path("-"):
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+        return
+    # Without a terminal there is no width to fit into.
+    show(report, Console(width=None if sys.stdout.isatty() else WIDTH))
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text)
+
+
+def on_term(number: int, frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does: stop what was started, report what was measured."""
+    raise KeyboardInterrupt

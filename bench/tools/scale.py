@@ -1,0 +1,256 @@
+"""How figures change with size: ``python -m bench scale`` compares ten million players in one season, and a hundred
+thousand seasons, with ten thousand players in one season.
+
+All three systems are loaded first (COPY into `score`, then `leaderboard rebuild`, as a restored dump is loaded), read
+into PostgreSQL's memory, and stay up; each round measures them in turn, so that a slow minute of the machine hits all.
+What memory and disk that takes: docs/capacity.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from rich.console import Console
+
+from bench.rows.catalog import Row, programs
+from bench.rows.figures import Measure
+from bench.rows.loaded_system import POSTS, READS, Side
+from bench.system import sequential_scans
+from bench.system.run_options import Plan, Results
+from bench.tools.options import directory_of, positive, settings_of
+from bench.tools.run import Run, attempt, finish
+from board.errors import UsageError
+
+EPILOG: Final = """\
+exit status: as that of `python -m bench`. The ratios are throughput against the small board in the same round.
+"""
+LOADED: Final = ("load", "disk", "rebuild", "memory")
+RANKS: Final = ("rank", "around")
+"""What is compared of many seasons, and of players who have moved. The top of one season comes from the cache."""
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """What is compared: `players` of one season and `seasons` of `each` players, with one season of `small` players."""
+
+    players: int
+    seasons: int
+    each: int
+    small: int
+    rounds: int
+
+
+def rows_of(s: Sizes) -> list[Row]:
+    """All rows, in the order they are measured."""
+    board, many = f"{s.players:,} players in one season", f"{s.seasons:,} seasons of {s.each:,} players"
+    rows = []
+    for prefix, what, unit in (("board", board, "bytes"), ("many", many, "bytes")):
+        rows += [
+            Row(f"{prefix}_load", prefix, f"COPY of {what} into PostgreSQL (players)"),
+            Row(f"{prefix}_disk", prefix, f"PostgreSQL's table and index, {what}, for a player", "bytes", unit),
+            Row(f"{prefix}_rebuild", prefix, f"rebuild of {what} (players)"),
+            Row(f"{prefix}_memory", prefix, f"Redis memory, {what}, for a player", "bytes", unit),
+        ]
+    rows += [Row(f"board_{name}", "board", f"{name}, {board}, against small", "of_small", "x") for name in READS]
+    rows += [Row(f"many_{name}", "many", f"{name}, {many}, against small", "of_small", "x") for name in RANKS]
+    rows.append(Row("many_top10", "many", f"top10, {many}: another season each time, so no answer is kept"))
+    after = f"{board}, all moved since the rebuild, against small after the same"
+    rows += [Row(f"board_moved_{name}", "board", f"{name}, {after}", "of_small", "x") for name in (*RANKS, "post")]
+    rows += [
+        Row("board_post", "board", f"POST for random players, {board}, against small", "of_small", "x"),
+        Row("board_after_checkpoint", "board", "the same in the first seconds after a checkpoint", "of_small", "x"),
+        Row("many_post", "many", f"POST for random players and seasons, {many}, against small", "of_small", "x"),
+        Row("many_after_checkpoint", "many", "the same in the first seconds after a checkpoint", "of_small", "x"),
+        Row("many_hot_season", "many", f"POST of new players in one of {s.seasons:,} seasons", "of_small", "x"),
+        Row("many_hot_player", "many", f"POST for one player of {s.seasons:,} seasons", "of_small", "x"),
+    ]
+    for prefix in ("board", "many"):
+        rows += [
+            Row(f"{prefix}_plans", prefix, "statements of the hot paths whose plans were read", "statements", ""),
+            Row(f"{prefix}_equal", prefix, "players compared in both servers at the end", "players", ""),
+        ]
+    return rows
+
+
+def steps(plan: Plan, sizes: Sizes, families: Sequence[str]) -> Results:
+    """Load, read, post, compare."""
+    with ExitStack() as stack:
+        small = Side(plan, stack.enter_context(plan.stack()), 1, sizes.small)
+        small.fill()
+        sides: dict[str, Side] = {}
+        for prefix, (seasons, players) in {"board": (1, sizes.players), "many": (sizes.seasons, sizes.each)}.items():
+            if prefix in families:
+                sides[prefix] = Side(plan, stack.enter_context(plan.stack()), seasons, players)
+                sides[prefix].fill()
+                yield from loaded(prefix, sides[prefix])
+        for turn in range(sizes.rounds):
+            yield from reads(turn, small, sides)
+        if "board" in sides:
+            yield from moved(sizes.rounds, small, sides["board"])
+        for turn in range(sizes.rounds):
+            yield from posts(turn, small, sides)
+        for prefix, side in sides.items():
+            yield f"{prefix}_plans", read_plans(side)
+            yield f"{prefix}_equal", compared(side)
+
+
+def loaded(prefix: str, side: Side) -> Results:
+    """The rows of loading."""
+    faults = tuple(side.faults)
+    checks = () if faults else ("PostgreSQL and Redis are equal, every player and the whole order",)
+    seconds = side.loaded.copy_s
+    figures: list[dict[str, float]] = [
+        {"per_s": side.players / seconds, "seconds": seconds, "vacuum_s": side.loaded.vacuum_s},
+        {"bytes": side.loaded.bytes / side.players},
+        {"per_s": side.players / side.rebuild_s, "seconds": side.rebuild_s},
+        {"bytes": side.redis_bytes / side.players, "total_bytes": side.redis_bytes},
+    ]
+    for name, found in zip(LOADED, figures, strict=True):
+        yield f"{prefix}_{name}", Measure(found, checks, faults)
+
+
+def reads(turn: int, small: Side, sides: dict[str, Side]) -> Results:
+    """One round of reads."""
+    found = {}
+    for prefix, side in in_turn(turn, small, sides):
+        with side.running() as client:
+            for name in (*RANKS, "top10") if prefix == "many" else READS:
+                found[prefix, name] = side.read(name, client)
+    for prefix in sides:
+        for name in RANKS if prefix == "many" else READS:
+            yield f"{prefix}_{name}", beside(found[prefix, name], found["small", name])
+    if "many" in sides:
+        yield "many_top10", found["many", "top10"]
+
+
+def moved(rounds: int, small: Side, board: Side) -> Results:
+    """The same of two boards whose players have all moved; they are rebuilt afterwards."""
+    sides = {"small": small, "board": board}
+    for side in sides.values():
+        side.move()
+    for turn in range(rounds):
+        found = {}
+        for prefix, side in in_turn(turn, small, {"board": board}):
+            with side.running() as client:
+                for name in RANKS:
+                    found[prefix, name] = side.read(name, client)
+        for name in RANKS:
+            yield f"board_moved_{name}", beside(found["board", name], found["small", name])
+    for turn in range(rounds):
+        posted = {prefix: side.post(POSTS[:1]) for prefix, side in in_turn(turn, small, {"board": board})}
+        yield "board_moved_post", beside(posted["board"]["post"], posted["small"]["post"])
+    for side in sides.values():
+        side.rebuild()
+
+
+def posts(turn: int, small: Side, sides: dict[str, Side]) -> Results:
+    """One round of submissions."""
+    found = {
+        prefix: side.post(POSTS if prefix == "many" else POSTS[:2]) for prefix, side in in_turn(turn, small, sides)
+    }
+    for prefix in sides:
+        for name, measure in found[prefix].items():
+            yield f"{prefix}_{name}", beside(measure, found["small"].get(name, found["small"]["post"]))
+
+
+def in_turn(turn: int, small: Side, sides: dict[str, Side]) -> Iterator[tuple[str, Side]]:
+    """Forwards in even rounds, backwards in odd ones."""
+    order = list({"small": small, **sides}.items())
+    return iter(order if turn % 2 == 0 else order[::-1])
+
+
+def beside(big: Measure, small: Measure) -> Measure:
+    """A figure with its ratio to the small board's; a fault of that one is one of the ratio."""
+    rate = small.figures["per_s"]
+    figures = big.figures | {
+        "of_small": big.figures["per_s"] / rate if rate else 0.0,
+        "small_per_s": rate,
+        "small_p99_ms": small.figures["p99_ms"],
+    }
+    faults = (*big.faults, *(f"small board: {fault}" for fault in small.faults))
+    return Measure(figures, () if faults else big.checks, faults)
+
+
+def read_plans(side: Side) -> Measure:
+    """Whether the statements' plans are right at this size."""
+    scanned = sequential_scans.whole_scans(side.stack.settings.database_url)
+    faults = tuple(f"{found.statement} reads all of {found.table}" for found in scanned)
+    count = float(len(sequential_scans.WRITES) + len(sequential_scans.CARRIES))
+    return Measure({"statements": count}, () if faults else ("no plan reads all of a table that grows",), faults)
+
+
+def compared(side: Side) -> Measure:
+    """Whether both servers are equal after all that."""
+    with side.stack.relays():
+        faults = tuple(side.compared())
+    checks = ("PostgreSQL and Redis are equal, every player and the whole order",)
+    return Measure({"players": float(side.stack.value("SELECT count(*) FROM score"))}, () if faults else checks, faults)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = argparse.ArgumentParser(
+        prog="python -m bench scale",
+        description="Compare big systems with a small one on this machine, and check that the answers are right.",
+        epilog=EPILOG,
+    )
+    add = made.add_argument
+    add("--only", choices=("board", "many"), help="one big season, or many seasons (both)")
+    add("--players", type=positive, default=10_000_000, metavar="N", help="in the one big season (%(default)s)")
+    add("--seasons", type=positive, default=100_000, metavar="N", help="how many seasons (%(default)s)")
+    add("--each", type=positive, default=10, metavar="N", help="players of each of them (%(default)s)")
+    add("--small", type=positive, default=10_000, metavar="N", help="players of the small board (%(default)s)")
+    add("--rounds", type=positive, default=3, metavar="N", help="times each ratio is measured (%(default)s)")
+    add("--seconds", type=positive, default=5, metavar="S", help="length of each load (%(default)s)")
+    add("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
+    add("--json", metavar="FILE", type=Path, help="write the report there, too ('-': to standard output, no table)")
+    add("--html", metavar="DIR", type=Path, help="write the report as a page")
+    add("--servers", choices=("system", "wheel"), default="system", help="PostgreSQL and Redis to start (%(default)s)")
+    add("--seed", type=positive, default=None, metavar="N", help="of the order of players (drawn, and reported)")
+    add("--data-dir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where the servers write (%(default)s)")
+    return made
+
+
+def main(argv: Sequence[str]) -> int:
+    """The program; its exit status."""
+    args = parser().parse_args(argv)
+    return attempt("bench scale", lambda: measured(args, shlex.join(["python", "-m", "bench", "scale", *argv])))
+
+
+def measured(args: argparse.Namespace, command: str) -> int:
+    """Measure what the options say."""
+    if missing := [name for name, path in programs({"post"}).items() if path is None]:
+        raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk)")
+    families = [args.only] if args.only else ["board", "many"]
+    sizes = Sizes(args.players, args.seasons, args.each, args.small, args.rounds)
+    plan = plan_of(args)
+    options: dict[str, str | int] = {
+        **msgspec.structs.asdict(sizes), "seconds": plan.seconds, "connections": plan.connections,
+        "servers": plan.servers, "seed": plan.seed, "workers": plan.settings.workers, "relays": plan.settings.relays,
+    }  # fmt: skip
+    wanted = [row for row in rows_of(sizes) if row.family in families]
+    total = sum(sizes.rounds if row.main == "of_small" or row.name == "many_top10" else 1 for row in wanted)
+    run = Run(plan, wanted, lambda p: steps(p, sizes, families), total, options, Console(stderr=True))
+    return finish(run, args.json, args.html, command)
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """The options as all rows of the bench get them. Raises `InvalidSetting` and `UsageError`."""
+    return Plan(
+        settings=settings_of({}),
+        parent=directory_of(args.data_dir),
+        servers=args.servers,
+        seconds=args.seconds,
+        connections=args.connections,
+        players=args.players,
+        hints=0,
+        samples=0,
+        rate=0,
+        seed=args.seed or random.SystemRandom().randrange(1, 2**31),
+    )
