@@ -21,7 +21,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench.system.stack import REPOSITORY
+from bench import REPOSITORY
 from board.errors import ChildFailed, LeaderboardError, UsageError
 
 BASELINE: Final = Path(__file__).with_name("callgrind.json")

@@ -19,6 +19,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench.arguments import positive
 from bench.kernels.cases import Case, all_cases, differing
 
 TURN_NS = 4_000_000  # One measurement lasts about this long, far above the clock's resolution.
@@ -106,13 +107,6 @@ def machine() -> str:
     except OSError:
         pass  # Not Linux: the architecture has to do.
     return name
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def arguments_of(argv: Sequence[str]) -> argparse.Namespace:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pyperf
 
+from bench.arguments import positive
 from bench.kernels.cases import Case, all_cases, differing
-from bench.tools.options import positive
 
 PROGRAM = ("-m", "bench", "perf")
 
@@ -34,6 +34,7 @@ def chosen(cases: Sequence[Case], only: str) -> list[Case]:
 def main(argv: Sequence[str]) -> int:
     """Measure; the exit status is 1 when sides give different bytes, 2 for usage or when no kernels were compiled."""
     runner: Any = pyperf.Runner(program_args=PROGRAM, add_cmdline_args=forward)
+    runner.argparser.prog = "python -m bench perf"
     add = runner.argparser.add_argument
     add("--rows", type=positive, default=2_000, help="rows of a batch (2,000)")
     add("--window", type=positive, default=100, help="rows of a rendered window (100)")

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import msgspec
 
+from bench import REPOSITORY
 from bench.load.generator import STARTED
 from bench.load.open_loop_result import Paced
-from bench.system.stack import REPOSITORY
 from board.errors import ChildFailed
 from board.process.children import spawn, terminate
 

@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from bench.report.report import Line, Report, besides, cell, number
+from bench.report.report import Line, Report
 from bench.report.svg import bars, lines, percentiles
+from bench.report.text import besides, cell, number
 
 STYLE: Final = """\
 body{font:15px/1.5 sans-serif;color:#222;max-width:60rem;margin:2rem auto;padding:0 1rem}

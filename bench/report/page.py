@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from bench.report.report import SHOWN, Line, Report, besides, cell, number
+from bench.report.report import Line, Report
+from bench.report.text import SHOWN, besides, cell, number
 
 NAME: Final = "figures"
 """Of the block of a page that is replaced, unless told otherwise."""

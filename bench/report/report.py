@@ -6,18 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from bench.report.original import ratio, read_scale, versions_of_original, write_scale
 from bench.rows.catalog import Row
-from bench.rows.figures import Measure, Spread, ratio, read_scale, spread, spreads, write_scale
+from bench.rows.figures import Measure, Spread, spread, spreads
 from bench.system.machine import Commit, Machine
 
 QUIET_LOAD: Final = 0.5
 """A one-minute load average above this at the start means that somebody else was at work."""
-SHOWN: Final = ("p50_ms", "p90_ms", "p99_ms")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -113,98 +109,6 @@ def comparison(row: Row, measured: Mapping[str, Sequence[Measure]]) -> tuple[Spr
     return spread(theirs), spread(ratios)
 
 
-def show(report: Report, console: Console) -> None:
-    """For people."""
-    m = report.machine
-    load = f"load {m.load} at the start, {report.steal_percent:.1f} % stolen"
-    line = f"{m.cpu}, {m.cores} cores, {m.memory_gib} GiB, kernel {m.kernel}, {m.file_system}; {load}"
-    console.print(Text(line))
-    for pairs in (report.versions, report.options):
-        console.print(Text(", ".join(f"{name} {value}" for name, value in pairs.items()), style="dim"))
-    console.print(table(report))
-    for row in report.rows:
-        if text := besides(row):
-            console.print(Text(f"{row.name:<13} {text}", style="dim"))
-        for text in row.notes:
-            console.print(Text(f"{row.name:<13} note: {text}"))
-        for text in row.faults:
-            console.print(Text(f"{row.name:<13} WRONG: {text}", style="bold red"))
-    for text in report.notes:
-        console.print(Text(f"note: {text}", style="yellow"))
-    if not report.complete:
-        console.print(Text("the run was cut short", style="bold yellow"))
-    verdict = "every check was passed" if report.correct else "CHECKS FAILED: the figures mean nothing"
-    console.print(Text(verdict, style="green" if report.correct else "bold red"))
-
-
-def table(report: Report) -> Table:
-    """One line a row."""
-    made = Table(header_style="bold", box=SIMPLE_HEAD)
-    made.add_column("row", no_wrap=True)
-    for name in ("median", "low - high", "p50/p90/p99 ms", "original", "ratio", "low - high"):
-        made.add_column(name, justify="right", no_wrap=True)
-    made.add_column("correct")
-    for row in report.rows:
-        main = row.figures[row.main]
-        times = " / ".join(cell(row.figures.get(name)) for name in SHOWN)
-        made.add_row(
-            row.name,
-            f"{number(main.median)} {row.unit}",
-            f"{number(main.low)} - {number(main.high)}",
-            times if any(name in row.figures for name in SHOWN) else "-",
-            cell(row.scaled) + ("*" if row.scaled is not None and row.scale == "none" else ""),
-            "-" if row.ratio is None else f"{row.ratio.median:.2f}",
-            "-" if row.ratio is None else f"{row.ratio.low:.2f} - {row.ratio.high:.2f}",
-            verdict(row),
-        )
-    return made
-
-
-def verdict(row: Line) -> Text:
-    """Whether the figures can be believed."""
-    if not row.correct:
-        return Text("NO", style="bold red")
-    return Text("yes", style="green") if row.valid else Text("INVALID", style="bold yellow")
-
-
-def besides(row: Line) -> str:
-    """Figures of a few rows only."""
-    texts = {
-        "errors": "{} errors",
-        "backlog": "backlog {} hints",
-        "empty_ms": "empty after {} ms",
-        "seconds": "took {} s",
-        "post_p50_ms": "POST p50 {} ms",
-        "offered_per_s": "offered {}/s",
-        "peak_per_s": "closed loop {}/s",
-        "read_p99_ms": "reads p99 {} ms",
-        "write_p99_ms": "writes p99 {} ms",
-        "lag_p99_ms": "generator's lag p99 {} ms",
-        "worker_us": "workers {} µs",
-        "postgres_us": "PostgreSQL {} µs",
-        "redis_us": "Redis {} µs",
-        "relay_us": "relays {} µs",
-        "generator_us": "generator {} µs",
-        "wal_bytes": "write-ahead log {} bytes",
-        "key_bytes": "idempotency key {} bytes",
-        "player_bytes": "player's row and index {} bytes",
-        "small_per_s": "small board {}/s",
-    }
-    return ", ".join(text.format(cell(row.figures[name])) for name, text in texts.items() if name in row.figures)
-
-
-def cell(figure: Spread | None) -> str:
-    """A median."""
-    return "-" if figure is None else number(figure.median)
-
-
-def number(value: float) -> str:
-    """Three significant places or more: 12,345 or 12.3 or 0.123."""
-    if value == 0 or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
 def remarks(machine: Machine, ram_disks: Sequence[str], rows: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
     """What the reader has to know before believing a figure."""
     notes = []
@@ -223,14 +127,3 @@ def remarks(machine: Machine, ram_disks: Sequence[str], rows: Sequence[Row], ver
     if any(row.scale == "none" and row.original is not None for row in rows):
         notes.append("* the original's time to visible is not scaled: its worker's tick of 50 ms decides it")
     return notes
-
-
-def versions_of_original(versions: Mapping[str, str]) -> str:
-    """The servers that are not of the versions the original ran on, empty when both are."""
-    same = {"postgresql": "15.", "redis": "7.0."}
-    names = ("postgresql", "redis", "valkey")
-    return ", ".join(
-        f"{name} {versions[name]}"
-        for name in names
-        if name in versions and not (name in same and versions[name].startswith(same[name]))
-    )

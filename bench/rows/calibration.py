@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from bench.load import closed_loop
-from bench.rows.figures import Measure
+from bench.rows.figures import Measure, Results
+from bench.system.programs import nginx_program, redis_benchmark
+from bench.system.run_options import Plan
 from bench.system.stack import Stack, free_port
 from board.errors import ChildFailed
 from board.process.children import spawn, terminate
@@ -23,8 +23,6 @@ from board.process.children import spawn, terminate
 CLIENTS: Final = 50
 MEMBERS: Final = 100_000
 CHUNK: Final = 1_000
-PLACES: Final = ":/usr/sbin:/usr/local/sbin"
-"""Where nginx is installed, and ordinary users do not look."""
 
 TABLES: Final = """
 CREATE SCHEMA calibration;
@@ -111,11 +109,6 @@ def redis_line(stack: Stack, seconds: int, command: str) -> Measure:
     return Measure(figures)
 
 
-def redis_benchmark() -> str | None:
-    """The program of that name, or Valkey's."""
-    return shutil.which("redis-benchmark") or shutil.which("valkey-benchmark")
-
-
 def parse_redis(text: str) -> dict[str, float]:
     """Figures of the last line of ``redis-benchmark --csv``. Raises `ChildFailed`."""
     rows = list(csv.reader(line for line in text.splitlines() if line.startswith('"')))
@@ -128,11 +121,6 @@ def parse_redis(text: str) -> dict[str, float]:
         }
     except (IndexError, KeyError, ValueError) as error:
         raise ChildFailed(f"redis-benchmark printed no figures: {text.strip()[-300:]}") from error
-
-
-def nginx_program() -> str | None:
-    """nginx, where it is installed."""
-    return shutil.which("nginx", path=os.environ.get("PATH", os.defpath) + PLACES)
 
 
 def nginx(stack: Stack, seconds: int, connections: int) -> Measure:
@@ -181,3 +169,18 @@ def output_of(argv: list[str]) -> str:
     if done.returncode != 0:
         raise ChildFailed(f"{argv[0]} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
     return done.stdout
+
+
+def measure(plan: Plan, lines: Collection[str]) -> Results:
+    """The calibration lines, with neither API nor relays running."""
+    with plan.stack() as stack:
+        if "pgbench" in lines:
+            yield "pgbench", pgbench(stack, plan.seconds)
+        if {"zrevrank", "zrevrange"} & set(lines):
+            fill_redis(stack)
+        if "zrevrank" in lines:
+            yield "zrevrank", redis_line(stack, plan.seconds, "ZREVRANK calibration __rand_int__")
+        if "zrevrange" in lines:
+            yield "zrevrange", redis_line(stack, plan.seconds, "ZREVRANGE calibration 0 99 WITHSCORES")
+        if "nginx" in lines:
+            yield "nginx", nginx(stack, plan.seconds, plan.connections)

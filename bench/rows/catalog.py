@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from bench.rows import budget, disk, drain, memory, open_loop, read, refusals, submit, visibility
-from bench.rows import calibration as calibrate
-from bench.system.run_options import Plan, Results
 from board.errors import UsageError
 
 Scale = Literal["writes", "reads", "none"]
@@ -65,7 +61,6 @@ ROWS: Final = (
     Row("budget_batch", "budget", "processor time of a score of a batch of 1,000, relays included", "us", "us"),
 )
 
-POSTS: Final = ("post", "post_hot", "batch", "post_keys", "post_limited")
 NEEDS: Final[dict[Scale, tuple[str, ...]]] = {
     "writes": ("pgbench",),
     "reads": ("zrevrank", "zrevrange", "nginx"),
@@ -85,59 +80,3 @@ def chosen(only: Sequence[str]) -> list[Row]:
     wanted = {row.name for row in ROWS if not only or row.name in only or row.family in only}
     wanted |= {line for row in ROWS if row.name in wanted for line in NEEDS[row.scale]}
     return [row for row in ROWS if row.name in wanted]
-
-
-def programs(wanted: Collection[str]) -> dict[str, str | None]:
-    """Outside programs these rows need, and where they are: None when missing."""
-    needed: dict[str, str | None] = {}
-    if "pgbench" in wanted:
-        needed["pgbench"] = shutil.which("pgbench")
-    if {"zrevrank", "zrevrange"} & set(wanted):
-        needed["redis-benchmark"] = calibrate.redis_benchmark()
-    if {"nginx", "mixed", "curve", "disk", *POSTS, *budget.NAMES, *read.NAMES, *refusals.NAMES} & set(wanted):
-        needed["wrk"] = shutil.which("wrk")
-    return needed
-
-
-def round_of(plan: Plan, wanted: Collection[str]) -> Results:
-    """Measure each wanted row once. Rows that share a board share servers; all others get fresh ones."""
-    lines = [name for name in ("pgbench", "zrevrank", "zrevrange", "nginx") if name in wanted]
-    if lines:
-        yield from calibration(plan, lines)
-    for name in POSTS:
-        if name in wanted:
-            yield from submit.measure(plan, name)
-    if "memory" in wanted:
-        yield from memory.measure(plan)
-    if "disk" in wanted:
-        yield from disk.measure(plan)
-    if {"rebuild", *read.NAMES} & set(wanted):
-        yield from read.measure(plan, wanted)
-    if set(refusals.NAMES) & set(wanted):
-        yield from refusals.measure(plan, wanted)
-    for name in drain.SEASONS:
-        if name in wanted:
-            yield from drain.measure(plan, name)
-    if {"visible_idle", "visible_busy", "visible_5000"} & set(wanted):
-        yield from visibility.measure(plan, wanted)
-    if "mixed" in wanted:
-        yield from open_loop.mixed(plan)
-    if "curve" in wanted:
-        yield from open_loop.curve(plan)
-    if set(budget.NAMES) & set(wanted):
-        yield from budget.measure(plan, wanted)
-
-
-def calibration(plan: Plan, lines: Collection[str]) -> Results:
-    """The calibration lines, with neither API nor relays running."""
-    with plan.stack() as stack:
-        if "pgbench" in lines:
-            yield "pgbench", calibrate.pgbench(stack, plan.seconds)
-        if {"zrevrank", "zrevrange"} & set(lines):
-            calibrate.fill_redis(stack)
-        if "zrevrank" in lines:
-            yield "zrevrank", calibrate.redis_line(stack, plan.seconds, "ZREVRANK calibration __rand_int__")
-        if "zrevrange" in lines:
-            yield "zrevrange", calibrate.redis_line(stack, plan.seconds, "ZREVRANGE calibration 0 99 WITHSCORES")
-        if "nginx" in lines:
-            yield "nginx", calibrate.nginx(stack, plan.seconds, plan.connections)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 
 from bench.load import closed_loop
-from bench.rows.figures import Measure
-from bench.rows.loaded_system import books
-from bench.rows.open_loop import since
-from bench.rows.submit import WARM_S, audit
-from bench.system.run_options import Plan, Results
+from bench.rows.figures import Measure, Results
+from bench.rows.submit import WARM_S
+from bench.system.run_options import Plan
 from bench.system.stack import Stack
+from bench.system.totals import all_books, audit, since
 from ctl.demo import Client
 
 SEASON = "disk"
@@ -25,10 +24,10 @@ def measure(plan: Plan) -> Results:
         post(stack, plan, WARM_S)
         stack.until_empty()
         stack.checkpoint()
-        held, log, ledger = books(stack), written(stack), size(stack, "ledger")
+        held, log, ledger = all_books(stack), written(stack), size(stack, "ledger")
         done = post(stack, plan, plan.seconds)
         stack.until_empty()
-        found = since(held, books(stack))
+        found = since(held, all_books(stack))
         figures = {
             "bytes": (size(stack, "ledger") - ledger) / max(1, found.ledger),
             "wal_bytes": (written(stack) - log) / max(1, found.ledger),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from bench.rows.figures import Measure
-from bench.system.run_options import Plan, Results
+from bench.rows.figures import Measure, Results
+from bench.system.run_options import Plan
 from bench.system.stack import Stack
 from board.pg.session import connect, queries
 from board.redis.keyspace import partition_of

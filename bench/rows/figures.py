@@ -1,18 +1,12 @@
-"""Figures of rounds: percentiles, medians, and the original's figures scaled to this machine."""
+"""Figures of a row: of one round, and over all rounds."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
 
 import msgspec
-
-PGBENCH: Final = 11_000.0
-"""Transactions a second where the original was measured: two inserts, 50 clients."""
-READ_LINES: Final = {"zrevrank": 160_000.0, "zrevrange": 47_000.0, "nginx": 175_000.0}
-"""Answers a second of the servers below the reads, on that same machine."""
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -30,6 +24,10 @@ class Measure(msgspec.Struct, frozen=True):
     curves: dict[str, list[tuple[float, float]]] = {}
     hdr: dict[str, str] = {}
     invalid: str = ""
+
+
+Results = Iterator[tuple[str, Measure]]
+"""Rows in the order they are measured: name, what came out."""
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -56,20 +54,3 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """The nearest-rank percentile of at least one value, 0 < percent <= 100."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
-
-
-def write_scale(lines: Mapping[str, float]) -> float | None:
-    """How fast this machine is beside the one of the original, for writes; None without the pgbench line."""
-    return lines["pgbench"] / PGBENCH if "pgbench" in lines else None
-
-
-def read_scale(lines: Mapping[str, float]) -> float | None:
-    """The same for reads: the geometric mean of the lines there are, None unless both of Redis are there."""
-    if "zrevrank" not in lines or "zrevrange" not in lines:
-        return None
-    return statistics.geometric_mean(lines[name] / base for name, base in READ_LINES.items() if name in lines)
-
-
-def ratio(ours: float, theirs: float, *, lower_is_better: bool = False) -> float:
-    """How many times better ours is; above 1 is better for us whichever way the figure counts."""
-    return theirs / ours if lower_is_better else ours / theirs

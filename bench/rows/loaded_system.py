@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -15,12 +15,13 @@ from bench.load import closed_loop
 from bench.rows import formula_board
 from bench.rows.figures import Measure
 from bench.rows.formula_board import Board, Loaded
-from bench.rows.memory import used
-from bench.rows.open_loop import since
 from bench.rows.read import SAMPLES, SIDE
-from bench.rows.submit import Books, End, audit
+from bench.rows.submit import End
+from bench.system.redis_memory import used
 from bench.system.run_options import Plan
+from bench.system.sequential_scans import read_one_by_one, read_since
 from bench.system.stack import Stack, nothing
+from bench.system.totals import all_books, audit, since
 from board.redis.keyspace import Keys, partition_of
 from ctl.demo import Client
 
@@ -29,8 +30,6 @@ STEADY_S: Final = 12
 """Of submissions before they are measured: after that most pages have been changed since the last checkpoint."""
 READS: Final = ("rank", "around", "top10", "top100")
 POSTS: Final = ("post", "after_checkpoint", "hot_season", "hot_player")
-BIG: Final = 100_000
-"""Rows that nobody may read one by one to answer a request."""
 SETTLED_S: Final = 300.0
 CHUNK: Final = 1_000
 """Players of one Redis command."""
@@ -200,7 +199,7 @@ class Side:
         that nobody read a big table from end to end.
         """
         stack, figures = self.stack, {}
-        before, read = books(stack), read_one_by_one(stack)
+        before, read = all_books(stack), read_one_by_one(stack)
         accepted = errors = 0
         with self.running():
             for name in names:
@@ -216,7 +215,7 @@ class Side:
                 errors += warm.errors + done.errors
         # In this order: the books read whole tables themselves.
         faults = [*self.faults, *read_since(stack, read)]
-        faults += audit(since(before, books(stack)), accepted, errors)
+        faults += audit(since(before, all_books(stack)), accepted, errors)
         checks = (f"{accepted:,} accepted are {accepted:,} ledger rows", "no big table was read from end to end")
         return {name: Measure(found, () if faults else checks, tuple(faults)) for name, found in figures.items()}
 
@@ -239,28 +238,3 @@ def address(name: str, season: int | str, number: int | str) -> str:
     query = {"top10": "top?limit=10", "top100": "top?limit=100", "rank": "rank", "around": f"around?range={SIDE}"}[name]
     player = {"rank": f"?userId=p{number}", "around": f"&userId=p{number}"}.get(name, "")
     return f"/v1/seasons/{formula_board.SEASON}{season}/leaderboard/{query}{player}"
-
-
-def books(stack: Stack) -> Books:
-    """The books of all seasons together."""
-    row = stack.db.execute(
-        "SELECT (SELECT count(*) FROM ledger), (SELECT coalesce(sum(delta), 0) FROM ledger),"
-        " coalesce(sum(submissions), 0), coalesce(sum(score), 0) FROM score"
-    ).fetchone()
-    return Books(*(int(n) for n in row))
-
-
-def read_one_by_one(stack: Stack) -> dict[str, int]:
-    """Rows of scores and ledger that were read in scans of whole tables, so far."""
-    stack.db.execute("SELECT pg_stat_force_next_flush()")
-    query = (
-        "SELECT relname, seq_tup_read FROM pg_stat_user_tables"
-        " WHERE relname = 'score' OR starts_with(relname, 'ledger')"
-    )
-    return dict(stack.db.execute(query).fetchall())
-
-
-def read_since(stack: Stack, before: Mapping[str, int]) -> list[str]:
-    """Tables of which many rows were read in such scans since."""
-    grown = {table: rows - before.get(table, 0) for table, rows in read_one_by_one(stack).items()}
-    return [f"{rows:,} rows of {table} were read in scans of all of it" for table, rows in grown.items() if rows > BIG]

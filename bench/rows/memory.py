@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import Final
-
-from bench.rows.figures import Measure
+from bench.rows.figures import Measure, Results
 from bench.rows.read import SEASON
-from bench.system.run_options import Plan, Results
+from bench.system.redis_memory import used
+from bench.system.run_options import Plan
 from bench.system.stack import Stack
 from board.pg.session import queries
 from board.redis.keyspace import partition_of
-
-SETTLED_S: Final = 10.0
 
 
 def measure(plan: Plan) -> Results:
@@ -27,17 +23,6 @@ def measure(plan: Plan) -> Results:
             faults += stack.unequal()
     figures = {"bytes": (after - before) / plan.players, "players": float(plan.players)}
     yield "memory", Measure(figures, () if faults else ("PostgreSQL and Redis are equal",), tuple(faults))
-
-
-def used(stack: Stack) -> int:
-    """`used_memory` without what connections and replication hold, bytes."""
-    until = time.monotonic() + SETTLED_S
-    while True:
-        text = stack.link.call("INFO", "memory").decode()
-        info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        # Deleted keys are freed in the background.
-        if int(info.get("lazyfree_pending_objects", "0")) == 0 or time.monotonic() > until:
-            return int(info["used_memory_dataset"])
 
 
 def fill(stack: Stack, players: int) -> None:

@@ -10,11 +10,11 @@ import msgspec
 from bench.load import closed_loop
 from bench.load.open_loop import Offer, offer
 from bench.load.open_loop_result import Paced, knee
-from bench.rows.figures import Measure
+from bench.rows.figures import Measure, Results
 from bench.rows.read import PATH, SAMPLES, SEASON, fill, ranked, wrong_rank
-from bench.rows.submit import Books, audit, books
-from bench.system.run_options import Plan, Results
+from bench.system.run_options import Plan
 from bench.system.stack import Stack
+from bench.system.totals import Books, audit, books, since
 from board.errors import ChildFailed
 from ctl.demo import Client
 
@@ -117,11 +117,6 @@ def curve(plan: Plan) -> Results:
 def lost(held: Books, done: Paced) -> list[str]:
     """What is wrong with the books where some requests were refused."""
     return [fault for fault in audit(held, done.accepted, done.errors) if "no answer" not in fault]
-
-
-def since(before: Books, after: Books) -> Books:
-    """What came to the books in between."""
-    return Books(*(b - a for a, b in zip(msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)))
 
 
 def figures_of(done: Paced) -> dict[str, float]:

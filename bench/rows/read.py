@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from bench.load import closed_loop
-from bench.rows.figures import Measure
-from bench.system.run_options import Plan, Results
+from bench.rows.figures import Measure, Results
+from bench.system.run_options import Plan
 from bench.system.stack import Stack
 from board.pg.session import queries
 from board.redis.keyspace import partition_of

@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from bench.load import closed_loop
-from bench.rows.figures import Measure
+from bench.rows.figures import Measure, Results
 from bench.rows.submit import WARM_S
-from bench.system.run_options import Plan, Results
+from bench.system.run_options import Plan
 from bench.system.stack import Stack
 from ctl.demo import Client
 from service.access.key_text import PREFIX, SECRET_LENGTH, checksum, make, parse

@@ -16,10 +16,10 @@ import msgspec
 
 from bench.load import closed_loop
 from bench.load.open_loop import Offer, offer
-from bench.rows.figures import Measure
+from bench.rows.figures import Measure, Results
 from bench.rows.open_loop import OF_PEAK, READS, figures_of
 from bench.rows.read import SAMPLES, SIDE
-from bench.system.run_options import Plan, Results
+from bench.system.run_options import Plan
 from board.errors import ServerUnreachable, UsageError
 from ctl.demo import Client
 

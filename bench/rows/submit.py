@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from bench.load import closed_loop
-from bench.rows.figures import Measure
-from bench.system.run_options import Plan, Results
+from bench.rows.figures import Measure, Results
+from bench.system.run_options import Plan
 from bench.system.stack import Stack
+from bench.system.totals import audit, books
 from board.config.settings import Settings
 
 POOL: Final = 1_000
@@ -19,46 +20,6 @@ QUOTA: Final = 1_000_000
 WARM_S: Final = 1
 BATCH: Final = 1_000
 BATCH_CONNECTIONS: Final = 8
-
-
-class Books(msgspec.Struct, frozen=True):
-    """What PostgreSQL holds of a season: rows and sum of deltas of the ledger, submissions and sum of the scores."""
-
-    ledger: int
-    delta: int
-    submissions: int
-    score: int
-
-
-def books(stack: Stack, season: str) -> Books:
-    """Read the books of a season."""
-    row = stack.db.execute(
-        "WITH p AS (SELECT period_id FROM season WHERE season_id = %s) SELECT"
-        " (SELECT count(*) FROM ledger l JOIN p USING (period_id)),"
-        " (SELECT coalesce(sum(delta), 0) FROM ledger l JOIN p USING (period_id)),"
-        " (SELECT coalesce(sum(submissions), 0) FROM score s JOIN p USING (period_id)),"
-        " (SELECT coalesce(sum(score), 0) FROM score s JOIN p USING (period_id))",
-        (season,),
-    ).fetchone()
-    return Books(*(int(n) for n in row))
-
-
-def audit(held: Books, accepted: int, errors: int) -> list[str]:
-    """What is wrong with the books when clients were told of that many accepted submissions.
-
-    A request without a good answer is a fault of its own, since it may have been written or not; so is no request.
-    """
-    faults = []
-    if errors or not accepted:
-        faults.append(f"{accepted} submissions were accepted, {errors} got an error or no answer")
-    if not accepted <= held.ledger <= accepted + errors:
-        faults.append(f"the ledger has {held.ledger} rows, clients saw {accepted} accepted and {errors} errors")
-    if held.submissions != held.ledger or held.score != held.delta:
-        faults.append(
-            f"scores hold {held.submissions} submissions and the sum {held.score}, "
-            f"the ledger {held.ledger} and {held.delta}"
-        )
-    return faults
 
 
 def measure(plan: Plan, name: str) -> Results:

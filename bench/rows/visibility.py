@@ -10,10 +10,10 @@ from typing import Final
 import msgspec
 
 from bench.load.open_loop import Offer, background
-from bench.rows.figures import Measure, percentile
-from bench.rows.submit import audit, books
-from bench.system.run_options import Plan, Results
+from bench.rows.figures import Measure, Results, percentile
+from bench.system.run_options import Plan
 from bench.system.stack import Stack
+from bench.system.totals import audit, books
 from board.errors import ChildFailed
 from ctl.demo import Client
 

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from _speedups import IMPLEMENTATION
-from bench.rows.calibration import nginx_program
-from bench.system.stack import REPOSITORY
+from bench import REPOSITORY
+from bench.system.programs import nginx_program
 
 PACKAGES: Final = ("falcon", "gunicorn", "uvicorn", "uvloop", "httptools", "psycopg", "redis", "hiredis", "msgspec")
 RAM_DISKS: Final = ("tmpfs", "ramfs")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from bench.rows.figures import Measure
 from bench.system.stack import Stack
 from board.config.settings import Settings
 from ctl.embedded import Prefer
-
-Results = Iterator[tuple[str, Measure]]
-"""Rows in the order they are measured: name, what came out."""
 
 
 def quiet(what: str, done: int, total: int) -> None:

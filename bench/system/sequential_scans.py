@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from psycopg import ClientCursor
 
+from bench.system.stack import Stack
 from board.pg.session import connect, queries
 from board.redis.keyspace import PARTITIONS
 from relay.carrier import SESSION
@@ -89,3 +90,23 @@ def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield plan
     for child in plan.get("Plans", []):
         yield from nodes(child)
+
+
+BIG: Final = 100_000
+"""Rows that nobody may read one by one to answer a request."""
+
+
+def read_one_by_one(stack: Stack) -> dict[str, int]:
+    """Rows of scores and ledger that were read in scans of whole tables, so far."""
+    stack.db.execute("SELECT pg_stat_force_next_flush()")
+    query = (
+        "SELECT relname, seq_tup_read FROM pg_stat_user_tables"
+        " WHERE relname = 'score' OR starts_with(relname, 'ledger')"
+    )
+    return dict(stack.db.execute(query).fetchall())
+
+
+def read_since(stack: Stack, before: Mapping[str, int]) -> list[str]:
+    """Tables of which many rows were read in such scans since."""
+    grown = {table: rows - before.get(table, 0) for table, rows in read_one_by_one(stack).items()}
+    return [f"{rows:,} rows of {table} were read in scans of all of it" for table, rows in grown.items() if rows > BIG]

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from bench import REPOSITORY
 from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
 from board.pg import schema
@@ -30,7 +31,6 @@ from ctl.embedded import Embedded, Prefer
 from service.keys import store as keystore
 from service.keys.store import Wanted
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
 READY_WITHIN_S: Final = 30.0
 EMPTY_WITHIN_S: Final = 120.0
 STRANDED_S: Final = 10.0

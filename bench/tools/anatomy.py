@@ -11,7 +11,6 @@ import argparse
 import datetime
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,13 +22,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from bench.arguments import positive
 from bench.load import closed_loop
 from bench.report import page
-from bench.rows import budget
 from bench.rows.loaded_system import READS, WARM_S, Side
-from bench.system import machine
+from bench.system import machine, processor_time
+from bench.system.programs import pyspy
 from bench.system.stack import Stack
-from bench.tools.options import positive
 from bench.tools.run import attempt
 from bench.tools.scale import plan_of
 from board.errors import ChildFailed, UsageError
@@ -64,9 +63,9 @@ def dissect(side: Side, request: str, seconds: int) -> Anatomy:
     with tempfile.TemporaryDirectory(prefix="leaderboard-anatomy-") as directory:
         files = {role: Path(directory, f"{role}.txt") for role in watched}
         samplers = {role: sampler(pid, seconds, files[role]) for role, pid in watched.items()}
-        before, backends, commands = budget.spent(stack), backend_seconds(stack), redis_calls(stack)
+        before, backends, commands = processor_time.spent(stack), backend_seconds(stack), redis_calls(stack)
         done = requests(side, request, seconds)
-        spent = budget.spent(stack).each(before, done)
+        spent = processor_time.spent(stack).each(before, done)
         used = {kind: now - backends.get(kind, 0.0) for kind, now in backend_seconds(stack).items()}
         called = {name: difference(now, commands.get(name, (0, 0))) for name, now in redis_calls(stack).items()}
         stacks = {role: sampled(process, files[role]) for role, process in samplers.items()}
@@ -95,10 +94,12 @@ def requests(side: Side, request: str, seconds: int) -> int:
 def busiest(side: Side, request: str) -> dict[str, int]:
     """The process of each kind that a moment of this load keeps busiest: supervisors and exporters rest."""
     roles = ("worker", "relay") if request == POST else ("worker",)
-    pids = {role: budget.processes(side.stack)[role] for role in roles}
-    before = {pid: budget.seconds_of(pid) for found in pids.values() for pid in found}
+    pids = {role: processor_time.processes(side.stack)[role] for role in roles}
+    before = {pid: processor_time.seconds_of(pid) for found in pids.values() for pid in found}
     requests(side, request, WARM_S)
-    return {role: max(found, key=lambda pid: budget.seconds_of(pid) - before[pid]) for role, found in pids.items()}
+    return {
+        role: max(found, key=lambda pid: processor_time.seconds_of(pid) - before[pid]) for role, found in pids.items()
+    }
 
 
 def sampler(pid: int, seconds: int, file: Path) -> subprocess.Popen[bytes]:
@@ -107,11 +108,6 @@ def sampler(pid: int, seconds: int, file: Path) -> subprocess.Popen[bytes]:
     argv = [pyspy() or "py-spy", "record", "--nonblocking", "--format", "raw", "--rate", str(RATE), "--pid", str(pid)]
     options = ["--duration", str(seconds), "--output", str(file)]
     return spawn([*argv, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def pyspy() -> str | None:
-    """The program, beside this Python or on the path."""
-    return shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
 
 
 def sampled(process: subprocess.Popen[bytes], file: Path) -> str:
@@ -149,7 +145,7 @@ def backend_seconds(stack: Stack) -> dict[str, float]:
     query = "SELECT pid, coalesce(nullif(application_name, ''), backend_type) FROM pg_stat_activity"
     found: dict[str, float] = {}
     for pid, kind in stack.db.execute(query).fetchall():
-        found[kind] = found.get(kind, 0.0) + budget.seconds_of(pid)
+        found[kind] = found.get(kind, 0.0) + processor_time.seconds_of(pid)
     return found
 
 

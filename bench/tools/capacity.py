@@ -13,9 +13,10 @@ from typing import Final
 
 import msgspec
 
+from bench.arguments import positive
 from bench.report import page
-from bench.report.report import Report, number
-from bench.tools.options import positive
+from bench.report.report import Report
+from bench.report.text import number
 from board.errors import LeaderboardError, UsageError
 
 BUSY: Final = 0.6

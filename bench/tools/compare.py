@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from bench import REPOSITORY
 from bench.rows import catalog
-from bench.system.stack import REPOSITORY
 from board.errors import ChildFailed, LeaderboardError, UsageError
 
 RESAMPLES: Final = 10_000

@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 from rich.console import Console
 
-from bench.rows import catalog, remote_server
-from bench.rows.calibration import nginx_program
-from bench.system.run_options import Plan, Results
+from bench.rows import catalog, remote_server, rounds
+from bench.rows.figures import Results
+from bench.system.programs import nginx_program
+from bench.system.run_options import Plan
 from bench.tools.options import parser, plan_of
 from bench.tools.run import Run, attempt, finish
 from board.errors import UsageError
@@ -35,7 +36,9 @@ def measured(args: argparse.Namespace, command: str) -> int:
     plan = plan_of(args, args.seed or random.SystemRandom().randrange(1, 2**31))
     options = options_of(plan, args.rounds)
     console = Console(stderr=True)
-    run = Run(plan, wanted, lambda p: rounds(p, args.rounds, names), args.rounds * len(wanted), options, console)
+    run = Run(
+        plan, wanted, lambda p: measure_rounds(p, args.rounds, names), args.rounds * len(wanted), options, console
+    )
     return finish(run, args.json, args.html, command)
 
 
@@ -46,17 +49,17 @@ def chosen(args: argparse.Namespace) -> list[catalog.Row]:
         raise UsageError(f"--against measures {', '.join(remote_server.NAMES)} only")
     if nginx_program() is None:
         wanted = [row for row in wanted if row.name != "nginx"]
-    missing = [name for name, path in catalog.programs({row.name for row in wanted}).items() if path is None]
+    missing = [name for name, path in rounds.find_programs({row.name for row in wanted}).items() if path is None]
     if missing:
         raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk, postgresql, redis-tools)")
     return wanted
 
 
-def rounds(plan: Plan, count: int, names: Collection[str]) -> Results:
+def measure_rounds(plan: Plan, count: int, names: Collection[str]) -> Results:
     """Each round has a seed of its own, and measures our own servers or the one there."""
     for turn in range(count):
         mine = msgspec.structs.replace(plan, seed=plan.seed + turn)
-        yield from remote_server.round_of(mine, names) if plan.against else catalog.round_of(mine, names)
+        yield from remote_server.round_of(mine, names) if plan.against else rounds.measure_round(mine, names)
 
 
 def options_of(p: Plan, count: int) -> dict[str, str | int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from bench.arguments import positive
 from bench.system.run_options import Plan
 from board.config.settings import Settings, load
 from board.errors import UsageError
@@ -27,14 +28,6 @@ comes from LEADERBOARD_KEY, never from the command line, which is in the report.
 exit status: 0 measured and correct, 1 a check failed, 2 usage or a missing program, 3 a server did not start,
 70 a process of the system died, 130 interrupted (the report then holds what was measured so far)
 """
-
-
-def positive(text: str) -> int:
-    """An argument that counts something."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def parser(commands: Mapping[str, str] = {}) -> argparse.ArgumentParser:

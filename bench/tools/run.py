@@ -18,11 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.report import html
-from bench.report.report import Report, lines, number, remarks, show
+from bench.report.report import Report, lines, remarks
+from bench.report.terminal import show
+from bench.report.text import number
 from bench.rows.catalog import Row
-from bench.rows.figures import Measure
+from bench.rows.figures import Measure, Results
 from bench.system import machine
-from bench.system.run_options import Plan, Results
+from bench.system.run_options import Plan
 from board.config.shown import shown
 from board.errors import LeaderboardError
 from board.pg.session import first_line

@@ -19,12 +19,14 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from bench.rows.catalog import Row, programs
-from bench.rows.figures import Measure
+from bench.arguments import positive
+from bench.rows.catalog import Row
+from bench.rows.figures import Measure, Results
 from bench.rows.loaded_system import POSTS, READS, Side
+from bench.rows.rounds import find_programs
 from bench.system import sequential_scans
-from bench.system.run_options import Plan, Results
-from bench.tools.options import directory_of, positive, settings_of
+from bench.system.run_options import Plan
+from bench.tools.options import directory_of, settings_of
 from bench.tools.run import Run, attempt, finish
 from board.errors import UsageError
 
@@ -225,7 +227,7 @@ def main(argv: Sequence[str]) -> int:
 
 def measured(args: argparse.Namespace, command: str) -> int:
     """Measure what the options say."""
-    if missing := [name for name, path in programs({"post"}).items() if path is None]:
+    if missing := [name for name, path in find_programs({"post"}).items() if path is None]:
         raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk)")
     families = [args.only] if args.only else ["board", "many"]
     sizes = Sizes(args.players, args.seasons, args.each, args.small, args.rounds)

@@ -7,7 +7,6 @@ from typing import Any, cast
 import pytest
 from support.world import World
 
-from bench.rows import loaded_system
 from bench.system import sequential_scans
 from bench.system.sequential_scans import Scanned, explained, nodes, scans, whole_scans
 from bench.system.stack import Stack
@@ -40,15 +39,15 @@ def test_without_the_sessions_settings_a_whole_scan_is_found(world: World, monke
 
 
 def test_a_scan_that_somebody_ran_is_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded_system, "BIG", 2)
+    monkeypatch.setattr(sequential_scans, "BIG", 2)
     stack = cast(Stack, world)
     insert = "INSERT INTO score (period_id, user_id, score, reached, submissions) VALUES (1, %s, 1, 1, 1)"
     for player in ("a", "b", "c"):
         world.db.execute(insert, (player,))
-    before = loaded_system.read_one_by_one(stack)
-    assert loaded_system.read_since(stack, before) == []
+    before = sequential_scans.read_one_by_one(stack)
+    assert sequential_scans.read_since(stack, before) == []
     assert world.value("SELECT sum(score) FROM score") == 3
-    (fault,) = loaded_system.read_since(stack, before)
+    (fault,) = sequential_scans.read_since(stack, before)
     assert fault.startswith("3 rows of score")
 
 

@@ -11,11 +11,12 @@ import pytest
 from rich.console import Console
 
 from bench.load import closed_loop, generator
-from bench.report import page, report
+from bench.report import page, report, terminal, text
+from bench.report.original import PGBENCH, READ_LINES, ratio, read_scale, write_scale
 from bench.rows import calibration, catalog, read
-from bench.rows.figures import PGBENCH, READ_LINES, Measure, percentile, ratio, read_scale, spread, spreads, write_scale
-from bench.rows.submit import Books, audit
+from bench.rows.figures import Measure, percentile, spread, spreads
 from bench.system import machine
+from bench.system.totals import Books, audit
 from board.errors import ChildFailed, UsageError
 
 PGBENCH_TEXT = """\
@@ -250,9 +251,9 @@ def test_the_file_system_is_that_of_the_longest_mount_point() -> None:
     assert machine.file_system(Path("/vary"), mounts) == "ext4"
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0"), (0.1234, "0.12"), (12.34, "12.3"), (12_345.6, "12,346")])
-def test_numbers_are_written_with_what_matters(value: float, text: str) -> None:
-    assert report.number(value) == text
+@pytest.mark.parametrize(("value", "expected"), [(0, "0"), (0.1234, "0.12"), (12.34, "12.3"), (12_345.6, "12,346")])
+def test_numbers_are_written_with_what_matters(value: float, expected: str) -> None:
+    assert text.number(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def a_report(*, faults: tuple[str, ...] = ()) -> report.Report:
 
 def shown(value: report.Report) -> str:
     out = io.StringIO()
-    report.show(value, Console(file=out, width=120))
+    terminal.show(value, Console(file=out, width=120))
     return out.getvalue()
 
 

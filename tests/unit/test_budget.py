@@ -7,15 +7,15 @@ import subprocess
 import sys
 import time
 
-from bench.rows import budget
-from bench.rows.budget import Spent
+from bench.system import processor_time
+from bench.system.processor_time import Spent
 
 
 def test_a_tree_is_a_process_and_all_below_it() -> None:
     parents = {2: 1, 3: 2, 4: 3, 5: 1, 6: 5}
-    assert budget.tree(parents, [2]) == {2, 3, 4}
-    assert budget.tree(parents, [3, 5]) == {3, 4, 5, 6}
-    assert budget.tree(parents, []) == set()
+    assert processor_time.tree(parents, [2]) == {2, 3, 4}
+    assert processor_time.tree(parents, [3, 5]) == {3, 4, 5, 6}
+    assert processor_time.tree(parents, []) == set()
 
 
 def test_figures_are_microseconds_of_a_request_without_the_generator() -> None:
@@ -29,13 +29,13 @@ def test_figures_are_microseconds_of_a_request_without_the_generator() -> None:
 
 def test_a_process_that_works_uses_time_and_one_that_has_gone_none() -> None:
     until = time.process_time() + 0.1
-    before = budget.seconds_of(os.getpid())
+    before = processor_time.seconds_of(os.getpid())
     while time.process_time() < until:
         pass
     # The kernel counts in ticks of a hundredth.
-    assert budget.seconds_of(os.getpid()) - before > 0.05
+    assert processor_time.seconds_of(os.getpid()) - before > 0.05
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert (child.pid, os.getpid()) in set(budget.parents_of())
-        assert budget.commandline(child.pid)[1] == b"-c"
+        assert (child.pid, os.getpid()) in set(processor_time.parents_of())
+        assert processor_time.commandline(child.pid)[1] == b"-c"
         child.communicate(b"\n")
-    assert budget.seconds_of(child.pid) == 0.0 and budget.commandline(child.pid) == []
+    assert processor_time.seconds_of(child.pid) == 0.0 and processor_time.commandline(child.pid) == []

@@ -1,0 +1,65 @@
+"""A report as a table on the terminal."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.report.report import Line, Report
+from bench.report.text import SHOWN, besides, cell, number
+
+
+def show(report: Report, console: Console) -> None:
+    """For people."""
+    m = report.machine
+    load = f"load {m.load} at the start, {report.steal_percent:.1f} % stolen"
+    line = f"{m.cpu}, {m.cores} cores, {m.memory_gib} GiB, kernel {m.kernel}, {m.file_system}; {load}"
+    console.print(Text(line))
+    for pairs in (report.versions, report.options):
+        console.print(Text(", ".join(f"{name} {value}" for name, value in pairs.items()), style="dim"))
+    console.print(table(report))
+    for row in report.rows:
+        if text := besides(row):
+            console.print(Text(f"{row.name:<13} {text}", style="dim"))
+        for text in row.notes:
+            console.print(Text(f"{row.name:<13} note: {text}"))
+        for text in row.faults:
+            console.print(Text(f"{row.name:<13} WRONG: {text}", style="bold red"))
+    for text in report.notes:
+        console.print(Text(f"note: {text}", style="yellow"))
+    if not report.complete:
+        console.print(Text("the run was cut short", style="bold yellow"))
+    verdict = "every check was passed" if report.correct else "CHECKS FAILED: the figures mean nothing"
+    console.print(Text(verdict, style="green" if report.correct else "bold red"))
+
+
+def table(report: Report) -> Table:
+    """One line a row."""
+    made = Table(header_style="bold", box=SIMPLE_HEAD)
+    made.add_column("row", no_wrap=True)
+    for name in ("median", "low - high", "p50/p90/p99 ms", "original", "ratio", "low - high"):
+        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column("correct")
+    for row in report.rows:
+        main = row.figures[row.main]
+        times = " / ".join(cell(row.figures.get(name)) for name in SHOWN)
+        made.add_row(
+            row.name,
+            f"{number(main.median)} {row.unit}",
+            f"{number(main.low)} - {number(main.high)}",
+            times if any(name in row.figures for name in SHOWN) else "-",
+            cell(row.scaled) + ("*" if row.scaled is not None and row.scale == "none" else ""),
+            "-" if row.ratio is None else f"{row.ratio.median:.2f}",
+            "-" if row.ratio is None else f"{row.ratio.low:.2f} - {row.ratio.high:.2f}",
+            verdict(row),
+        )
+    return made
+
+
+def verdict(row: Line) -> Text:
+    """Whether the figures can be believed."""
+    if not row.correct:
+        return Text("NO", style="bold red")
+    return Text("yes", style="green") if row.valid else Text("INVALID", style="bold yellow")

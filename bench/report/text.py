@@ -1,0 +1,48 @@
+"""Figures of a report as text, for all its forms."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.report.report import Line
+from bench.rows.figures import Spread
+
+SHOWN: Final = ("p50_ms", "p90_ms", "p99_ms")
+
+
+def besides(row: Line) -> str:
+    """Figures of a few rows only."""
+    texts = {
+        "errors": "{} errors",
+        "backlog": "backlog {} hints",
+        "empty_ms": "empty after {} ms",
+        "seconds": "took {} s",
+        "post_p50_ms": "POST p50 {} ms",
+        "offered_per_s": "offered {}/s",
+        "peak_per_s": "closed loop {}/s",
+        "read_p99_ms": "reads p99 {} ms",
+        "write_p99_ms": "writes p99 {} ms",
+        "lag_p99_ms": "generator's lag p99 {} ms",
+        "worker_us": "workers {} µs",
+        "postgres_us": "PostgreSQL {} µs",
+        "redis_us": "Redis {} µs",
+        "relay_us": "relays {} µs",
+        "generator_us": "generator {} µs",
+        "wal_bytes": "write-ahead log {} bytes",
+        "key_bytes": "idempotency key {} bytes",
+        "player_bytes": "player's row and index {} bytes",
+        "small_per_s": "small board {}/s",
+    }
+    return ", ".join(text.format(cell(row.figures[name])) for name, text in texts.items() if name in row.figures)
+
+
+def cell(figure: Spread | None) -> str:
+    """A median."""
+    return "-" if figure is None else number(figure.median)
+
+
+def number(value: float) -> str:
+    """Three significant places or more: 12,345 or 12.3 or 0.123."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
