@@ -1,4 +1,4 @@
-"""Types of command line arguments that several commands have."""
+"""Types of command line arguments, shared by the commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 
 def positive(text: str) -> int:
-    """An argument that counts something."""
+    """A number of at least 1. Raises `ArgumentTypeError` for a smaller one."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")

@@ -1,8 +1,8 @@
 """Instructions per row of each kernel, counted by callgrind: ``python -m bench callgrind [--check | --write]``.
 
-Counts, not seconds: the same on a busy machine as on an idle one. The baseline is ``callgrind.json``; ``--check``
-ends with status 1 when a kernel needs more than a tenth above it. A reference loop is counted in the same run and tells
-of a compiler or processor library that counts differently: every count is taken relative to it.
+Instruction counts are the same on a busy machine as on an idle one. The baseline is ``callgrind.json``; ``--check``
+ends with status 1 when a kernel needs 10 % more than the baseline. Another compiler or processor library counts
+differently, so each count is taken relative to a reference loop of the same run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ KERNELS: Final = {
     "build_load": "k.build_load(b'z', b'h', copied, 1000)",
     "render_items": "k.render_items(replies, 0)",
 }
-"""What is called once, with `ROWS` rows."""
+"""The call of each kernel that is counted, with `ROWS` rows."""
 PREPARE: Final = {
     "build_load": """
 def row(u, s, r):
@@ -60,7 +60,7 @@ replies = [x for u, s, r in zip(users, scores, reached)
 """,
 }
 REFERENCE: Final = "sorted"
-"""The reference: CPython's own sort of the scores."""
+"""Name of the reference: CPython's own sort of the scores."""
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -70,8 +70,8 @@ class Count(msgspec.Struct, frozen=True):
     relative: float
 
 
-def instructions(name: str, directory: Path) -> int:
-    """Instructions inside one call. Raises `ChildFailed`."""
+def count_instructions(name: str, directory: Path) -> int:
+    """Instructions inside one call of a kernel or of the reference. Raises `ChildFailed` when valgrind fails."""
     symbol, call = ("list_sort_impl*", "sorted(scores)") if name == REFERENCE else (f"__pyx_pw_*{name}", KERNELS[name])
     program = f"{COMMON}{PREPARE.get(name, '')}\n{call}\n"
     out = directory / f"{name}.out"
@@ -91,25 +91,25 @@ def instructions(name: str, directory: Path) -> int:
     raise ChildFailed(f"callgrind counted nothing inside {symbol}")
 
 
-def counts() -> dict[str, Count]:
-    """Every kernel."""
+def count_kernels() -> dict[str, Count]:
+    """The counts of every kernel, by its name."""
     with tempfile.TemporaryDirectory(prefix="leaderboard-callgrind-") as directory:
-        reference = instructions(REFERENCE, Path(directory))
-        found = {name: instructions(name, Path(directory)) for name in KERNELS}
+        reference = count_instructions(REFERENCE, Path(directory))
+        found = {name: count_instructions(name, Path(directory)) for name in KERNELS}
     return {name: Count(round(n / ROWS, 1), round(n / reference, 4)) for name, n in found.items()}
 
 
 def main(argv: Sequence[str]) -> int:
-    """The program; its exit status."""
+    """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench callgrind", description="Count instructions of the kernels.")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--check", action="store_true", help="compare with the baseline; 1 if a kernel has become slower")
-    what.add_argument("--write", action="store_true", help="make this run the baseline")
+    what.add_argument("--check", action="store_true", help="compare with the baseline; status 1 if a kernel needs more")
+    what.add_argument("--write", action="store_true", help="write the baseline from this run")
     args = parser.parse_args(argv)
     try:
         if shutil.which("valgrind") is None:
             raise UsageError("not installed: valgrind")
-        found = counts()
+        found = count_kernels()
     except LeaderboardError as error:
         print(f"bench callgrind: {error}", file=sys.stderr)
         return error.exit_code
@@ -117,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
         BASELINE.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
     base = msgspec.json.decode(BASELINE.read_bytes(), type=dict[str, Count])
     table = Table(header_style="bold")
-    for name in ("kernel", "instructions a row", "baseline", "change"):
+    for name in ("kernel", "instructions per row", "baseline", "change"):
         table.add_column(name, justify="left" if name == "kernel" else "right")
     worse = []
     for name, count in found.items():

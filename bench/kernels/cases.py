@@ -1,7 +1,7 @@
-"""What the micro-benchmarks time: each byte kernel beside its pure-Python twin, and beside what one would use without.
+"""Cases of the kernel benchmarks: each byte kernel, its pure-Python twin, and libraries that do the same.
 
-All sides of a case must give equal bytes before anything is timed. "includes" says what a side does: some of the rivals
-do only a part of the job.
+All implementations of a case must give equal bytes before they are timed. `includes` names the part of the work that an
+implementation does, since some libraries do only a part.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ TEXT_ARRAY_OID: Final = 1009
 SHA: Final = b"0123456789abcdef0123456789abcdef01234567"
 
 
-class Side(NamedTuple):
-    """One way to get the bytes of a case."""
+class Implementation(NamedTuple):
+    """One way to get the bytes of a case. `includes` names the part of the work that it does."""
 
     name: str
     includes: str
@@ -33,21 +33,23 @@ class Side(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One table: ``sides[0]`` is the compiled kernel, the base of the ratios."""
+    """One kernel with an input of `rows` rows. ``implementations[0]`` is the compiled one, the base of the ratios."""
 
     name: str
     rows: int
-    sides: list[Side]
+    implementations: list[Implementation]
 
 
 class RankedItem(msgspec.Struct, frozen=True):
+    """An entry of a leaderboard, as the service would encode it without kernels."""
+
     rank: int
     userId: str
     score: int
 
 
 def players(rows: int) -> tuple[list[str], list[int], list[int]]:
-    """Users, scores and sequence numbers like those of a season under way; the same at every run."""
+    """Users, scores and sequence numbers, `rows` of each, like those of a live season; the same in every run."""
     dice = random.Random(20)
     users = [f"player-{dice.randrange(10**9):09d}" for _ in range(rows)]
     # Past int4, or psycopg would choose a smaller array type and the bytes would differ.
@@ -57,6 +59,7 @@ def players(rows: int) -> tuple[list[str], list[int], list[int]]:
 
 
 def apply_case(c: Any, rows: int) -> Case:
+    """``build_apply``: arrays of PostgreSQL to one command for Redis. `c` is the module of compiled kernels."""
     users, scores, reached = players(rows)
     keys, head = [b"lb:{17}:z:1", b"lb:{17}:h:1", b"lb:{17}:mark"], [b"12345", b"7300000000000000000-1"]
     arrays = [_py.pack_text_array(users), _py.pack_int8_array(scores), _py.pack_int8_array(reached)]
@@ -86,27 +89,29 @@ def apply_case(c: Any, rows: int) -> Case:
         "build_apply",
         rows,
         [
-            Side("C kernel", whole, lambda: bytes(c.build_apply(SHA, keys, head, groups))),
-            Side("Python twin", whole, lambda: _py.build_apply(SHA, keys, head, groups)),
-            Side("psycopg + hiredis", f"{whole}, entries by the C kernel", lambda: hiredis_pack(arguments())),
-            Side(
+            Implementation("C kernel", whole, lambda: bytes(c.build_apply(SHA, keys, head, groups))),
+            Implementation("Python twin", whole, lambda: _py.build_apply(SHA, keys, head, groups)),
+            Implementation("psycopg + hiredis", f"{whole}, entries by the C kernel", lambda: hiredis_pack(arguments())),
+            Implementation(
                 "psycopg + redis-py",
                 f"{whole}, entries by the C kernel",
                 lambda: b"".join(connection.pack_command(*arguments())),
             ),
-            Side("hiredis.pack_command", part, lambda: hiredis_pack(ready)),
-            Side("redis-py, its hiredis packer", part, lambda: b"".join(connection.pack_command(*ready))),
-            Side("redis-py, its Python packer", part, lambda: b"".join(python_packer.pack(*ready))),
+            Implementation("hiredis.pack_command", part, lambda: hiredis_pack(ready)),
+            Implementation("redis-py, its hiredis packer", part, lambda: b"".join(connection.pack_command(*ready))),
+            Implementation("redis-py, its Python packer", part, lambda: b"".join(python_packer.pack(*ready))),
         ],
     )
 
 
 def hiredis_pack(arguments: tuple[bytes | str, ...]) -> bytes:
+    """The arguments as one RESP command."""
     packed: bytes = hiredis.pack_command(arguments)  # type: ignore[arg-type]
     return packed
 
 
 def load_case(c: Any, rows: int) -> Case:
+    """``build_load``: rows of a binary COPY to commands for Redis."""
     tuples = []
     for user, score, reached in zip(*players(rows), strict=True):
         name = user.encode()
@@ -117,13 +122,18 @@ def load_case(c: Any, rows: int) -> Case:
         "build_load",
         rows,
         [
-            Side("C kernel", whole, lambda: bytes(c.build_load(b"lb:{17}:z:1", b"lb:{17}:h:1", piece, 1000)[0])),
-            Side("Python twin", whole, lambda: _py.build_load(b"lb:{17}:z:1", b"lb:{17}:h:1", piece, 1000)[0]),
+            Implementation(
+                "C kernel", whole, lambda: bytes(c.build_load(b"lb:{17}:z:1", b"lb:{17}:h:1", piece, 1000)[0])
+            ),
+            Implementation(
+                "Python twin", whole, lambda: _py.build_load(b"lb:{17}:z:1", b"lb:{17}:h:1", piece, 1000)[0]
+            ),
         ],
     )
 
 
 def pack_case(name: str, values: list[Any], c: Any) -> Case:
+    """``pack_text_array`` or ``pack_int8_array``: a list to an array in PostgreSQL's binary format."""
     transformer = Transformer()
     compiled, twin = getattr(c, name), getattr(_py, name)
     whole = "list to array"
@@ -131,9 +141,9 @@ def pack_case(name: str, values: list[Any], c: Any) -> Case:
         name,
         len(values),
         [
-            Side("C kernel", whole, lambda: bytes(compiled(values))),
-            Side("Python twin", whole, lambda: bytes(twin(values))),
-            Side(
+            Implementation("C kernel", whole, lambda: bytes(compiled(values))),
+            Implementation("Python twin", whole, lambda: bytes(twin(values))),
+            Implementation(
                 "psycopg's dumper",
                 f"{whole}, choice of the type",
                 lambda: bytes(transformer.get_dumper(values, PyFormat.BINARY).dump(values) or b""),
@@ -143,6 +153,7 @@ def pack_case(name: str, values: list[Any], c: Any) -> Case:
 
 
 def items_case(c: Any, rows: int) -> Case:
+    """``render_items``: replies of Redis to JSON."""
     replies: list[bytes] = []
     for user, score, reached in zip(*players(rows), strict=True):
         zscore, prefix = _py.encode_entry(score, reached)
@@ -165,16 +176,16 @@ def items_case(c: Any, rows: int) -> Case:
         "render_items",
         rows,
         [
-            Side("C kernel", whole, lambda: bytes(c.render_items(replies, 1))),
-            Side("Python twin", whole, lambda: _py.render_items(replies, 1)),
-            Side("structs + msgspec", f"{whole}, scores by the C kernel", lambda: encoder.encode(items())),
-            Side("msgspec", "encoding of ready structs only", lambda: encoder.encode(ready)),
+            Implementation("C kernel", whole, lambda: bytes(c.render_items(replies, 1))),
+            Implementation("Python twin", whole, lambda: _py.render_items(replies, 1)),
+            Implementation("structs + msgspec", f"{whole}, scores by the C kernel", lambda: encoder.encode(items())),
+            Implementation("msgspec", "encoding of ready structs only", lambda: encoder.encode(ready)),
         ],
     )
 
 
 def entry_case(c: Any, rows: int) -> Case:
-    """The two smallest kernels, one call a row; the loop around them is in the figure."""
+    """``encode_entry`` and ``decode_score``, one call of each per row; the figure includes the loop around them."""
     _, scores, reached = players(rows)
     pairs = list(zip(scores, reached, strict=True))
 
@@ -188,12 +199,17 @@ def entry_case(c: Any, rows: int) -> Case:
 
     whole = "encode_entry, decode_score, and the loop"
     return Case(
-        "entry", rows, [Side("C kernel", whole, lambda: both(c)), Side("Python twin", whole, lambda: both(_py))]
+        "entry",
+        rows,
+        [Implementation("C kernel", whole, lambda: both(c)), Implementation("Python twin", whole, lambda: both(_py))],
     )
 
 
-def all_cases(rows: int, window: int) -> list[Case]:
-    """Batches of `rows`, a rendered window of `window`. Raises `ImportError` when no kernels were compiled."""
+def make_cases(rows: int, window: int) -> list[Case]:
+    """Every case: batches of `rows` rows, and a list of `window` entries to render.
+
+    Raises `ImportError` when the kernels are not compiled.
+    """
     c = importlib.import_module("_speedups._c")
     users, scores, _ = players(rows)
     return [
@@ -206,7 +222,7 @@ def all_cases(rows: int, window: int) -> list[Case]:
     ]
 
 
-def differing(case: Case) -> list[str]:
-    """Sides whose bytes are not those of the compiled kernel."""
-    expected = case.sides[0].call()
-    return [side.name for side in case.sides if side.call() != expected]
+def find_differing(case: Case) -> list[str]:
+    """Names of the implementations whose bytes differ from those of the compiled kernel."""
+    expected = case.implementations[0].call()
+    return [implementation.name for implementation in case.implementations if implementation.call() != expected]

@@ -1,7 +1,8 @@
-"""Micro-benchmark of the byte kernels in seconds: `python -m bench micro`. `bench.perf` takes longer and is surer.
+"""Micro-benchmark of the byte kernels, in seconds: ``python -m bench micro``.
 
-The sides of a case run in one process and take turns, so that a slow moment of the machine hits all of them. The
-figure is the median over the turns, the spread the distance of the quartiles.
+The implementations of a case run in turn in one process, so that a slow moment of the machine affects all of them. The
+figure is the median over the turns, the spread is the distance between the quartiles. ``python -m bench perf`` takes
+longer and is more reliable.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from bench.arguments import positive
-from bench.kernels.cases import Case, all_cases, differing
+from bench.kernels.cases import Case, find_differing, make_cases
 
-TURN_NS = 4_000_000  # One measurement lasts about this long, far above the clock's resolution.
+TURN_NS: Final = 4_000_000
+"""Duration of one measurement, far above the resolution of the clock."""
 
 
-class SideResult(msgspec.Struct, frozen=True):
-    """Nanoseconds per row: median and quartiles; ``ratio`` is the median over that of the compiled kernel."""
+class ImplementationResult(msgspec.Struct, frozen=True):
+    """Nanoseconds per row: median and quartiles. `ratio` is the median divided by that of the compiled kernel."""
 
     name: str
     includes: str
@@ -37,12 +40,16 @@ class SideResult(msgspec.Struct, frozen=True):
 
 
 class CaseResult(msgspec.Struct, frozen=True):
+    """Results of one case, the compiled kernel first."""
+
     name: str
     rows: int
-    sides: list[SideResult]
+    implementations: list[ImplementationResult]
 
 
 class Report(msgspec.Struct, frozen=True):
+    """The results of a run, as ``--json`` prints them."""
+
     machine: str
     versions: dict[str, str]
     rounds: int
@@ -50,19 +57,21 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def measure(case: Case, rounds: int) -> CaseResult:
-    """Check that all sides agree, then time them in turns; an `AssertionError` when they do not."""
-    if wrong := differing(case):
+    """Time the implementations of a case, `rounds` times in turn. Raises `AssertionError` when their bytes differ."""
+    if wrong := find_differing(case):
         raise AssertionError(f"{case.name}: the bytes of {', '.join(wrong)} differ from those of the C kernel")
-    repeats = [max(1, TURN_NS // max(1, timed(side.call, 3) // 3)) for side in case.sides]
-    samples: list[list[float]] = [[] for _ in case.sides]
+    repeats = [
+        max(1, TURN_NS // max(1, time_calls(implementation.call, 3) // 3)) for implementation in case.implementations
+    ]
+    samples: list[list[float]] = [[] for _ in case.implementations]
     enabled = gc.isenabled()
     gc.disable()
     try:
         for turn in range(rounds):
-            for step in range(len(case.sides)):
-                # Another side begins each turn, so that none always follows the same one.
-                at = (turn + step) % len(case.sides)
-                elapsed = timed(case.sides[at].call, repeats[at])
+            for step in range(len(case.implementations)):
+                # Another implementation begins each round, so that none always follows the same one.
+                at = (turn + step) % len(case.implementations)
+                elapsed = time_calls(case.implementations[at].call, repeats[at])
                 samples[at].append(elapsed / repeats[at] / case.rows)
             gc.collect()
     finally:
@@ -70,13 +79,16 @@ def measure(case: Case, rounds: int) -> CaseResult:
             gc.enable()
     base = statistics.median(samples[0])
     results = []
-    for side, values in zip(case.sides, samples, strict=True):
+    for implementation, values in zip(case.implementations, samples, strict=True):
         q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
-        results.append(SideResult(side.name, side.includes, median, q1, q3, median / base))
+        results.append(
+            ImplementationResult(implementation.name, implementation.includes, median, q1, q3, median / base)
+        )
     return CaseResult(case.name, case.rows, results)
 
 
-def timed(call: Callable[[], bytes], repeats: int) -> int:
+def time_calls(call: Callable[[], bytes], repeats: int) -> int:
+    """Nanoseconds of that many calls."""
     start = time.perf_counter_ns()
     for _ in range(repeats):
         call()
@@ -84,52 +96,63 @@ def timed(call: Callable[[], bytes], repeats: int) -> int:
 
 
 def show(report: Report, console: Console) -> None:
+    """Print a table for each case."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     console.print(f"{report.machine}; {versions}; {report.rounds} rounds", highlight=False)
     for case in report.cases:
         table = Table(title=f"{case.name}, {case.rows:,} rows", title_justify="left", title_style="bold")
-        table.add_column("side")
+        table.add_column("implementation")
         table.add_column("includes", style="dim")
         for column in ("ns/row", "spread", "x C kernel"):
             table.add_column(column, justify="right")
-        for side in case.sides:
-            spread = (side.q3_ns - side.q1_ns) / side.median_ns
-            table.add_row(side.name, side.includes, f"{side.median_ns:,.1f}", f"{spread:.0%}", f"{side.ratio:.1f}")
+        for implementation in case.implementations:
+            spread = (implementation.q3_ns - implementation.q1_ns) / implementation.median_ns
+            table.add_row(
+                implementation.name,
+                implementation.includes,
+                f"{implementation.median_ns:,.1f}",
+                f"{spread:.0%}",
+                f"{implementation.ratio:.1f}",
+            )
         console.print(table)
 
 
 def machine() -> str:
-    """The processor by its name where Linux tells it, with the number of cores this process may use."""
+    """Name of the processor on Linux, elsewhere its architecture."""
     name = platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
     except OSError:
-        pass  # Not Linux: the architecture has to do.
+        pass  # Not Linux.
     return name
 
 
-def arguments_of(argv: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line. Ends the process for a wrong one."""
     parser = argparse.ArgumentParser(
         prog="python -m bench micro",
-        description="Time the compiled byte kernels beside their pure-Python twin, redis-py, hiredis, psycopg "
-        "and msgspec. Every side must give equal bytes before it is timed.",
-        epilog="Exit codes: 0 measured, 1 sides gave different bytes, 2 usage, or no compiled kernels.",
+        description="Time the compiled byte kernels, their pure-Python twin, redis-py, hiredis, psycopg and "
+        "msgspec. All implementations must give equal bytes before they are timed.",
+        epilog="Exit status: 0 measured, 1 implementations give different bytes, 2 usage or no compiled kernels.",
     )
-    parser.add_argument("--rows", type=positive, default=2000, help="rows of a batch (default: %(default)s)")
-    parser.add_argument("--window", type=positive, default=100, help="rows of a rendered window (default: %(default)s)")
+    parser.add_argument("--rows", type=positive, default=2000, help="rows of a batch (%(default)s)")
+    parser.add_argument("--window", type=positive, default=100, help="entries of the rendered list (%(default)s)")
     parser.add_argument(
-        "--rounds", type=positive, default=25, help="turns of each side (default: %(default)s, about 4 s in all)"
+        "--rounds",
+        type=positive,
+        default=25,
+        help="measurements of each implementation (%(default)s, about 4 s in all)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the benchmark; the exit code."""
-    options = arguments_of(argv)
+    """Run the benchmark; returns the exit status."""
+    options = parse_arguments(argv)
     try:
-        cases = all_cases(options.rows, options.window)
+        cases = make_cases(options.rows, options.window)
     except ImportError as error:
         print(f"bench micro: the compiled kernels are not built ({error})", file=sys.stderr)
         return 2

@@ -1,8 +1,9 @@
-"""The byte kernels by pyperf: ``python -m bench perf -o kernels.json``, then ``python -m pyperf show kernels.json``,
-and for two runs ``python -m pyperf compare_to --table old.json new.json``.
+"""The byte kernels timed with pyperf: ``python -m bench perf -o kernels.json``.
 
-pyperf starts many processes for each side of each case, so that neither the hash seed nor the layout of memory decides
-the figure, and says when a result is not stable. All its options work (``--fast``, ``--rigorous``, ``--affinity``, …).
+pyperf starts many processes for each implementation, so that neither the hash seed nor the layout of memory decides
+the figure, and it warns when a result is not stable. All options of pyperf work (``--fast``, ``--rigorous``, …).
+``python -m pyperf show kernels.json`` prints a result, ``python -m pyperf compare_to --table old.json new.json``
+compares two.
 """
 
 from __future__ import annotations
@@ -15,33 +16,33 @@ from typing import Any
 import pyperf
 
 from bench.arguments import positive
-from bench.kernels.cases import Case, all_cases, differing
+from bench.kernels.cases import Case, find_differing, make_cases
 
 PROGRAM = ("-m", "bench", "perf")
 
 
 def forward(command: list[str], options: argparse.Namespace) -> None:
-    """Give our own options to the processes that measure."""
+    """Add our own options to the command line of the processes that measure."""
     command += ["--rows", str(options.rows), "--window", str(options.window)]
     command += ["--only", options.only] if options.only else []
 
 
-def chosen(cases: Sequence[Case], only: str) -> list[Case]:
-    """The case of that name; all for none."""
+def select_cases(cases: Sequence[Case], only: str) -> list[Case]:
+    """The case with the name `only`; all cases when it is empty."""
     return [case for case in cases if only in ("", case.name)]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure; the exit status is 1 when sides give different bytes, 2 for usage or when no kernels were compiled."""
+    """Measure; returns the exit status: 1 when bytes differ, 2 for usage or when the kernels are not compiled."""
     runner: Any = pyperf.Runner(program_args=PROGRAM, add_cmdline_args=forward)
     runner.argparser.prog = "python -m bench perf"
     add = runner.argparser.add_argument
     add("--rows", type=positive, default=2_000, help="rows of a batch (2,000)")
-    add("--window", type=positive, default=100, help="rows of a rendered window (100)")
+    add("--window", type=positive, default=100, help="entries of the list that is rendered (100)")
     add("--only", default="", metavar="CASE", help="one case (all)")
     options = runner.parse_args(argv)
     try:
-        cases = chosen(all_cases(options.rows, options.window), options.only)
+        cases = select_cases(make_cases(options.rows, options.window), options.only)
     except ImportError as error:
         print(f"bench perf: the compiled kernels are not built ({error})", file=sys.stderr)
         return 2
@@ -49,11 +50,11 @@ def main(argv: Sequence[str]) -> int:
         print(f"bench perf: there is no case {options.only!r}", file=sys.stderr)
         return 2
     for case in cases:
-        # Once, not in each process that measures.
-        if not options.worker and (wrong := differing(case)):
+        # Only in the first process, not in each one that measures.
+        if not options.worker and (wrong := find_differing(case)):
             print(f"bench perf: {case.name}: {', '.join(wrong)} differ from the C kernel", file=sys.stderr)
             return 1
-        for side in case.sides:
+        for implementation in case.implementations:
             runner.metadata["rows"] = case.rows
-            runner.bench_func(f"{case.name}: {side.name}", side.call)
+            runner.bench_func(f"{case.name}: {implementation.name}", implementation.call)
     return 0

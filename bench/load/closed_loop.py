@@ -1,7 +1,7 @@
 """Closed-loop load by wrk: one thread, keep-alive connections, each with one request in flight.
 
-A closed loop sends less when answers are slow, so its percentiles say nothing about a fixed rate of arrivals. wrk
-itself fills in samples for an answer that took more than twice the mean interval; the percentiles include those.
+A closed loop sends less when answers are slow, so its percentiles do not hold for a fixed rate of arrivals. wrk adds
+samples for an answer that took more than twice the mean interval; the percentiles include them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,19 @@ from board.process.children import spawn, terminate
 
 SCRIPTS: Final = Path(__file__).resolve().parent / "wrk"
 TAIL_S: Final = 1
-"""Silence after the last POST: above the service's write deadline, so that every answer arrives."""
+"""Seconds after the last POST in which nothing is sent: longer than the write deadline of the service, so that every
+answer arrives."""
 PARKED: Final = b"PARKED"
+"""Printed by ``post.lua`` when the sending ends."""
 RESULT: Final = b"RESULT "
 
 
-class Load(msgspec.Struct, frozen=True):
-    """What wrk counted. `answers` have any status, `refused` of them 400 or more; `broken` connections gave none;
-    `late` answers took more than wrk's time-out of 2 s. Times in microseconds."""
+class LoadResult(msgspec.Struct, frozen=True):
+    """Counts and latencies of wrk, times in microseconds.
+
+    `answers` have any status, `refused` of them 400 or more. `broken` counts connections that gave no answer, `late`
+    answers after wrk's time-out of 2 s.
+    """
 
     answers: int
     refused: int
@@ -51,7 +56,7 @@ class Load(msgspec.Struct, frozen=True):
         return self.refused + self.broken + self.late
 
     def figures(self, seconds: float | None = None) -> dict[str, float]:
-        """Rate and latency. `seconds`: how long requests were sent, where that is not all of wrk's time."""
+        """Answers per second and percentiles in ms. `seconds` is the time of sending, if shorter than the run."""
         # The last requests were sent at the end of that time and answered after it.
         elapsed = self.duration_us / 1e6 if seconds is None else seconds + self.mean_us / 1e6
         return {
@@ -64,16 +69,16 @@ class Load(msgspec.Struct, frozen=True):
         }
 
 
-def parse(line: bytes) -> Load:
-    """Decode the line that ``common.lua`` prints. Raises `ChildFailed` for anything else."""
+def parse(line: bytes) -> LoadResult:
+    """Decode the result that ``common.lua`` prints. Raises `ChildFailed` for any other line."""
     try:
-        return msgspec.json.decode(line.removeprefix(RESULT), type=Load)
+        return msgspec.json.decode(line.removeprefix(RESULT), type=LoadResult)
     except msgspec.DecodeError as error:
         raise ChildFailed(f"wrk printed no figures: {line[:200]!r}") from error
 
 
-def nothing() -> None:
-    """What to do meanwhile, by default."""
+def do_nothing() -> None:
+    """The default of `meanwhile` and `at_end`."""
 
 
 def get(
@@ -83,11 +88,11 @@ def get(
     connections: int,
     script: str = "get.lua",
     arguments: Sequence[str] = (),
-    meanwhile: Callable[[], None] = nothing,
+    meanwhile: Callable[[], None] = do_nothing,
     key: str = "",
-) -> Load:
-    """GET for that many seconds; `meanwhile` is called once the load has begun."""
-    return run(script, url, seconds, connections, arguments, meanwhile, nothing, key)
+) -> LoadResult:
+    """Send GET requests for `seconds`; `meanwhile` is called when the load has begun. Raises `ChildFailed`."""
+    return run(script, url, seconds, connections, arguments, meanwhile, do_nothing, key)
 
 
 def post(
@@ -102,24 +107,25 @@ def post(
     player: str = "player-",
     first: int = 0,
     seasons: int = 0,
-    at_end: Callable[[], None] = nothing,
+    at_end: Callable[[], None] = do_nothing,
     key: str = "",
-) -> Load:
-    """POST scores for that many seconds, then wait for all answers; `at_end` is called when the sending ends.
+) -> LoadResult:
+    """POST scores for `seconds`, then wait for all answers; `at_end` is called when the sending ends.
 
-    With a `size` each request is a batch of so many submissions. `player` and a number make an id; a pool's numbers
-    begin with `first`. With `seasons`, ``%d`` in the path is one of so many for each request.
+    A `size` above 0 sends batches of `size` submissions. The id of a player is `player` and a number: a random one of
+    `pool` numbers from `first` on, or a new one each time when `pool` is 0. `seasons` above 0 replaces ``%d`` in the
+    path by a random number below it. Raises `ChildFailed`.
     """
     arguments = [path, *map(str, (seconds, seed, pool, size, player, first, seasons))]
-    return run("post.lua", base, seconds + TAIL_S, connections, arguments, nothing, at_end, key)
+    return run("post.lua", base, seconds + TAIL_S, connections, arguments, do_nothing, at_end, key)
 
 
-def mixed(
+def get_and_post(
     base: str, season: str, *, seconds: int, connections: int, seed: int, reads: int, pool: int, key: str = ""
-) -> Load:
-    """Reads of a rank, so many percent, and writes, for that many seconds; then wait for all answers."""
+) -> LoadResult:
+    """Send `reads` percent reads of a rank, the rest writes, for `seconds`; then wait for all answers."""
     arguments = [f"/v1/seasons/{season}", str(seconds), str(seed), str(reads), str(pool)]
-    return run("mixed.lua", base, seconds + TAIL_S, connections, arguments, nothing, nothing, key)
+    return run("mixed.lua", base, seconds + TAIL_S, connections, arguments, do_nothing, do_nothing, key)
 
 
 def run(
@@ -131,8 +137,8 @@ def run(
     meanwhile: Callable[[], None],
     at_end: Callable[[], None],
     key: str,
-) -> Load:
-    """Run one script; with a key, each request carries it. Raises `ChildFailed` when wrk ends without figures."""
+) -> LoadResult:
+    """Run one script; each request carries the `key` unless it is empty. Raises `ChildFailed` without a result."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPTS / script), url, "--", *arguments]
     process = spawn(argv, env={**os.environ, "LEADERBOARD_KEY": key}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     last, result = b"", None
@@ -156,7 +162,7 @@ def run(
 
 
 def stride(count: int) -> int:
-    """A step near the golden section of `count` that visits every number below it before any comes again."""
+    """A step near the golden section of `count`, without a common factor: it visits every number below `count` once."""
     step = max(1, round(count * 0.618))
     while math.gcd(step, count) != 1:
         step += 1

@@ -1,8 +1,8 @@
-"""Open-loop load: so many requests a second, sent when they are due, however slow the answers are.
+"""The open-loop generator, a program: ``python -m bench.load.generator``.
 
-A program of its own (``python -m bench.load.generator``): it starts, says so, asks until its time is up or SIGTERM,
-waits for the answers and prints an `open_loop_result.Paced` as JSON. Latency counts from the moment a request was due,
-so waiting for a free connection is in it.
+It sends requests at a fixed rate, each when it is due, however slow the answers are. Latency counts from the moment a
+request was due, so it includes the wait for a free connection. The program prints `STARTED` when the load is running,
+ends after ``--seconds`` or at SIGTERM, waits for the answers, and prints an `OpenLoopResult` as JSON.
 """
 
 from __future__ import annotations
@@ -23,57 +23,59 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-from bench.load.open_loop_result import Paced, latency
+from bench.load.open_loop_result import OpenLoopResult, summarize_latency
 
 STARTED: Final = b"STARTED"
+"""Printed when the load is running."""
 CONNECTIONS: Final = 64
 POOL: Final = 10_000
 TICK_S: Final = 0.001
+"""Interval at which due requests are sent."""
 WARM_S: Final = 1.0
 LAST_ANSWERS_S: Final = 5.0
 HEAD_END: Final = b"\r\n\r\n"
 LENGTH: Final = b"\r\ncontent-length:"
 
-Made = tuple[bytes, bool]
-"""A request, and whether it writes."""
+Request = tuple[bytes, bool]
+"""Bytes of a request, and whether it is a write."""
 
 
 class Connection(asyncio.Protocol):
     """One keep-alive connection with at most one request in flight."""
 
-    def __init__(self, pacer: Pacer) -> None:
-        self.pacer: Final = pacer
+    def __init__(self, generator: Generator) -> None:
+        self.generator: Final = generator
         self.buffer = b""
         self.due: float | None = None
         self.writes = False
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
+        # The transports of uvloop are not subclasses of those of asyncio.
         self.transport = cast(asyncio.Transport, transport)
-        self.pacer.free.append(self)
+        self.generator.free.append(self)
 
-    def send(self, made: Made, due: float) -> None:
-        request, self.writes = made
+    def send(self, request: Request, due: float) -> None:
+        data, self.writes = request
         self.due = due
-        self.transport.write(request)
+        self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        # PERF: nearly every answer is one piece, which is then looked at where it lies.
+        # PERF: nearly every answer arrives in one piece, which is parsed without a copy.
         whole = self.buffer + data if self.buffer else data
-        status = answer_in(whole)
+        status = parse_status(whole)
         if status is None or self.due is None:
             self.buffer = whole
             return
         due, self.due, self.buffer = self.due, None, b""
-        self.pacer.answered(self, status, due)
+        self.generator.record_answer(self, status, due)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.pacer.lost(self)
+        self.generator.record_loss(self)
 
 
-def answer_in(buffer: bytes) -> int | None:
-    """The status of the answer in the buffer once all of it is there; it has to carry a Content-Length."""
+def parse_status(buffer: bytes) -> int | None:
+    """The status of the answer in the buffer, None until it is complete. Without a Content-Length its body is empty."""
     end = buffer.find(HEAD_END)
     if end < 0:
         return None
@@ -83,8 +85,8 @@ def answer_in(buffer: bytes) -> int | None:
     return int(buffer[9:12]) if len(buffer) >= end + len(HEAD_END) + length else None
 
 
-class Requests:
-    """Makes requests: of each hundred, so many ask for the rank of a player, the others submit a score for one."""
+class RequestMaker:
+    """Makes requests for random players: `reads` percent ask for a rank, the others submit a score."""
 
     def __init__(self, host: str, season: str, seed: int, reads: int, player: str, pool: int, key: str) -> None:
         self.dice: Final = random.Random(seed)
@@ -98,7 +100,7 @@ class Requests:
         self.head: Final = f"{head}Content-Length: ".encode()
         self.player: Final = player.encode()
 
-    def __call__(self) -> Made:
+    def __call__(self) -> Request:
         dice = self.dice.random
         number = int(dice() * self.pool)
         if self.reads and dice() < self.reads:
@@ -107,10 +109,10 @@ class Requests:
         return b"%b%d\r\n\r\n%b" % (self.head, len(body), body), True
 
 
-class Pacer:
-    """Keeps the schedule and the counts."""
+class Generator:
+    """Keeps the schedule, and counts requests and answers."""
 
-    def __init__(self, make: Callable[[], Made], rate: float) -> None:
+    def __init__(self, make: Callable[[], Request], rate: float) -> None:
         self.loop: Final = asyncio.get_running_loop()
         self.make: Final = make
         self.rate: Final = rate
@@ -123,7 +125,7 @@ class Pacer:
         self.seconds = self.until_answered = 0.0
 
     async def run(self, stop: asyncio.Event, seconds: float | None, started_at: Callable[[], None]) -> None:
-        """Offer requests until told to stop, then wait for what is out."""
+        """Send requests for `seconds` or until `stop` is set, then wait for the answers in flight."""
         started = self.loop.time()
         said = False
         while not stop.is_set():
@@ -148,13 +150,13 @@ class Pacer:
         self.until_answered = self.loop.time() - started
 
     def send(self) -> None:
-        """Everything that is due, as far as connections are free."""
+        """Send the requests that are due, as far as connections are free."""
         free, waiting, make = self.free, self.waiting, self.make
         while waiting and free:
             free.popleft().send(make(), waiting.popleft())
 
-    def answered(self, connection: Connection, status: int, due: float) -> None:
-        """One answer has come."""
+    def record_answer(self, connection: Connection, status: int, due: float) -> None:
+        """Count an answer, and free its connection."""
         took = int((self.loop.time() - due) * 1e6)
         if connection.writes:
             self.write_us.append(took)
@@ -169,17 +171,17 @@ class Pacer:
         if self.waiting:
             self.send()
 
-    def lost(self, connection: Connection) -> None:
-        """A connection is gone, and with it the answer it owed."""
+    def record_loss(self, connection: Connection) -> None:
+        """Count the request in flight on a lost connection as broken."""
         if connection.due is not None:
             self.broken += 1
         elif connection in self.free:
             self.free.remove(connection)
 
-    def result(self) -> Paced:
-        """The figures; what was never sent or answered counts as broken."""
-        lags = latency(self.lag_us)
-        return Paced(
+    def result(self) -> OpenLoopResult:
+        """The figures. Requests that were never sent or answered count as broken."""
+        lags = summarize_latency(self.lag_us)
+        return OpenLoopResult(
             rate=self.rate,
             offered_per_s=self.offered / self.seconds if self.seconds else 0.0,
             answered_per_s=self.accepted / self.until_answered if self.until_answered else 0.0,
@@ -188,53 +190,55 @@ class Pacer:
             written=self.written,
             refused=self.refused,
             broken=self.offered - self.accepted - self.refused,
-            all=latency([*self.read_us, *self.write_us]),
-            reads=latency(self.read_us),
-            writes=latency(self.write_us),
+            all=summarize_latency([*self.read_us, *self.write_us]),
+            reads=summarize_latency(self.read_us),
+            writes=summarize_latency(self.write_us),
             lag_p99_ms=lags.p99_ms,
             lag_max_ms=lags.max_ms,
         )
 
 
-def say_started() -> None:
-    """Tell the parent that the load is on."""
+def announce_start() -> None:
+    """Tell the parent process that the load is running."""
     sys.stdout.buffer.write(STARTED + b"\n")
     sys.stdout.buffer.flush()
 
 
-async def offer(options: argparse.Namespace) -> Paced:
-    """Ask until the time is up or SIGTERM."""
+async def generate(options: argparse.Namespace) -> OpenLoopResult:
+    """Generate the load until its time is over or SIGTERM arrives."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     target = urlsplit(options.url)
     key = os.environ.get("LEADERBOARD_KEY", "")
-    make = Requests(target.netloc, options.season, options.seed, options.reads, options.player, options.pool, key)
-    pacer = Pacer(make, options.rate)
+    make = RequestMaker(target.netloc, options.season, options.seed, options.reads, options.player, options.pool, key)
+    generator = Generator(make, options.rate)
     for _ in range(options.connections):
-        await loop.create_connection(lambda: Connection(pacer), target.hostname, target.port or 80)
+        await loop.create_connection(lambda: Connection(generator), target.hostname, target.port or 80)
     # A collection in the middle would be a pause of the generator's own; nothing here makes cycles.
     gc.disable()
-    await pacer.run(stop, options.seconds, say_started)
-    return pacer.result()
+    await generator.run(stop, options.seconds, announce_start)
+    return generator.result()
 
 
 def main() -> int:
-    """The program."""
-    parser = argparse.ArgumentParser(prog="python -m bench.load.generator", description="Ask at a fixed rate.")
+    """Run the program; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load.generator", description="Send requests at a fixed rate, open loop."
+    )
     add = parser.add_argument
-    add("--url", required=True, help="of the server, http://host:port")
-    add("--season", required=True)
-    add("--rate", type=float, required=True, help="requests a second")
-    add("--seconds", type=float, help="end after so long (else at SIGTERM)")
-    add("--reads", type=int, default=0, metavar="PERCENT", help="of the requests that read a rank (%(default)s)")
-    add("--player", default="paced-", metavar="PREFIX", help="of the players' ids (%(default)s)")
-    add("--pool", type=int, default=POOL, metavar="N", help="players (%(default)s)")
-    add("--connections", type=int, default=CONNECTIONS, metavar="N")
-    add("--seed", type=int, default=1)
-    paced = uvloop.run(offer(parser.parse_args()))
-    sys.stdout.buffer.write(msgspec.json.encode(paced) + b"\n")
+    add("--url", required=True, help="address of the server, http://host:port")
+    add("--season", required=True, help="season of all requests")
+    add("--rate", type=float, required=True, help="requests per second")
+    add("--seconds", type=float, help="duration (until SIGTERM)")
+    add("--reads", type=int, default=0, metavar="PERCENT", help="share of requests that read a rank (%(default)s)")
+    add("--player", default="paced-", metavar="PREFIX", help="prefix of player ids (%(default)s)")
+    add("--pool", type=int, default=POOL, metavar="N", help="number of players (%(default)s)")
+    add("--connections", type=int, default=CONNECTIONS, metavar="N", help="(%(default)s)")
+    add("--seed", type=int, default=1, help="of players and scores (%(default)s)")
+    result = uvloop.run(generate(parser.parse_args()))
+    sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Run the open-loop generator beside the system under test."""
+"""Runs the open-loop generator as a process beside the system under test."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import msgspec
 
 from bench import REPOSITORY
 from bench.load.generator import STARTED
-from bench.load.open_loop_result import Paced
+from bench.load.open_loop_result import OpenLoopResult
 from board.errors import ChildFailed
 from board.process.children import spawn, terminate
 
 
-class Offer(msgspec.Struct, frozen=True):
-    """What is asked: requests a second, percent of them reads, and the players it is about (`player` + number)."""
+class OpenLoad(msgspec.Struct, frozen=True):
+    """An open-loop load: `rate` requests per second, `reads` percent of them reads, for `pool` players with ids of
+    `player` and a number."""
 
     url: str
     season: str
@@ -31,7 +32,7 @@ class Offer(msgspec.Struct, frozen=True):
     key: str = ""
 
     def argv(self) -> list[str]:
-        """The generator's command line."""
+        """The command line of the generator."""
         return [
             sys.executable, "-m", "bench.load.generator", "--url", self.url, "--season", self.season,
             "--rate", str(self.rate), "--seed", str(self.seed), "--reads", str(self.reads), "--player", self.player,
@@ -39,25 +40,25 @@ class Offer(msgspec.Struct, frozen=True):
         ]  # fmt: skip
 
 
-def offer(what: Offer, seconds: float) -> Paced:
-    """Offer it for so many seconds. Raises `ChildFailed`."""
-    with running([*what.argv(), "--seconds", str(seconds)], what.key) as process:
-        return figures_of(process)
+def run_open_loop(load: OpenLoad, seconds: float) -> OpenLoopResult:
+    """Run the load for `seconds`. Raises `ChildFailed`."""
+    with start_generator([*load.argv(), "--seconds", str(seconds)], load.key) as process:
+        return read_result(process)
 
 
 @contextmanager
-def background(what: Offer) -> Iterator[list[Paced]]:
-    """Offer it while the block runs; the list yielded holds the figures after it."""
-    with running(what.argv(), what.key) as process:
-        results: list[Paced] = []
+def run_in_background(load: OpenLoad) -> Iterator[list[OpenLoopResult]]:
+    """Run the load while the block runs; the list that is yielded holds the result afterwards."""
+    with start_generator(load.argv(), load.key) as process:
+        results: list[OpenLoopResult] = []
         yield results
         process.send_signal(signal.SIGTERM)
-        results.append(figures_of(process))
+        results.append(read_result(process))
 
 
 @contextmanager
-def running(argv: Sequence[str], key: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The generator, once its load is on."""
+def start_generator(argv: Sequence[str], key: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of the generator, once its load is running. Raises `ChildFailed` when it does not start."""
     process = spawn(list(argv), env={**os.environ, "LEADERBOARD_KEY": key}, cwd=REPOSITORY, stdout=subprocess.PIPE)
     try:
         if process.stdout is None or process.stdout.readline().strip() != STARTED:
@@ -69,10 +70,10 @@ def running(argv: Sequence[str], key: str) -> Iterator[subprocess.Popen[bytes]]:
             process.stdout.close()
 
 
-def figures_of(process: subprocess.Popen[bytes]) -> Paced:
-    """What it prints at its end."""
+def read_result(process: subprocess.Popen[bytes]) -> OpenLoopResult:
+    """The result that the generator prints when it ends. Raises `ChildFailed` without one."""
     text = b"" if process.stdout is None else process.stdout.read()
     try:
-        return msgspec.json.decode(text, type=Paced)
+        return msgspec.json.decode(text, type=OpenLoopResult)
     except msgspec.DecodeError as error:
-        raise ChildFailed(f"the open-loop generator gave no figures: {text[:200]!r}") from error
+        raise ChildFailed(f"the open-loop generator printed no figures: {text[:200]!r}") from error

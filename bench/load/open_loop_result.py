@@ -1,4 +1,4 @@
-"""What an open-loop run gave: latencies from when each request was due, and whether the generator kept its schedule."""
+"""The result of an open-loop load: latencies since each request was due, and whether the schedule was kept."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ HIGHEST_US: Final = 60_000_000
 DIGITS: Final = 3
 POINTS: Final = (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.99, 100.0)
 LAG_FLOOR_MS: Final = 2.0
-"""Two turns of the generator's clock: less than this is how it works, not that it fell behind."""
+"""Two ticks of the generator: a smaller lag is normal."""
 LAG_SHARE: Final = 0.2
+"""Largest lag (p99) of a valid run, as a share of the p99 that it reports."""
 OFFERED_LEAST: Final = 0.98
+"""Smallest share of the rate that a valid run offers."""
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Percentiles in ms of so many requests. `curve` has pairs (percentile, ms); `hdr` is the whole histogram in
-    microseconds, in the compressed form every HdrHistogram tool reads."""
+    """Percentiles in ms of `count` requests.
+
+    `curve` has pairs (percentile, ms). `hdr` is the whole histogram in microseconds, in the compressed form of
+    HdrHistogram (https://hdrhistogram.org).
+    """
 
     count: int
     p50_ms: float
@@ -31,11 +36,11 @@ class Latency(msgspec.Struct, frozen=True):
     hdr: str
 
 
-class Paced(msgspec.Struct, frozen=True):
-    """Requests offered a second, and what became of all of them.
+class OpenLoopResult(msgspec.Struct, frozen=True):
+    """Requests offered per second, and the number of each outcome.
 
-    `lag` is the generator's own: from when a request was due until the generator came to it. Waiting for a free
-    connection is the server's doing and not part of it, though part of the latency.
+    The lag is the time from when a request was due until the generator took it up. The wait for a free connection is
+    not part of the lag, but part of the latency, since the server causes it.
     """
 
     rate: float
@@ -54,11 +59,11 @@ class Paced(msgspec.Struct, frozen=True):
 
     @property
     def errors(self) -> int:
-        """Requests without a good answer."""
+        """Requests that were refused or got no answer."""
         return self.refused + self.broken
 
     def invalid(self) -> str:
-        """Why the figures are the generator's and not the server's; empty when they are the server's."""
+        """Why the figures show the generator and not the server; empty for a valid run."""
         if self.offered_per_s < OFFERED_LEAST * self.rate:
             return f"only {self.offered_per_s:,.0f} of {self.rate:,.0f} requests/s were offered"
         if self.lag_p99_ms > max(LAG_FLOOR_MS, LAG_SHARE * self.all.p99_ms):
@@ -68,8 +73,8 @@ class Paced(msgspec.Struct, frozen=True):
         return ""
 
 
-def latency(values_us: Iterable[int]) -> Latency:
-    """Percentiles of values in microseconds; zeros where there are none."""
+def summarize_latency(values_us: Iterable[int]) -> Latency:
+    """Percentiles of latencies in microseconds; zeros when there are none."""
     held: Any = HdrHistogram(1, HIGHEST_US, DIGITS)
     for value in values_us:
         held.record_value(min(max(1, value), HIGHEST_US))
@@ -86,10 +91,10 @@ def latency(values_us: Iterable[int]) -> Latency:
     )
 
 
-def knee(curve: Iterable[tuple[float, float]], factor: float = 5.0) -> float | None:
-    """The highest rate up to which p99 stays within `factor` times that of the lowest one.
+def find_knee(curve: Iterable[tuple[float, float]], factor: float = 5.0) -> float | None:
+    """The highest rate up to which p99 stays within `factor` times the p99 of the lowest rate.
 
-    `curve` has pairs (requests offered a second, p99 in ms) of valid runs, by rising rate. None when it is empty.
+    `curve` has pairs (requests offered per second, p99 in ms) of valid runs, by rising rate. None when it is empty.
     """
     best: float | None = None
     base: float | None = None

@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from bench.report.report import Line, Report
-from bench.report.svg import bars, lines, percentiles
-from bench.report.text import besides, cell, number
+from bench.report.report import Report, RowResult
+from bench.report.svg import draw_bars, draw_lines, draw_percentiles
+from bench.report.text import describe_others, format_median, format_number
 
 STYLE: Final = """\
 body{font:15px/1.5 sans-serif;color:#222;max-width:60rem;margin:2rem auto;padding:0 1rem}
@@ -25,30 +25,30 @@ svg{max-width:100%;height:auto}code{font-size:13px}
 """
 
 
-def plots(report: Report) -> dict[str, str]:
+def draw_plots(report: Report) -> dict[str, str]:
     """Every plot by its file name, without the suffix."""
     made = {}
     compared = [row for row in report.rows if row.ratio is not None]
     if compared:
         rows = [(r.name, r.ratio.median, r.ratio.low, r.ratio.high) for r in compared if r.ratio is not None]
-        made["ratio"] = bars("Times the original, scaled to this machine (1 is equal)", "x", rows, mark=1.0)
+        made["ratio"] = draw_bars("Times the original, scaled to this machine (1 is equal)", "x", rows, mark=1.0)
     for unit, name, title in (("/s", "rates", "Rates"), ("ms", "times", "Times")):
         spreads = [(r.name, r.figures[r.main]) for r in report.rows if r.unit == unit]
         if spreads:
-            made[name] = bars(
+            made[name] = draw_bars(
                 f"{title}: median, lowest - highest", unit, [(n, s.median, s.low, s.high) for n, s in spreads]
             )
     for row in report.rows:
         for title, points in row.curves.items():
             name = re.sub(r"[^a-z0-9]+", "-", f"{row.name} {title}".lower()).strip("-")
             if row.name == "curve":
-                made[name] = lines(title, "requests offered a second", "ms", points)
+                made[name] = draw_lines(title, "requests offered a second", "ms", points)
             else:
-                made[name] = percentiles(f"{row.name}: {title}", points)
+                made[name] = draw_percentiles(f"{row.name}: {title}", points)
     return made
 
 
-def page(report: Report) -> str:
+def render(report: Report) -> str:
     """The whole page."""
     m = report.machine
     sound = report.correct and report.complete and all(row.valid for row in report.rows)
@@ -61,49 +61,50 @@ def page(report: Report) -> str:
         f"<p>{escape(report.date)}, commit {escape(commit)}: <code>{escape(report.command)}</code></p>\n"
         f"<p>{escape(m.cpu)}, {m.cores} cores, {m.memory_gib} GiB, kernel {escape(m.kernel)}, {escape(m.file_system)}; "
         f"load {m.load} at the start, {report.steal_percent:.1f} % stolen.</p>\n"
-        f'<p class="{"good" if sound else "bad"}">{verdict}</p>\n<ul>{notes}</ul>\n{table(report.rows)}\n'
-        + "\n".join(plots(report).values())
-        + "".join(definitions(title, found) for title, found in shown(report))
+        f'<p class="{"good" if sound else "bad"}">{verdict}</p>\n<ul>{notes}</ul>\n{render_table(report.rows)}\n'
+        + "\n".join(draw_plots(report).values())
+        + "".join(render_details(title, found) for title, found in list_details(report))
         + "</body></html>\n"
     )
 
 
-def shown(report: Report) -> list[tuple[str, Mapping[str, object]]]:
+def list_details(report: Report) -> list[tuple[str, Mapping[str, object]]]:
     """What the figures depend on."""
     return [("Options", report.options), ("Versions", report.versions), ("Settings", report.settings)]
 
 
-def table(rows: Sequence[Line]) -> str:
+def render_table(rows: Sequence[RowResult]) -> str:
     """All rows."""
     names = ("row", "median", "low - high", "p50 ms", "p90 ms", "p99 ms", "original, scaled", "ratio", "besides")
     head = f"<tr>{''.join(f'<th>{name}' for name in names)}</tr>"
-    return f"<table>{head}\n" + "\n".join(cells(row) for row in rows) + "</table>"
+    return f"<table>{head}\n" + "\n".join(render_row(row) for row in rows) + "</table>"
 
 
-def cells(row: Line) -> str:
+def render_row(row: RowResult) -> str:
     """One of them; what makes it worthless comes first."""
     main = row.figures[row.main]
-    times = "".join(f"<td>{cell(row.figures.get(name))}" for name in ("p50_ms", "p90_ms", "p99_ms"))
+    times = "".join(f"<td>{format_median(row.figures.get(name))}" for name in ("p50_ms", "p90_ms", "p99_ms"))
     bad = [*row.faults, *(note for note in row.notes if note.startswith("INVALID"))]
     wrong = "".join(f'<br><span class="bad">{escape(text)}</span>' for text in bad)
     ratio = "-" if row.ratio is None else f"{row.ratio.median:.2f}"
     return (
-        f"<tr><td>{escape(row.name)}<td>{number(main.median)} {row.unit}<td>{number(main.low)} - {number(main.high)}"
+        f"<tr><td>{escape(row.name)}<td>{format_number(main.median)} {row.unit}"
+        f"<td>{format_number(main.low)} - {format_number(main.high)}"
         f"{times}"
-        f"<td>{cell(row.scaled)}<td>{ratio}<td>{escape(row.text)}. {escape(besides(row))}{wrong}</tr>"
+        f"<td>{format_median(row.scaled)}<td>{ratio}<td>{escape(row.text)}. {escape(describe_others(row))}{wrong}</tr>"
     )
 
 
-def definitions(title: str, found: Mapping[str, object]) -> str:
+def render_details(title: str, found: Mapping[str, object]) -> str:
     """Names and values."""
     items = "".join(f"<tr><td>{escape(str(name))}<td>{escape(str(value))}</tr>" for name, value in found.items())
     return f"<details><summary>{title}</summary><table>{items}</table></details>\n"
 
 
-def write(report: Report, directory: Path) -> list[Path]:
+def write_files(report: Report, directory: Path) -> list[Path]:
     """``report.html`` and one SVG file for each plot; what was written."""
     directory.mkdir(parents=True, exist_ok=True)
-    files = {"report.html": page(report)} | {f"{name}.svg": picture for name, picture in plots(report).items()}
+    files = {"report.html": render(report)} | {f"{name}.svg": picture for name, picture in draw_plots(report).items()}
     for name, content in files.items():
         (directory / name).write_text(content, encoding="utf-8")
     return [directory / name for name in files]
@@ -117,7 +118,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     try:
         report = msgspec.json.decode(options.report.read_bytes(), type=Report)
-        for file in write(report, options.to):
+        for file in write_files(report, options.to):
             print(file)
     except (OSError, msgspec.DecodeError) as error:
         print(f"bench html: {error}", file=sys.stderr)

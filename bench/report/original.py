@@ -31,7 +31,7 @@ def ratio(ours: float, theirs: float, *, lower_is_better: bool = False) -> float
     return theirs / ours if lower_is_better else ours / theirs
 
 
-def versions_of_original(versions: Mapping[str, str]) -> str:
+def name_other_servers(versions: Mapping[str, str]) -> str:
     """The servers that are not of the versions the original ran on, empty when both are."""
     same = {"postgresql": "15.", "redis": "7.0."}
     names = ("postgresql", "redis", "valkey")

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from bench.report.report import Line, Report
-from bench.report.text import SHOWN, besides, cell, number
+from bench.report.report import Report, RowResult
+from bench.report.text import PERCENTILES, describe_others, format_median, format_number
 
 NAME: Final = "figures"
 """Of the block of a page that is replaced, unless told otherwise."""
@@ -19,7 +19,7 @@ FIRST: Final = ("postgresql", "redis", "valkey", "Python", "kernels", "wrk")
 """Versions worth a place in the text; the JSON has all."""
 
 
-def markdown(report: Report) -> str:
+def render(report: Report) -> str:
     """Where, when and how it was measured, the table, and the notes."""
     m, o = report.machine, report.options
     versions = ", ".join(f"{name} {report.versions[name]}" for name in FIRST if name in report.versions)
@@ -33,7 +33,7 @@ def markdown(report: Report) -> str:
         "",
         "| row | | p50 / p90 / p99 ms | original, scaled | ratio | besides |",
         "|---|---|---|---|---|---|",
-        *(cells(row) for row in report.rows),
+        *(render_row(row) for row in report.rows),
         "",
         *("- " + note.replace("*", "\\*") for note in report.notes),
     ]
@@ -42,19 +42,23 @@ def markdown(report: Report) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def cells(row: Line) -> str:
+def render_row(row: RowResult) -> str:
     """One line of the table."""
     main = row.figures[row.main]
-    times = " / ".join(cell(row.figures.get(name)) for name in SHOWN) if row.figures.keys() & set(SHOWN) else ""
+    times = (
+        " / ".join(format_median(row.figures.get(name)) for name in PERCENTILES)
+        if row.figures.keys() & set(PERCENTILES)
+        else ""
+    )
     star = "\\*" if row.scaled is not None and row.scale == "none" else ""
-    original = "" if row.scaled is None else number(row.scaled.median) + star
+    original = "" if row.scaled is None else format_number(row.scaled.median) + star
     better = "" if row.ratio is None else f"**{row.ratio.median:.2f}** ({row.ratio.low:.2f} - {row.ratio.high:.2f})"
-    ours = f"**{number(main.median)} {row.unit}** ({number(main.low)} - {number(main.high)})"
+    ours = f"**{format_number(main.median)} {row.unit}** ({format_number(main.low)} - {format_number(main.high)})"
     wrong = ("" if row.correct else " **WRONG**") + ("" if row.valid else " **INVALID**")
-    return f"| `{row.name}`{wrong} | {ours} | {times} | {original} | {better} | {besides(row)} |"
+    return f"| `{row.name}`{wrong} | {ours} | {times} | {original} | {better} | {describe_others(row)} |"
 
 
-def replaced(page: str, text: str, name: str = NAME) -> str:
+def replace_block(page: str, text: str, name: str = NAME) -> str:
     """The page with that text between the two marks of that name. Raises `ValueError` without the marks."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, _, rest = page.partition(begin)
@@ -64,9 +68,9 @@ def replaced(page: str, text: str, name: str = NAME) -> str:
     return f"{before}{begin}\n{text}{end}{after}"
 
 
-def write(page: Path, text: str, name: str = NAME) -> None:
+def write_block(page: Path, text: str, name: str = NAME) -> None:
     """Replace that block of a file. Raises `ValueError` without the marks."""
-    page.write_text(replaced(page.read_text(encoding="utf-8"), text, name), encoding="utf-8")
+    page.write_text(replace_block(page.read_text(encoding="utf-8"), text, name), encoding="utf-8")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,11 +81,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--block", default=NAME, metavar="NAME", help="the block that is replaced (%(default)s)")
     options = parser.parse_args(argv)
     try:
-        text = markdown(msgspec.json.decode(options.report.read_bytes(), type=Report))
+        text = render(msgspec.json.decode(options.report.read_bytes(), type=Report))
         if options.write is None:
             sys.stdout.write(text)
         else:
-            write(options.write, text, options.block)
+            write_block(options.write, text, options.block)
     except (OSError, ValueError, msgspec.DecodeError) as error:
         print(f"bench page: {error}", file=sys.stderr)
         return 2

@@ -7,16 +7,16 @@ from typing import Final
 
 import msgspec
 
-from bench.report.original import ratio, read_scale, versions_of_original, write_scale
+from bench.report.original import name_other_servers, ratio, read_scale, write_scale
 from bench.rows.catalog import Row
-from bench.rows.figures import Measure, Spread, spread, spreads
+from bench.rows.figures import Measure, Spread, summarize_measures, summarize_rounds
 from bench.system.machine import Commit, Machine
 
 QUIET_LOAD: Final = 0.5
 """A one-minute load average above this at the start means that somebody else was at work."""
 
 
-class Line(msgspec.Struct, frozen=True):
+class RowResult(msgspec.Struct, frozen=True):
     """One row of the report.
 
     `scaled` is the original's figure as it would be on this machine (unscaled where the row has no scale) and `ratio`
@@ -56,26 +56,26 @@ class Report(msgspec.Struct, frozen=True):
     complete: bool
     correct: bool
     notes: list[str]
-    rows: list[Line]
+    rows: list[RowResult]
 
 
-def lines(rows: Sequence[Row], measured: Mapping[str, Sequence[Measure]]) -> list[Line]:
+def build_rows(rows: Sequence[Row], measured: Mapping[str, Sequence[Measure]]) -> list[RowResult]:
     """The rows that were measured at least once."""
-    return [line(row, measured) for row in rows if measured.get(row.name)]
+    return [build_row(row, measured) for row in rows if measured.get(row.name)]
 
 
-def line(row: Row, measured: Mapping[str, Sequence[Measure]]) -> Line:
+def build_row(row: Row, measured: Mapping[str, Sequence[Measure]]) -> RowResult:
     """One of them."""
     mine = measured[row.name]
-    scaled, better = comparison(row, measured)
+    scaled, better = compare_with_original(row, measured)
     faults = [f"round {turn}: {text}" for turn, measure in enumerate(mine, 1) for text in measure.faults]
     invalid = [f"INVALID, round {turn}: {m.invalid}" for turn, m in enumerate(mine, 1) if m.invalid]
-    return Line(
+    return RowResult(
         name=row.name,
         text=row.text,
         unit=row.unit,
         main=row.main,
-        figures=spreads(mine),
+        figures=summarize_measures(mine),
         original=row.original,
         scale=row.scale,
         scaled=scaled,
@@ -90,7 +90,7 @@ def line(row: Row, measured: Mapping[str, Sequence[Measure]]) -> Line:
     )
 
 
-def comparison(row: Row, measured: Mapping[str, Sequence[Measure]]) -> tuple[Spread | None, Spread | None]:
+def compare_with_original(row: Row, measured: Mapping[str, Sequence[Measure]]) -> tuple[Spread | None, Spread | None]:
     """The original's figure scaled by each round's own calibration, and the ratios of those rounds."""
     theirs, ratios = [], []
     for number, measure in enumerate(measured[row.name]):
@@ -106,10 +106,12 @@ def comparison(row: Row, measured: Mapping[str, Sequence[Measure]]) -> tuple[Spr
             return None, None
         theirs.append(row.original * factor)
         ratios.append(ratio(measure.figures[row.main], theirs[-1], lower_is_better=row.unit == "ms"))
-    return spread(theirs), spread(ratios)
+    return summarize_rounds(theirs), summarize_rounds(ratios)
 
 
-def remarks(machine: Machine, ram_disks: Sequence[str], rows: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
+def make_notes(
+    machine: Machine, ram_disks: Sequence[str], rows: Sequence[Row], versions: Mapping[str, str]
+) -> list[str]:
     """What the reader has to know before believing a figure."""
     notes = []
     if machine.load > QUIET_LOAD:
@@ -118,7 +120,7 @@ def remarks(machine: Machine, ram_disks: Sequence[str], rows: Sequence[Row], ver
         notes.append(f"the data lay on {machine.file_system}, where fsync costs nothing; choose another --data-dir")
     if versions.get("kernels") == "python":
         notes.append("the pure-Python kernels ran, not the compiled ones")
-    if (servers := versions_of_original(versions)) and any(row.original is not None for row in rows):
+    if (servers := name_other_servers(versions)) and any(row.original is not None for row in rows):
         notes.append(
             f"the original was measured on PostgreSQL 15 and Redis 7.0, not {servers}: ratios compare these, too"
         )

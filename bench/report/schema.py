@@ -15,15 +15,15 @@ from bench.report.report import Report
 FILE: Final = Path(__file__).with_name("report.schema.json")
 
 
-def schema() -> dict[str, Any]:
+def make_schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of `report.Report`."""
     found = msgspec.json.schema(Report)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Report of python -m bench", **found}
 
 
-def text() -> str:
+def render() -> str:
     """As it lies in the repository."""
-    return msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(make_schema()), indent=2).decode() + "\n"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,5 +31,5 @@ def main(argv: Sequence[str]) -> int:
     argparse.ArgumentParser(prog="python -m bench schema", description="Print the JSON Schema of reports.").parse_args(
         argv
     )
-    sys.stdout.write(text())
+    sys.stdout.write(render())
     return 0

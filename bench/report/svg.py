@@ -21,7 +21,7 @@ Bar = tuple[str, float, float, float]
 Point = tuple[float, float]
 
 
-def bars(title: str, unit: str, rows: Sequence[Bar], mark: float | None = None) -> str:
+def draw_bars(title: str, unit: str, rows: Sequence[Bar], mark: float | None = None) -> str:
     """Horizontal bars of medians with a whisker from lowest to highest; `mark` draws a line at that value."""
     most = max([high for _, _, _, high in rows] + [mark or 0.0]) or 1.0
     scale = (WIDTH - LEFT - RIGHT) / most
@@ -40,7 +40,7 @@ def bars(title: str, unit: str, rows: Sequence[Bar], mark: float | None = None) 
     return svg(height, title, parts)
 
 
-def lines(title: str, x_label: str, y_label: str, points: Sequence[Point], names: Sequence[str] = ()) -> str:
+def draw_lines(title: str, x_label: str, y_label: str, points: Sequence[Point], names: Sequence[str] = ()) -> str:
     """One line through the points, the y axis logarithmic; `names` label the x values, else they are numbers."""
     drawn = [(x, y) for x, y in points if y > 0]
     if not drawn:
@@ -74,11 +74,11 @@ def lines(title: str, x_label: str, y_label: str, points: Sequence[Point], names
     return svg(HEIGHT, title, parts)
 
 
-def percentiles(title: str, curve: Sequence[Point]) -> str:
+def draw_percentiles(title: str, curve: Sequence[Point]) -> str:
     """Latency by percentile, the percentiles spread as HdrHistogram's plots do it: each nine takes the same room."""
     inner = [(percent, ms) for percent, ms in curve if 0 < percent < 100]
     spread = [(-math.log10(1 - percent / 100), ms) for percent, ms in inner]
-    return lines(title, "percentile", "ms", spread, [f"{percent:g}" for percent, _ in inner])
+    return draw_lines(title, "percentile", "ms", spread, [f"{percent:g}" for percent, _ in inner])
 
 
 def svg(height: float, title: str, parts: Sequence[str]) -> str:

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.report import Line, Report
-from bench.report.text import SHOWN, besides, cell, number
+from bench.report.report import Report, RowResult
+from bench.report.text import PERCENTILES, describe_others, format_median, format_number
 
 
-def show(report: Report, console: Console) -> None:
+def print_report(report: Report, console: Console) -> None:
     """For people."""
     m = report.machine
     load = f"load {m.load} at the start, {report.steal_percent:.1f} % stolen"
@@ -19,9 +19,9 @@ def show(report: Report, console: Console) -> None:
     console.print(Text(line))
     for pairs in (report.versions, report.options):
         console.print(Text(", ".join(f"{name} {value}" for name, value in pairs.items()), style="dim"))
-    console.print(table(report))
+    console.print(make_table(report))
     for row in report.rows:
-        if text := besides(row):
+        if text := describe_others(row):
             console.print(Text(f"{row.name:<13} {text}", style="dim"))
         for text in row.notes:
             console.print(Text(f"{row.name:<13} note: {text}"))
@@ -35,7 +35,7 @@ def show(report: Report, console: Console) -> None:
     console.print(Text(verdict, style="green" if report.correct else "bold red"))
 
 
-def table(report: Report) -> Table:
+def make_table(report: Report) -> Table:
     """One line a row."""
     made = Table(header_style="bold", box=SIMPLE_HEAD)
     made.add_column("row", no_wrap=True)
@@ -44,21 +44,21 @@ def table(report: Report) -> Table:
     made.add_column("correct")
     for row in report.rows:
         main = row.figures[row.main]
-        times = " / ".join(cell(row.figures.get(name)) for name in SHOWN)
+        times = " / ".join(format_median(row.figures.get(name)) for name in PERCENTILES)
         made.add_row(
             row.name,
-            f"{number(main.median)} {row.unit}",
-            f"{number(main.low)} - {number(main.high)}",
-            times if any(name in row.figures for name in SHOWN) else "-",
-            cell(row.scaled) + ("*" if row.scaled is not None and row.scale == "none" else ""),
+            f"{format_number(main.median)} {row.unit}",
+            f"{format_number(main.low)} - {format_number(main.high)}",
+            times if any(name in row.figures for name in PERCENTILES) else "-",
+            format_median(row.scaled) + ("*" if row.scaled is not None and row.scale == "none" else ""),
             "-" if row.ratio is None else f"{row.ratio.median:.2f}",
             "-" if row.ratio is None else f"{row.ratio.low:.2f} - {row.ratio.high:.2f}",
-            verdict(row),
+            make_verdict(row),
         )
     return made
 
 
-def verdict(row: Line) -> Text:
+def make_verdict(row: RowResult) -> Text:
     """Whether the figures can be believed."""
     if not row.correct:
         return Text("NO", style="bold red")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from bench.report.report import Line
+from bench.report.report import RowResult
 from bench.rows.figures import Spread
 
-SHOWN: Final = ("p50_ms", "p90_ms", "p99_ms")
+PERCENTILES: Final = ("p50_ms", "p90_ms", "p99_ms")
 
 
-def besides(row: Line) -> str:
+def describe_others(row: RowResult) -> str:
     """Figures of a few rows only."""
     texts = {
         "errors": "{} errors",
@@ -33,15 +33,17 @@ def besides(row: Line) -> str:
         "player_bytes": "player's row and index {} bytes",
         "small_per_s": "small board {}/s",
     }
-    return ", ".join(text.format(cell(row.figures[name])) for name, text in texts.items() if name in row.figures)
+    return ", ".join(
+        text.format(format_median(row.figures[name])) for name, text in texts.items() if name in row.figures
+    )
 
 
-def cell(figure: Spread | None) -> str:
+def format_median(figure: Spread | None) -> str:
     """A median."""
-    return "-" if figure is None else number(figure.median)
+    return "-" if figure is None else format_number(figure.median)
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three significant places or more: 12,345 or 12.3 or 0.123."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"

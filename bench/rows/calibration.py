@@ -1,4 +1,4 @@
-"""Calibration lines: what the servers below us can do on this machine, measured in the same run."""
+"""Calibration: the speed of PostgreSQL, Redis and nginx alone on this machine, in the same run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
 from bench.system.programs import nginx_program, redis_benchmark
-from bench.system.run_options import Plan
+from bench.system.run_options import RunOptions
 from bench.system.stack import Stack, free_port
 from board.errors import ChildFailed
 from board.process.children import spawn, terminate
@@ -59,14 +59,14 @@ http {{
 """
 
 
-def pgbench(stack: Stack, seconds: int) -> Measure:
-    """Two inserts in one transaction, 50 clients, prepared statements."""
+def run_pgbench(stack: Stack, seconds: int) -> Measure:
+    """``pgbench``: two inserts in one transaction, 50 clients, prepared statements. Raises `ChildFailed`."""
     stack.db.execute(TABLES)
     script = stack.settings.data_dir.parent / "transaction.sql"
     script.write_text(TRANSACTION)
     stack.checkpoint()
     how = ["--no-vacuum", "--protocol=prepared", f"--client={CLIENTS}", "--jobs=1", f"--time={seconds}"]
-    text = output_of(["pgbench", *how, f"--file={script}", stack.settings.database_url])
+    text = run_program(["pgbench", *how, f"--file={script}", stack.settings.database_url])
     per_s, mean_ms, done = parse_pgbench(text)
     rows = stack.value("SELECT count(*) FROM calibration.ledger")
     faults = () if rows >= done else (f"pgbench counted {done} transactions, the table has {rows} rows",)
@@ -74,7 +74,10 @@ def pgbench(stack: Stack, seconds: int) -> Measure:
 
 
 def parse_pgbench(text: str) -> tuple[float, float, int]:
-    """Transactions a second, mean latency in ms, transactions done. Raises `ChildFailed`."""
+    """Transactions per second, mean latency in ms, and number of transactions, from pgbench's output.
+
+    Raises `ChildFailed` without these figures, or when transactions failed.
+    """
     found = [
         re.search(pattern, text, re.MULTILINE)
         for pattern in (
@@ -92,25 +95,25 @@ def parse_pgbench(text: str) -> tuple[float, float, int]:
 
 
 def fill_redis(stack: Stack) -> None:
-    """A sorted set whose members are the numbers redis-benchmark asks for."""
+    """Create a sorted set whose members are the numbers that redis-benchmark draws."""
     for first in range(0, MEMBERS, CHUNK):
         pairs = (x for n in range(first, first + CHUNK) for x in (n, f"{n:012d}"))
-        stack.link.call("ZADD", "calibration", *pairs)
+        stack.redis.call("ZADD", "calibration", *pairs)
 
 
-def redis_line(stack: Stack, seconds: int, command: str) -> Measure:
-    """One command over and over by redis-benchmark, 50 clients, no pipelining, over the servers' Unix socket."""
+def run_redis_benchmark(stack: Stack, seconds: int, command: str) -> Measure:
+    """``zrevrank``, ``zrevrange``: one command by redis-benchmark, 50 clients, no pipelining, over a Unix socket."""
     program = redis_benchmark() or "redis-benchmark"
     url = urlsplit(stack.settings.redis_url)
     base = [program, "-s", unquote(url.path), "-c", str(CLIENTS), "-r", str(MEMBERS), "--csv"]
-    # It counts requests, not seconds: a short run tells how many fill the time.
-    guess = parse_redis(output_of([*base, "-n", "20000", *command.split()]))["per_s"]
-    figures = parse_redis(output_of([*base, "-n", str(max(20_000, round(guess * seconds))), *command.split()]))
+    # redis-benchmark takes a number of requests: a short run tells how many fill the time.
+    guess = parse_redis(run_program([*base, "-n", "20000", *command.split()]))["per_s"]
+    figures = parse_redis(run_program([*base, "-n", str(max(20_000, round(guess * seconds))), *command.split()]))
     return Measure(figures)
 
 
 def parse_redis(text: str) -> dict[str, float]:
-    """Figures of the last line of ``redis-benchmark --csv``. Raises `ChildFailed`."""
+    """Figures of the last line of ``redis-benchmark --csv``. Raises `ChildFailed` without figures."""
     rows = list(csv.reader(line for line in text.splitlines() if line.startswith('"')))
     try:
         row = dict(zip(rows[0], rows[-1], strict=True))
@@ -123,17 +126,17 @@ def parse_redis(text: str) -> dict[str, float]:
         raise ChildFailed(f"redis-benchmark printed no figures: {text.strip()[-300:]}") from error
 
 
-def nginx(stack: Stack, seconds: int, connections: int) -> Measure:
-    """A constant answer by nginx, asked by the same wrk with the same connections."""
-    with running_nginx(stack) as url:
+def run_nginx(stack: Stack, seconds: int, connections: int) -> Measure:
+    """``nginx``: a constant answer, requested by the same wrk with the same connections."""
+    with start_nginx(stack) as url:
         closed_loop.get(url, seconds=1, connections=connections)
         done = closed_loop.get(url, seconds=seconds, connections=connections)
     return Measure(done.figures(), faults=(f"{done.errors} errors from nginx",) if done.errors else ())
 
 
 @contextmanager
-def running_nginx(stack: Stack) -> Iterator[str]:
-    """nginx with as many workers as the API has; yields its URL."""
+def start_nginx(stack: Stack) -> Iterator[str]:
+    """Run nginx with as many workers as the API; yields its address. Raises `ChildFailed`."""
     place = stack.settings.data_dir.parent
     port = free_port()
     config = place / "nginx.conf"
@@ -142,45 +145,45 @@ def running_nginx(stack: Stack) -> Iterator[str]:
 
     def alive() -> None:
         if process.poll() is not None:
-            raise ChildFailed(f"nginx ended with status {process.returncode}{log_of(place / 'nginx.log')}")
+            raise ChildFailed(f"nginx ended with status {process.returncode}{last_log_line(place / 'nginx.log')}")
 
     try:
-        stack.wait(lambda: answers(port), alive)
+        stack.wait(lambda: is_listening(port), alive)
         yield f"http://127.0.0.1:{port}/"
     finally:
         terminate(process, timeout=5.0)
 
 
-def log_of(path: Path) -> str:
-    """The last line of a log, after a colon."""
+def last_log_line(path: Path) -> str:
+    """The last line of a log after a colon; empty without one."""
     lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
     return f": {lines[-1]}" if lines else ""
 
 
-def answers(port: int) -> bool:
-    """Whether somebody listens on the loopback port."""
+def is_listening(port: int) -> bool:
+    """Whether a server listens on the loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def output_of(argv: list[str]) -> str:
-    """Run a program to its end; what it printed. Raises `ChildFailed`."""
+def run_program(argv: list[str]) -> str:
+    """Run a program to its end; returns its output. Raises `ChildFailed`."""
     done = subprocess.run(argv, capture_output=True, check=False, text=True)
     if done.returncode != 0:
         raise ChildFailed(f"{argv[0]} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
     return done.stdout
 
 
-def measure(plan: Plan, lines: Collection[str]) -> Results:
-    """The calibration lines, with neither API nor relays running."""
-    with plan.stack() as stack:
-        if "pgbench" in lines:
-            yield "pgbench", pgbench(stack, plan.seconds)
-        if {"zrevrank", "zrevrange"} & set(lines):
+def measure(options: RunOptions, wanted: Collection[str]) -> Results:
+    """The calibration rows in `wanted`, without API and relays."""
+    with options.stack() as stack:
+        if "pgbench" in wanted:
+            yield "pgbench", run_pgbench(stack, options.seconds)
+        if {"zrevrank", "zrevrange"} & set(wanted):
             fill_redis(stack)
-        if "zrevrank" in lines:
-            yield "zrevrank", redis_line(stack, plan.seconds, "ZREVRANK calibration __rand_int__")
-        if "zrevrange" in lines:
-            yield "zrevrange", redis_line(stack, plan.seconds, "ZREVRANGE calibration 0 99 WITHSCORES")
-        if "nginx" in lines:
-            yield "nginx", nginx(stack, plan.seconds, plan.connections)
+        if "zrevrank" in wanted:
+            yield "zrevrank", run_redis_benchmark(stack, options.seconds, "ZREVRANK calibration __rand_int__")
+        if "zrevrange" in wanted:
+            yield "zrevrange", run_redis_benchmark(stack, options.seconds, "ZREVRANGE calibration 0 99 WITHSCORES")
+        if "nginx" in wanted:
+            yield "nginx", run_nginx(stack, options.seconds, options.connections)

@@ -1,4 +1,4 @@
-"""What a submission and a player leave on PostgreSQL's disk."""
+"""The row of disk space: bytes of a submission and of a player in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import itertools
 from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
 from bench.rows.submit import WARM_S
-from bench.system.run_options import Plan
+from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from bench.system.totals import all_books, audit, since
+from bench.system.totals import audit, read_totals, subtract
 from ctl.demo import Client
 
 SEASON = "disk"
@@ -17,42 +17,42 @@ BATCH = 1_000
 BATCHES = 20
 
 
-def measure(plan: Plan) -> Results:
-    """``disk``: bytes of the ledger and of the write-ahead log for a submission, of the key of a submission that has
-    one, of a player's row with its index."""
-    with plan.stack() as stack, stack.relays(), stack.api() as client:
-        post(stack, plan, WARM_S)
-        stack.until_empty()
+def measure(options: RunOptions) -> Results:
+    """``disk``: bytes of the ledger and of the write-ahead log per submission, of an idempotency key, and of the row of
+    a player with its index."""
+    with options.stack() as stack, stack.relays(), stack.api() as client:
+        run_load(stack, options, WARM_S)
+        stack.wait_until_empty()
         stack.checkpoint()
-        held, log, ledger = all_books(stack), written(stack), size(stack, "ledger")
-        done = post(stack, plan, plan.seconds)
-        stack.until_empty()
-        found = since(held, all_books(stack))
+        held, log, ledger = read_totals(stack), read_wal_bytes(stack), read_table_bytes(stack, "ledger")
+        done = run_load(stack, options, options.seconds)
+        stack.wait_until_empty()
+        found = subtract(held, read_totals(stack))
         figures = {
-            "bytes": (size(stack, "ledger") - ledger) / max(1, found.ledger),
-            "wal_bytes": (written(stack) - log) / max(1, found.ledger),
-            "player_bytes": size(stack, "score") / max(1, stack.value("SELECT count(*) FROM score")),
+            "bytes": (read_table_bytes(stack, "ledger") - ledger) / max(1, found.ledger),
+            "wal_bytes": (read_wal_bytes(stack) - log) / max(1, found.ledger),
+            "player_bytes": read_table_bytes(stack, "score") / max(1, stack.value("SELECT count(*) FROM score")),
         }
         faults = audit(found, done.accepted, done.errors)
-        faults += keyed(client)
+        faults += post_keyed(client)
         keys = stack.value("SELECT count(*) FROM idempotency")
-        figures["key_bytes"] = size(stack, "idempotency") / max(1, keys)
+        figures["key_bytes"] = read_table_bytes(stack, "idempotency") / max(1, keys)
         if keys != BATCH * BATCHES:
             faults.append(f"{keys} keys were kept of {BATCH * BATCHES}")
         checks = (f"{found.ledger:,} accepted are ledger rows", f"{keys:,} keys were kept")
         yield "disk", Measure(figures, () if faults else checks, tuple(faults))
 
 
-def post(stack: Stack, plan: Plan, seconds: int) -> closed_loop.Load:
-    """The load of the row ``post``."""
+def run_load(stack: Stack, options: RunOptions, seconds: int) -> closed_loop.LoadResult:
+    """The load of the row ``post``, for `seconds`."""
     return closed_loop.post(
-        stack.url, f"/v1/seasons/{SEASON}/scores", seconds=seconds, connections=plan.connections, seed=plan.seed,
+        stack.url, f"/v1/seasons/{SEASON}/scores", seconds=seconds, connections=options.connections, seed=options.seed,
         key=stack.settings.key,
     )  # fmt: skip
 
 
-def keyed(client: Client) -> list[str]:
-    """Submissions with names of their own, as clients that retry send them; what was refused."""
+def post_keyed(client: Client) -> list[str]:
+    """Send submissions with idempotency keys, as clients that retry do; returns the faults."""
     numbers = itertools.count()
     for _ in range(BATCHES):
         items = [
@@ -65,8 +65,8 @@ def keyed(client: Client) -> list[str]:
     return []
 
 
-def size(stack: Stack, table: str) -> int:
-    """Bytes of a table, its days and its indexes."""
+def read_table_bytes(stack: Stack, table: str) -> int:
+    """Bytes of a table, its partitions and its indexes."""
     query = (
         "SELECT pg_total_relation_size(%(table)s::regclass)"
         " + (SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0) FROM pg_inherits"
@@ -75,6 +75,6 @@ def size(stack: Stack, table: str) -> int:
     return int(stack.db.execute(query, {"table": table}).fetchone()[0])
 
 
-def written(stack: Stack) -> int:
-    """Bytes of write-ahead log so far."""
+def read_wal_bytes(stack: Stack) -> int:
+    """Bytes of the write-ahead log since the start."""
     return int(stack.value("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"))

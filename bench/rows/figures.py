@@ -10,11 +10,12 @@ import msgspec
 
 
 class Measure(msgspec.Struct, frozen=True):
-    """What one round of one row gave.
+    """The result of one round of one row.
 
-    `figures` have their unit in the name (``per_s``, ``p99_ms``, ``errors``). `checks` are promises that were found
-    kept, `faults` those that were not: a single one makes the whole run fail. `notes` are for the reader. `curves` are
-    points to plot, `hdr` whole histograms. `invalid` says why the figures are not the server's: its generator lagged.
+    `figures` have their unit in the name (``per_s``, ``p99_ms``, ``errors``). `checks` are promises that were kept,
+    `faults` promises that were broken; one fault makes the whole run fail. `notes` are for the reader. `curves` are
+    points to plot, `hdr` whole histograms. `invalid` is the reason why the figures show the load generator and not the
+    server; empty for a valid round.
     """
 
     figures: dict[str, float]
@@ -27,11 +28,11 @@ class Measure(msgspec.Struct, frozen=True):
 
 
 Results = Iterator[tuple[str, Measure]]
-"""Rows in the order they are measured: name, what came out."""
+"""Names of rows and their results, in the order of measurement."""
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """A figure over the rounds."""
+    """A figure over the rounds, in the unit of its name."""
 
     median: float
     low: float
@@ -39,18 +40,18 @@ class Spread(msgspec.Struct, frozen=True):
     rounds: tuple[float, ...]
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Median, least and greatest of at least one value."""
+def summarize_rounds(values: Sequence[float]) -> Spread:
+    """Median, lowest and highest of at least one value."""
     return Spread(statistics.median(values), min(values), max(values), tuple(values))
 
 
-def spreads(measures: Sequence[Measure]) -> dict[str, Spread]:
-    """Every figure of a row over its rounds; a figure that a round lacks is taken from the others."""
+def summarize_measures(measures: Sequence[Measure]) -> dict[str, Spread]:
+    """Every figure of a row over its rounds. A round may lack a figure that others have."""
     names = dict.fromkeys(name for measure in measures for name in measure.figures)
-    return {name: spread([m.figures[name] for m in measures if name in m.figures]) for name in names}
+    return {name: summarize_rounds([m.figures[name] for m in measures if name in m.figures]) for name in names}
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile of at least one value, 0 < percent <= 100."""
+    """The nearest-rank percentile of at least one value; 0 < percent <= 100."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

@@ -1,32 +1,34 @@
-"""Memory: what a player costs Redis, by the server's own count."""
+"""The row of memory: bytes of a player in Redis, by the count of the server."""
 
 from __future__ import annotations
 
 from bench.rows.figures import Measure, Results
 from bench.rows.read import SEASON
-from bench.system.redis_memory import used
-from bench.system.run_options import Plan
+from bench.system.redis_memory import read_used_bytes
+from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
 from board.pg.session import queries
 from board.redis.keyspace import partition_of
 
 
-def measure(plan: Plan) -> Results:
-    """``memory``: `plan.players` players with ids of 10 characters in one season, loaded by a rebuild."""
-    with plan.stack() as stack:
-        before = used(stack)
-        fill(stack, plan.players)
-        stack.call("rebuild", "--season", SEASON)
-        after = used(stack)
-        faults = [] if stack.value("SELECT count(*) FROM score") == plan.players else ["not all players were written"]
+def measure(options: RunOptions) -> Results:
+    """``memory``: `options.players` players with ids of 10 characters in one season, written by a rebuild."""
+    with options.stack() as stack:
+        before = read_used_bytes(stack)
+        fill_board(stack, options.players)
+        stack.run_command("rebuild", "--season", SEASON)
+        after = read_used_bytes(stack)
+        faults = (
+            [] if stack.value("SELECT count(*) FROM score") == options.players else ["not all players were written"]
+        )
         with stack.relays():
-            faults += stack.unequal()
-    figures = {"bytes": (after - before) / plan.players, "players": float(plan.players)}
-    yield "memory", Measure(figures, () if faults else ("PostgreSQL and Redis are equal",), tuple(faults))
+            faults += stack.find_differences()
+    figures = {"bytes": (after - before) / options.players, "players": float(options.players)}
+    yield "memory", Measure(figures, () if faults else ("PostgreSQL and Redis are consistent",), tuple(faults))
 
 
-def fill(stack: Stack, players: int) -> None:
-    """Players p000000000, p000000001, …: ten characters each."""
+def fill_board(stack: Stack, players: int) -> None:
+    """Write the players p000000001, p000000002, … to PostgreSQL; each id has ten characters."""
     stack.db.execute(queries()["create_seasons"], {"seasons": [SEASON], "partitions": [partition_of(SEASON)]})
     stack.db.execute(
         "INSERT INTO score (period_id, user_id, score, reached, submissions) "

@@ -1,4 +1,4 @@
-"""POST: submissions committed in PostgreSQL while relays carry them to Redis."""
+"""The rows of submissions: POST and batches, committed in PostgreSQL while relays apply them to Redis."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ import msgspec
 
 from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
-from bench.system.run_options import Plan
+from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from bench.system.totals import audit, books
+from bench.system.totals import audit, read_season_totals
 from board.config.settings import Settings
 
 POOL: Final = 1_000
 QUOTA: Final = 1_000_000
-"""More a second than anybody sends: checked each time, never used up."""
+"""More per second than the load sends: checked for each request, never exhausted."""
 WARM_S: Final = 1
 BATCH: Final = 1_000
 BATCH_CONNECTIONS: Final = 8
 
 
-def measure(plan: Plan, name: str) -> Results:
-    """One row: ``post`` has a new player each time, ``post_hot`` a pool of 1,000, ``batch`` 1,000 in a request.
+def measure(options: RunOptions, name: str) -> Results:
+    """``post``: a new player each time; ``post_hot``: a pool of 1,000 players; ``batch``: batches of 1,000.
 
-    The others: see `guarded`.
+    ``post_keys`` and ``post_limited``: see `adjust_settings`.
     """
-    plan = msgspec.structs.replace(plan, settings=guarded(plan.settings, name))
+    options = msgspec.structs.replace(options, settings=adjust_settings(options.settings, name))
     pool = POOL if name == "post_hot" else 0
     size = BATCH if name == "batch" else 0
-    with plan.stack() as stack, stack.relays(), stack.api():
-        post(stack, plan, "warm", WARM_S, pool, size)
-        stack.until_empty()
+    with options.stack() as stack, stack.relays(), stack.api():
+        run_load(stack, options, "warm", WARM_S, pool, size)
+        stack.wait_until_empty()
         stack.checkpoint()
-        end = End(stack)
-        done = post(stack, plan, "measured", plan.seconds, pool, size, end)
-        faults = audit(books(stack, "measured"), done.accepted * max(1, size), done.errors)
-        faults += stack.unequal()
-        figures = done.figures(plan.seconds) | {"backlog": end.backlog, "empty_ms": end.empty_s * 1000}
+        end = OutboxAtEnd(stack)
+        done = run_load(stack, options, "measured", options.seconds, pool, size, end)
+        faults = audit(read_season_totals(stack, "measured"), done.accepted * max(1, size), done.errors)
+        faults += stack.find_differences()
+        figures = done.figures(options.seconds) | {"backlog": end.backlog, "empty_ms": end.empty_s * 1000}
         figures["per_s"] *= max(1, size)
         accepted = done.accepted * max(1, size)
-        checks = (f"{accepted:,} accepted are {accepted:,} ledger rows", "PostgreSQL and Redis are equal")
+        checks = (f"{accepted:,} accepted are {accepted:,} ledger rows", "PostgreSQL and Redis are consistent")
         yield name, Measure(figures, () if faults else checks, tuple(faults))
 
 
-def guarded(settings: Settings, name: str) -> Settings:
-    """``post_keys`` wants a key, ``post_limited`` checks limits too; the other rows run as the run does."""
+def adjust_settings(settings: Settings, name: str) -> Settings:
+    """``post_keys`` requires a key, ``post_limited`` a key and quotas; other rows keep the settings of the run."""
     if name == "post_keys":
         return msgspec.structs.replace(settings, auth="keys")
     if name == "post_limited":
@@ -55,8 +55,8 @@ def guarded(settings: Settings, name: str) -> Settings:
     return settings
 
 
-class End:
-    """Looks at the outbox in the moment the sending ends: hints left, and seconds until there are none."""
+class OutboxAtEnd:
+    """The outbox when the sending ends: the number of hints left, and the seconds until it is empty."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack: Final = stack
@@ -65,22 +65,28 @@ class End:
 
     def __call__(self) -> None:
         started = time.perf_counter()
-        self.backlog = self.stack.pending()
-        self.empty_s = self.stack.until_empty(started)
+        self.backlog = self.stack.count_hints()
+        self.empty_s = self.stack.wait_until_empty(started)
 
 
-def post(
-    stack: Stack, plan: Plan, season: str, seconds: int, pool: int, size: int, at_end: End | None = None
-) -> closed_loop.Load:
-    """Load one season."""
+def run_load(
+    stack: Stack,
+    options: RunOptions,
+    season: str,
+    seconds: int,
+    pool: int,
+    size: int,
+    at_end: OutboxAtEnd | None = None,
+) -> closed_loop.LoadResult:
+    """Run the load on one season: players from a `pool` (0: a new one each time), batches of `size` (0: no batch)."""
     return closed_loop.post(
         stack.url,
         f"/v1/seasons/{season}/scores" + ("/batch" if size else ""),
         seconds=seconds,
-        connections=BATCH_CONNECTIONS if size else plan.connections,
-        seed=plan.seed,
+        connections=BATCH_CONNECTIONS if size else options.connections,
+        seed=options.seed,
         pool=pool,
         size=size,
-        at_end=at_end or closed_loop.nothing,
+        at_end=at_end or closed_loop.do_nothing,
         key=stack.settings.key,
     )

@@ -1,4 +1,4 @@
-"""Visible: from sending a POST until the player's rank shows it."""
+"""The rows of time to visible: from sending a POST until the rank of the player shows it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-from bench.load.open_loop import Offer, background
+from bench.load.open_loop import OpenLoad, run_in_background
 from bench.rows.figures import Measure, Results, percentile
-from bench.system.run_options import Plan
+from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from bench.system.totals import audit, books
+from bench.system.totals import audit, read_season_totals
 from board.errors import ChildFailed
 from ctl.demo import Client
 
@@ -21,37 +21,40 @@ SEASON: Final = "visible"
 PATH: Final = f"/v1/seasons/{SEASON}"
 GIVE_UP_S: Final = 10.0
 FAST: Final = 5_000
-"""Writes a second of ``visible_5000``."""
+"""Writes per second of ``visible_5000``."""
 PAUSE_S: Final = (0.005, 0.055)
-"""Between samples: spread over more than the relays' idle interval, so that samples do not fall in step with it."""
+"""Bounds of the random pause between samples: more than the idle interval of the relays, so that samples do not
+fall in step with it."""
 
 
-def measure(plan: Plan, wanted: Collection[str]) -> Results:
-    """``visible_idle``, ``visible_busy`` and ``visible_5000``."""
-    dice = random.Random(plan.seed)
-    with plan.stack() as stack, stack.relays(), stack.api() as client:
-        first_sample(client)
-        checks = (f"{plan.samples} samples", "PostgreSQL and Redis are equal")
+def measure(options: RunOptions, wanted: Collection[str]) -> Results:
+    """``visible_idle``, ``visible_busy`` and ``visible_5000``, as far as they are in `wanted`."""
+    dice = random.Random(options.seed)
+    with options.stack() as stack, stack.relays(), stack.api() as client:
+        open_season(client)
+        checks = (f"{options.samples} samples", "PostgreSQL and Redis are consistent")
         if "visible_idle" in wanted:
-            seen = sampled(client, plan.samples, dice, "idle")
-            faults = seen.faults + stack.unequal()
+            seen = take_samples(client, options.samples, dice, "idle")
+            faults = seen.faults + stack.find_differences()
             yield "visible_idle", Measure(seen.figures(), () if faults else checks, tuple(faults))
-        for name, rate in (("visible_busy", plan.rate), ("visible_5000", FAST)):
+        for name, rate in (("visible_busy", options.rate), ("visible_5000", FAST)):
             if name in wanted:
-                yield name, busy(stack, plan, client, dice, name, rate)
+                yield name, measure_busy(stack, options, client, dice, name, rate)
 
 
-def busy(stack: Stack, plan: Plan, client: Client, dice: random.Random, name: str, rate: int) -> Measure:
-    """The time to visible while so many writes a second are offered in the background."""
+def measure_busy(
+    stack: Stack, options: RunOptions, client: Client, dice: random.Random, name: str, rate: int
+) -> Measure:
+    """The time to visible during an open-loop load of `rate` writes per second."""
     stack.checkpoint()
-    before = books(stack, SEASON).ledger
-    with background(Offer(stack.url, SEASON, rate, plan.seed, key=stack.settings.key)) as paced:
-        seen = sampled(client, plan.samples, dice, name)
+    before = read_season_totals(stack, SEASON).ledger
+    with run_in_background(OpenLoad(stack.url, SEASON, rate, options.seed, key=stack.settings.key)) as paced:
+        seen = take_samples(client, options.samples, dice, name)
     done = paced[0]
-    stack.until_empty()
+    stack.wait_until_empty()
     accepted = before + seen.accepted + done.accepted
-    errors = plan.samples - seen.accepted + done.errors
-    faults = seen.faults + audit(books(stack, SEASON), accepted, errors) + stack.unequal()
+    errors = options.samples - seen.accepted + done.errors
+    faults = seen.faults + audit(read_season_totals(stack, SEASON), accepted, errors) + stack.find_differences()
     if not done.accepted:
         faults.append("there were no background writes")
     figures = seen.figures() | {
@@ -62,22 +65,22 @@ def busy(stack: Stack, plan: Plan, client: Client, dice: random.Random, name: st
         "errors": float(done.errors),
     }
     checks = (
-        f"{plan.samples} samples, {done.accepted:,} background writes in the ledger",
-        "PostgreSQL and Redis are equal",
+        f"{options.samples} samples, {done.accepted:,} background writes in the ledger",
+        "PostgreSQL and Redis are consistent",
     )
     curves = {f"latency of POST, {rate:,}/s offered": done.all.curve}
     hdr = {"writes": done.all.hdr}
     return Measure(figures, () if faults else checks, tuple(faults), curves=curves, hdr=hdr, invalid=done.invalid())
 
 
-def first_sample(client: Client) -> None:
-    """Opens the season and the connections; not counted."""
-    if fault := sample(client, "first").fault:
+def open_season(client: Client) -> None:
+    """Create the season and open the connections, by a sample that is not counted. Raises `ChildFailed`."""
+    if fault := take_sample(client, "first").fault:
         raise ChildFailed(f"the first submission did not become visible: {fault}")
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """Samples: ms until visible, ms of the POST alone, POSTs accepted, and what went wrong."""
+class Samples(msgspec.Struct, frozen=True):
+    """Samples: times until visible and of the POST alone, in ms; number of accepted POSTs; faults."""
 
     visible_ms: list[float]
     posted_ms: list[float]
@@ -85,18 +88,18 @@ class Seen(msgspec.Struct, frozen=True):
     faults: list[str]
 
     def figures(self) -> dict[str, float]:
-        """Percentiles."""
+        """Percentiles of the samples."""
         figures = {f"p{percent}_ms": percentile(self.visible_ms, percent) for percent in (50, 90, 99)}
         return figures | {"max_ms": max(self.visible_ms), "post_p50_ms": percentile(self.posted_ms, 50)}
 
 
-def sampled(client: Client, samples: int, dice: random.Random, name: str) -> Seen:
-    """That many submissions of new players, one after the other."""
+def take_samples(client: Client, samples: int, dice: random.Random, name: str) -> Samples:
+    """Take `samples` samples of new players, one after the other."""
     taken = []
     for number in range(samples):
         time.sleep(dice.uniform(*PAUSE_S))
-        taken.append(sample(client, f"{name}-{number}"))
-    return Seen(
+        taken.append(take_sample(client, f"{name}-{number}"))
+    return Samples(
         [one.seconds * 1000 for one in taken],
         [one.posted_s * 1000 for one in taken],
         sum(one.accepted for one in taken),
@@ -105,7 +108,7 @@ def sampled(client: Client, samples: int, dice: random.Random, name: str) -> See
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """Seconds from before the POST until after the answer that shows it, seconds of the POST alone."""
+    """Seconds from before the POST until after the answer that shows it, and seconds of the POST alone."""
 
     seconds: float
     posted_s: float
@@ -113,8 +116,8 @@ class Sample(msgspec.Struct, frozen=True):
     fault: str = ""
 
 
-def sample(client: Client, user: str) -> Sample:
-    """One submission. Asks without a pause between, so the resolution is the time of one GET."""
+def take_sample(client: Client, user: str) -> Sample:
+    """Submit for one player, then read the rank without a pause: the resolution is the time of one GET."""
     path = f"{PATH}/leaderboard/rank?userId={user}"
     started = time.perf_counter()
     status, body = client.ask("POST", f"{PATH}/scores", {"userId": user, "delta": 1})

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code: machine, versions, commit."""
+"""The circumstances of a figure besides the code: machine, versions, commit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RAM_DISKS: Final = ("tmpfs", "ramfs")
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """`cores` are those this process may use, `load` is the one-minute average when the run began."""
+    """The machine. `cores` are those that this process may use, `load` is the one-minute average at the start."""
 
     cpu: str
     cores: int
@@ -33,26 +33,26 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """What was measured; `dirty` says that the tree had changes beside it. `commit` is empty outside a repository."""
+    """The commit that was measured, empty outside a repository. `dirty` means that the tree had changes, too."""
 
     commit: str
     dirty: bool
 
 
-def machine(data: Path) -> Machine:
-    """This one; `data` is the directory the servers write to."""
+def read_machine(data: Path) -> Machine:
+    """This machine. `data` is the directory that the servers write to."""
     return Machine(
         cpu=first_match(r"^model name\s*:\s*(.+)$", "/proc/cpuinfo") or platform.processor() or platform.machine(),
         cores=len(os.sched_getaffinity(0)),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         kernel=platform.release(),
-        file_system=file_system(data, Path("/proc/mounts").read_text(encoding="utf-8")),
+        file_system=find_file_system(data, Path("/proc/mounts").read_text(encoding="utf-8")),
         load=round(os.getloadavg()[0], 2),
     )
 
 
-def file_system(path: Path, mounts: str) -> str:
-    """Type of the file system a path is on, by the longest mount point above it."""
+def find_file_system(path: Path, mounts: str) -> str:
+    """Type of the file system of a path: that of its longest mount point in `mounts`, the text of /proc/mounts."""
     best, kind = "", "unknown"
     for line in mounts.splitlines():
         _, place, its_kind = line.split(" ")[:3]
@@ -61,28 +61,28 @@ def file_system(path: Path, mounts: str) -> str:
     return kind
 
 
-def steal() -> float:
-    """Seconds that this machine's host has given to others since boot, all cores together."""
+def read_steal_seconds() -> float:
+    """Seconds of all cores that the host has given to other guests since boot (steal time of proc_stat(5))."""
     fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
     return int(fields[8]) / os.sysconf("SC_CLK_TCK")
 
 
-def versions(found: Mapping[str, str]) -> dict[str, str]:
-    """Programs and packages; `found` holds those of the servers."""
+def find_versions(found: Mapping[str, str]) -> dict[str, str]:
+    """Versions of Python, programs and packages by name; `found` holds those of the servers."""
     programs = {
         "wrk": (["wrk", "-v"], r"^wrk (?:debian/)?(\S+)"),
         "pgbench": (["pgbench", "--version"], r"(\d[\w.]*)"),
         "nginx": ([nginx_program() or "nginx", "-v"], r"nginx/(\S+)"),
     }
-    said = {name: version_of(argv, pattern) for name, (argv, pattern) in programs.items()}
+    said = {name: find_version(argv, pattern) for name, (argv, pattern) in programs.items()}
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    # The server of that name is in `found`.
+    # In `found`, the same name is the server.
     packages["redis-py"] = packages.pop("redis")
     return {"Python": platform.python_version(), "kernels": IMPLEMENTATION, **found, **said, **packages}
 
 
-def version_of(argv: list[str], pattern: str) -> str:
-    """What a program says of itself; "none" when it is not installed."""
+def find_version(argv: list[str], pattern: str) -> str:
+    """The version that a program prints; "none" when it is not installed."""
     try:
         done = subprocess.run(argv, capture_output=True, check=False, text=True)
     except FileNotFoundError:
@@ -91,14 +91,18 @@ def version_of(argv: list[str], pattern: str) -> str:
     return match[1] if match else "unknown"
 
 
-def commit() -> Commit:
-    """The commit of this tree."""
+def read_commit() -> Commit:
+    """The commit of this tree. Reports in ``bench/results/`` are no changes: they do not affect figures."""
     try:
         head = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, check=True, text=True
         ).stdout.strip()
         changes = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=REPOSITORY, capture_output=True, check=True, text=True
+            ["git", "status", "--porcelain", "--", ".", ":!bench/results"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            check=True,
+            text=True,
         ).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
         return Commit("", True)
@@ -106,7 +110,7 @@ def commit() -> Commit:
 
 
 def first_match(pattern: str, path: str) -> str | None:
-    """The first group of the first match in a file."""
+    """The first group of the first match in a file; None without one, or without the file."""
     try:
         match = re.search(pattern, Path(path).read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:

@@ -1,4 +1,4 @@
-"""Programs of others that the benchmark runs, and where they are installed."""
+"""Programs that the benchmark runs, and where they are installed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Final
 
 PLACES: Final = ":/usr/sbin:/usr/local/sbin"
-"""Where nginx is installed, and ordinary users do not look."""
+"""Directories of nginx that are not on the path of ordinary users."""
 
 
 def redis_benchmark() -> str | None:
-    """The program of that name, or Valkey's."""
+    """Path of ``redis-benchmark`` or of Valkey's ``valkey-benchmark``; None without both."""
     return shutil.which("redis-benchmark") or shutil.which("valkey-benchmark")
 
 
 def nginx_program() -> str | None:
-    """nginx, where it is installed."""
+    """Path of nginx; None without it."""
     return shutil.which("nginx", path=os.environ.get("PATH", os.defpath) + PLACES)
 
 
 def pyspy() -> str | None:
-    """The program, beside this Python or on the path."""
+    """Path of py-spy, beside this Python or on the path; None without it."""
     return shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")

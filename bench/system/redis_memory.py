@@ -1,4 +1,4 @@
-"""Memory of Redis."""
+"""Memory of Redis, by its own count."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bench.system.stack import Stack
 SETTLED_S: Final = 10.0
 
 
-def used(stack: Stack) -> int:
-    """`used_memory` without what connections and replication hold, bytes."""
+def read_used_bytes(stack: Stack) -> int:
+    """Bytes of the data set (``used_memory_dataset`` of INFO), once deleted keys are freed or 10 s have passed."""
     until = time.monotonic() + SETTLED_S
     while True:
-        text = stack.link.call("INFO", "memory").decode()
+        text = stack.redis.call("INFO", "memory").decode()
         info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         # Deleted keys are freed in the background.
         if int(info.get("lazyfree_pending_objects", "0")) == 0 or time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""What a run is asked to do, shared by all rows."""
+"""The options of a run, shared by all rows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from board.config.settings import Settings
 from ctl.embedded import Prefer
 
 
-def quiet(what: str, done: int, total: int) -> None:
-    """Progress of a preparation that nobody watches."""
+def ignore_progress(what: str, done: int, total: int) -> None:
+    """The default of `RunOptions.progress`."""
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """The options of a run; `seed` is the round's own. `against` is the address of a server that is not ours."""
+class RunOptions(msgspec.Struct, frozen=True):
+    """The options of a run.
+
+    `seconds` is the length of each load, `players` the size of the board that is read, `hints` that of the backlog that
+    is drained, `samples` their number for the time to visible, `rate` the background writes per second. `seed` differs
+    between rounds. `against` is the address of a running server, empty when the run starts its own. `progress` is
+    called with the name of a preparation, the steps done and the total.
+    """
 
     settings: Settings
     parent: Path
@@ -30,8 +36,8 @@ class Plan(msgspec.Struct, frozen=True):
     rate: int
     seed: int
     against: str = ""
-    tell: Callable[[str, int, int], None] = quiet
+    progress: Callable[[str, int, int], None] = ignore_progress
 
     def stack(self) -> Stack:
-        """Fresh servers; enter it."""
+        """Servers with an empty schema, started when the stack is entered."""
         return Stack(self.settings, parent=self.parent, prefer=self.servers)

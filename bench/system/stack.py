@@ -1,4 +1,4 @@
-"""The system under test: fresh servers in a new directory, and the real API and relay processes."""
+"""The system under test: new servers in a new directory, and the real processes of API and relay."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from service.keys.store import Wanted
 READY_WITHIN_S: Final = 30.0
 EMPTY_WITHIN_S: Final = 120.0
 STRANDED_S: Final = 10.0
+"""How long hints may be left in an outbox in which no relay sees work."""
 STOP_WITHIN_S: Final = 20.0
 POLL_S: Final = 0.005
 POSTGRES_SETTINGS: Final = (
@@ -46,7 +47,8 @@ REDIS_SETTINGS: Final = ("appendonly", "appendfsync", "save", "io-threads")
 class Stack:
     """PostgreSQL and Redis with an empty schema, durable, for one measurement; entering starts them.
 
-    `parent` must lie on a disk that keeps what it is told to: on a RAM disk fsync costs nothing.
+    The data lies in a new directory below `parent`, which is removed at the end. `parent` must be on a real disk, since
+    fsync costs nothing on a RAM disk. `prefer` chooses the servers of the system or those of the wheels.
     """
 
     def __init__(self, base: Settings, *, parent: Path, prefer: Prefer) -> None:
@@ -56,7 +58,7 @@ class Stack:
         self.settings: Settings = base
         self.servers: list[str] = []
         self.db: Any = None
-        self.link: Any = None
+        self.redis: Any = None
         self._root: Path
         self._stack = ExitStack()
 
@@ -67,7 +69,7 @@ class Stack:
             self._root.chmod(0o711)
             data = self._root / "data"
             embedded = stack.enter_context(
-                Embedded(data, postgres=True, redis=True, report=ignore, prefer=self.prefer, durable=True)
+                Embedded(data, postgres=True, redis=True, report=discard, prefer=self.prefer, durable=True)
             )
             self.servers = [line.partition(" in ")[0] for line in embedded.describe()]
             self.settings = msgspec.structs.replace(
@@ -78,12 +80,12 @@ class Stack:
                 data_dir=data,
             )
             self.db = stack.enter_context(connect(self.settings.database_url, "leaderboard-bench"))
-            schema.migrate(self.db, ignore)
+            schema.migrate(self.db, discard)
             if self.settings.auth == "keys":
                 key = keystore.created(self.db, Wanted("bench", ["read", "submit"])).key
                 self.settings = msgspec.structs.replace(self.settings, key=key)
-            self.link = Link(self.settings.redis_url, "leaderboard-bench", 30.0)
-            stack.callback(self.link.close)
+            self.redis = Link(self.settings.redis_url, "leaderboard-bench", 30.0)
+            stack.callback(self.redis.close)
             self._stack = stack.pop_all()
         return self
 
@@ -92,34 +94,34 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Of the API."""
+        """Address of the API."""
         return f"http://{self.settings.bind}"
 
     @property
     def environ(self) -> dict[str, str]:
-        """For child processes: these settings and nothing else of ours."""
+        """Environment of child processes: these settings, and no other LEADERBOARD_ variable."""
         others = {k: v for k, v in os.environ.items() if not k.startswith("LEADERBOARD_")}
         return {**others, **environment(self.settings)}
 
     @contextmanager
     def api(self) -> Iterator[Client]:
-        """`leaderboard serve`, all its workers up; yields a client of it."""
+        """Run `leaderboard serve`; yields a client once all workers are ready. Raises `ServerUnreachable`."""
         s = self.settings
         with self.command("serve") as alive:
             client = Client(self.url, self.settings.key)
             intake = s.workers * s.intake_connections
-            self.wait(lambda: self.connections("leaderboard-intake") >= intake and ready(client), alive)
+            self.wait(lambda: self.count_sessions("leaderboard-intake") >= intake and is_ready(client), alive)
             yield client
             client.connection.close()
 
     @contextmanager
     def relays(self) -> Iterator[None]:
-        """`leaderboard relay`; all relays are up and have looked at every partition."""
+        """Run `leaderboard relay`; yields once every partition has had a relay. Raises `ServerUnreachable`."""
         with self.command("relay") as alive:
             count = "SELECT count(*) FROM partition WHERE fence > 0"
             self.wait(
                 lambda: (
-                    self.connections("leaderboard-relay") >= self.settings.relays
+                    self.count_sessions("leaderboard-relay") >= self.settings.relays
                     and self.value(count) == PARTITIONS
                     and self.is_empty()
                 ),
@@ -129,7 +131,7 @@ class Stack:
 
     @contextmanager
     def command(self, *arguments: str) -> Iterator[Callable[[], None]]:
-        """A `leaderboard` command until the block ends; yields a call that raises `ChildFailed` if it has died."""
+        """Run a `leaderboard` command during the block; yields a function that raises `ChildFailed` if it has ended."""
         log = self._root / f"{arguments[0]}.log"
         with log.open("wb") as stderr:
             argv = [sys.executable, "-m", "ctl", *arguments]
@@ -148,8 +150,8 @@ class Stack:
         finally:
             terminate(process, timeout=STOP_WITHIN_S)
 
-    def call(self, *arguments: str) -> Any:
-        """Run a `leaderboard` command to its end; what it prints with ``--json``. Raises `ChildFailed`."""
+    def run_command(self, *arguments: str) -> Any:
+        """Run a `leaderboard` command to its end; returns its decoded JSON output. Raises `ChildFailed`."""
         argv = [sys.executable, "-m", "ctl", *arguments, "--json"]
         done = subprocess.run(argv, env=self.environ, cwd=REPOSITORY, capture_output=True, check=False)
         if done.returncode != 0:
@@ -158,41 +160,41 @@ class Stack:
         return msgspec.json.decode(done.stdout)
 
     def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
-        """The one value a query returns."""
+        """The first value of the first row of a query; None without a row."""
         row = self.db.execute(query, parameters).fetchone()
         return row[0] if row else None
 
-    def connections(self, application: str) -> int:
-        """How many sessions of that name PostgreSQL has."""
+    def count_sessions(self, application: str) -> int:
+        """Number of PostgreSQL's sessions with that application name."""
         return int(self.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [application]))
 
     def is_empty(self) -> bool:
-        """Whether no partition has hints, asked the way relays ask: it costs the same however many rows are dead."""
+        """Whether no partition has hints, by the query of the relays: its cost does not grow with dead rows."""
         identity = self.value(queries()["identity"].decode())
         known = {"identity": identity, "partitions": PARTITIONS}
         return not self.db.execute(queries()["pending_partitions"], known).fetchall()
 
-    def pending(self) -> int:
-        """Hints that wait; counts the table, so not for loops."""
+    def count_hints(self) -> int:
+        """Number of hints in the outbox. Counts the whole table, so it is not for loops."""
         return int(self.value("SELECT count(*) FROM outbox"))
 
-    def until_empty(self, started: float | None = None) -> float:
-        """Wait until the outbox is empty; seconds from `started` (now) until it was. Raises `ServerUnreachable`."""
+    def wait_until_empty(self, started: float | None = None) -> float:
+        """Wait until the outbox is empty; returns the seconds since `started` (now). Raises `ServerUnreachable`."""
         began = time.perf_counter() if started is None else started
         given_up = math.inf
         while True:
-            self.wait(self.is_empty, nothing, EMPTY_WITHIN_S)
+            self.wait(self.is_empty, do_nothing, EMPTY_WITHIN_S)
             took = time.perf_counter() - began
-            if not (left := self.pending()):
+            if not (left := self.count_hints()):
                 return took
-            # A commit that a slow disk held back may have come between the two looks; it is carried soon.
+            # A commit that a slow disk delayed may have come between the two queries; the relays apply it soon.
             given_up = min(given_up, time.monotonic() + STRANDED_S)
             if time.monotonic() > given_up:
-                raise ServerUnreachable(f"{left} hints are left that no relay looks for")
+                raise ServerUnreachable(f"{left} hints are left in which no relay sees work")
             time.sleep(POLL_S)
 
     def wait(self, ready: Callable[[], bool], alive: Callable[[], None], within_s: float = READY_WITHIN_S) -> None:
-        """Poll with a deadline. Raises `ServerUnreachable` when it passes."""
+        """Poll `ready` until it is true, and call `alive` each time. Raises `ServerUnreachable` after `within_s`."""
         until = time.monotonic() + within_s
         while not ready():
             alive()
@@ -201,16 +203,16 @@ class Stack:
             time.sleep(POLL_S)
 
     def poke(self, partitions: set[int]) -> None:
-        """Wake the relays for these partitions, as the service does."""
+        """Poke the relays for these partitions, as the service does."""
         key = Keys(self.settings.redis_prefix).poke
-        self.link.call("ZADD", key, *(x for p in partitions for x in (b"0", b"%d" % p)))
+        self.redis.call("ZADD", key, *(x for p in partitions for x in (b"0", b"%d" % p)))
 
     def checkpoint(self) -> None:
-        """Begin a measurement with no dirty pages, so that none pays for what came before."""
+        """Write all dirty pages, so that a measurement does not pay for earlier writes."""
         self.db.execute("CHECKPOINT")
 
-    def unequal(self) -> list[str]:
-        """Complete comparison of PostgreSQL and Redis; what is wrong, empty when they are equal."""
+    def find_differences(self) -> list[str]:
+        """Compare PostgreSQL and Redis completely; returns the faults, none when they are consistent."""
         report = verifying.compare(self.settings, wait_s=EMPTY_WITHIN_S)
         if report.equal:
             return []
@@ -220,16 +222,16 @@ class Stack:
         ]
 
     def durability(self) -> dict[str, str]:
-        """The settings of both servers that decide what a commit costs."""
+        """The settings of both servers that decide the cost of a commit, by name."""
         found = {f"postgresql {name}": str(self.value(f"SHOW {name}")) for name in POSTGRES_SETTINGS}
         for name in REDIS_SETTINGS:
-            reply = self.link.call("CONFIG", "GET", name)
+            reply = self.redis.call("CONFIG", "GET", name)
             found[f"redis {name}"] = reply[1].decode() if reply else "unknown"
         return found
 
 
-def ready(client: Client) -> bool:
-    """Whether the API says that it can serve."""
+def is_ready(client: Client) -> bool:
+    """Whether ``/readyz`` answers 200."""
     try:
         return client.ask("GET", "/readyz")[0] == 200
     except OSError:
@@ -237,15 +239,15 @@ def ready(client: Client) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on now."""
+    """A loopback port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def ignore(text: str) -> None:
-    """A report nobody reads."""
+def discard(text: str) -> None:
+    """A report function that drops its text."""
 
 
-def nothing() -> None:
-    """A process that needs no watching."""
+def do_nothing() -> None:
+    """An `alive` function for waits without a process."""

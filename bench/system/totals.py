@@ -1,4 +1,4 @@
-"""Totals of ledger and scores in PostgreSQL, and their comparison with the answers that clients got."""
+"""Totals of the ledger and of the scores in PostgreSQL, and their comparison with the answers of the service."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import msgspec
 from bench.system.stack import Stack
 
 
-class Books(msgspec.Struct, frozen=True):
-    """What PostgreSQL holds of a season: rows and sum of deltas of the ledger, submissions and sum of the scores."""
+class Totals(msgspec.Struct, frozen=True):
+    """Rows of the ledger and the sum of their deltas; submissions that the scores count, and the sum of the scores."""
 
     ledger: int
     delta: int
@@ -16,8 +16,8 @@ class Books(msgspec.Struct, frozen=True):
     score: int
 
 
-def books(stack: Stack, season: str) -> Books:
-    """Read the books of a season."""
+def read_season_totals(stack: Stack, season: str) -> Totals:
+    """The totals of one season."""
     row = stack.db.execute(
         "WITH p AS (SELECT period_id FROM season WHERE season_id = %s) SELECT"
         " (SELECT count(*) FROM ledger l JOIN p USING (period_id)),"
@@ -26,27 +26,30 @@ def books(stack: Stack, season: str) -> Books:
         " (SELECT coalesce(sum(score), 0) FROM score s JOIN p USING (period_id))",
         (season,),
     ).fetchone()
-    return Books(*(int(n) for n in row))
+    return Totals(*(int(n) for n in row))
 
 
-def all_books(stack: Stack) -> Books:
-    """The books of all seasons together."""
+def read_totals(stack: Stack) -> Totals:
+    """The totals of all seasons."""
     row = stack.db.execute(
         "SELECT (SELECT count(*) FROM ledger), (SELECT coalesce(sum(delta), 0) FROM ledger),"
         " coalesce(sum(submissions), 0), coalesce(sum(score), 0) FROM score"
     ).fetchone()
-    return Books(*(int(n) for n in row))
+    return Totals(*(int(n) for n in row))
 
 
-def since(before: Books, after: Books) -> Books:
-    """What came to the books in between."""
-    return Books(*(b - a for a, b in zip(msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)))
+def subtract(before: Totals, after: Totals) -> Totals:
+    """The difference of two totals, each field of `after` minus `before`."""
+    return Totals(
+        *(b - a for a, b in zip(msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True))
+    )
 
 
-def audit(held: Books, accepted: int, errors: int) -> list[str]:
-    """What is wrong with the books when clients were told of that many accepted submissions.
+def audit(held: Totals, accepted: int, errors: int) -> list[str]:
+    """Compare totals with the answers: `accepted` submissions, and `errors` requests without a good answer.
 
-    A request without a good answer is a fault of its own, since it may have been written or not; so is no request.
+    Returns the faults. An error is a fault of its own, since the submission may have been written or not. A run without
+    accepted submissions is a fault, too.
     """
     faults = []
     if errors or not accepted:

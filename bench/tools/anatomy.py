@@ -25,12 +25,12 @@ from rich.table import Table
 from bench.arguments import positive
 from bench.load import closed_loop
 from bench.report import page
-from bench.rows.loaded_system import READS, WARM_S, Side
+from bench.rows.loaded_system import READS, WARM_S, LoadedSystem
 from bench.system import machine, processor_time
 from bench.system.programs import pyspy
 from bench.system.stack import Stack
-from bench.tools.run import attempt
-from bench.tools.scale import plan_of
+from bench.tools.run import run_tool
+from bench.tools.scale import make_system_options
 from board.errors import ChildFailed, UsageError
 from board.process.children import spawn
 
@@ -41,7 +41,7 @@ LEAST_US: Final = 0.5
 """Less than this is one of many in a page."""
 POST: Final = "post"
 POSTED: Final = "hot_season"
-"""The load of `bench.sides` that submits for new players."""
+"""The load of `bench.systems` that submits for new players."""
 
 
 class Anatomy(msgspec.Struct, frozen=True):
@@ -56,53 +56,57 @@ class Anatomy(msgspec.Struct, frozen=True):
     redis: dict[str, tuple[float, float]]
 
 
-def dissect(side: Side, request: str, seconds: int) -> Anatomy:
+def measure(system: LoadedSystem, request: str, seconds: int) -> Anatomy:
     """Load the system with that request, and look."""
-    stack = side.stack
-    watched = busiest(side, request)
+    stack = system.stack
+    watched = find_busiest(system, request)
     with tempfile.TemporaryDirectory(prefix="leaderboard-anatomy-") as directory:
         files = {role: Path(directory, f"{role}.txt") for role in watched}
-        samplers = {role: sampler(pid, seconds, files[role]) for role, pid in watched.items()}
-        before, backends, commands = processor_time.spent(stack), backend_seconds(stack), redis_calls(stack)
-        done = requests(side, request, seconds)
-        spent = processor_time.spent(stack).each(before, done)
-        used = {kind: now - backends.get(kind, 0.0) for kind, now in backend_seconds(stack).items()}
-        called = {name: difference(now, commands.get(name, (0, 0))) for name, now in redis_calls(stack).items()}
-        stacks = {role: sampled(process, files[role]) for role, process in samplers.items()}
+        samplers = {role: start_sampler(pid, seconds, files[role]) for role, pid in watched.items()}
+        before, backends, commands = (
+            processor_time.read_processor_time(stack),
+            read_backend_seconds(stack),
+            read_redis_calls(stack),
+        )
+        done = run_load(system, request, seconds)
+        spent = processor_time.read_processor_time(stack).per_request(before, done)
+        used = {kind: now - backends.get(kind, 0.0) for kind, now in read_backend_seconds(stack).items()}
+        called = {name: difference(now, commands.get(name, (0, 0))) for name, now in read_redis_calls(stack).items()}
+        stacks = {role: read_samples(process, files[role]) for role, process in samplers.items()}
     return Anatomy(
         request=request,
         per_s=done / seconds,
         budget=spent,
-        functions={role: shares(found, spent[f"{role}_us"]) for role, found in stacks.items()},
+        functions={role: divide_by_function(found, spent[f"{role}_us"]) for role, found in stacks.items()},
         postgres={kind: value * 1e6 / done for kind, value in used.items()},
         redis={name: (calls / done, us / done) for name, (calls, us) in called.items() if calls},
     )
 
 
-def requests(side: Side, request: str, seconds: int) -> int:
+def run_load(system: LoadedSystem, request: str, seconds: int) -> int:
     """Load it, until the relays are idle, too; how many got a good answer. Raises `ChildFailed` for any other."""
     if request == POST:
-        done = side.submit(POSTED, seconds, closed_loop.nothing)
-        side.stack.until_empty()
+        done = system.run_posts(POSTED, seconds, closed_loop.do_nothing)
+        system.stack.wait_until_empty()
     else:
-        done = side.get(request, seconds)
+        done = system.run_reads(request, seconds)
     if done.errors or not done.accepted:
         raise ChildFailed(f"{done.errors} of {done.answers} answers were errors")
     return done.accepted
 
 
-def busiest(side: Side, request: str) -> dict[str, int]:
+def find_busiest(system: LoadedSystem, request: str) -> dict[str, int]:
     """The process of each kind that a moment of this load keeps busiest: supervisors and exporters rest."""
     roles = ("worker", "relay") if request == POST else ("worker",)
-    pids = {role: processor_time.processes(side.stack)[role] for role in roles}
-    before = {pid: processor_time.seconds_of(pid) for found in pids.values() for pid in found}
-    requests(side, request, WARM_S)
+    pids = {role: processor_time.find_processes(system.stack)[role] for role in roles}
+    before = {pid: processor_time.cpu_seconds(pid) for found in pids.values() for pid in found}
+    run_load(system, request, WARM_S)
     return {
-        role: max(found, key=lambda pid: processor_time.seconds_of(pid) - before[pid]) for role, found in pids.items()
+        role: max(found, key=lambda pid: processor_time.cpu_seconds(pid) - before[pid]) for role, found in pids.items()
     }
 
 
-def sampler(pid: int, seconds: int, file: Path) -> subprocess.Popen[bytes]:
+def start_sampler(pid: int, seconds: int, file: Path) -> subprocess.Popen[bytes]:
     """py-spy on that process for so long."""
     # Not stopped for each sample: that would slow down what is measured.
     argv = [pyspy() or "py-spy", "record", "--nonblocking", "--format", "raw", "--rate", str(RATE), "--pid", str(pid)]
@@ -110,7 +114,7 @@ def sampler(pid: int, seconds: int, file: Path) -> subprocess.Popen[bytes]:
     return spawn([*argv, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def sampled(process: subprocess.Popen[bytes], file: Path) -> str:
+def read_samples(process: subprocess.Popen[bytes], file: Path) -> str:
     """What it saw: lines of ``frame;frame;… count``. Raises `ChildFailed`."""
     _, said = process.communicate()
     if process.returncode != 0 or not file.exists():
@@ -118,7 +122,7 @@ def sampled(process: subprocess.Popen[bytes], file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def shares(stacks: str, microseconds: float) -> dict[str, float]:
+def divide_by_function(stacks: str, microseconds: float) -> dict[str, float]:
     """Those microseconds by the function that ran: the innermost frame, whose C calls are its own.
 
     py-spy does not stop the process, so a name it reads may be torn and break a line in two: the part without a count
@@ -128,31 +132,31 @@ def shares(stacks: str, microseconds: float) -> dict[str, float]:
     for line in stacks.split("\n"):
         frames, _, count = line.rpartition(" ")
         if count.isdecimal():
-            counts[function(frames.rpartition(";")[2])] += int(count)
+            counts[function_name(frames.rpartition(";")[2])] += int(count)
     total = sum(counts.values())
     return {name: microseconds * count / total for name, count in counts.most_common()}
 
 
-def function(frame: str) -> str:
+def function_name(frame: str) -> str:
     """``name (path:line)`` without the line, and the last two parts of the path."""
     name, _, place = frame.partition(" (")
     parts = place.rpartition(":")[0].split("/")
     return f"{'/'.join(parts[-2:])} {name}".strip() or "(not seen)"
 
 
-def backend_seconds(stack: Stack) -> dict[str, float]:
+def read_backend_seconds(stack: Stack) -> dict[str, float]:
     """Time on a core of PostgreSQL's processes, by who they work for."""
     query = "SELECT pid, coalesce(nullif(application_name, ''), backend_type) FROM pg_stat_activity"
     found: dict[str, float] = {}
     for pid, kind in stack.db.execute(query).fetchall():
-        found[kind] = found.get(kind, 0.0) + processor_time.seconds_of(pid)
+        found[kind] = found.get(kind, 0.0) + processor_time.cpu_seconds(pid)
     return found
 
 
-def redis_calls(stack: Stack) -> dict[str, tuple[int, int]]:
+def read_redis_calls(stack: Stack) -> dict[str, tuple[int, int]]:
     """Calls of each command and microseconds in it, so far. What a script calls is in the script's time, too."""
     found = {}
-    for line in stack.link.call("INFO", "commandstats").decode().splitlines():
+    for line in stack.redis.call("INFO", "commandstats").decode().splitlines():
         name, _, text = line.removeprefix("cmdstat_").partition(":")
         if text:
             values = dict(pair.split("=") for pair in text.split(","))
@@ -165,7 +169,7 @@ def difference(now: tuple[int, int], then: tuple[int, int]) -> tuple[int, int]:
     return now[0] - then[0], now[1] - then[1]
 
 
-def markdown(found: Anatomy, circumstances: str) -> str:
+def render(found: Anatomy, circumstances: str) -> str:
     """For docs/performance.md."""
     lines = [f"{circumstances} {found.per_s:,.0f}/s.", "", "| on a core for each | µs |", "|---|---|"]
     processes = {name.removesuffix("_us"): value for name, value in found.budget.items() if name != "us"}
@@ -188,7 +192,7 @@ def markdown(found: Anatomy, circumstances: str) -> str:
 
 def circumstances(request: str, seconds: int) -> str:
     """When, where and by what."""
-    here, commit = machine.machine(Path("/var/tmp")), machine.commit()
+    here, commit = machine.read_machine(Path("/var/tmp")), machine.read_commit()
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return (
         f"{today}, commit {commit.commit[:12]}: `python -m bench anatomy {request} --seconds {seconds}`, {here.cpu}, "
@@ -196,20 +200,20 @@ def circumstances(request: str, seconds: int) -> str:
     )
 
 
-def show(found: Anatomy, console: Console) -> None:
+def print_anatomy(found: Anatomy, console: Console) -> None:
     """For people."""
     console.print(f"{found.request}: {found.per_s:,.0f}/s; on a core for each:", highlight=False)
-    console.print(listed("process", {k.removesuffix("_us"): v for k, v in found.budget.items() if k != "us"}))
+    console.print(make_table("process", {k.removesuffix("_us"): v for k, v in found.budget.items() if k != "us"}))
     for role, functions in found.functions.items():
-        console.print(listed(f"function of a {role}", functions))
-    console.print(listed("process of PostgreSQL", found.postgres))
+        console.print(make_table(f"function of a {role}", functions))
+    console.print(make_table("process of PostgreSQL", found.postgres))
     table = Table("command of Redis", "calls", "µs", header_style="bold", box=SIMPLE_HEAD)
     for name, (calls, us) in sorted(found.redis.items(), key=lambda item: -item[1][1]):
         table.add_row(name, f"{calls:.3f}", f"{us:.2f}")
     console.print(table)
 
 
-def listed(title: str, microseconds: Mapping[str, float]) -> Table:
+def make_table(title: str, microseconds: Mapping[str, float]) -> Table:
     """The greatest first."""
     table = Table(title, "µs", header_style="bold", box=SIMPLE_HEAD)
     for name, value in sorted(microseconds.items(), key=lambda item: -item[1])[:SHOWN]:
@@ -217,7 +221,7 @@ def listed(title: str, microseconds: Mapping[str, float]) -> Table:
     return table
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
     made = argparse.ArgumentParser(
         prog="python -m bench anatomy", description="Where the microseconds of one request go, on this machine."
@@ -235,28 +239,28 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def measured(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Start a system, look, print."""
     found_at = {"wrk": shutil.which("wrk"), "py-spy": pyspy()}
     if missing := [name for name, path in found_at.items() if path is None]:
         raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk; pip install -e '.[bench]' for py-spy)")
-    plan = plan_of(args)
+    options = make_system_options(args)
     where = circumstances(args.request, args.seconds)
-    with plan.stack() as stack:
-        side = Side(plan, stack, 1, args.players)
-        side.fill()
-        with side.running():
-            found = dissect(side, args.request, args.seconds)
+    with options.stack() as stack:
+        system = LoadedSystem(options, stack, 1, args.players)
+        system.load()
+        with system.running():
+            found = measure(system, args.request, args.seconds)
     if args.write:
-        page.write(args.write, markdown(found, where), f"anatomy-{args.request}")
+        page.write_block(args.write, render(found, where), f"anatomy-{args.request}")
     if args.json:
         print(msgspec.json.encode(found).decode())
     else:
-        show(found, Console())
+        print_anatomy(found, Console())
     return 0
 
 
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
-    args = parser().parse_args(argv)
-    return attempt("bench anatomy", lambda: measured(args))
+    args = make_parser().parse_args(argv)
+    return run_tool("bench anatomy", lambda: run(args))

@@ -16,7 +16,7 @@ import msgspec
 from bench.arguments import positive
 from bench.report import page
 from bench.report.report import Report
-from bench.report.text import number
+from bench.report.text import format_number
 from board.errors import LeaderboardError, UsageError
 
 BUSY: Final = 0.6
@@ -47,7 +47,7 @@ class Constants(msgspec.Struct, frozen=True):
     reads: dict[str, dict[str, float]]
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Demand(msgspec.Struct, frozen=True):
     """A game: players on all boards, submissions and reads a second at the peak, days of the ledger, the share of
     submissions with an idempotency key."""
 
@@ -59,7 +59,7 @@ class Wanted(msgspec.Struct, frozen=True):
     keyed: float = 1.0
 
 
-class Needs(msgspec.Struct, frozen=True):
+class Requirements(msgspec.Struct, frozen=True):
     """Cores at the peak by kind of process; GiB of memory and disk."""
 
     cores: dict[str, float]
@@ -70,13 +70,13 @@ class Needs(msgspec.Struct, frozen=True):
 
 
 SIZES: Final = (
-    Wanted("small", 100_000, 200, 1_000),
-    Wanted("medium", 1_000_000, 2_000, 10_000),
-    Wanted("large", 10_000_000, 10_000, 50_000),
+    Demand("small", 100_000, 200, 1_000),
+    Demand("medium", 1_000_000, 2_000, 10_000),
+    Demand("large", 10_000_000, 10_000, 50_000),
 )
 
 
-def constants_of(report: Report) -> Constants:
+def read_constants(report: Report) -> Constants:
     """The medians of a report. Raises `UsageError` when a row is missing or was wrong."""
     rows = {row.name: row for row in report.rows if row.correct}
 
@@ -99,7 +99,7 @@ def constants_of(report: Report) -> Constants:
     )
 
 
-def needs(c: Constants, w: Wanted) -> Needs:
+def compute(c: Constants, w: Demand) -> Requirements:
     """The formula."""
     cores = {
         part: (w.writes * c.post[part] + w.reads * sum(share * c.reads[name][part] for name, share in READS.items()))
@@ -109,7 +109,7 @@ def needs(c: Constants, w: Wanted) -> Needs:
     }
     mean = w.writes / PEAK_TO_MEAN * DAY_S
     rows = w.players * c.player_bytes
-    return Needs(
+    return Requirements(
         cores=cores,
         redis_memory=w.players * c.redis_bytes * REDIS_COPIES / GIB,
         postgres_memory=rows / GIB,
@@ -118,9 +118,9 @@ def needs(c: Constants, w: Wanted) -> Needs:
     )
 
 
-def markdown(report: Report) -> str:
+def render(report: Report) -> str:
     """The table of sizes and the constants behind it."""
-    c = constants_of(report)
+    c = read_constants(report)
     # Footnotes belong to rows that are not shown here.
     notes = [f"- {note}" for note in report.notes if not note.startswith("*")]
     lines = [
@@ -131,7 +131,7 @@ def markdown(report: Report) -> str:
         "| | players | writes/s, reads/s at the peak | cores: workers, PostgreSQL, Redis, relays | together "
         "| Redis memory | PostgreSQL memory | disk, 90 days | write-ahead log a day |",
         "|---|---|---|---|---|---|---|---|---|",
-        *(line(w, needs(c, w)) for w in SIZES),
+        *(render_size(w, compute(c, w)) for w in SIZES),
         "",
         "| constant | |",
         "|---|---|",
@@ -140,28 +140,28 @@ def markdown(report: Report) -> str:
         f"| PostgreSQL, a submission in the ledger | {c.ledger_bytes:.0f} bytes |",
         f"| PostgreSQL, an idempotency key | {c.key_bytes:.0f} bytes |",
         f"| write-ahead log of a submission | {c.wal_bytes:.0f} bytes |",
-        *(microseconds(name, found) for name, found in {"POST": c.post, **c.reads}.items()),
+        *(render_times(name, found) for name, found in {"POST": c.post, **c.reads}.items()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def microseconds(name: str, found: Mapping[str, float]) -> str:
+def render_times(name: str, found: Mapping[str, float]) -> str:
     """A request's line of the constants."""
     parts = ", ".join(f"{found[part]:.1f}" for part in PARTS)
     return f"| {name}, processor time of workers, PostgreSQL, Redis, relays | {parts} µs |"
 
 
-def line(w: Wanted, n: Needs) -> str:
+def render_size(w: Demand, n: Requirements) -> str:
     """One size."""
-    cores = ", ".join(number(n.cores[part]) for part in PARTS)
+    cores = ", ".join(format_number(n.cores[part]) for part in PARTS)
     return (
         f"| {w.name} | {w.players:,} | {w.writes:,}, {w.reads:,} | {cores} | {math.ceil(sum(n.cores.values()))} "
-        f"| {number(n.redis_memory)} GiB | {number(n.postgres_memory)} GiB | {number(n.disk)} GiB "
-        f"| {number(n.wal_a_day)} GiB |"
+        f"| {format_number(n.redis_memory)} GiB | {format_number(n.postgres_memory)} GiB | {format_number(n.disk)} GiB "
+        f"| {format_number(n.wal_a_day)} GiB |"
     )
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
     made = argparse.ArgumentParser(
         prog="python -m bench capacity",
@@ -179,16 +179,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
-    args = parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     try:
         report = msgspec.json.decode(args.report.read_bytes(), type=Report)
         if args.players:
-            w = Wanted("yours", args.players, args.writes, args.reads, args.days)
-            sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(needs(constants_of(report), w))) + b"\n")
+            w = Demand("yours", args.players, args.writes, args.reads, args.days)
+            sys.stdout.buffer.write(
+                msgspec.json.format(msgspec.json.encode(compute(read_constants(report), w))) + b"\n"
+            )
         elif args.write:
-            page.write(args.write, markdown(report), NAME)
+            page.write_block(args.write, render(report), NAME)
         else:
-            sys.stdout.write(markdown(report))
+            sys.stdout.write(render(report))
     except (OSError, ValueError, msgspec.DecodeError) as error:
         print(f"bench capacity: {error}", file=sys.stderr)
         return UsageError.exit_code

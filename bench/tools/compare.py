@@ -37,7 +37,7 @@ LEAST_ROUNDS: Final = 3
 CONFIDENCE: Final = 0.95
 
 
-class Compared(msgspec.Struct, frozen=True):
+class Comparison(msgspec.Struct, frozen=True):
     """One row: figures of both sides round by round, the ratio B to A (above 1: B is better) and its interval."""
 
     row: str
@@ -56,7 +56,7 @@ class Compared(msgspec.Struct, frozen=True):
         return "B is better" if self.low > 1.0 else "A is better"
 
 
-def compare(row: catalog.Row, a: Sequence[float], b: Sequence[float], seed: int) -> Compared:
+def compare_rounds(row: catalog.Row, a: Sequence[float], b: Sequence[float], seed: int) -> Comparison:
     """The geometric mean of the paired ratios, and its bootstrap interval. Both sides have the same rounds."""
     lower_is_better = row.unit in ("ms", "us", "bytes")
     logs = [math.log(x / y if lower_is_better else y / x) for x, y in zip(a, b, strict=True)]
@@ -65,30 +65,30 @@ def compare(row: catalog.Row, a: Sequence[float], b: Sequence[float], seed: int)
     cut = int(RESAMPLES * (1 - CONFIDENCE) / 2)
     low, high = means[cut], means[-1 - cut]
     middle = sum(logs) / len(logs)
-    return Compared(row.name, row.unit, list(a), list(b), math.exp(middle), math.exp(low), math.exp(high))
+    return Comparison(row.name, row.unit, list(a), list(b), math.exp(middle), math.exp(low), math.exp(high))
 
 
-class Tree:
+class CommitTree:
     """A commit in a directory of its own, with its own kernels built."""
 
     def __init__(self, commit: str, directory: Path) -> None:
-        self.commit: Final = run(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], REPOSITORY).strip()
+        self.commit: Final = run_program(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], REPOSITORY).strip()
         self.directory: Final = directory
-        run(["git", "worktree", "add", "--detach", str(directory), self.commit], REPOSITORY)
-        run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], directory)
+        run_program(["git", "worktree", "add", "--detach", str(directory), self.commit], REPOSITORY)
+        run_program([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], directory)
 
     def close(self) -> None:
         """Remove the directory, and git's note of it."""
-        run(["git", "worktree", "remove", "--force", str(self.directory)], REPOSITORY)
+        run_program(["git", "worktree", "remove", "--force", str(self.directory)], REPOSITORY)
 
     def measure(self, options: Sequence[str]) -> dict[str, float]:
         """One round of the bench in this tree: the main figure of each row. Raises `ChildFailed`."""
-        text = run([sys.executable, "-m", "bench", "--rounds", "1", "--json", "-", *options], self.directory)
+        text = run_program([sys.executable, "-m", "bench", "--rounds", "1", "--json", "-", *options], self.directory)
         report: dict[str, Any] = msgspec.json.decode(text)
         return {row["name"]: row["figures"][row["main"]]["median"] for row in report["rows"]}
 
 
-def packages(pyproject: str) -> tuple[list[str], list[str]]:
+def read_packages(pyproject: str) -> tuple[list[str], list[str]]:
     """What a ``pyproject.toml`` wants to run and to build with."""
     found = tomllib.loads(pyproject)
     return sorted(found["project"].get("dependencies", [])), sorted(found.get("build-system", {}).get("requires", []))
@@ -96,11 +96,11 @@ def packages(pyproject: str) -> tuple[list[str], list[str]]:
 
 def refuse_other_packages(a: str, b: str) -> None:
     """Raises `UsageError` when two commits' ``pyproject.toml`` want other packages: the figure would be theirs, too."""
-    if packages(a) != packages(b):
+    if read_packages(a) != read_packages(b):
         raise UsageError("the two commits want other packages, and both would run with those of this virtualenv")
 
 
-def run(argv: Sequence[str], directory: Path) -> str:
+def run_program(argv: Sequence[str], directory: Path) -> str:
     """What a command prints, in a tree whose code comes before that of any other. Raises `ChildFailed`."""
     env = {**os.environ, "PYTHONPATH": str(directory)}
     done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, check=False)
@@ -109,8 +109,8 @@ def run(argv: Sequence[str], directory: Path) -> str:
     return done.stdout
 
 
-def measured(
-    trees: Sequence[Tree], rounds: int, options: Sequence[str], console: Console
+def measure_trees(
+    trees: Sequence[CommitTree], rounds: int, options: Sequence[str], console: Console
 ) -> list[list[dict[str, float]]]:
     """Rounds of both trees in turn; which of the two begins changes from round to round."""
     found: list[list[dict[str, float]]] = [[], []]
@@ -123,7 +123,7 @@ def measured(
     return found
 
 
-def show(console: Console, found: Sequence[Compared]) -> None:
+def print_table(console: Console, found: Sequence[Comparison]) -> None:
     """The table."""
     table = Table(header_style="bold")
     for name in ("row", "A", "B", "ratio B : A", "95 %", ""):
@@ -152,24 +152,26 @@ def main(argv: Sequence[str]) -> int:
     try:
         if args.rounds < LEAST_ROUNDS:
             raise UsageError(f"--rounds must be at least {LEAST_ROUNDS}: fewer have no spread to speak of")
-        refuse_other_packages(*(run(["git", "show", f"{c}:pyproject.toml"], REPOSITORY) for c in (args.a, args.b)))
-        wanted = [row for row in catalog.chosen(args.only.split(",")) if row.family != "calibration"]
+        refuse_other_packages(
+            *(run_program(["git", "show", f"{c}:pyproject.toml"], REPOSITORY) for c in (args.a, args.b))
+        )
+        wanted = [row for row in catalog.select_rows(args.only.split(",")) if row.family != "calibration"]
         options = ["--only", ",".join(row.name for row in wanted), "--seconds", args.seconds, *more]
         with tempfile.TemporaryDirectory(prefix="leaderboard-compare-") as parent, ExitStack() as stack:
             trees = []
             for name, commit in (("a", args.a), ("b", args.b)):
-                trees.append(Tree(commit, Path(parent) / name))
+                trees.append(CommitTree(commit, Path(parent) / name))
                 stack.callback(trees[-1].close)
-            both = measured(trees, args.rounds, options, console)
+            both = measure_trees(trees, args.rounds, options, console)
     except LeaderboardError as error:
         print(f"bench compare: {error}", file=sys.stderr)
         return error.exit_code
     found = [
-        compare(row, [m[row.name] for m in both[0]], [m[row.name] for m in both[1]], seed)
+        compare_rounds(row, [m[row.name] for m in both[0]], [m[row.name] for m in both[1]], seed)
         for seed, row in enumerate(wanted)
         if all(row.name in m for side in both for m in side)
     ]
-    show(Console(), found)
+    print_table(Console(), found)
     if args.json is not None:
         commits = {"a": trees[0].commit, "b": trees[1].commit}
         document = {"commits": commits, "rows": [msgspec.to_builtins(c) | {"verdict": c.verdict} for c in found]}

@@ -13,38 +13,37 @@ from rich.console import Console
 from bench.rows import catalog, remote_server, rounds
 from bench.rows.figures import Results
 from bench.system.programs import nginx_program
-from bench.system.run_options import Plan
-from bench.tools.options import parser, plan_of
-from bench.tools.run import Run, attempt, finish
+from bench.system.run_options import RunOptions
+from bench.tools.options import make_parser, make_run_options
+from bench.tools.run import Run, measure_and_publish, run_tool
 from board.errors import UsageError
 
 
 def main(argv: Sequence[str], commands: Mapping[str, str]) -> int:
     """Measure what the arguments say; the exit status. `commands` are the summaries that ``--help`` lists."""
-    args = parser(commands).parse_args(argv)
+    args = make_parser(commands).parse_args(argv)
     if args.list:
         for row in catalog.ROWS:
             print(f"{row.name:<13} {row.family:<12} {row.text}")
         return 0
-    return attempt("bench", lambda: measured(args, shlex.join(["python", "-m", "bench", *argv])))
+    return run_tool("bench", lambda: run(args, shlex.join(["python", "-m", "bench", *argv])))
 
 
-def measured(args: argparse.Namespace, command: str) -> int:
+def run(args: argparse.Namespace, command: str) -> int:
     """Measure what the options say."""
-    wanted = chosen(args)
+    wanted = select(args)
     names = [row.name for row in wanted]
-    plan = plan_of(args, args.seed or random.SystemRandom().randrange(1, 2**31))
-    options = options_of(plan, args.rounds)
+    options = make_run_options(args, args.seed or random.SystemRandom().randrange(1, 2**31))
+    shown = describe_options(options, args.rounds)
     console = Console(stderr=True)
-    run = Run(
-        plan, wanted, lambda p: measure_rounds(p, args.rounds, names), args.rounds * len(wanted), options, console
-    )
-    return finish(run, args.json, args.html, command)
+    steps = args.rounds * len(wanted)
+    under_way = Run(options, wanted, lambda o: measure_rounds(o, args.rounds, names), steps, shown, console)
+    return measure_and_publish(under_way, args.json, args.html, command)
 
 
-def chosen(args: argparse.Namespace) -> list[catalog.Row]:
+def select(args: argparse.Namespace) -> list[catalog.Row]:
     """The rows that are wanted and can be measured here. Raises `UsageError`."""
-    wanted = catalog.chosen([name for name in args.only.split(",") if name])
+    wanted = catalog.select_rows([name for name in args.only.split(",") if name])
     if args.against and not (wanted := [row for row in wanted if row.name in remote_server.NAMES]):
         raise UsageError(f"--against measures {', '.join(remote_server.NAMES)} only")
     if nginx_program() is None:
@@ -55,18 +54,18 @@ def chosen(args: argparse.Namespace) -> list[catalog.Row]:
     return wanted
 
 
-def measure_rounds(plan: Plan, count: int, names: Collection[str]) -> Results:
+def measure_rounds(options: RunOptions, count: int, names: Collection[str]) -> Results:
     """Each round has a seed of its own, and measures our own servers or the one there."""
     for turn in range(count):
-        mine = msgspec.structs.replace(plan, seed=plan.seed + turn)
-        yield from remote_server.round_of(mine, names) if plan.against else rounds.measure_round(mine, names)
+        mine = msgspec.structs.replace(options, seed=options.seed + turn)
+        yield from remote_server.measure_round(mine, names) if options.against else rounds.measure_round(mine, names)
 
 
-def options_of(p: Plan, count: int) -> dict[str, str | int]:
+def describe_options(p: RunOptions, count: int) -> dict[str, str | int]:
     """For the report."""
-    options: dict[str, str | int] = {
+    shown: dict[str, str | int] = {
         "rounds": count, "seconds": p.seconds, "connections": p.connections, "players": p.players,
         "hints": p.hints, "samples": p.samples, "rate": p.rate, "servers": p.servers, "seed": p.seed,
         "workers": p.settings.workers, "relays": p.settings.relays,
     }  # fmt: skip
-    return options | ({"against": p.against} if p.against else {})
+    return shown | ({"against": p.against} if p.against else {})

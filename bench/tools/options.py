@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.arguments import positive
-from bench.system.run_options import Plan
+from bench.system.run_options import RunOptions
 from board.config.settings import Settings, load
 from board.errors import UsageError
 
@@ -30,7 +30,7 @@ exit status: 0 measured and correct, 1 a check failed, 2 usage or a missing prog
 """
 
 
-def parser(commands: Mapping[str, str] = {}) -> argparse.ArgumentParser:
+def make_parser(commands: Mapping[str, str] = {}) -> argparse.ArgumentParser:
     """The arguments; ``--help`` lists the `commands`, each with its summary."""
     listed = "".join(f"\n  {name:<10} {summary}" for name, summary in commands.items())
     made = argparse.ArgumentParser(
@@ -61,7 +61,7 @@ def parser(commands: Mapping[str, str] = {}) -> argparse.ArgumentParser:
     return made
 
 
-def must_be_here(url: str) -> None:
+def require_loopback(url: str) -> None:
     """A benchmark is an attack on whoever did not ask for it. Raises `UsageError` for any host but this machine."""
     host = urlsplit(url).hostname or ""
     try:
@@ -72,14 +72,14 @@ def must_be_here(url: str) -> None:
         raise UsageError(f"{host} is not this machine; add --yes-load-that-host if its owner knows what comes")
 
 
-def plan_of(args: argparse.Namespace, seed: int) -> Plan:
+def make_run_options(args: argparse.Namespace, seed: int) -> RunOptions:
     """The options as the rows need them. Raises `InvalidSetting` and `UsageError`."""
     if args.against and not args.yes_load_that_host:
-        must_be_here(args.against)
+        require_loopback(args.against)
     given = {"LEADERBOARD_WORKERS": args.workers, "LEADERBOARD_RELAYS": args.relays}
-    return Plan(
-        settings=settings_of({name: value for name, value in given.items() if value is not None}),
-        parent=directory_of(args.data_dir),
+    return RunOptions(
+        settings=load_settings({name: value for name, value in given.items() if value is not None}),
+        parent=require_directory(args.data_dir),
         servers=args.servers,
         seconds=args.seconds,
         connections=args.connections,
@@ -92,13 +92,13 @@ def plan_of(args: argparse.Namespace, seed: int) -> Plan:
     )
 
 
-def settings_of(given: Mapping[str, str]) -> Settings:
+def load_settings(given: Mapping[str, str]) -> Settings:
     """The environment's settings, those given before them. Raises `InvalidSetting`."""
     # Open is what the original is compared with; LEADERBOARD_AUTH=keys measures every row with a key.
     return load({"LEADERBOARD_AUTH": "open", **os.environ, **given})
 
 
-def directory_of(path: Path) -> Path:
+def require_directory(path: Path) -> Path:
     """Where servers write. Raises `UsageError`."""
     if not path.is_dir():
         raise UsageError(f"--data-dir {path} is no directory")

@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.report import html
-from bench.report.report import Report, lines, remarks
-from bench.report.terminal import show
-from bench.report.text import number
+from bench.report.report import Report, build_rows, make_notes
+from bench.report.terminal import print_report
+from bench.report.text import format_number
 from bench.rows.catalog import Row
 from bench.rows.figures import Measure, Results
 from bench.system import machine
-from bench.system.run_options import Plan
+from bench.system.run_options import RunOptions
 from board.config.shown import shown
 from board.errors import LeaderboardError
 from board.pg.session import first_line
@@ -39,18 +39,18 @@ class Run:
 
     def __init__(
         self,
-        plan: Plan,
+        options: RunOptions,
         wanted: Sequence[Row],
-        steps: Callable[[Plan], Results],
+        steps: Callable[[RunOptions], Results],
         total: int,
-        options: Mapping[str, str | int],
+        shown_options: Mapping[str, str | int],
         console: Console,
     ) -> None:
-        self.plan: Final = plan
+        self.options: Final = options
         self.wanted: Final = list(wanted)
         self.steps: Final = steps
         self.total: Final = total
-        self.options: Final = options
+        self.shown_options: Final = shown_options
         self.console: Final = console
         self.measured: Final[dict[str, list[Measure]]] = {}
         self.complete = False
@@ -58,12 +58,12 @@ class Run:
         self.preparing: TaskID | None = None
         self.servers: dict[str, str] = {}
         self.durability: dict[str, str] = {}
-        self.machine: Final = machine.machine(plan.parent)
+        self.machine: Final = machine.read_machine(options.parent)
         # Now, not at the end: somebody may work in the tree meanwhile.
-        self.commit: Final = machine.commit()
+        self.commit: Final = machine.read_commit()
         self.started: Final = datetime.datetime.now(datetime.UTC)
         self.clock: Final = time.monotonic()
-        self.stolen: Final = machine.steal()
+        self.stolen: Final = machine.read_steal_seconds()
 
     def measure(self) -> None:
         """All of it."""
@@ -72,17 +72,17 @@ class Run:
         with Progress(*columns, console=self.console) as bar:
             self.bar = bar
             task = bar.add_task("starting", total=self.total)
-            if not self.plan.against:
-                self.look_at_servers()
+            if not self.options.against:
+                self.read_servers()
             bar.update(task, description=names[0])
-            for name, measure in self.steps(msgspec.structs.replace(self.plan, tell=self.prepared)):
+            for name, measure in self.steps(msgspec.structs.replace(self.options, progress=self.show_progress)):
                 self.measured.setdefault(name, []).append(measure)
-                self.tell(name, measure)
+                self.print_measure(name, measure)
                 following = names[(names.index(name) + 1) % len(names)]
                 bar.update(task, advance=1, description=following)
         self.complete = True
 
-    def prepared(self, what: str, done: int, total: int) -> None:
+    def show_progress(self, what: str, done: int, total: int) -> None:
         """Move the bar of a preparation; it shows only while there is one."""
         if self.bar is None:
             return
@@ -90,30 +90,32 @@ class Run:
             self.preparing = self.bar.add_task(what)
         self.bar.update(self.preparing, description=what, completed=done, total=total, visible=done < total)
 
-    def look_at_servers(self) -> None:
+    def read_servers(self) -> None:
         """Versions and durability, from servers started as all others will be."""
-        with self.plan.stack() as stack:
+        with self.options.stack() as stack:
             self.servers = {name.lower(): version for name, _, version in (s.partition(" ") for s in stack.servers)}
             self.durability = stack.durability()
 
-    def tell(self, name: str, measure: Measure) -> None:
+    def print_measure(self, name: str, measure: Measure) -> None:
         """One line for the person who waits."""
         row = next(row for row in self.wanted if row.name == name)
-        text = f"round {len(self.measured[name])}  {name:<13} {number(measure.figures[row.main]):>9} {row.unit}"
+        text = f"round {len(self.measured[name])}  {name:<13} {format_number(measure.figures[row.main]):>9} {row.unit}"
         for key in ("p50_ms", "p99_ms"):
             if key in measure.figures and key != row.main:
-                text += f"  {key.removesuffix('_ms')} {number(measure.figures[key])} ms"
+                text += f"  {key.removesuffix('_ms')} {format_number(measure.figures[key])} ms"
         self.console.print(text, highlight=False, markup=False)
         for fault in measure.faults:
             self.console.print(f"         WRONG: {fault}", style="bold red", markup=False)
 
-    def report(self, command: str) -> Report:
+    def make_report(self, command: str) -> Report:
         """What there is."""
-        found = lines(self.wanted, self.measured)
-        versions = machine.versions(self.servers)
-        stolen = (machine.steal() - self.stolen) / (time.monotonic() - self.clock) / self.machine.cores * 100
-        there = self.plan.against
-        ours = {} if there else {name: value for name, value in shown(self.plan.settings) if name not in REPLACED}
+        found = build_rows(self.wanted, self.measured)
+        versions = machine.find_versions(self.servers)
+        stolen = (
+            (machine.read_steal_seconds() - self.stolen) / (time.monotonic() - self.clock) / self.machine.cores * 100
+        )
+        there = self.options.against
+        ours = {} if there else {name: value for name, value in shown(self.options.settings) if name not in REPLACED}
         return Report(
             date=self.started.isoformat(timespec="seconds"),
             command=command,
@@ -121,16 +123,16 @@ class Run:
             machine=self.machine,
             versions=versions,
             settings={**ours, **self.durability},
-            options=dict(self.options),
+            options=dict(self.shown_options),
             steal_percent=round(stolen, 2),
             complete=self.complete,
             correct=all(row.correct for row in found),
-            notes=remarks(self.machine, machine.RAM_DISKS, [] if there else self.wanted, versions),
+            notes=make_notes(self.machine, machine.RAM_DISKS, [] if there else self.wanted, versions),
             rows=found,
         )
 
 
-def attempt(program: str, work: Callable[[], int]) -> int:
+def run_tool(program: str, work: Callable[[], int]) -> int:
     """The program's exit status; SIGTERM ends it as Ctrl-C does, and errors are told in one line."""
     signal.signal(signal.SIGTERM, on_term)
     try:
@@ -144,7 +146,7 @@ def attempt(program: str, work: Callable[[], int]) -> int:
         return LeaderboardError.exit_code
 
 
-def finish(run: Run, file: Path | None, pages: Path | None, command: str) -> int:
+def measure_and_publish(run: Run, file: Path | None, pages: Path | None, command: str) -> int:
     """Measure, and report even when that was cut short."""
     try:
         run.measure()
@@ -152,7 +154,7 @@ def finish(run: Run, file: Path | None, pages: Path | None, command: str) -> int
     except KeyboardInterrupt:
         status = 130
     finally:
-        report = run.report(command)
+        report = run.make_report(command)
         if report.rows:
             publish(report, file, pages)
     return status or (0 if report.correct else 1)
@@ -161,14 +163,14 @@ def finish(run: Run, file: Path | None, pages: Path | None, command: str) -> int
 def publish(report: Report, file: Path | None, pages: Path | None) -> None:
     """Table to standard output, JSON and pages where they are wanted."""
     if pages is not None:
-        html.write(report, pages)
+        html.write_files(report, pages)
     text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
     if file == Path("-"):
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
         return
     # Without a terminal there is no width to fit into.
-    show(report, Console(width=None if sys.stdout.isatty() else WIDTH))
+    print_report(report, Console(width=None if sys.stdout.isatty() else WIDTH))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text)

@@ -22,12 +22,12 @@ from rich.console import Console
 from bench.arguments import positive
 from bench.rows.catalog import Row
 from bench.rows.figures import Measure, Results
-from bench.rows.loaded_system import POSTS, READS, Side
+from bench.rows.loaded_system import POSTS, READS, LoadedSystem
 from bench.rows.rounds import find_programs
 from bench.system import sequential_scans
-from bench.system.run_options import Plan
-from bench.tools.options import directory_of, settings_of
-from bench.tools.run import Run, attempt, finish
+from bench.system.run_options import RunOptions
+from bench.tools.options import load_settings, require_directory
+from bench.tools.run import Run, measure_and_publish, run_tool
 from board.errors import UsageError
 
 EPILOG: Final = """\
@@ -48,7 +48,7 @@ class Sizes(msgspec.Struct, frozen=True):
     rounds: int
 
 
-def rows_of(s: Sizes) -> list[Row]:
+def list_rows(s: Sizes) -> list[Row]:
     """All rows, in the order they are measured."""
     board, many = f"{s.players:,} players in one season", f"{s.seasons:,} seasons of {s.each:,} players"
     rows = []
@@ -80,94 +80,97 @@ def rows_of(s: Sizes) -> list[Row]:
     return rows
 
 
-def steps(plan: Plan, sizes: Sizes, families: Sequence[str]) -> Results:
+def measure_all(options: RunOptions, sizes: Sizes, families: Sequence[str]) -> Results:
     """Load, read, post, compare."""
     with ExitStack() as stack:
-        small = Side(plan, stack.enter_context(plan.stack()), 1, sizes.small)
-        small.fill()
-        sides: dict[str, Side] = {}
+        small = LoadedSystem(options, stack.enter_context(options.stack()), 1, sizes.small)
+        small.load()
+        systems: dict[str, LoadedSystem] = {}
         for prefix, (seasons, players) in {"board": (1, sizes.players), "many": (sizes.seasons, sizes.each)}.items():
             if prefix in families:
-                sides[prefix] = Side(plan, stack.enter_context(plan.stack()), seasons, players)
-                sides[prefix].fill()
-                yield from loaded(prefix, sides[prefix])
+                systems[prefix] = LoadedSystem(options, stack.enter_context(options.stack()), seasons, players)
+                systems[prefix].load()
+                yield from yield_loading(prefix, systems[prefix])
         for turn in range(sizes.rounds):
-            yield from reads(turn, small, sides)
-        if "board" in sides:
-            yield from moved(sizes.rounds, small, sides["board"])
+            yield from yield_reads(turn, small, systems)
+        if "board" in systems:
+            yield from yield_moved(sizes.rounds, small, systems["board"])
         for turn in range(sizes.rounds):
-            yield from posts(turn, small, sides)
-        for prefix, side in sides.items():
-            yield f"{prefix}_plans", read_plans(side)
-            yield f"{prefix}_equal", compared(side)
+            yield from yield_posts(turn, small, systems)
+        for prefix, system in systems.items():
+            yield f"{prefix}_plans", check_plans(system)
+            yield f"{prefix}_equal", compare_servers(system)
 
 
-def loaded(prefix: str, side: Side) -> Results:
+def yield_loading(prefix: str, system: LoadedSystem) -> Results:
     """The rows of loading."""
-    faults = tuple(side.faults)
+    faults = tuple(system.faults)
     checks = () if faults else ("PostgreSQL and Redis are equal, every player and the whole order",)
-    seconds = side.loaded.copy_s
+    seconds = system.loaded.copy_s
     figures: list[dict[str, float]] = [
-        {"per_s": side.players / seconds, "seconds": seconds, "vacuum_s": side.loaded.vacuum_s},
-        {"bytes": side.loaded.bytes / side.players},
-        {"per_s": side.players / side.rebuild_s, "seconds": side.rebuild_s},
-        {"bytes": side.redis_bytes / side.players, "total_bytes": side.redis_bytes},
+        {"per_s": system.players / seconds, "seconds": seconds, "vacuum_s": system.loaded.vacuum_s},
+        {"bytes": system.loaded.bytes / system.players},
+        {"per_s": system.players / system.rebuild_s, "seconds": system.rebuild_s},
+        {"bytes": system.redis_bytes / system.players, "total_bytes": system.redis_bytes},
     ]
     for name, found in zip(LOADED, figures, strict=True):
         yield f"{prefix}_{name}", Measure(found, checks, faults)
 
 
-def reads(turn: int, small: Side, sides: dict[str, Side]) -> Results:
+def yield_reads(turn: int, small: LoadedSystem, systems: dict[str, LoadedSystem]) -> Results:
     """One round of reads."""
     found = {}
-    for prefix, side in in_turn(turn, small, sides):
-        with side.running() as client:
+    for prefix, system in alternate(turn, small, systems):
+        with system.running() as client:
             for name in (*RANKS, "top10") if prefix == "many" else READS:
-                found[prefix, name] = side.read(name, client)
-    for prefix in sides:
+                found[prefix, name] = system.measure_read(name, client)
+    for prefix in systems:
         for name in RANKS if prefix == "many" else READS:
-            yield f"{prefix}_{name}", beside(found[prefix, name], found["small", name])
-    if "many" in sides:
+            yield f"{prefix}_{name}", compare_with_small(found[prefix, name], found["small", name])
+    if "many" in systems:
         yield "many_top10", found["many", "top10"]
 
 
-def moved(rounds: int, small: Side, board: Side) -> Results:
+def yield_moved(rounds: int, small: LoadedSystem, board: LoadedSystem) -> Results:
     """The same of two boards whose players have all moved; they are rebuilt afterwards."""
-    sides = {"small": small, "board": board}
-    for side in sides.values():
-        side.move()
+    systems = {"small": small, "board": board}
+    for system in systems.values():
+        system.move_players()
     for turn in range(rounds):
         found = {}
-        for prefix, side in in_turn(turn, small, {"board": board}):
-            with side.running() as client:
+        for prefix, system in alternate(turn, small, {"board": board}):
+            with system.running() as client:
                 for name in RANKS:
-                    found[prefix, name] = side.read(name, client)
+                    found[prefix, name] = system.measure_read(name, client)
         for name in RANKS:
-            yield f"board_moved_{name}", beside(found["board", name], found["small", name])
+            yield f"board_moved_{name}", compare_with_small(found["board", name], found["small", name])
     for turn in range(rounds):
-        posted = {prefix: side.post(POSTS[:1]) for prefix, side in in_turn(turn, small, {"board": board})}
-        yield "board_moved_post", beside(posted["board"]["post"], posted["small"]["post"])
-    for side in sides.values():
-        side.rebuild()
+        posted = {
+            prefix: system.measure_posts(POSTS[:1]) for prefix, system in alternate(turn, small, {"board": board})
+        }
+        yield "board_moved_post", compare_with_small(posted["board"]["post"], posted["small"]["post"])
+    for system in systems.values():
+        system.rebuild()
 
 
-def posts(turn: int, small: Side, sides: dict[str, Side]) -> Results:
+def yield_posts(turn: int, small: LoadedSystem, systems: dict[str, LoadedSystem]) -> Results:
     """One round of submissions."""
     found = {
-        prefix: side.post(POSTS if prefix == "many" else POSTS[:2]) for prefix, side in in_turn(turn, small, sides)
+        prefix: system.measure_posts(POSTS if prefix == "many" else POSTS[:2])
+        for prefix, system in alternate(turn, small, systems)
     }
-    for prefix in sides:
+    for prefix in systems:
         for name, measure in found[prefix].items():
-            yield f"{prefix}_{name}", beside(measure, found["small"].get(name, found["small"]["post"]))
+            yield f"{prefix}_{name}", compare_with_small(measure, found["small"].get(name, found["small"]["post"]))
 
 
-def in_turn(turn: int, small: Side, sides: dict[str, Side]) -> Iterator[tuple[str, Side]]:
+def alternate(turn: int, small: LoadedSystem, systems: dict[str, LoadedSystem]) -> Iterator[tuple[str, LoadedSystem]]:
     """Forwards in even rounds, backwards in odd ones."""
-    order = list({"small": small, **sides}.items())
+    order = list({"small": small, **systems}.items())
     return iter(order if turn % 2 == 0 else order[::-1])
 
 
-def beside(big: Measure, small: Measure) -> Measure:
+def compare_with_small(big: Measure, small: Measure) -> Measure:
     """A figure with its ratio to the small board's; a fault of that one is one of the ratio."""
     rate = small.figures["per_s"]
     figures = big.figures | {
@@ -179,23 +182,25 @@ def beside(big: Measure, small: Measure) -> Measure:
     return Measure(figures, () if faults else big.checks, faults)
 
 
-def read_plans(side: Side) -> Measure:
+def check_plans(system: LoadedSystem) -> Measure:
     """Whether the statements' plans are right at this size."""
-    scanned = sequential_scans.whole_scans(side.stack.settings.database_url)
+    scanned = sequential_scans.find_planned_scans(system.stack.settings.database_url)
     faults = tuple(f"{found.statement} reads all of {found.table}" for found in scanned)
-    count = float(len(sequential_scans.WRITES) + len(sequential_scans.CARRIES))
+    count = float(len(sequential_scans.SUBMIT_STATEMENTS) + len(sequential_scans.RELAY_STATEMENTS))
     return Measure({"statements": count}, () if faults else ("no plan reads all of a table that grows",), faults)
 
 
-def compared(side: Side) -> Measure:
+def compare_servers(system: LoadedSystem) -> Measure:
     """Whether both servers are equal after all that."""
-    with side.stack.relays():
-        faults = tuple(side.compared())
+    with system.stack.relays():
+        faults = tuple(system.compare())
     checks = ("PostgreSQL and Redis are equal, every player and the whole order",)
-    return Measure({"players": float(side.stack.value("SELECT count(*) FROM score"))}, () if faults else checks, faults)
+    return Measure(
+        {"players": float(system.stack.value("SELECT count(*) FROM score"))}, () if faults else checks, faults
+    )
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
     made = argparse.ArgumentParser(
         prog="python -m bench scale",
@@ -221,32 +226,33 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """The program; its exit status."""
-    args = parser().parse_args(argv)
-    return attempt("bench scale", lambda: measured(args, shlex.join(["python", "-m", "bench", "scale", *argv])))
+    args = make_parser().parse_args(argv)
+    return run_tool("bench scale", lambda: run(args, shlex.join(["python", "-m", "bench", "scale", *argv])))
 
 
-def measured(args: argparse.Namespace, command: str) -> int:
+def run(args: argparse.Namespace, command: str) -> int:
     """Measure what the options say."""
     if missing := [name for name, path in find_programs({"post"}).items() if path is None]:
         raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk)")
     families = [args.only] if args.only else ["board", "many"]
     sizes = Sizes(args.players, args.seasons, args.each, args.small, args.rounds)
-    plan = plan_of(args)
-    options: dict[str, str | int] = {
-        **msgspec.structs.asdict(sizes), "seconds": plan.seconds, "connections": plan.connections,
-        "servers": plan.servers, "seed": plan.seed, "workers": plan.settings.workers, "relays": plan.settings.relays,
+    options = make_system_options(args)
+    shown: dict[str, str | int] = {
+        **msgspec.structs.asdict(sizes), "seconds": options.seconds, "connections": options.connections,
+        "servers": options.servers, "seed": options.seed, "workers": options.settings.workers,
+        "relays": options.settings.relays,
     }  # fmt: skip
-    wanted = [row for row in rows_of(sizes) if row.family in families]
+    wanted = [row for row in list_rows(sizes) if row.family in families]
     total = sum(sizes.rounds if row.main == "of_small" or row.name == "many_top10" else 1 for row in wanted)
-    run = Run(plan, wanted, lambda p: steps(p, sizes, families), total, options, Console(stderr=True))
-    return finish(run, args.json, args.html, command)
+    run = Run(options, wanted, lambda p: measure_all(p, sizes, families), total, shown, Console(stderr=True))
+    return measure_and_publish(run, args.json, args.html, command)
 
 
-def plan_of(args: argparse.Namespace) -> Plan:
+def make_system_options(args: argparse.Namespace) -> RunOptions:
     """The options as all rows of the bench get them. Raises `InvalidSetting` and `UsageError`."""
-    return Plan(
-        settings=settings_of({}),
-        parent=directory_of(args.data_dir),
+    return RunOptions(
+        settings=load_settings({}),
+        parent=require_directory(args.data_dir),
         servers=args.servers,
         seconds=args.seconds,
         connections=args.connections,
