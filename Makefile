@@ -9,7 +9,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-e
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench micro test-deploy clean
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench micro evidence test-deploy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,10 @@ sbom: $(VENV)/.supply ## write build/sbom.json: the parts of a deployment, their
 
 bench: $(VENV)/.dev ## measure (about ten minutes; leave the machine alone meanwhile)
 	@$(BIN)/python -m bench $(ARGS)
+
+evidence: $(VENV)/.dev ## make the reports and figures of docs/ anew (clean tree, idle machine, about an hour)
+	@$(BIN)/python -m pip install -q -e '.[bench]'
+	@$(BIN)/python -m bench evidence $(ARGS)
 
 micro: $(VENV)/.dev ## measure the kernels against their twin and other packers
 	@$(BIN)/python -m bench micro $(ARGS)

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "micro": ("bench.kernels.micro", "time the byte kernels in seconds"),
     "perf": ("bench.kernels.perf", "time the byte kernels with pyperf, in many processes"),
     "callgrind": ("bench.kernels.callgrind", "count the instructions of the byte kernels"),
+    "evidence": ("bench.tools.evidence", "make the reports and pages of docs/ anew"),
     "html": ("bench.report.html", "write a report as HTML, and its plots as SVG"),
     "page": ("bench.report.page", "write the figures of a report as Markdown"),
     "schema": ("bench.report.schema", "print the JSON Schema of reports"),

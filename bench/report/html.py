@@ -1,4 +1,4 @@
-"""A JSON report as one self-contained page, and its plots as SVG files: ``python -m bench html REPORT --to DIR``."""
+"""A JSON report as one self-contained page, and its plots as SVG files: ``python -m bench html REPORT``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from typing import Final
 
 import msgspec
 
+from bench.report import original
+from bench.report.circumstances import describe_commit, describe_load, describe_machine
 from bench.report.report import Report, RowResult
 from bench.report.svg import draw_bars, draw_lines, draw_percentiles
 from bench.report.text import describe_others, format_median, format_number
 
+UNITS: Final = (
+    ("/s", "rates", "Rates"),
+    ("ms", "times", "Times"),
+    ("us", "processor-time", "Processor time"),
+    ("x", "of-small", "Rate relative to the small board"),
+)
+"""Unit, file name and title of the bar plots."""
 STYLE: Final = """\
 body{font:15px/1.5 sans-serif;color:#222;max-width:60rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%;font-size:13px}
@@ -26,13 +35,13 @@ svg{max-width:100%;height:auto}code{font-size:13px}
 
 
 def draw_plots(report: Report) -> dict[str, str]:
-    """Every plot by its file name, without the suffix."""
+    """Every plot as SVG, by its file name without suffix."""
     made = {}
     compared = [row for row in report.rows if row.ratio is not None]
     if compared:
         rows = [(r.name, r.ratio.median, r.ratio.low, r.ratio.high) for r in compared if r.ratio is not None]
-        made["ratio"] = draw_bars("Times the original, scaled to this machine (1 is equal)", "x", rows, mark=1.0)
-    for unit, name, title in (("/s", "rates", "Rates"), ("ms", "times", "Times")):
+        made["ratio"] = draw_bars(f"Ratio to {original.NAME}, scaled to this machine (1 is equal)", "x", rows, mark=1.0)
+    for unit, name, title in UNITS:
         spreads = [(r.name, r.figures[r.main]) for r in report.rows if r.unit == unit]
         if spreads:
             made[name] = draw_bars(
@@ -42,25 +51,26 @@ def draw_plots(report: Report) -> dict[str, str]:
         for title, points in row.curves.items():
             name = re.sub(r"[^a-z0-9]+", "-", f"{row.name} {title}".lower()).strip("-")
             if row.name == "curve":
-                made[name] = draw_lines(title, "requests offered a second", "ms", points)
+                made[name] = draw_lines(title, "requests offered per second", "ms", points)
             else:
                 made[name] = draw_percentiles(f"{row.name}: {title}", points)
     return made
 
 
 def render(report: Report) -> str:
-    """The whole page."""
+    """The page."""
     m = report.machine
     sound = report.correct and report.complete and all(row.valid for row in report.rows)
     verdict = "every check was passed" if sound else "not a valid run: see the rows and notes"
-    commit = report.commit.commit[:12] + (" with changes" if report.commit.dirty else "")
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Leaderboard benchmark</title>\n'
         f"<style>{STYLE}</style></head><body>\n<h1>Leaderboard benchmark</h1>\n"
-        f"<p>{escape(report.date)}, commit {escape(commit)}: <code>{escape(report.command)}</code></p>\n"
-        f"<p>{escape(m.cpu)}, {m.cores} cores, {m.memory_gib} GiB, kernel {escape(m.kernel)}, {escape(m.file_system)}; "
-        f"load {m.load} at the start, {report.steal_percent:.1f} % stolen.</p>\n"
+        f"<p>{escape(report.date)}, commit {describe_commit(report.commit)}: "
+        f"<code>{escape(report.command)}</code></p>\n"
+        f"<p>{escape(describe_machine(m))}; {report.steal_percent:.1f} % stolen by the host. "
+        f"Load average at the start: {describe_load(m)}.</p>\n"
+        f"<p>The original is {original.NAME} ({original.PLACE}, commit {original.COMMIT}).</p>\n"
         f'<p class="{"good" if sound else "bad"}">{verdict}</p>\n<ul>{notes}</ul>\n{render_table(report.rows)}\n'
         + "\n".join(draw_plots(report).values())
         + "".join(render_details(title, found) for title, found in list_details(report))
@@ -69,19 +79,19 @@ def render(report: Report) -> str:
 
 
 def list_details(report: Report) -> list[tuple[str, Mapping[str, object]]]:
-    """What the figures depend on."""
+    """Options, versions and settings, each with a title."""
     return [("Options", report.options), ("Versions", report.versions), ("Settings", report.settings)]
 
 
 def render_table(rows: Sequence[RowResult]) -> str:
-    """All rows."""
-    names = ("row", "median", "low - high", "p50 ms", "p90 ms", "p99 ms", "original, scaled", "ratio", "besides")
+    """The table of all rows."""
+    names = ("row", "median", "low - high", "p50 ms", "p90 ms", "p99 ms", "original, scaled", "ratio", "other figures")
     head = f"<tr>{''.join(f'<th>{name}' for name in names)}</tr>"
     return f"<table>{head}\n" + "\n".join(render_row(row) for row in rows) + "</table>"
 
 
 def render_row(row: RowResult) -> str:
-    """One of them; what makes it worthless comes first."""
+    """A row of the table, with its faults."""
     main = row.figures[row.main]
     times = "".join(f"<td>{format_median(row.figures.get(name))}" for name in ("p50_ms", "p90_ms", "p99_ms"))
     bad = [*row.faults, *(note for note in row.notes if note.startswith("INVALID"))]
@@ -96,13 +106,13 @@ def render_row(row: RowResult) -> str:
 
 
 def render_details(title: str, found: Mapping[str, object]) -> str:
-    """Names and values."""
+    """Names and values, folded below their title."""
     items = "".join(f"<tr><td>{escape(str(name))}<td>{escape(str(value))}</tr>" for name, value in found.items())
     return f"<details><summary>{title}</summary><table>{items}</table></details>\n"
 
 
 def write_files(report: Report, directory: Path) -> list[Path]:
-    """``report.html`` and one SVG file for each plot; what was written."""
+    """Write ``report.html`` and an SVG file for each plot to `directory`; returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     files = {"report.html": render(report)} | {f"{name}.svg": picture for name, picture in draw_plots(report).items()}
     for name, content in files.items():
@@ -111,14 +121,14 @@ def write_files(report: Report, directory: Path) -> list[Path]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The program; its exit status."""
+    """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench html", description="Write a report as HTML and SVG.")
-    parser.add_argument("report", type=Path, help="what `python -m bench --json` wrote")
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="where the files go")
+    parser.add_argument("report", type=Path, help="a report that `python -m bench --json` wrote")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="directory of the files (REPORT without its suffix)")
     options = parser.parse_args(argv)
     try:
         report = msgspec.json.decode(options.report.read_bytes(), type=Report)
-        for file in write_files(report, options.to):
+        for file in write_files(report, options.to or options.report.with_suffix("")):
             print(file)
     except (OSError, msgspec.DecodeError) as error:
         print(f"bench html: {error}", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""The original system: its figures come from another machine, and are scaled to this one."""
+"""The original system, leaderboard-go: its figures come from another machine, and are scaled to this one.
+
+Source: https://github.com/disfordave/leaderboard-go, by disfordave, commit 1f5f006.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,37 @@ import statistics
 from collections.abc import Mapping
 from typing import Final
 
+NAME: Final = "leaderboard-go"
+PLACE: Final = "github.com/disfordave/leaderboard-go"
+COMMIT: Final = "1f5f006"
 PGBENCH: Final = 11_000.0
-"""Transactions a second where the original was measured: two inserts, 50 clients."""
-
-
+"""Transactions per second of pgbench on the machine of the original: two inserts, 50 clients."""
 READ_LINES: Final = {"zrevrank": 160_000.0, "zrevrange": 47_000.0, "nginx": 175_000.0}
-"""Answers a second of the servers below the reads, on that same machine."""
+"""Answers per second of the servers behind the reads, on the same machine."""
 
 
 def write_scale(lines: Mapping[str, float]) -> float | None:
-    """How fast this machine is beside the one of the original, for writes; None without the pgbench line."""
+    """Speed of this machine for writes, relative to the machine of the original.
+
+    `lines` has the calibration in answers per second. None without ``pgbench``.
+    """
     return lines["pgbench"] / PGBENCH if "pgbench" in lines else None
 
 
 def read_scale(lines: Mapping[str, float]) -> float | None:
-    """The same for reads: the geometric mean of the lines there are, None unless both of Redis are there."""
+    """Speed of this machine for reads: the geometric mean of the calibration rows. None without those of Redis."""
     if "zrevrank" not in lines or "zrevrange" not in lines:
         return None
     return statistics.geometric_mean(lines[name] / base for name, base in READ_LINES.items() if name in lines)
 
 
 def ratio(ours: float, theirs: float, *, lower_is_better: bool = False) -> float:
-    """How many times better ours is; above 1 is better for us whichever way the figure counts."""
+    """How many times better `ours` is than `theirs`; above 1, ours is better."""
     return theirs / ours if lower_is_better else ours / theirs
 
 
 def name_other_servers(versions: Mapping[str, str]) -> str:
-    """The servers that are not of the versions the original ran on, empty when both are."""
+    """The servers whose versions differ from those of the original, PostgreSQL 15 and Redis 7.0; empty without any."""
     same = {"postgresql": "15.", "redis": "7.0."}
     names = ("postgresql", "redis", "valkey")
     return ", ".join(

@@ -1,9 +1,8 @@
-"""The report: figures over the rounds beside the original's, as a table and as JSON."""
+"""The report of a run: figures over the rounds, and the ratios to the original."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import msgspec
 
@@ -12,16 +11,13 @@ from bench.rows.catalog import Row
 from bench.rows.figures import Measure, Spread, summarize_measures, summarize_rounds
 from bench.system.machine import Commit, Machine
 
-QUIET_LOAD: Final = 0.5
-"""A one-minute load average above this at the start means that somebody else was at work."""
-
 
 class RowResult(msgspec.Struct, frozen=True):
-    """One row of the report.
+    """The result of one row.
 
-    `scaled` is the original's figure as it would be on this machine (unscaled where the row has no scale) and `ratio`
-    how many times better ours is, paired round by round; both None where the original has no figure. `curves` and `hdr`
-    are those of the last round. `valid` is false when a generator lagged in any round: the figures are then its own.
+    `scaled` is the figure of the original, scaled to this machine (unscaled when `scale` is "none"), and `ratio` how
+    many times better ours is, round by round; both are None for a row without a figure of the original. `curves` and
+    `hdr` are those of the last round. `valid` is false when a load generator lagged in a round.
     """
 
     name: str
@@ -43,7 +39,8 @@ class RowResult(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything about a run. `complete` is false when it was cut short."""
+    """The report of a run. `complete` is false when the run was interrupted. `steal_percent` is the share of processor
+    time that the host gave to other guests."""
 
     date: str
     command: str
@@ -60,12 +57,12 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def build_rows(rows: Sequence[Row], measured: Mapping[str, Sequence[Measure]]) -> list[RowResult]:
-    """The rows that were measured at least once."""
+    """The results of all rows that were measured at least once."""
     return [build_row(row, measured) for row in rows if measured.get(row.name)]
 
 
 def build_row(row: Row, measured: Mapping[str, Sequence[Measure]]) -> RowResult:
-    """One of them."""
+    """The result of one row. `measured` has the rounds of every row by its name."""
     mine = measured[row.name]
     scaled, better = compare_with_original(row, measured)
     faults = [f"round {turn}: {text}" for turn, measure in enumerate(mine, 1) for text in measure.faults]
@@ -91,7 +88,7 @@ def build_row(row: Row, measured: Mapping[str, Sequence[Measure]]) -> RowResult:
 
 
 def compare_with_original(row: Row, measured: Mapping[str, Sequence[Measure]]) -> tuple[Spread | None, Spread | None]:
-    """The original's figure scaled by each round's own calibration, and the ratios of those rounds."""
+    """The figure of the original, scaled by the calibration of each round, and the ratios of the rounds."""
     theirs, ratios = [], []
     for number, measure in enumerate(measured[row.name]):
         calibration = {
@@ -112,10 +109,8 @@ def compare_with_original(row: Row, measured: Mapping[str, Sequence[Measure]]) -
 def make_notes(
     machine: Machine, ram_disks: Sequence[str], rows: Sequence[Row], versions: Mapping[str, str]
 ) -> list[str]:
-    """What the reader has to know before believing a figure."""
+    """Notes on circumstances that affect the figures."""
     notes = []
-    if machine.load > QUIET_LOAD:
-        notes.append(f"the machine was not idle at the start (load {machine.load}): take no figure at its face value")
     if machine.file_system in ram_disks:
         notes.append(f"the data lay on {machine.file_system}, where fsync costs nothing; choose another --data-dir")
     if versions.get("kernels") == "python":
@@ -125,7 +120,7 @@ def make_notes(
             f"the original was measured on PostgreSQL 15 and Redis 7.0, not {servers}: ratios compare these, too"
         )
     if versions.get("nginx") == "none" and any(row.scale == "reads" for row in rows):
-        notes.append("nginx is not installed: reads are scaled by the two Redis lines alone")
+        notes.append("nginx is not installed: reads are scaled by the two rows of Redis alone")
     if any(row.scale == "none" and row.original is not None for row in rows):
-        notes.append("* the original's time to visible is not scaled: its worker's tick of 50 ms decides it")
+        notes.append("* the time to visible of the original is not scaled: the tick of its worker, 50 ms, decides it")
     return notes

@@ -1,4 +1,4 @@
-"""The JSON Schema of a report: ``python -m bench schema`` prints it; the file beside this one is what it printed."""
+"""The JSON Schema of a report: ``python -m bench schema`` prints it, ``report.schema.json`` is its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_schema() -> dict[str, Any]:
 
 
 def render() -> str:
-    """As it lies in the repository."""
+    """The schema as text, as ``report.schema.json`` has it."""
     return msgspec.json.format(msgspec.json.encode(make_schema()), indent=2).decode() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Plots as SVG text: bars with their spread, and lines. No script, no font and no style from elsewhere."""
+"""Plots as SVG text: bars with their spread, and lines. They load no script, font or style."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ INK, PALE, GRID, BLUE = "#222", "#777", "#ddd", "#2a6fb0"
 Bar = tuple[str, float, float, float]
 """Label, median, lowest, highest."""
 Point = tuple[float, float]
+"""x, y."""
 
 
 def draw_bars(title: str, unit: str, rows: Sequence[Bar], mark: float | None = None) -> str:
-    """Horizontal bars of medians with a whisker from lowest to highest; `mark` draws a line at that value."""
+    """Horizontal bars of medians in `unit`, with whiskers from lowest to highest; `mark` draws a line at that value."""
     most = max([high for _, _, _, high in rows] + [mark or 0.0]) or 1.0
     scale = (WIDTH - LEFT - RIGHT) / most
     height = TOP + BAR * len(rows) + 16
@@ -41,7 +42,7 @@ def draw_bars(title: str, unit: str, rows: Sequence[Bar], mark: float | None = N
 
 
 def draw_lines(title: str, x_label: str, y_label: str, points: Sequence[Point], names: Sequence[str] = ()) -> str:
-    """One line through the points, the y axis logarithmic; `names` label the x values, else they are numbers."""
+    """One line through the points, with a logarithmic y axis. `names` label the x values instead of numbers."""
     drawn = [(x, y) for x, y in points if y > 0]
     if not drawn:
         return svg(TOP, title, [text(LEFT, 22, f"{title}: nothing to draw", bold=True)])
@@ -75,14 +76,14 @@ def draw_lines(title: str, x_label: str, y_label: str, points: Sequence[Point], 
 
 
 def draw_percentiles(title: str, curve: Sequence[Point]) -> str:
-    """Latency by percentile, the percentiles spread as HdrHistogram's plots do it: each nine takes the same room."""
+    """Latency in ms by percentile, on the axis of HdrHistogram's plots: each nine takes the same room."""
     inner = [(percent, ms) for percent, ms in curve if 0 < percent < 100]
     spread = [(-math.log10(1 - percent / 100), ms) for percent, ms in inner]
     return draw_lines(title, "percentile", "ms", spread, [f"{percent:g}" for percent, _ in inner])
 
 
 def svg(height: float, title: str, parts: Sequence[str]) -> str:
-    """The whole picture."""
+    """The SVG document of these parts."""
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}" '
@@ -104,5 +105,5 @@ def stroke(x1: float, y1: float, x2: float, y2: float, colour: str, *, dashed: b
 
 
 def figure(value: float) -> str:
-    """A number with what matters."""
+    """A number with the digits that matter."""
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"

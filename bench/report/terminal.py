@@ -7,16 +7,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.report.circumstances import describe_load, describe_machine
 from bench.report.report import Report, RowResult
 from bench.report.text import PERCENTILES, describe_others, format_median, format_number
 
 
 def print_report(report: Report, console: Console) -> None:
-    """For people."""
+    """Print circumstances, table, faults and notes."""
     m = report.machine
-    load = f"load {m.load} at the start, {report.steal_percent:.1f} % stolen"
-    line = f"{m.cpu}, {m.cores} cores, {m.memory_gib} GiB, kernel {m.kernel}, {m.file_system}; {load}"
-    console.print(Text(line))
+    console.print(Text(f"{describe_machine(m)}; {report.steal_percent:.1f} % stolen by the host"))
+    console.print(Text(f"load average at the start: {describe_load(m)}", style="" if m.idle else "yellow"))
     for pairs in (report.versions, report.options):
         console.print(Text(", ".join(f"{name} {value}" for name, value in pairs.items()), style="dim"))
     console.print(make_table(report))
@@ -30,13 +30,13 @@ def print_report(report: Report, console: Console) -> None:
     for text in report.notes:
         console.print(Text(f"note: {text}", style="yellow"))
     if not report.complete:
-        console.print(Text("the run was cut short", style="bold yellow"))
+        console.print(Text("the run was interrupted", style="bold yellow"))
     verdict = "every check was passed" if report.correct else "CHECKS FAILED: the figures mean nothing"
     console.print(Text(verdict, style="green" if report.correct else "bold red"))
 
 
 def make_table(report: Report) -> Table:
-    """One line a row."""
+    """The table, one line for each row."""
     made = Table(header_style="bold", box=SIMPLE_HEAD)
     made.add_column("row", no_wrap=True)
     for name in ("median", "low - high", "p50/p90/p99 ms", "original", "ratio", "low - high"):
@@ -59,7 +59,7 @@ def make_table(report: Report) -> Table:
 
 
 def make_verdict(row: RowResult) -> Text:
-    """Whether the figures can be believed."""
+    """Whether the figures of a row are correct and valid."""
     if not row.correct:
         return Text("NO", style="bold red")
     return Text("yes", style="green") if row.valid else Text("INVALID", style="bold yellow")

@@ -11,7 +11,7 @@ PERCENTILES: Final = ("p50_ms", "p90_ms", "p99_ms")
 
 
 def describe_others(row: RowResult) -> str:
-    """Figures of a few rows only."""
+    """The figures of a row besides its main figure and percentiles."""
     texts = {
         "errors": "{} errors",
         "backlog": "backlog {} hints",
@@ -22,7 +22,7 @@ def describe_others(row: RowResult) -> str:
         "peak_per_s": "closed loop {}/s",
         "read_p99_ms": "reads p99 {} ms",
         "write_p99_ms": "writes p99 {} ms",
-        "lag_p99_ms": "generator's lag p99 {} ms",
+        "lag_p99_ms": "generator lag p99 {} ms",
         "worker_us": "workers {} µs",
         "postgres_us": "PostgreSQL {} µs",
         "redis_us": "Redis {} µs",
@@ -30,7 +30,7 @@ def describe_others(row: RowResult) -> str:
         "generator_us": "generator {} µs",
         "wal_bytes": "write-ahead log {} bytes",
         "key_bytes": "idempotency key {} bytes",
-        "player_bytes": "player's row and index {} bytes",
+        "player_bytes": "row of a player with index {} bytes",
         "small_per_s": "small board {}/s",
     }
     return ", ".join(
@@ -39,12 +39,12 @@ def describe_others(row: RowResult) -> str:
 
 
 def format_median(figure: Spread | None) -> str:
-    """A median."""
+    """The median of a figure; a dash without one."""
     return "-" if figure is None else format_number(figure.median)
 
 
 def format_number(value: float) -> str:
-    """Three significant places or more: 12,345 or 12.3 or 0.123."""
+    """A number with the digits that matter: 12,345 or 12.3 or 0.12."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

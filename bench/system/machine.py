@@ -19,6 +19,8 @@ from bench.system.programs import nginx_program
 
 PACKAGES: Final = ("falcon", "gunicorn", "uvicorn", "uvloop", "httptools", "psycopg", "redis", "hiredis", "msgspec")
 RAM_DISKS: Final = ("tmpfs", "ramfs")
+IDLE_LOAD: Final = 0.5
+"""Largest one-minute load average of an idle machine."""
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -30,6 +32,11 @@ class Machine(msgspec.Struct, frozen=True):
     kernel: str
     file_system: str
     load: float
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing else ran at the start."""
+        return self.load <= IDLE_LOAD
 
 
 class Commit(msgspec.Struct, frozen=True):

@@ -1,5 +1,7 @@
-"""What to buy: ``python -m bench capacity REPORT``, by the constants of a report with the rows `memory`, `disk` and
-`budget_…`. docs/capacity.md explains the formula; its tables are what this writes.
+"""Computes the size of a machine from measured constants: ``python -m bench capacity REPORT``.
+
+The report needs the rows `memory`, `disk` and `budget_…`. docs/capacity.md explains the formula; this command writes
+its tables.
 """
 
 from __future__ import annotations
@@ -15,28 +17,30 @@ import msgspec
 
 from bench.arguments import positive
 from bench.report import page
+from bench.report.circumstances import render_circumstances
 from bench.report.report import Report
 from bench.report.text import format_number
 from board.errors import LeaderboardError, UsageError
 
 BUSY: Final = 0.6
-"""Of a core, at the peak: a queue before a busier one grows fast."""
+"""Utilisation of a core at the peak: above it, queues grow fast."""
 PEAK_TO_MEAN: Final = 3.0
-"""Players come in the evening."""
+"""Ratio of the peak to the mean rate: most players are active in the evening."""
 RESERVE: Final = 1.5
-"""Disk beside what is counted: rows that wait for vacuum, and room to restore into."""
+"""Factor for disk space that is not counted: rows that wait for vacuum, and room for a restore."""
 REDIS_COPIES: Final = 2.0
-"""A rebuilt board stands beside the old one until it is swapped in, and a rewrite of Redis's file copies pages."""
+"""Factor for Redis memory: a rebuilt board exists beside the old one, and a rewrite of Redis' file copies pages."""
 READS: Final = {"rank": 0.6, "around": 0.2, "top10": 0.2}
-"""What is read, unless one knows better."""
+"""Shares of reads."""
 DAY_S: Final = 86_400
 GIB: Final = 2**30
 PARTS: Final = ("worker", "postgres", "redis", "relay")
-NAME: Final = "capacity"
+BLOCK: Final = "capacity"
+"""Name of the block of docs/capacity.md."""
 
 
 class Constants(msgspec.Struct, frozen=True):
-    """Bytes and microseconds of one player, submission or read; `reads` and `post` by kind of process."""
+    """Bytes of a player, submission or key; microseconds of a POST and of each read, by kind of process."""
 
     redis_bytes: float
     player_bytes: float
@@ -48,8 +52,8 @@ class Constants(msgspec.Struct, frozen=True):
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """A game: players on all boards, submissions and reads a second at the peak, days of the ledger, the share of
-    submissions with an idempotency key."""
+    """A game: players of all seasons, submissions and reads per second at the peak, days of the ledger, and the share
+    of submissions with an idempotency key."""
 
     name: str
     players: int
@@ -60,7 +64,7 @@ class Demand(msgspec.Struct, frozen=True):
 
 
 class Requirements(msgspec.Struct, frozen=True):
-    """Cores at the peak by kind of process; GiB of memory and disk."""
+    """Cores at the peak by kind of process; GiB of memory and disk, and of write-ahead log per day."""
 
     cores: dict[str, float]
     redis_memory: float
@@ -77,7 +81,7 @@ SIZES: Final = (
 
 
 def read_constants(report: Report) -> Constants:
-    """The medians of a report. Raises `UsageError` when a row is missing or was wrong."""
+    """The medians of a report. Raises `UsageError` when a row is missing or not correct."""
     rows = {row.name: row for row in report.rows if row.correct}
 
     def figure(row: str, name: str) -> float:
@@ -100,7 +104,7 @@ def read_constants(report: Report) -> Constants:
 
 
 def compute(c: Constants, w: Demand) -> Requirements:
-    """The formula."""
+    """Apply the formula of docs/capacity.md."""
     cores = {
         part: (w.writes * c.post[part] + w.reads * sum(share * c.reads[name][part] for name, share in READS.items()))
         / 1e6
@@ -118,41 +122,40 @@ def compute(c: Constants, w: Demand) -> Requirements:
     )
 
 
-def render(report: Report) -> str:
-    """The table of sizes and the constants behind it."""
+def render(report: Report, source: Path | None = None) -> str:
+    """Circumstances, sizes and constants as Markdown tables. `source` is the file of the report."""
     c = read_constants(report)
-    # Footnotes belong to rows that are not shown here.
+    # Footnotes belong to rows that these tables do not have.
     notes = [f"- {note}" for note in report.notes if not note.startswith("*")]
     lines = [
-        f"{report.date[:10]}, commit {report.commit.commit[:12]}: `{report.command}`, {report.machine.cpu}, "
-        f"load {report.machine.load} at the start.",
+        *render_circumstances(report.date, report.command, report.commit, report.machine, source, {}),
         *(["", *notes] if notes else []),
         "",
-        "| | players | writes/s, reads/s at the peak | cores: workers, PostgreSQL, Redis, relays | together "
-        "| Redis memory | PostgreSQL memory | disk, 90 days | write-ahead log a day |",
+        "| | players | writes/s, reads/s at the peak | cores: workers, PostgreSQL, Redis, relays | sum "
+        "| Redis memory | PostgreSQL memory | disk, 90 days | write-ahead log per day |",
         "|---|---|---|---|---|---|---|---|---|",
         *(render_size(w, compute(c, w)) for w in SIZES),
         "",
-        "| constant | |",
+        "| constant | value |",
         "|---|---|",
-        f"| Redis, a player | {c.redis_bytes:.0f} bytes |",
-        f"| PostgreSQL, a player's row and index | {c.player_bytes:.0f} bytes |",
-        f"| PostgreSQL, a submission in the ledger | {c.ledger_bytes:.0f} bytes |",
-        f"| PostgreSQL, an idempotency key | {c.key_bytes:.0f} bytes |",
-        f"| write-ahead log of a submission | {c.wal_bytes:.0f} bytes |",
+        f"| Redis, per player | {c.redis_bytes:.0f} bytes |",
+        f"| PostgreSQL, row of a player with index | {c.player_bytes:.0f} bytes |",
+        f"| PostgreSQL, submission in the ledger | {c.ledger_bytes:.0f} bytes |",
+        f"| PostgreSQL, idempotency key | {c.key_bytes:.0f} bytes |",
+        f"| write-ahead log per submission | {c.wal_bytes:.0f} bytes |",
         *(render_times(name, found) for name, found in {"POST": c.post, **c.reads}.items()),
     ]
     return "\n".join(lines) + "\n"
 
 
 def render_times(name: str, found: Mapping[str, float]) -> str:
-    """A request's line of the constants."""
+    """The line of a request in the table of constants."""
     parts = ", ".join(f"{found[part]:.1f}" for part in PARTS)
     return f"| {name}, processor time of workers, PostgreSQL, Redis, relays | {parts} µs |"
 
 
 def render_size(w: Demand, n: Requirements) -> str:
-    """One size."""
+    """The line of a size."""
     cores = ", ".join(format_number(n.cores[part]) for part in PARTS)
     return (
         f"| {w.name} | {w.players:,} | {w.writes:,}, {w.reads:,} | {cores} | {math.ceil(sum(n.cores.values()))} "
@@ -162,23 +165,23 @@ def render_size(w: Demand, n: Requirements) -> str:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments."""
+    """The command line."""
     made = argparse.ArgumentParser(
         prog="python -m bench capacity",
-        description="What to buy, by the constants that `python -m bench --only budget,disk,memory --json` measured.",
+        description="Compute cores, memory and disk from a report of `python -m bench --only budget,disk,memory`.",
     )
     add = made.add_argument
-    add("report", type=Path, help="that report")
+    add("report", type=Path, help="the report")
     add("--write", type=Path, metavar="PAGE", help="replace the tables of this page (docs/capacity.md)")
-    add("--players", type=positive, metavar="N", help="print what this many players need, with the two below")
-    add("--writes", type=positive, default=1, metavar="M", help="submissions a second at the peak")
-    add("--reads", type=positive, default=1, metavar="R", help="reads a second at the peak")
-    add("--days", type=positive, default=90, metavar="D", help="of the ledger (%(default)s)")
+    add("--players", type=positive, metavar="N", help="compute for this many players, with --writes and --reads")
+    add("--writes", type=positive, default=1, metavar="M", help="submissions per second at the peak")
+    add("--reads", type=positive, default=1, metavar="R", help="reads per second at the peak")
+    add("--days", type=positive, default=90, metavar="D", help="days of the ledger (%(default)s)")
     return made
 
 
 def main(argv: Sequence[str]) -> int:
-    """The program; its exit status."""
+    """Run the command; returns the exit status."""
     args = make_parser().parse_args(argv)
     try:
         report = msgspec.json.decode(args.report.read_bytes(), type=Report)
@@ -188,9 +191,9 @@ def main(argv: Sequence[str]) -> int:
                 msgspec.json.format(msgspec.json.encode(compute(read_constants(report), w))) + b"\n"
             )
         elif args.write:
-            page.write_block(args.write, render(report), NAME)
+            page.write_block(args.write, render(report, args.report), BLOCK)
         else:
-            sys.stdout.write(render(report))
+            sys.stdout.write(render(report, args.report))
     except (OSError, ValueError, msgspec.DecodeError) as error:
         print(f"bench capacity: {error}", file=sys.stderr)
         return UsageError.exit_code

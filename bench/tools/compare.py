@@ -1,10 +1,10 @@
-"""Two commits against each other: ``python -m bench compare A B --only post,rank``.
+"""Compares two commits: ``python -m bench compare A B --only post,rank``.
 
 Each commit gets a work tree and kernels of its own. Rounds alternate between the two (A B, B A, …), so that a slow hour
-of the machine hits both. The figure is the ratio B to A, above 1 where B is better, with a 95 % interval by bootstrap
-over the paired rounds; where the interval holds 1 there is no difference to speak of.
+of the machine affects both. The figure is the ratio of B to A, above 1 where B is better, with a 95 % interval by
+bootstrap over the paired rounds. An interval that contains 1 means no difference.
 
-Both run with the packages of this virtualenv, so two commits that want other packages are refused.
+Both commits run with the packages of this virtualenv, so two commits that need other packages are refused.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from board.errors import ChildFailed, LeaderboardError, UsageError
 
 RESAMPLES: Final = 10_000
 LEAST_ROUNDS: Final = 3
-"""Fewer have no spread that a bootstrap could show."""
+"""Fewer rounds have no spread that a bootstrap could show."""
 CONFIDENCE: Final = 0.95
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One row: figures of both sides round by round, the ratio B to A (above 1: B is better) and its interval."""
+    """One row: figures of both commits by round, the ratio of B to A (above 1: B is better) and its interval."""
 
     row: str
     unit: str
@@ -50,14 +50,14 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The interval in words."""
         if self.low <= 1.0 <= self.high:
             return "no difference"
         return "B is better" if self.low > 1.0 else "A is better"
 
 
 def compare_rounds(row: catalog.Row, a: Sequence[float], b: Sequence[float], seed: int) -> Comparison:
-    """The geometric mean of the paired ratios, and its bootstrap interval. Both sides have the same rounds."""
+    """The geometric mean of the paired ratios, and its bootstrap interval. `a` and `b` have the same rounds."""
     lower_is_better = row.unit in ("ms", "us", "bytes")
     logs = [math.log(x / y if lower_is_better else y / x) for x, y in zip(a, b, strict=True)]
     dice = random.Random(seed)
@@ -69,7 +69,7 @@ def compare_rounds(row: catalog.Row, a: Sequence[float], b: Sequence[float], see
 
 
 class CommitTree:
-    """A commit in a directory of its own, with its own kernels built."""
+    """A commit in a directory of its own, with its own kernels. Raises `ChildFailed`."""
 
     def __init__(self, commit: str, directory: Path) -> None:
         self.commit: Final = run_program(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], REPOSITORY).strip()
@@ -78,30 +78,30 @@ class CommitTree:
         run_program([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], directory)
 
     def close(self) -> None:
-        """Remove the directory, and git's note of it."""
+        """Remove the work tree."""
         run_program(["git", "worktree", "remove", "--force", str(self.directory)], REPOSITORY)
 
     def measure(self, options: Sequence[str]) -> dict[str, float]:
-        """One round of the bench in this tree: the main figure of each row. Raises `ChildFailed`."""
+        """Run one round of the benchmark in this tree; returns the main figure of each row. Raises `ChildFailed`."""
         text = run_program([sys.executable, "-m", "bench", "--rounds", "1", "--json", "-", *options], self.directory)
         report: dict[str, Any] = msgspec.json.decode(text)
         return {row["name"]: row["figures"][row["main"]]["median"] for row in report["rows"]}
 
 
 def read_packages(pyproject: str) -> tuple[list[str], list[str]]:
-    """What a ``pyproject.toml`` wants to run and to build with."""
+    """The packages that a ``pyproject.toml`` needs to run and to build."""
     found = tomllib.loads(pyproject)
     return sorted(found["project"].get("dependencies", [])), sorted(found.get("build-system", {}).get("requires", []))
 
 
 def refuse_other_packages(a: str, b: str) -> None:
-    """Raises `UsageError` when two commits' ``pyproject.toml`` want other packages: the figure would be theirs, too."""
+    """Raises `UsageError` when two ``pyproject.toml`` need different packages, which would affect the figure."""
     if read_packages(a) != read_packages(b):
-        raise UsageError("the two commits want other packages, and both would run with those of this virtualenv")
+        raise UsageError("the two commits need other packages, and both would run with those of this virtualenv")
 
 
 def run_program(argv: Sequence[str], directory: Path) -> str:
-    """What a command prints, in a tree whose code comes before that of any other. Raises `ChildFailed`."""
+    """Run a program with the code of `directory`; returns its output. Raises `ChildFailed`."""
     env = {**os.environ, "PYTHONPATH": str(directory)}
     done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -112,7 +112,7 @@ def run_program(argv: Sequence[str], directory: Path) -> str:
 def measure_trees(
     trees: Sequence[CommitTree], rounds: int, options: Sequence[str], console: Console
 ) -> list[list[dict[str, float]]]:
-    """Rounds of both trees in turn; which of the two begins changes from round to round."""
+    """Measure both trees in turn; the one that begins alternates. Returns the figures of each round, A and B."""
     found: list[list[dict[str, float]]] = [[], []]
     with Progress(console=console) as bar:
         task = bar.add_task("measuring", total=2 * rounds)
@@ -124,7 +124,7 @@ def measure_trees(
 
 
 def print_table(console: Console, found: Sequence[Comparison]) -> None:
-    """The table."""
+    """Print the table."""
     table = Table(header_style="bold")
     for name in ("row", "A", "B", "ratio B : A", "95 %", ""):
         table.add_column(name, justify="left" if name in ("row", "") else "right")
@@ -135,15 +135,15 @@ def print_table(console: Console, found: Sequence[Comparison]) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The program; its exit status."""
+    """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m bench compare",
         description="Measure two commits in turn.",
-        epilog="Both run with the packages of this virtualenv; commits that want other packages are refused.",
+        epilog="Both run with the packages of this virtualenv; commits that need other packages are refused.",
     )
     parser.add_argument("a", metavar="A", help="commit, tag or branch")
-    parser.add_argument("b", metavar="B", help="the same")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each side (%(default)s)")
+    parser.add_argument("b", metavar="B", help="commit, tag or branch")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each commit (%(default)s)")
     parser.add_argument("--only", default="post,top10,rank", help="rows, as in `python -m bench` (%(default)s)")
     parser.add_argument("--seconds", default="5", metavar="S", help="length of each load (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
@@ -151,7 +151,7 @@ def main(argv: Sequence[str]) -> int:
     console = Console(stderr=True)
     try:
         if args.rounds < LEAST_ROUNDS:
-            raise UsageError(f"--rounds must be at least {LEAST_ROUNDS}: fewer have no spread to speak of")
+            raise UsageError(f"--rounds must be at least {LEAST_ROUNDS}: fewer rounds have no spread")
         refuse_other_packages(
             *(run_program(["git", "show", f"{c}:pyproject.toml"], REPOSITORY) for c in (args.a, args.b))
         )

@@ -1,4 +1,4 @@
-"""Measure rows on this machine: ``python -m bench`` without a command. It starts its own servers."""
+"""Measures rows on this machine: ``python -m bench`` without a command. It starts its own servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from board.errors import UsageError
 
 
 def main(argv: Sequence[str], commands: Mapping[str, str]) -> int:
-    """Measure what the arguments say; the exit status. `commands` are the summaries that ``--help`` lists."""
+    """Run the command; returns the exit status. `commands` are the summaries that ``--help`` lists."""
     args = make_parser(commands).parse_args(argv)
     if args.list:
         for row in catalog.ROWS:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str], commands: Mapping[str, str]) -> int:
 
 
 def run(args: argparse.Namespace, command: str) -> int:
-    """Measure what the options say."""
+    """Measure and publish. Raises `UsageError`."""
     wanted = select(args)
     names = [row.name for row in wanted]
     options = make_run_options(args, args.seed or random.SystemRandom().randrange(1, 2**31))
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, command: str) -> int:
 
 
 def select(args: argparse.Namespace) -> list[catalog.Row]:
-    """The rows that are wanted and can be measured here. Raises `UsageError`."""
+    """The rows that are selected and can be measured. Raises `UsageError` when a program is not installed."""
     wanted = catalog.select_rows([name for name in args.only.split(",") if name])
     if args.against and not (wanted := [row for row in wanted if row.name in remote_server.NAMES]):
         raise UsageError(f"--against measures {', '.join(remote_server.NAMES)} only")
@@ -55,14 +55,14 @@ def select(args: argparse.Namespace) -> list[catalog.Row]:
 
 
 def measure_rounds(options: RunOptions, count: int, names: Collection[str]) -> Results:
-    """Each round has a seed of its own, and measures our own servers or the one there."""
+    """Measure `count` rounds of the rows `names`, each with another seed, on new servers or on `options.against`."""
     for turn in range(count):
         mine = msgspec.structs.replace(options, seed=options.seed + turn)
         yield from remote_server.measure_round(mine, names) if options.against else rounds.measure_round(mine, names)
 
 
 def describe_options(p: RunOptions, count: int) -> dict[str, str | int]:
-    """For the report."""
+    """The options as the report has them."""
     shown: dict[str, str | int] = {
         "rounds": count, "seconds": p.seconds, "connections": p.connections, "players": p.players,
         "hints": p.hints, "samples": p.samples, "rate": p.rate, "servers": p.servers, "seed": p.seed,

@@ -1,4 +1,4 @@
-"""A run under way: measures step by step with a bar, and ends in a report however it ends."""
+"""A run: measures step by step with a progress bar, and writes a report even when it is interrupted."""
 
 from __future__ import annotations
 
@@ -31,11 +31,14 @@ from board.pg.session import first_line
 
 WIDTH: Final = 120
 REPLACED: Final = ("DATABASE_URL", "REDIS_URL", "LEADERBOARD_BIND", "LEADERBOARD_DATA_DIR", "LEADERBOARD_SERVERS")
-"""Settings that a run chooses by itself, whatever the environment says."""
+"""Settings that a run chooses itself, whatever the environment has."""
 
 
 class Run:
-    """Measures what `steps` yields, `total` measures of the rows wanted, and can tell at any time what it has."""
+    """Measures the steps, `total` results of the rows `wanted`, and can report at any time.
+
+    `shown_options` are the options as the report has them.
+    """
 
     def __init__(
         self,
@@ -59,14 +62,14 @@ class Run:
         self.servers: dict[str, str] = {}
         self.durability: dict[str, str] = {}
         self.machine: Final = machine.read_machine(options.parent)
-        # Now, not at the end: somebody may work in the tree meanwhile.
+        # Read at the start, since the tree may change meanwhile.
         self.commit: Final = machine.read_commit()
         self.started: Final = datetime.datetime.now(datetime.UTC)
         self.clock: Final = time.monotonic()
         self.stolen: Final = machine.read_steal_seconds()
 
     def measure(self) -> None:
-        """All of it."""
+        """Measure all steps."""
         names = [row.name for row in self.wanted]
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self.console) as bar:
@@ -83,7 +86,7 @@ class Run:
         self.complete = True
 
     def show_progress(self, what: str, done: int, total: int) -> None:
-        """Move the bar of a preparation; it shows only while there is one."""
+        """Move the bar of a preparation, which is visible until the preparation is complete."""
         if self.bar is None:
             return
         if self.preparing is None:
@@ -91,13 +94,13 @@ class Run:
         self.bar.update(self.preparing, description=what, completed=done, total=total, visible=done < total)
 
     def read_servers(self) -> None:
-        """Versions and durability, from servers started as all others will be."""
+        """Read versions and durability from servers that are started like all others."""
         with self.options.stack() as stack:
             self.servers = {name.lower(): version for name, _, version in (s.partition(" ") for s in stack.servers)}
             self.durability = stack.durability()
 
     def print_measure(self, name: str, measure: Measure) -> None:
-        """One line for the person who waits."""
+        """Print one line about a result, and its faults."""
         row = next(row for row in self.wanted if row.name == name)
         text = f"round {len(self.measured[name])}  {name:<13} {format_number(measure.figures[row.main]):>9} {row.unit}"
         for key in ("p50_ms", "p99_ms"):
@@ -108,7 +111,7 @@ class Run:
             self.console.print(f"         WRONG: {fault}", style="bold red", markup=False)
 
     def make_report(self, command: str) -> Report:
-        """What there is."""
+        """The report of all results so far."""
         found = build_rows(self.wanted, self.measured)
         versions = machine.find_versions(self.servers)
         stolen = (
@@ -133,7 +136,7 @@ class Run:
 
 
 def run_tool(program: str, work: Callable[[], int]) -> int:
-    """The program's exit status; SIGTERM ends it as Ctrl-C does, and errors are told in one line."""
+    """Run `work`; returns the exit status. SIGTERM ends it as Ctrl-C does, and an error is printed in one line."""
     signal.signal(signal.SIGTERM, on_term)
     try:
         return work()
@@ -141,13 +144,13 @@ def run_tool(program: str, work: Callable[[], int]) -> int:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
     except (psycopg.Error, OSError, http.client.HTTPException) as error:
-        # A server or the API went away under the measurement. Status 1 would say that an answer was wrong.
+        # A server or the API ended during the measurement. Status 1 would mean that an answer was wrong.
         print(f"{program}: {type(error).__name__}: {first_line(error)}", file=sys.stderr)
         return LeaderboardError.exit_code
 
 
 def measure_and_publish(run: Run, file: Path | None, pages: Path | None, command: str) -> int:
-    """Measure, and report even when that was cut short."""
+    """Measure, and publish a report even when the run is interrupted; returns the exit status."""
     try:
         run.measure()
         status = 0
@@ -161,21 +164,28 @@ def measure_and_publish(run: Run, file: Path | None, pages: Path | None, command
 
 
 def publish(report: Report, file: Path | None, pages: Path | None) -> None:
-    """Table to standard output, JSON and pages where they are wanted."""
+    """Print the table, and write JSON to `file` and pages to the directory `pages`, unless they are None."""
     if pages is not None:
         html.write_files(report, pages)
+    if file is not None:
+        write_json(report, file)
+    if file == Path("-"):
+        return
+    # Without a terminal there is no width to adapt to.
+    print_report(report, Console(width=None if sys.stdout.isatty() else WIDTH))
+
+
+def write_json(report: msgspec.Struct, file: Path) -> None:
+    """Write a report as JSON to a file, whose directory is created; to standard output for ``-``."""
     text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
     if file == Path("-"):
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
-        return
-    # Without a terminal there is no width to fit into.
-    print_report(report, Console(width=None if sys.stdout.isatty() else WIDTH))
-    if file is not None:
+    else:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text)
 
 
 def on_term(number: int, frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does: stop what was started, report what was measured."""
+    """End as Ctrl-C does: stop all processes, and report the results so far."""
     raise KeyboardInterrupt

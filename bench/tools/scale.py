@@ -1,15 +1,14 @@
-"""How figures change with size: ``python -m bench scale`` compares ten million players in one season, and a hundred
-thousand seasons, with ten thousand players in one season.
+"""Figures by size: ``python -m bench scale`` compares big systems with a small one of 10,000 players in one season.
 
-All three systems are loaded first (COPY into `score`, then `leaderboard rebuild`, as a restored dump is loaded), read
-into PostgreSQL's memory, and stay up; each round measures them in turn, so that a slow minute of the machine hits all.
-What memory and disk that takes: docs/capacity.md.
+The big systems have ten million players in one season, and 100,000 seasons. All systems are loaded first (COPY into
+`score`, then `leaderboard rebuild`, as a dump is restored), read into PostgreSQL's memory, and kept running. Each round
+measures them in turn, so that a slow minute of the machine affects all. docs/capacity.md has the memory and disk that
+this takes.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -26,20 +25,20 @@ from bench.rows.loaded_system import POSTS, READS, LoadedSystem
 from bench.rows.rounds import find_programs
 from bench.system import sequential_scans
 from bench.system.run_options import RunOptions
-from bench.tools.options import load_settings, require_directory
+from bench.tools.options import make_system_options
 from bench.tools.run import Run, measure_and_publish, run_tool
 from board.errors import UsageError
 
 EPILOG: Final = """\
-exit status: as that of `python -m bench`. The ratios are throughput against the small board in the same round.
+exit status: as of `python -m bench`. The ratios compare throughput with that of the small board in the same round.
 """
 LOADED: Final = ("load", "disk", "rebuild", "memory")
 RANKS: Final = ("rank", "around")
-"""What is compared of many seasons, and of players who have moved. The top of one season comes from the cache."""
+"""Reads that are compared for many seasons and for moved players. The top of one season comes from a cache."""
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """What is compared: `players` of one season and `seasons` of `each` players, with one season of `small` players."""
+    """Sizes: one season of `players` and `seasons` of `each` players, compared with one season of `small` players."""
 
     players: int
     seasons: int
@@ -49,20 +48,20 @@ class Sizes(msgspec.Struct, frozen=True):
 
 
 def list_rows(s: Sizes) -> list[Row]:
-    """All rows, in the order they are measured."""
+    """All rows, in the order of measurement."""
     board, many = f"{s.players:,} players in one season", f"{s.seasons:,} seasons of {s.each:,} players"
     rows = []
     for prefix, what, unit in (("board", board, "bytes"), ("many", many, "bytes")):
         rows += [
             Row(f"{prefix}_load", prefix, f"COPY of {what} into PostgreSQL (players)"),
-            Row(f"{prefix}_disk", prefix, f"PostgreSQL's table and index, {what}, for a player", "bytes", unit),
+            Row(f"{prefix}_disk", prefix, f"PostgreSQL's table and index, {what}, per player", "bytes", unit),
             Row(f"{prefix}_rebuild", prefix, f"rebuild of {what} (players)"),
-            Row(f"{prefix}_memory", prefix, f"Redis memory, {what}, for a player", "bytes", unit),
+            Row(f"{prefix}_memory", prefix, f"Redis memory, {what}, per player", "bytes", unit),
         ]
     rows += [Row(f"board_{name}", "board", f"{name}, {board}, against small", "of_small", "x") for name in READS]
     rows += [Row(f"many_{name}", "many", f"{name}, {many}, against small", "of_small", "x") for name in RANKS]
-    rows.append(Row("many_top10", "many", f"top10, {many}: another season each time, so no answer is kept"))
-    after = f"{board}, all moved since the rebuild, against small after the same"
+    rows.append(Row("many_top10", "many", f"top10, {many}: another season each time, so no answer is cached"))
+    after = f"{board}, all moved since the rebuild, against small in the same state"
     rows += [Row(f"board_moved_{name}", "board", f"{name}, {after}", "of_small", "x") for name in (*RANKS, "post")]
     rows += [
         Row("board_post", "board", f"POST for random players, {board}, against small", "of_small", "x"),
@@ -74,14 +73,14 @@ def list_rows(s: Sizes) -> list[Row]:
     ]
     for prefix in ("board", "many"):
         rows += [
-            Row(f"{prefix}_plans", prefix, "statements of the hot paths whose plans were read", "statements", ""),
+            Row(f"{prefix}_plans", prefix, "hot statements whose plans were checked", "statements", ""),
             Row(f"{prefix}_equal", prefix, "players compared in both servers at the end", "players", ""),
         ]
     return rows
 
 
 def measure_all(options: RunOptions, sizes: Sizes, families: Sequence[str]) -> Results:
-    """Load, read, post, compare."""
+    """Load the systems of `families`, then measure reads, moved players, submissions, plans and consistency."""
     with ExitStack() as stack:
         small = LoadedSystem(options, stack.enter_context(options.stack()), 1, sizes.small)
         small.load()
@@ -103,9 +102,9 @@ def measure_all(options: RunOptions, sizes: Sizes, families: Sequence[str]) -> R
 
 
 def yield_loading(prefix: str, system: LoadedSystem) -> Results:
-    """The rows of loading."""
+    """The rows of loading: time, disk, rebuild and memory."""
     faults = tuple(system.faults)
-    checks = () if faults else ("PostgreSQL and Redis are equal, every player and the whole order",)
+    checks = () if faults else ("PostgreSQL and Redis are consistent, every player and the whole order",)
     seconds = system.loaded.copy_s
     figures: list[dict[str, float]] = [
         {"per_s": system.players / seconds, "seconds": seconds, "vacuum_s": system.loaded.vacuum_s},
@@ -118,7 +117,7 @@ def yield_loading(prefix: str, system: LoadedSystem) -> Results:
 
 
 def yield_reads(turn: int, small: LoadedSystem, systems: dict[str, LoadedSystem]) -> Results:
-    """One round of reads."""
+    """One round of reads. `turn` is the number of the round, from 0."""
     found = {}
     for prefix, system in alternate(turn, small, systems):
         with system.running() as client:
@@ -132,7 +131,7 @@ def yield_reads(turn: int, small: LoadedSystem, systems: dict[str, LoadedSystem]
 
 
 def yield_moved(rounds: int, small: LoadedSystem, board: LoadedSystem) -> Results:
-    """The same of two boards whose players have all moved; they are rebuilt afterwards."""
+    """All rounds of two boards whose players have all moved; both are rebuilt afterwards."""
     systems = {"small": small, "board": board}
     for system in systems.values():
         system.move_players()
@@ -154,7 +153,7 @@ def yield_moved(rounds: int, small: LoadedSystem, board: LoadedSystem) -> Result
 
 
 def yield_posts(turn: int, small: LoadedSystem, systems: dict[str, LoadedSystem]) -> Results:
-    """One round of submissions."""
+    """One round of submissions. `turn` is the number of the round, from 0."""
     found = {
         prefix: system.measure_posts(POSTS if prefix == "many" else POSTS[:2])
         for prefix, system in alternate(turn, small, systems)
@@ -165,13 +164,13 @@ def yield_posts(turn: int, small: LoadedSystem, systems: dict[str, LoadedSystem]
 
 
 def alternate(turn: int, small: LoadedSystem, systems: dict[str, LoadedSystem]) -> Iterator[tuple[str, LoadedSystem]]:
-    """Forwards in even rounds, backwards in odd ones."""
+    """All systems by name, small first in even rounds and last in odd rounds."""
     order = list({"small": small, **systems}.items())
     return iter(order if turn % 2 == 0 else order[::-1])
 
 
 def compare_with_small(big: Measure, small: Measure) -> Measure:
-    """A figure with its ratio to the small board's; a fault of that one is one of the ratio."""
+    """The figures of `big` with their ratio to the small board. Faults of both count."""
     rate = small.figures["per_s"]
     figures = big.figures | {
         "of_small": big.figures["per_s"] / rate if rate else 0.0,
@@ -183,41 +182,41 @@ def compare_with_small(big: Measure, small: Measure) -> Measure:
 
 
 def check_plans(system: LoadedSystem) -> Measure:
-    """Whether the statements' plans are right at this size."""
+    """The row of plans: no hot statement may scan a table sequentially at this size."""
     scanned = sequential_scans.find_planned_scans(system.stack.settings.database_url)
-    faults = tuple(f"{found.statement} reads all of {found.table}" for found in scanned)
+    faults = tuple(f"{found.statement} scans {found.table} sequentially" for found in scanned)
     count = float(len(sequential_scans.SUBMIT_STATEMENTS) + len(sequential_scans.RELAY_STATEMENTS))
-    return Measure({"statements": count}, () if faults else ("no plan reads all of a table that grows",), faults)
+    return Measure({"statements": count}, () if faults else ("no plan scans a table that grows",), faults)
 
 
 def compare_servers(system: LoadedSystem) -> Measure:
-    """Whether both servers are equal after all that."""
+    """The row of consistency: every player and the whole order, after all loads."""
     with system.stack.relays():
         faults = tuple(system.compare())
-    checks = ("PostgreSQL and Redis are equal, every player and the whole order",)
+    checks = ("PostgreSQL and Redis are consistent, every player and the whole order",)
     return Measure(
         {"players": float(system.stack.value("SELECT count(*) FROM score"))}, () if faults else checks, faults
     )
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments."""
+    """The command line."""
     made = argparse.ArgumentParser(
         prog="python -m bench scale",
-        description="Compare big systems with a small one on this machine, and check that the answers are right.",
+        description="Compare big systems with a small one on this machine, and check their answers.",
         epilog=EPILOG,
     )
     add = made.add_argument
     add("--only", choices=("board", "many"), help="one big season, or many seasons (both)")
-    add("--players", type=positive, default=10_000_000, metavar="N", help="in the one big season (%(default)s)")
-    add("--seasons", type=positive, default=100_000, metavar="N", help="how many seasons (%(default)s)")
-    add("--each", type=positive, default=10, metavar="N", help="players of each of them (%(default)s)")
+    add("--players", type=positive, default=10_000_000, metavar="N", help="players of the one big season (%(default)s)")
+    add("--seasons", type=positive, default=100_000, metavar="N", help="number of seasons (%(default)s)")
+    add("--each", type=positive, default=10, metavar="N", help="players of each season (%(default)s)")
     add("--small", type=positive, default=10_000, metavar="N", help="players of the small board (%(default)s)")
     add("--rounds", type=positive, default=3, metavar="N", help="times each ratio is measured (%(default)s)")
     add("--seconds", type=positive, default=5, metavar="S", help="length of each load (%(default)s)")
     add("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
     add("--json", metavar="FILE", type=Path, help="write the report there, too ('-': to standard output, no table)")
-    add("--html", metavar="DIR", type=Path, help="write the report as a page")
+    add("--html", metavar="DIR", type=Path, help="write the report as a page with plots, and the plots as SVG")
     add("--servers", choices=("system", "wheel"), default="system", help="PostgreSQL and Redis to start (%(default)s)")
     add("--seed", type=positive, default=None, metavar="N", help="of the order of players (drawn, and reported)")
     add("--data-dir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where the servers write (%(default)s)")
@@ -225,13 +224,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The program; its exit status."""
+    """Run the command; returns the exit status."""
     args = make_parser().parse_args(argv)
     return run_tool("bench scale", lambda: run(args, shlex.join(["python", "-m", "bench", "scale", *argv])))
 
 
 def run(args: argparse.Namespace, command: str) -> int:
-    """Measure what the options say."""
+    """Measure and publish. Raises `UsageError`."""
     if missing := [name for name, path in find_programs({"post"}).items() if path is None]:
         raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk)")
     families = [args.only] if args.only else ["board", "many"]
@@ -244,21 +243,5 @@ def run(args: argparse.Namespace, command: str) -> int:
     }  # fmt: skip
     wanted = [row for row in list_rows(sizes) if row.family in families]
     total = sum(sizes.rounds if row.main == "of_small" or row.name == "many_top10" else 1 for row in wanted)
-    run = Run(options, wanted, lambda p: measure_all(p, sizes, families), total, shown, Console(stderr=True))
-    return measure_and_publish(run, args.json, args.html, command)
-
-
-def make_system_options(args: argparse.Namespace) -> RunOptions:
-    """The options as all rows of the bench get them. Raises `InvalidSetting` and `UsageError`."""
-    return RunOptions(
-        settings=load_settings({}),
-        parent=require_directory(args.data_dir),
-        servers=args.servers,
-        seconds=args.seconds,
-        connections=args.connections,
-        players=args.players,
-        hints=0,
-        samples=0,
-        rate=0,
-        seed=args.seed or random.SystemRandom().randrange(1, 2**31),
-    )
+    under_way = Run(options, wanted, lambda o: measure_all(o, sizes, families), total, shown, Console(stderr=True))
+    return measure_and_publish(under_way, args.json, args.html, command)

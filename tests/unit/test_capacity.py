@@ -89,7 +89,7 @@ def test_the_page_is_written_and_a_question_is_answered(tmp_path: Path, capsys: 
     file.write_bytes(msgspec.json.encode(a_report()))
     text.write_text("# Title\n<!-- capacity: begin -->\nold\n<!-- capacity: end -->\nrest\n")
     assert capacity.main([str(file), "--write", str(text)]) == 0
-    assert "old" not in text.read_text() and "| Redis, a player | 170 bytes |" in text.read_text()
+    assert "old" not in text.read_text() and "| Redis, per player | 170 bytes |" in text.read_text()
     assert all(f"| {size.name} |" in text.read_text() for size in capacity.SIZES)
     assert capacity.main([str(file), "--players", "1000", "--writes", "10"]) == 0
     assert msgspec.json.decode(capsys.readouterr().out, type=capacity.Requirements).cores["worker"] > 0
