@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from board.partitions import partition_of
+from board.pg.connections import connect
+from board.pg.queries import queries
+
 from bench.rows.figures import Measure, Results
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from board.pg.session import connect, queries
-from board.redis.keyspace import partition_of
 
 BATCH: Final = 500
 """Scores and hints in one transaction, about as many as the intake of a busy worker gathers."""

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+from board.partitions import partition_of
+from board.pg.queries import queries
 
 from bench.load import closed_loop
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from board.pg.session import queries
-from board.redis.keyspace import partition_of
 
 FIRST: Final = 100_000_000
 """Player number 0 is p100000000: ids have 10 characters."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import msgspec
+from board.partitions import partition_of
 
 from _speedups._py import PREFIX_SIZE
 from bench.load import closed_loop
@@ -22,7 +23,7 @@ from bench.system.run_options import RunOptions
 from bench.system.sequential_scans import count_scanned_rows, find_large_scans
 from bench.system.stack import Stack, do_nothing
 from bench.system.totals import audit, read_totals, subtract
-from board.redis.keyspace import Keys, partition_of
+from board.redis.keyspace import Keyspace
 from ctl.demo import Client
 
 WARM_S: Final = 1
@@ -100,7 +101,7 @@ class LoadedSystem:
 
     def keys_of(self, season: int) -> tuple[bytes, bytes]:
         """The keys of the board and of the members of a season."""
-        keys, name = Keys(self.stack.settings.redis_prefix), f"{formula_board.SEASON}{season}"
+        keys, name = Keyspace(self.stack.settings.redis_prefix), f"{formula_board.SEASON}{season}"
         partition = partition_of(name)
         return keys.board(partition, name.encode()), keys.members(partition, name.encode())
 

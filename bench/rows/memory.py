@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from board.partitions import partition_of
+from board.pg.queries import queries
+
 from bench.rows.figures import Measure, Results
 from bench.rows.read import SEASON
 from bench.system.redis_memory import read_used_bytes
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from board.pg.session import queries
-from board.redis.keyspace import partition_of
 
 
 def measure(options: RunOptions) -> Results:

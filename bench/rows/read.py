@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
+from board.partitions import partition_of
+from board.pg.queries import queries
 
 from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from board.pg.session import queries
-from board.redis.keyspace import partition_of
 from ctl.demo import Client
 
 SEASON: Final = "board"

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+from board.partitions import PARTITIONS
+from board.pg.connections import connect
+from board.pg.queries import queries
 from psycopg import ClientCursor
 
 from bench.system.stack import Stack
-from board.pg.session import connect, queries
-from board.redis.keyspace import PARTITIONS
 from relay.carrier import SESSION
 from service.submissions.statements import session
 

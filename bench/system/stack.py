@@ -16,20 +16,22 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
+from board.partitions import PARTITIONS
+from board.pg.connections import connect
+from board.pg.queries import queries
+from service.keys.types import Wanted
 
 from bench import REPOSITORY
 from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
 from board.pg import schema
-from board.pg.session import connect, queries
 from board.process.children import spawn, terminate
-from board.redis.keyspace import PARTITIONS, Keys
-from board.redis.sync_redis import Link
+from board.redis.keyspace import Keyspace
+from board.redis.sync_redis import SyncRedis
 from ctl import verifying
 from ctl.demo import Client
 from ctl.embedded import Embedded, Prefer
 from service.keys import store as keystore
-from service.keys.store import Wanted
 
 READY_WITHIN_S: Final = 30.0
 EMPTY_WITHIN_S: Final = 120.0
@@ -82,9 +84,9 @@ class Stack:
             self.db = stack.enter_context(connect(self.settings.database_url, "leaderboard-bench"))
             schema.migrate(self.db, discard)
             if self.settings.auth == "keys":
-                key = keystore.created(self.db, Wanted("bench", ["read", "submit"])).key
+                key = keystore.create_key(self.db, Wanted("bench", ["read", "submit"])).key
                 self.settings = msgspec.structs.replace(self.settings, key=key)
-            self.redis = Link(self.settings.redis_url, "leaderboard-bench", 30.0)
+            self.redis = SyncRedis(self.settings.redis_url, "leaderboard-bench", 30.0)
             stack.callback(self.redis.close)
             self._stack = stack.pop_all()
         return self
@@ -204,7 +206,7 @@ class Stack:
 
     def poke(self, partitions: set[int]) -> None:
         """Poke the relays for these partitions, as the service does."""
-        key = Keys(self.settings.redis_prefix).poke
+        key = Keyspace(self.settings.redis_prefix).poke
         self.redis.call("ZADD", key, *(x for p in partitions for x in (b"0", b"%d" % p)))
 
     def checkpoint(self) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from board.config.load import load
+
 from bench.arguments import positive
 from bench.system.run_options import RunOptions
-from board.config.settings import Settings, load
+from board.config.settings import Settings
 from board.errors import UsageError
 
 EPILOG: Final = """\

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 import msgspec
 import psycopg
+from board.pg.connections import first_line
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -27,7 +28,6 @@ from bench.system import machine
 from bench.system.run_options import RunOptions
 from board.config.shown import shown
 from board.errors import LeaderboardError
-from board.pg.session import first_line
 
 WIDTH: Final = 120
 REPLACED: Final = ("DATABASE_URL", "REDIS_URL", "LEADERBOARD_BIND", "LEADERBOARD_DATA_DIR", "LEADERBOARD_SERVERS")

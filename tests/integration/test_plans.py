@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from board.pg.connections import connect
+from board.pg.queries import queries
 from support.world import World
 
 from bench.system import sequential_scans
 from bench.system.sequential_scans import PlannedScan, explain, find_planned_scans, scanned_tables, walk_nodes
 from bench.system.stack import Stack
-from board.pg.session import connect, queries
 from relay.carrier import SESSION
 from service.submissions.statements import session
 
