@@ -18,7 +18,7 @@ EXTRAS := otel embedded dev bench fuzz deploy supply
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench bench-tools micro \
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
   test-deploy clean
 
 help: ## list the targets
@@ -131,8 +131,11 @@ bench: $(VENV)/.dev ## measure, about ten minutes (on an otherwise idle machine)
 
 bench-tools: $(VENV)/.bench ## install k6, py-spy and pyperf, which some measurements need
 
+evidence: $(VENV)/.bench ## make the reports and figures of docs/ anew (clean tree, idle machine, about an hour)
+	@$(BIN)/python -m bench evidence $(ARGS)
+
 micro: $(VENV)/.dev ## measure the kernels against their twin and other packers
-	@$(BIN)/python -m bench.micro $(ARGS)
+	@$(BIN)/python -m bench micro $(ARGS)
 
 clean: ## remove .venv and build products (never data)
 	@rm -rf $(VENV) build dist *.egg-info _speedups/*.so _speedups/_c.c .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,75 +1,42 @@
-"""The benchmark: ``python -m bench``. It starts its own servers, and leaves nothing behind."""
+"""The commands of the benchmark: ``python -m bench`` measures, ``python -m bench COMMAND`` does one other thing."""
 
 from __future__ import annotations
 
-import argparse
-import random
-import shlex
+import importlib
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from typing import Final
 
-import msgspec
-from rich.console import Console
-
-from bench import against, compare, rows
-from bench.calibrate import nginx_program
-from bench.options import parser, plan_of
-from bench.plan import Plan, Results
-from bench.running import Run, attempt, finish
-from board.errors import UsageError
+MEASURE: Final = "bench.tools.measure"
+COMMANDS: Final = {
+    "compare": ("bench.tools.compare", "measure two commits in turn: the ratio and its interval"),
+    "scale": ("bench.tools.scale", "compare ten million players, and 100,000 seasons, with 10,000 players"),
+    "anatomy": ("bench.tools.anatomy", "show the processor time of one request by process, function and command"),
+    "capacity": ("bench.tools.capacity", "compute cores, memory and disk for a number of players, from a report"),
+    "micro": ("bench.kernels.micro", "time the byte kernels in seconds"),
+    "perf": ("bench.kernels.perf", "time the byte kernels with pyperf, in many processes"),
+    "callgrind": ("bench.kernels.callgrind", "count the instructions of the byte kernels"),
+    "evidence": ("bench.tools.evidence", "make the reports and pages of docs/ anew"),
+    "html": ("bench.report.html", "write a report as HTML, and its plots as SVG"),
+    "page": ("bench.report.page", "write the figures of a report as Markdown"),
+    "schema": ("bench.report.schema", "print the JSON Schema of reports"),
+}
+"""Module and summary of each command; a module is imported when its command is called."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """The program; its exit status."""
-    if argv[:1] == ["compare"]:
-        return compare.main(argv[1:])
-    args = parser().parse_args(argv)
-    if args.list:
-        for row in rows.ROWS:
-            print(f"{row.name:<13} {row.family:<12} {row.text}")
-        return 0
-    return attempt("bench", lambda: measured(args, shlex.join(["python", "-m", "bench", *argv])))
+    """Run the command that `argv` names, or measure without one; the exit status."""
+    if argv and argv[0] in COMMANDS:
+        module, _ = COMMANDS[argv[0]]
+        status: int = importlib.import_module(module).main(argv[1:])
+        return status
+    measured: int = importlib.import_module(MEASURE).main(argv, summaries())
+    return measured
 
 
-def measured(args: argparse.Namespace, command: str) -> int:
-    """Measure what the options say."""
-    wanted = chosen(args)
-    names = [row.name for row in wanted]
-    plan = plan_of(args, args.seed or random.SystemRandom().randrange(1, 2**31))
-    options = options_of(plan, args.rounds)
-    console = Console(stderr=True)
-    run = Run(plan, wanted, lambda p: rounds(p, args.rounds, names), args.rounds * len(wanted), options, console)
-    return finish(run, args.json, args.html, command)
-
-
-def chosen(args: argparse.Namespace) -> list[rows.Row]:
-    """The rows that are wanted and can be measured here. Raises `UsageError`."""
-    wanted = rows.chosen([name for name in args.only.split(",") if name])
-    if args.against and not (wanted := [row for row in wanted if row.name in against.NAMES]):
-        raise UsageError(f"--against measures {', '.join(against.NAMES)} only")
-    if nginx_program() is None:
-        wanted = [row for row in wanted if row.name != "nginx"]
-    missing = [name for name, path in rows.programs({row.name for row in wanted}).items() if path is None]
-    if missing:
-        raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk, postgresql, redis-tools)")
-    return wanted
-
-
-def rounds(plan: Plan, count: int, names: Collection[str]) -> Results:
-    """Each round has a seed of its own, and measures our own servers or the one there."""
-    for turn in range(count):
-        mine = msgspec.structs.replace(plan, seed=plan.seed + turn)
-        yield from against.round_of(mine, names) if plan.against else rows.round_of(mine, names)
-
-
-def options_of(p: Plan, count: int) -> dict[str, str | int]:
-    """For the report."""
-    options: dict[str, str | int] = {
-        "rounds": count, "seconds": p.seconds, "connections": p.connections, "players": p.players,
-        "hints": p.hints, "samples": p.samples, "rate": p.rate, "servers": p.servers, "seed": p.seed,
-        "workers": p.settings.workers, "relays": p.settings.relays,
-    }  # fmt: skip
-    return options | ({"against": p.against} if p.against else {})
+def summaries() -> dict[str, str]:
+    """One line about each command, for ``--help``."""
+    return {name: summary for name, (_, summary) in COMMANDS.items()}
 
 
 if __name__ == "__main__":

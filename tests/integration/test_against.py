@@ -14,9 +14,9 @@ import pytest
 from support.absent import absent
 from support.processes import REPOSITORY, Api
 
-from bench import against
-from bench.options import parser, plan_of
-from bench.stack import free_port
+from bench.rows import remote_server
+from bench.system.stack import free_port
+from bench.tools.options import make_parser, make_run_options
 from ctl.http_client import Client
 
 
@@ -43,7 +43,7 @@ def test_every_row_is_measured_checked_and_cleaned_up(api: Api, tmp_path: Path) 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     report = json.loads(file.read_text())
     rows = {row["name"]: row for row in report["rows"]}
-    assert tuple(rows) == against.NAMES and report["correct"] and report["complete"]
+    assert tuple(rows) == remote_server.NAMES and report["correct"] and report["complete"]
     assert all(row["checks"] and row["figures"][row["main"]]["median"] > 0 for row in rows.values())
     assert rows["post"]["ratio"] is None, "nothing was calibrated"
     assert report["settings"] == {}, "those of this machine say nothing about that server"
@@ -72,18 +72,18 @@ def test_only_this_machine_is_loaded_unless_asked_twice() -> None:
     done = run("--against", "http://192.0.2.1:8080", "--only", "post")
     assert done.returncode == 2 and "--yes-load-that-host" in done.stderr
     asked = ["--against", "http://192.0.2.1:8080", "--yes-load-that-host"]
-    assert plan_of(parser().parse_args(asked), 1).against == "http://192.0.2.1:8080"
+    assert make_run_options(make_parser().parse_args(asked), 1).against == "http://192.0.2.1:8080"
 
 
 def test_a_lost_submission_is_found(api: Api) -> None:
     url = f"http://127.0.0.1:{api.port}"
     client = Client(url)
-    board = against.Board(plan_of(parser().parse_args(["--against", url]), 9), client)
-    witnesses = {"a": 0, "b": 0}
-    assert board.testify(witnesses) == [] and witnesses == {"a": 1, "b": 2}
-    assert against.until_right(lambda: board.unequal(witnesses)) == []
-    witnesses["b"] += 1
-    assert board.unequal(witnesses) == ["b has 2, accepted were 3"]
+    board = remote_server.RemoteBoard(make_run_options(make_parser().parse_args(["--against", url]), 9), client)
+    checked = {"a": 0, "b": 0}
+    assert board.post_checked(checked) == [] and checked == {"a": 1, "b": 2}
+    assert remote_server.wait_until_right(lambda: board.find_wrong_sums(checked)) == []
+    checked["b"] += 1
+    assert board.find_wrong_sums(checked) == ["b has 2, accepted were 3"]
     client.connection.close()
 
 
@@ -103,28 +103,29 @@ def test_rows_that_need_more_than_http_are_refused(arguments: list[str]) -> None
 
 def ranks(first: int, *players: int) -> dict[str, Any]:
     items = [
-        {"rank": first + at, "userId": f"player-{n}", "score": against.score_of(n)} for at, n in enumerate(players)
+        {"rank": first + at, "userId": f"player-{n}", "score": remote_server.expected_score(n)}
+        for at, n in enumerate(players)
     ]
     return {"items": items}
 
 
 def test_right_answers_are_accepted() -> None:
     # 250 players: 2 have the score 100, 2 have 99, …, and from 50 down there are 3 each.
-    assert against.judge("rank", 199, 250, {"score": 100, "rank": 2}) == ""
-    assert against.judge("rank", 49, 250, {"score": 50, "rank": 103}) == ""
-    assert against.judge("around", 98, 250, ranks(2, 199, 98, 198)) == ""
-    assert against.judge("top10", 0, 4, ranks(1, 3, 2, 1, 0)) == ""
+    assert remote_server.check_answer("rank", 199, 250, {"score": 100, "rank": 2}) == ""
+    assert remote_server.check_answer("rank", 49, 250, {"score": 50, "rank": 103}) == ""
+    assert remote_server.check_answer("around", 98, 250, ranks(2, 199, 98, 198)) == ""
+    assert remote_server.check_answer("top10", 0, 4, ranks(1, 3, 2, 1, 0)) == ""
 
 
 def test_wrong_answers_are_not() -> None:
-    assert "score" in against.judge("rank", 199, 250, {"score": 99, "rank": 2})
-    assert "rank" in against.judge("rank", 199, 250, {"score": 100, "rank": 3})
-    assert "order" in against.judge("around", 98, 250, ranks(2, 98, 199))
-    assert "not in the window" in against.judge("around", 97, 250, ranks(2, 199, 98))
-    assert "players instead" in against.judge("top10", 0, 250, ranks(1, 199, 99))
+    assert "score" in remote_server.check_answer("rank", 199, 250, {"score": 99, "rank": 2})
+    assert "rank" in remote_server.check_answer("rank", 199, 250, {"score": 100, "rank": 3})
+    assert "order" in remote_server.check_answer("around", 98, 250, ranks(2, 98, 199))
+    assert "not in the window" in remote_server.check_answer("around", 97, 250, ranks(2, 199, 98))
+    assert "players instead" in remote_server.check_answer("top10", 0, 250, ranks(1, 199, 99))
     wrong = ranks(1, 3, 2, 1, 0)
     wrong["items"][3]["score"] = 0
-    assert "not what was sent" in against.judge("top10", 0, 4, wrong)
+    assert "not the one that was sent" in remote_server.check_answer("top10", 0, 4, wrong)
     wrong = ranks(2, 199, 98, 198)
     wrong["items"][2]["rank"] = 9
-    assert "one after the other" in against.judge("around", 98, 250, wrong)
+    assert "one after the other" in remote_server.check_answer("around", 98, 250, wrong)

@@ -30,7 +30,7 @@ def test_script(script: str, api: Api, season: str) -> None:
         "P99": "20000",
     }
     arguments = [part for name, value in settings.items() for part in ("-e", f"{name}={value}")]
-    command = [k6(), "run", "--quiet", "--no-usage-report", *arguments, REPOSITORY / "bench" / "k6" / f"{script}.js"]
+    command = [k6(), "run", "--quiet", "--no-usage-report", *arguments, REPOSITORY / f"bench/load/k6/{script}.js"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
     assert "checks_succeeded" in done.stdout and "100.00%" in done.stdout, done.stdout[-2000:]

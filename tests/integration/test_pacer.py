@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.arrivals import Paced
+from bench.load.open_loop_result import OpenLoopResult
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSWERS = {
@@ -52,11 +52,12 @@ class Server:
         self.open.set()
 
 
-async def paced(*arguments: str, stalls: bool) -> tuple[Paced, dict[bytes, int]]:
+async def paced(*arguments: str, stalls: bool) -> tuple[OpenLoopResult, dict[bytes, int]]:
     server = Server()
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    argv = [sys.executable, "-m", "bench.pacer", "--url", f"http://127.0.0.1:{port}", "--season", "s", *arguments]
+    url = f"http://127.0.0.1:{port}"
+    argv = [sys.executable, "-m", "bench.load.generator", "--url", url, "--season", "s", *arguments]
     async with listener:
         process = await asyncio.create_subprocess_exec(
             *argv, cwd=REPOSITORY, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": ""}
@@ -65,7 +66,7 @@ async def paced(*arguments: str, stalls: bool) -> tuple[Paced, dict[bytes, int]]
         out, _ = await asyncio.wait_for(process.communicate(), 60)
         if stalling is not None:
             await stalling
-    return msgspec.json.decode(out.splitlines()[-1], type=Paced), server.seen
+    return msgspec.json.decode(out.splitlines()[-1], type=OpenLoopResult), server.seen
 
 
 def test_a_stall_is_in_the_latency_of_all_that_was_due_meanwhile() -> None:

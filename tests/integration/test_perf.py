@@ -1,4 +1,4 @@
-"""The kernels by pyperf: each side is timed in processes of its own, and sides that differ are told."""
+"""The kernels by pyperf: each implementation has processes of its own, and those that differ are named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from support.absent import absent
 from support.processes import REPOSITORY
 
-from bench.cases import Case, Side, all_cases, differing
+from bench.kernels.cases import Case, Implementation, find_differing, make_cases
 
 
 def test_every_side_of_a_case_is_timed(tmp_path: Path) -> None:
@@ -25,7 +25,8 @@ def test_every_side_of_a_case_is_timed(tmp_path: Path) -> None:
     argv = [
         sys.executable,
         "-m",
-        "bench.perf",
+        "bench",
+        "perf",
         "--only",
         "render_items",
         "--window",
@@ -37,19 +38,19 @@ def test_every_side_of_a_case_is_timed(tmp_path: Path) -> None:
     done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-1000:]
     names = pyperf.BenchmarkSuite.load(str(file)).get_benchmark_names()
-    assert names == [f"render_items: {side.name}" for side in all_cases(1, 5)[4].sides]
+    assert names == [f"render_items: {implementation.name}" for implementation in make_cases(1, 5)[4].implementations]
 
 
 def test_sides_that_give_other_bytes_are_named() -> None:
-    sides = [
-        Side("C kernel", "all", lambda: b"x"),
-        Side("twin", "all", lambda: b"x"),
-        Side("rival", "all", lambda: b"y"),
+    implementations = [
+        Implementation("C kernel", "all", lambda: b"x"),
+        Implementation("twin", "all", lambda: b"x"),
+        Implementation("rival", "all", lambda: b"y"),
     ]
-    assert differing(Case("case", 1, sides)) == ["rival"]
+    assert find_differing(Case("case", 1, implementations)) == ["rival"]
 
 
 def test_all_sides_give_equal_bytes() -> None:
     if importlib.util.find_spec("_speedups._c") is None:
         pytest.skip("the kernels are not compiled")
-    assert [differing(case) for case in all_cases(50, 10)] == [[]] * 6
+    assert [find_differing(case) for case in make_cases(50, 10)] == [[]] * 6

@@ -1,4 +1,4 @@
-"""Open-loop figures: percentiles, the knee, and when a run is the generator's fault."""
+"""Open-loop figures: percentiles, the find_knee, and when a run is the generator's fault."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from bench.arrivals import Latency, Paced, knee, latency
-from bench.figures import Measure
-from bench.report import line
-from bench.rows import ROWS
+from bench.load.open_loop_result import Latency, OpenLoopResult, find_knee, summarize_latency
+from bench.report.report import build_row
+from bench.rows.catalog import ROWS
+from bench.rows.figures import Measure
 
 
-def paced(*, p99_ms: float = 10.0, lag_p99_ms: float = 1.0, offered_per_s: float = 1_000.0) -> Paced:
-    none = latency([])
+def paced(*, p99_ms: float = 10.0, lag_p99_ms: float = 1.0, offered_per_s: float = 1_000.0) -> OpenLoopResult:
+    none = summarize_latency([])
     some = msgspec.structs.replace(none, count=1, p99_ms=p99_ms)
-    return Paced(1_000.0, offered_per_s, 900.0, 100, 90, 90, 5, 5, some, none, some, lag_p99_ms, lag_p99_ms)
+    return OpenLoopResult(1_000.0, offered_per_s, 900.0, 100, 90, 90, 5, 5, some, none, some, lag_p99_ms, lag_p99_ms)
 
 
 def test_percentiles_are_exact_to_three_digits() -> None:
-    found = latency(range(1, 100_001))
+    found = summarize_latency(range(1, 100_001))
     assert found.count == 100_000
     assert [found.p50_ms, found.p90_ms, found.p99_ms, found.max_ms] == pytest.approx([50, 90, 99, 100], rel=0.001)
     assert found.curve[-1] == (100.0, pytest.approx(100, rel=0.001))
 
 
 def test_the_whole_histogram_goes_along() -> None:
-    held = HdrHistogram.decode(latency([1_000, 2_000, 3_000]).hdr)
+    held = HdrHistogram.decode(summarize_latency([1_000, 2_000, 3_000]).hdr)
     assert held.get_total_count() == 3
     assert held.get_max_value() == pytest.approx(3_000, rel=0.001)
 
 
 def test_no_request_no_figure() -> None:
-    assert latency([]) == Latency(0, 0.0, 0.0, 0.0, 0.0, 0.0, [], "")
+    assert summarize_latency([]) == Latency(0, 0.0, 0.0, 0.0, 0.0, 0.0, [], "")
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,16 @@ def test_no_request_no_figure() -> None:
         (paced(offered_per_s=900.0), "offered"),
     ],
 )
-def test_a_run_whose_generator_lagged_is_invalid(run: Paced, reason: str) -> None:
+def test_a_run_whose_generator_lagged_is_invalid(run: OpenLoopResult, reason: str) -> None:
     assert reason in run.invalid()
     assert bool(run.invalid()) is bool(reason)
 
 
 def test_an_invalid_round_makes_the_row_invalid_but_not_wrong() -> None:
     row = next(row for row in ROWS if row.name == "mixed")
-    found = line(row, {"mixed": [Measure({"p99_ms": 1.0}), Measure({"p99_ms": 9.0}, invalid="the generator lagged")]})
+    found = build_row(
+        row, {"mixed": [Measure({"p99_ms": 1.0}), Measure({"p99_ms": 9.0}, invalid="the generator lagged")]}
+    )
     assert found.correct
     assert not found.valid
     assert "INVALID, round 2: the generator lagged" in found.notes
@@ -68,4 +70,4 @@ def test_an_invalid_round_makes_the_row_invalid_but_not_wrong() -> None:
     ],
 )
 def test_the_knee_is_the_last_rate_before_p99_leaves(curve: list[tuple[float, float]], expected: float | None) -> None:
-    assert knee(curve) == expected
+    assert find_knee(curve) == expected

@@ -10,9 +10,13 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench import calibrate, load, machine, pacer, page, reading, report, rows
-from bench.figures import PGBENCH, READ_LINES, Measure, percentile, ratio, read_scale, spread, spreads, write_scale
-from bench.posting import Books, audit
+from bench.load import closed_loop, generator
+from bench.report import page, report, terminal, text
+from bench.report.original import PGBENCH, READ_LINES, ratio, read_scale, write_scale
+from bench.rows import calibration, catalog, read
+from bench.rows.figures import Measure, percentile, summarize_measures, summarize_rounds
+from bench.system import machine
+from bench.system.totals import Totals, audit
 from board.errors import ChildFailed, UsageError
 
 PGBENCH_TEXT = """\
@@ -38,7 +42,7 @@ WRK_LINE = (
 
 
 def test_pgbench_figures_are_read() -> None:
-    assert calibrate.parse_pgbench(PGBENCH_TEXT) == (10998.700361, 4.546, 21987)
+    assert calibration.parse_pgbench(PGBENCH_TEXT) == (10998.700361, 4.546, 21987)
 
 
 @pytest.mark.parametrize(
@@ -51,21 +55,21 @@ def test_pgbench_figures_are_read() -> None:
 )
 def test_pgbench_without_sound_figures_is_an_error(text: str) -> None:
     with pytest.raises(ChildFailed):
-        calibrate.parse_pgbench(text)
+        calibration.parse_pgbench(text)
 
 
 def test_redis_figures_are_read() -> None:
-    assert calibrate.parse_redis(REDIS_TEXT) == {"per_s": 47021.33, "p50_ms": 0.871, "p99_ms": 2.255}
+    assert calibration.parse_redis(REDIS_TEXT) == {"per_s": 47021.33, "p50_ms": 0.871, "p99_ms": 2.255}
 
 
 @pytest.mark.parametrize("text", ["", "Could not connect", REDIS_TEXT.replace("47021.33", "ERR")])
 def test_redis_without_figures_is_an_error(text: str) -> None:
     with pytest.raises(ChildFailed):
-        calibrate.parse_redis(text)
+        calibration.parse_redis(text)
 
 
 def test_only_good_answers_make_the_rate() -> None:
-    found = load.parse(WRK_LINE)
+    found = closed_loop.parse(WRK_LINE)
     assert found.accepted == 10_010
     assert found.errors == 100
     figures = found.figures()
@@ -74,17 +78,17 @@ def test_only_good_answers_make_the_rate() -> None:
 
 
 def test_silence_after_the_last_submission_is_not_in_the_rate() -> None:
-    assert load.parse(WRK_LINE).figures(2)["per_s"] == pytest.approx(10_010 / 2.02)
+    assert closed_loop.parse(WRK_LINE).figures(2)["per_s"] == pytest.approx(10_010 / 2.02)
 
 
 def test_wrk_without_figures_is_an_error() -> None:
     with pytest.raises(ChildFailed):
-        load.parse(b"RESULT nan")
+        closed_loop.parse(b"RESULT nan")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 89, 1_000, 99_991])
 def test_a_stride_visits_every_player_once(count: int) -> None:
-    step = load.stride(count)
+    step = closed_loop.stride(count)
     assert {step * n % count for n in range(count)} == set(range(count))
 
 
@@ -95,12 +99,12 @@ def test_percentile_is_the_nearest_rank() -> None:
 
 
 def test_a_spread_is_median_and_extremes() -> None:
-    found = spread([3.0, 9.0, 1.0])
+    found = summarize_rounds([3.0, 9.0, 1.0])
     assert (found.median, found.low, found.high, found.rounds) == (3, 1, 9, (3, 9, 1))
 
 
 def test_spreads_take_a_figure_from_the_rounds_that_have_it() -> None:
-    found = spreads([Measure({"per_s": 1.0}), Measure({"per_s": 3.0, "errors": 2.0})])
+    found = summarize_measures([Measure({"per_s": 1.0}), Measure({"per_s": 3.0, "errors": 2.0})])
     assert found["per_s"].rounds == (1, 3)
     assert found["errors"].rounds == (2,)
 
@@ -126,8 +130,8 @@ def test_a_ratio_above_one_is_better_for_rates_and_for_times() -> None:
     assert ratio(5, 10, lower_is_better=True) == 2
 
 
-def row(name: str) -> rows.Row:
-    return next(row for row in rows.ROWS if row.name == name)
+def row(name: str) -> catalog.Row:
+    return next(row for row in catalog.ROWS if row.name == name)
 
 
 def test_ratios_are_paired_with_the_calibration_of_their_round() -> None:
@@ -135,7 +139,7 @@ def test_ratios_are_paired_with_the_calibration_of_their_round() -> None:
         "pgbench": [Measure({"per_s": 11_000.0}), Measure({"per_s": 5_500.0})],
         "post": [Measure({"per_s": 11_900.0}), Measure({"per_s": 5_950.0})],
     }
-    found = report.line(row("post"), measured)
+    found = report.build_row(row("post"), measured)
     assert found.scaled is not None
     assert found.scaled.rounds == (5_950, 2_975)
     assert found.ratio is not None
@@ -144,27 +148,27 @@ def test_ratios_are_paired_with_the_calibration_of_their_round() -> None:
 
 def test_no_ratio_without_calibration_or_without_an_original() -> None:
     one = [Measure({"per_s": 1.0})]
-    assert report.line(row("post"), {"post": one}).ratio is None
-    assert report.line(row("post_hot"), {"post_hot": one, "pgbench": one}).ratio is None
+    assert report.build_row(row("post"), {"post": one}).ratio is None
+    assert report.build_row(row("post_hot"), {"post_hot": one, "pgbench": one}).ratio is None
 
 
 def test_time_to_visible_is_compared_unscaled() -> None:
-    found = report.line(row("visible_idle"), {"visible_idle": [Measure({"p50_ms": 8.6})]})
+    found = report.build_row(row("visible_idle"), {"visible_idle": [Measure({"p50_ms": 8.6})]})
     assert found.ratio is not None
     assert found.ratio.median == pytest.approx(10)
 
 
 def test_one_fault_in_one_round_makes_a_row_wrong() -> None:
     good = Measure({"per_s": 1.0}, checks=("all is equal",))
-    found = report.line(row("post"), {"post": [good, Measure({"per_s": 2.0}, faults=("a row is lost",)), good]})
+    found = report.build_row(row("post"), {"post": [good, Measure({"per_s": 2.0}, faults=("a row is lost",)), good]})
     assert not found.correct
     assert found.faults == ["round 2: a row is lost"]
     assert found.checks == []
 
 
 def test_all_rows_are_chosen_by_default_and_calibration_comes_first() -> None:
-    assert rows.chosen([]) == list(rows.ROWS)
-    assert [r.family for r in rows.ROWS[:4]] == ["calibration"] * 4
+    assert catalog.select_rows([]) == list(catalog.ROWS)
+    assert [r.family for r in catalog.ROWS[:4]] == ["calibration"] * 4
 
 
 @pytest.mark.parametrize(
@@ -177,35 +181,35 @@ def test_all_rows_are_chosen_by_default_and_calibration_comes_first() -> None:
     ],
 )
 def test_chosen_rows_bring_the_calibration_they_are_compared_by(only: list[str], expected: list[str]) -> None:
-    assert [r.name for r in rows.chosen(only)] == expected
+    assert [r.name for r in catalog.select_rows(only)] == expected
 
 
 def test_an_unknown_row_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="psot"):
-        rows.chosen(["post", "psot"])
+        catalog.select_rows(["post", "psot"])
 
 
 def test_books_that_agree_have_no_fault() -> None:
-    assert audit(Books(1_000, 5_000, 1_000, 5_000), 1_000, 0) == []
+    assert audit(Totals(1_000, 5_000, 1_000, 5_000), 1_000, 0) == []
 
 
 @pytest.mark.parametrize(
     ("held", "accepted", "errors"),
     [
-        (Books(999, 5_000, 999, 5_000), 1_000, 0),  # An acknowledged submission is lost.
-        (Books(1_001, 5_000, 1_001, 5_000), 1_000, 0),  # One counts twice.
-        (Books(1_000, 5_000, 999, 5_000), 1_000, 0),  # A score misses a submission.
-        (Books(1_000, 5_000, 1_000, 5_001), 1_000, 0),  # A score is not the sum of its deltas.
-        (Books(1_000, 5_000, 1_000, 5_000), 1_000, 1),  # Somebody got an error.
-        (Books(0, 0, 0, 0), 0, 0),  # Nothing was measured.
+        (Totals(999, 5_000, 999, 5_000), 1_000, 0),  # An acknowledged submission is lost.
+        (Totals(1_001, 5_000, 1_001, 5_000), 1_000, 0),  # One counts twice.
+        (Totals(1_000, 5_000, 999, 5_000), 1_000, 0),  # A score misses a submission.
+        (Totals(1_000, 5_000, 1_000, 5_001), 1_000, 0),  # A score is not the sum of its deltas.
+        (Totals(1_000, 5_000, 1_000, 5_000), 1_000, 1),  # Somebody got an error.
+        (Totals(0, 0, 0, 0), 0, 0),  # Nothing was measured.
     ],
 )
-def test_books_that_disagree_are_a_fault(held: Books, accepted: int, errors: int) -> None:
+def test_books_that_disagree_are_a_fault(held: Totals, accepted: int, errors: int) -> None:
     assert audit(held, accepted, errors)
 
 
 ORDER = [(f"player-{n}", 1_000 - n // 2) for n in range(200)]
-TRUTH = reading.Truth(ORDER, {user: at for at, (user, _) in enumerate(ORDER)})
+TRUTH = read.ExpectedOrder(ORDER, {user: at for at, (user, _) in enumerate(ORDER)})
 
 
 def top(count: int) -> dict[str, object]:
@@ -218,38 +222,38 @@ def window(first: int, end: int) -> dict[str, object]:
 
 
 def test_right_answers_are_accepted() -> None:
-    assert reading.wrong_top(TRUTH, "", top(100)) == ""
-    assert reading.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 999}) == ""
-    assert reading.wrong_around(TRUTH, "player-3", window(0, 9)) == ""
-    assert reading.wrong_around(TRUTH, "player-199", window(194, 200)) == ""
+    assert read.check_top(TRUTH, "", top(100)) == ""
+    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 999}) == ""
+    assert read.check_around(TRUTH, "player-3", window(0, 9)) == ""
+    assert read.check_around(TRUTH, "player-199", window(194, 200)) == ""
 
 
 def test_wrong_answers_are_not() -> None:
     swapped = top(10)
     swapped["items"] = [{"userId": user, "score": score} for user, score in [*ORDER[1::-1], *ORDER[2:10]]]
-    assert reading.wrong_top(TRUTH, "", swapped)
-    assert reading.wrong_top(TRUTH, "", top(9))
-    assert reading.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 5, "score": 999})
-    assert reading.wrong_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 998})
-    assert reading.wrong_around(TRUTH, "player-3", window(0, 8))
+    assert read.check_top(TRUTH, "", swapped)
+    assert read.check_top(TRUTH, "", top(9))
+    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 5, "score": 999})
+    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 998})
+    assert read.check_around(TRUTH, "player-3", window(0, 8))
 
 
 def test_the_pacer_waits_for_a_whole_answer() -> None:
     whole = b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\nContent-Length: 4\r\n\r\nabcd"
-    assert pacer.answer_in(whole) == 202
-    assert [pacer.answer_in(whole[:cut]) for cut in (10, 40, len(whole) - 1)] == [None, None, None]
+    assert generator.parse_status(whole) == 202
+    assert [generator.parse_status(whole[:cut]) for cut in (10, 40, len(whole) - 1)] == [None, None, None]
 
 
 def test_the_file_system_is_that_of_the_longest_mount_point() -> None:
     mounts = "/dev/vda / ext4 rw 0 0\ntmpfs /var tmpfs rw 0 0\n/dev/vdb /var/tmp/data xfs rw 0 0\n"
-    assert machine.file_system(Path("/var/tmp"), mounts) == "tmpfs"
-    assert machine.file_system(Path("/var/tmp/data/1"), mounts) == "xfs"
-    assert machine.file_system(Path("/vary"), mounts) == "ext4"
+    assert machine.find_file_system(Path("/var/tmp"), mounts) == "tmpfs"
+    assert machine.find_file_system(Path("/var/tmp/data/1"), mounts) == "xfs"
+    assert machine.find_file_system(Path("/vary"), mounts) == "ext4"
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0"), (0.1234, "0.12"), (12.34, "12.3"), (12_345.6, "12,346")])
-def test_numbers_are_written_with_what_matters(value: float, text: str) -> None:
-    assert report.number(value) == text
+@pytest.mark.parametrize(("value", "expected"), [(0, "0"), (0.1234, "0.12"), (12.34, "12.3"), (12_345.6, "12,346")])
+def test_numbers_are_written_with_what_matters(value: float, expected: str) -> None:
+    assert text.format_number(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -261,7 +265,7 @@ def test_numbers_are_written_with_what_matters(value: float, text: str) -> None:
     ],
 )
 def test_other_servers_than_those_of_the_original_are_named(versions: dict[str, str], expected: str) -> None:
-    assert report.versions_of_original(versions) == expected
+    assert report.name_other_servers(versions) == expected
 
 
 def a_report(*, faults: tuple[str, ...] = ()) -> report.Report:
@@ -269,7 +273,7 @@ def a_report(*, faults: tuple[str, ...] = ()) -> report.Report:
         "pgbench": [Measure({"per_s": 11_000.0})],
         "post": [Measure({"per_s": 11_900.0, "p99_ms": 20.0, "errors": 0.0, "backlog": 75.0}, faults=faults)],
     }
-    found = report.lines(rows.ROWS, measured)
+    found = report.build_rows(catalog.ROWS, measured)
     here = machine.Machine("a processor", 2, 4.0, "6.1", "ext4", 3.0)
     return report.Report(
         date="2026-01-01T00:00:00+00:00",
@@ -282,14 +286,14 @@ def a_report(*, faults: tuple[str, ...] = ()) -> report.Report:
         steal_percent=0.0,
         complete=True,
         correct=all(line.correct for line in found),
-        notes=report.remarks(here, machine.RAM_DISKS, rows.ROWS, {"nginx": "none", "kernels": "c"}),
+        notes=report.make_notes(here, machine.RAM_DISKS, catalog.ROWS, {"nginx": "none", "kernels": "c"}),
         rows=found,
     )
 
 
 def shown(value: report.Report) -> str:
     out = io.StringIO()
-    report.show(value, Console(file=out, width=120))
+    terminal.print_report(value, Console(file=out, width=120))
     return out.getvalue()
 
 
@@ -320,16 +324,16 @@ def test_the_json_holds_every_round() -> None:
 
 
 def test_the_page_gets_the_figures_between_its_marks() -> None:
-    text = page.markdown(a_report())
+    text = page.render(a_report())
     begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
     before, after = f"# Title\n{begin}\nold\n{end}", "\nthe rest\n"
-    assert page.replaced(before + after, text) == f"# Title\n{begin}\n{text}{end}{after}"
+    assert page.replace_block(before + after, text) == f"# Title\n{begin}\n{text}{end}{after}"
     assert "| `post` | **11,900 /s** (11,900 - 11,900) | - / - / 20.0 | 5,950 | **2.00** (2.00 - 2.00) |" in text
     with pytest.raises(ValueError, match="begin"):
-        page.replaced("# Title\n", text)
+        page.replace_block("# Title\n", text)
 
 
 def test_the_page_shows_that_a_run_is_not_valid() -> None:
-    text = page.markdown(a_report(faults=("a row is lost",)))
+    text = page.render(a_report(faults=("a row is lost",)))
     assert "`post` **WRONG**" in text
     assert "not a valid run" in text

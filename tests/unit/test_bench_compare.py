@@ -7,12 +7,14 @@ import random
 
 import pytest
 
-from bench import callgrind, compare, rows
+from bench.kernels import callgrind
+from bench.rows import catalog
+from bench.tools import compare
 from board.errors import UsageError
 
 
-def row(name: str) -> rows.Row:
-    return next(row for row in rows.ROWS if row.name == name)
+def row(name: str) -> catalog.Row:
+    return next(row for row in catalog.ROWS if row.name == name)
 
 
 def noisy(middle: float, seed: int) -> list[float]:
@@ -21,17 +23,17 @@ def noisy(middle: float, seed: int) -> list[float]:
 
 
 def test_noise_is_no_difference_and_a_difference_is_told() -> None:
-    same = compare.compare(row("post"), noisy(100, 1), noisy(100, 2), 1)
+    same = compare.compare_rounds(row("post"), noisy(100, 1), noisy(100, 2), 1)
     assert same.verdict == "no difference" and same.low < 1 < same.high
-    better = compare.compare(row("post"), noisy(100, 1), noisy(120, 2), 1)
+    better = compare.compare_rounds(row("post"), noisy(100, 1), noisy(120, 2), 1)
     assert better.verdict == "B is better" and 1.1 < better.low <= better.ratio <= better.high < 1.3
-    worse = compare.compare(row("post"), noisy(100, 1), noisy(80, 2), 1)
+    worse = compare.compare_rounds(row("post"), noisy(100, 1), noisy(80, 2), 1)
     assert worse.verdict == "A is better"
 
 
 def test_less_is_better_where_it_is() -> None:
     for name in ("visible_idle", "memory"):
-        assert compare.compare(row(name), noisy(10, 1), noisy(5, 2), 1).verdict == "B is better"
+        assert compare.compare_rounds(row(name), noisy(10, 1), noisy(5, 2), 1).verdict == "B is better"
 
 
 def test_a_baseline_for_every_kernel() -> None:

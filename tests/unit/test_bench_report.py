@@ -12,8 +12,10 @@ import jsonschema
 import msgspec
 import pytest
 
-from bench import html, machine, plots, report, rows, schema
-from bench.figures import Measure
+from bench.report import html, report, schema, svg
+from bench.rows import catalog
+from bench.rows.figures import Measure
+from bench.system import machine
 
 
 def a_report(*, faults: tuple[str, ...] = (), invalid: str = "") -> report.Report:
@@ -28,7 +30,7 @@ def a_report(*, faults: tuple[str, ...] = (), invalid: str = "") -> report.Repor
         ],
         "curve": [Measure({"per_s": 200.0}, curves={"p99 of POST by rate": [(100.0, 2.0), (200.0, 40.0)]})],
     }
-    found = report.lines(rows.ROWS, measured)
+    found = report.build_rows(catalog.ROWS, measured)
     return report.Report(
         date="2026-01-01T00:00:00+00:00",
         command="python -m bench --only '<post>'",
@@ -50,7 +52,7 @@ def encoded(value: report.Report) -> Any:
 
 
 def test_the_schema_in_the_repository_is_that_of_the_code() -> None:
-    assert schema.FILE.read_text(encoding="utf-8") == schema.text(), "python -m bench.schema > bench/report.schema.json"
+    assert schema.FILE.read_text(encoding="utf-8") == schema.render(), "python -m bench schema > …"
 
 
 def test_a_report_keeps_the_schema() -> None:
@@ -69,7 +71,7 @@ def test_the_schema_misses_what_a_report_must_have(name: str) -> None:
 
 
 def test_the_page_stands_alone() -> None:
-    text = html.page(a_report())
+    text = html.render(a_report())
     addresses = set(re.findall(r"https?://[^\"' <]+", text))
     assert addresses == {"http://www.w3.org/2000/svg"}, "a name, not an address that is loaded"
     assert "<script" not in text
@@ -80,13 +82,13 @@ def test_the_page_stands_alone() -> None:
 
 @pytest.mark.parametrize("value", [a_report(faults=("a row is <lost>",)), a_report(invalid="the generator lagged")])
 def test_the_page_says_what_is_wrong(value: report.Report) -> None:
-    text = html.page(value)
+    text = html.render(value)
     assert "not a valid run" in text
     assert "a row is &lt;lost&gt;" in text or "the generator lagged" in text
 
 
 def test_every_plot_is_a_file_of_sound_xml(tmp_path: Path) -> None:
-    files = html.write(a_report(), tmp_path)
+    files = html.write_files(a_report(), tmp_path)
     pictures = [file for file in files if file.suffix == ".svg"]
     assert {"ratio.svg", "rates.svg", "times.svg"} < {file.name for file in pictures}
     assert len(pictures) == 5
@@ -95,7 +97,7 @@ def test_every_plot_is_a_file_of_sound_xml(tmp_path: Path) -> None:
 
 
 def test_a_bar_is_as_long_as_its_figure() -> None:
-    root = ElementTree.fromstring(plots.bars("t", "/s", [("a", 100.0, 90.0, 110.0), ("b", 50.0, 50.0, 50.0)]))
+    root = ElementTree.fromstring(svg.draw_bars("t", "/s", [("a", 100.0, 90.0, 110.0), ("b", 50.0, 50.0, 50.0)]))
     widths = [
         float(r.attrib["width"]) for r in root.iter("{http://www.w3.org/2000/svg}rect") if r.attrib["width"] != "100%"
     ]
@@ -103,8 +105,8 @@ def test_a_bar_is_as_long_as_its_figure() -> None:
 
 
 def test_a_line_rises_with_its_figures_and_does_without_any() -> None:
-    root = ElementTree.fromstring(plots.lines("t", "x", "y", [(1.0, 1.0), (2.0, 10.0), (3.0, 100.0)]))
+    root = ElementTree.fromstring(svg.draw_lines("t", "x", "y", [(1.0, 1.0), (2.0, 10.0), (3.0, 100.0)]))
     circles = [float(c.attrib["cy"]) for c in root.iter("{http://www.w3.org/2000/svg}circle")]
     assert circles == sorted(circles, reverse=True)
     assert circles[0] - circles[1] == pytest.approx(circles[1] - circles[2], abs=0.2), "the scale is logarithmic"
-    assert "nothing to draw" in plots.lines("t", "x", "y", [])
+    assert "nothing to draw" in svg.draw_lines("t", "x", "y", [])

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bench import stack
-from bench.stack import Stack
+from bench.system import stack
+from bench.system.stack import Stack
 from board.errors import ServerUnreachable
 
 
@@ -23,15 +23,15 @@ class Queue(Stack):
     def is_empty(self) -> bool:
         return True
 
-    def pending(self) -> int:
+    def count_hints(self) -> int:
         return next(self.left)
 
 
 def test_a_commit_between_two_looks_is_waited_for() -> None:
-    assert Queue(iter([7, 7, 0])).until_empty() >= 0.0
+    assert Queue(iter([7, 7, 0])).wait_until_empty() >= 0.0
 
 
 def test_hints_that_stay_although_no_relay_sees_them_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "STRANDED_S", 0.02)
     with pytest.raises(ServerUnreachable, match="7 hints are left"):
-        Queue(iter([7] * 1_000)).until_empty()
+        Queue(iter([7] * 1_000)).wait_until_empty()

@@ -7,9 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import capacity, machine, page, report, rows
-from bench.capacity import Constants, Wanted, needs
-from bench.figures import Measure
+from bench.report import page, report
+from bench.rows import catalog
+from bench.rows.figures import Measure
+from bench.system import machine
+from bench.tools import capacity
+from bench.tools.capacity import Constants, Demand, compute
 from board.errors import UsageError
 
 GIB = 2**30
@@ -31,7 +34,7 @@ def a_report(*without: str, faults: tuple[str, ...] = ()) -> report.Report:
         "disk": [Measure({"bytes": 80.0, "wal_bytes": 600.0, "key_bytes": 140.0, "player_bytes": 190.0}, (), faults)],
         **{f"budget_{name}": [Measure(parts)] for name in ("post", *capacity.READS)},
     }
-    found = report.lines(rows.ROWS, {name: value for name, value in measured.items() if name not in without})
+    found = report.build_rows(catalog.ROWS, {name: value for name, value in measured.items() if name not in without})
     return report.Report(
         date="2026-01-01T00:00:00+00:00",
         command="python -m bench --only budget,disk,memory",
@@ -49,23 +52,23 @@ def a_report(*without: str, faults: tuple[str, ...] = ()) -> report.Report:
 
 
 def test_cores_follow_the_rates_and_leave_room_at_the_peak() -> None:
-    found = needs(C, Wanted("x", 1, writes=10_000, reads=20_000))
+    found = compute(C, Demand("x", 1, writes=10_000, reads=20_000))
     assert found.cores == pytest.approx({"worker": 2.0, "postgres": 0.5, "redis": 0.4, "relay": 0.2})
-    assert needs(C, Wanted("x", 1, 20_000, 40_000)).cores["worker"] == pytest.approx(4.0)
+    assert compute(C, Demand("x", 1, 20_000, 40_000)).cores["worker"] == pytest.approx(4.0)
 
 
 def test_memory_follows_the_players() -> None:
-    found = needs(C, Wanted("x", GIB // 100, 1, 1))
+    found = compute(C, Demand("x", GIB // 100, 1, 1))
     assert found.redis_memory == pytest.approx(2.0, rel=1e-6)
     assert found.postgres_memory == pytest.approx(2.0, rel=1e-6)
 
 
 def test_disk_follows_submissions_days_and_keys() -> None:
-    quiet = needs(C, Wanted("x", 1, 300, 1, days=10, keyed=0.0))
+    quiet = compute(C, Demand("x", 1, 300, 1, days=10, keyed=0.0))
     a_day = 100 * 86_400
     assert quiet.disk == pytest.approx(1.5 * a_day * 10 * 80 / GIB, rel=1e-4)
     assert quiet.wal_a_day == pytest.approx(a_day * 600 / GIB)
-    keyed = needs(C, Wanted("x", 1, 300, 1, days=10, keyed=0.5))
+    keyed = compute(C, Demand("x", 1, 300, 1, days=10, keyed=0.5))
     assert keyed.disk - quiet.disk == pytest.approx(1.5 * a_day * 0.5 * 140 / GIB)
 
 
@@ -74,11 +77,11 @@ def test_the_shares_of_reads_are_a_whole() -> None:
 
 
 def test_constants_come_from_correct_rows_only() -> None:
-    found = capacity.constants_of(a_report())
+    found = capacity.read_constants(a_report())
     assert (found.redis_bytes, found.player_bytes, found.post["relay"]) == (170.0, 190.0, 1.0)
     for broken in (a_report("memory"), a_report("budget_rank"), a_report(faults=("a row is missing",))):
         with pytest.raises(UsageError, match="no correct row"):
-            capacity.constants_of(broken)
+            capacity.read_constants(broken)
 
 
 def test_the_page_is_written_and_a_question_is_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,10 +89,10 @@ def test_the_page_is_written_and_a_question_is_answered(tmp_path: Path, capsys: 
     file.write_bytes(msgspec.json.encode(a_report()))
     text.write_text("# Title\n<!-- capacity: begin -->\nold\n<!-- capacity: end -->\nrest\n")
     assert capacity.main([str(file), "--write", str(text)]) == 0
-    assert "old" not in text.read_text() and "| Redis, a player | 170 bytes |" in text.read_text()
+    assert "old" not in text.read_text() and "| Redis, per player | 170 bytes |" in text.read_text()
     assert all(f"| {size.name} |" in text.read_text() for size in capacity.SIZES)
     assert capacity.main([str(file), "--players", "1000", "--writes", "10"]) == 0
-    assert msgspec.json.decode(capsys.readouterr().out, type=capacity.Needs).cores["worker"] > 0
+    assert msgspec.json.decode(capsys.readouterr().out, type=capacity.Requirements).cores["worker"] > 0
 
 
 def test_the_documents_have_the_blocks_that_programs_write() -> None:
@@ -98,7 +101,7 @@ def test_the_documents_have_the_blocks_that_programs_write() -> None:
     for name, found in blocks.items():
         text = (docs / name).read_text(encoding="utf-8")
         for block in found:
-            assert page.replaced(text, "x", block) != text, f"{name}: {block}"
+            assert page.replace_block(text, "x", block) != text, f"{name}: {block}"
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,4 +109,4 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     file.write_text("{}")
     assert capacity.main([str(file)]) == 2
     assert capacity.main([str(tmp_path / "none.json")]) == 2
-    assert capsys.readouterr().err.count("bench.capacity: ") == 2
+    assert capsys.readouterr().err.count("bench capacity: ") == 2

@@ -1,0 +1,1 @@
+"""Load generators: closed loop (wrk), open loop, and scripts for k6."""

@@ -1,0 +1,79 @@
+"""Runs the open-loop generator as a process beside the system under test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from bench import REPOSITORY
+from bench.load.generator import STARTED
+from bench.load.open_loop_result import OpenLoopResult
+from board.errors import ChildFailed
+from board.process.children import spawn, terminate
+
+
+class OpenLoad(msgspec.Struct, frozen=True):
+    """An open-loop load: `rate` requests per second, `reads` percent of them reads, for `pool` players with ids of
+    `player` and a number."""
+
+    url: str
+    season: str
+    rate: float
+    seed: int
+    reads: int = 0
+    player: str = "paced-"
+    pool: int = 10_000
+    key: str = ""
+
+    def argv(self) -> list[str]:
+        """The command line of the generator."""
+        return [
+            sys.executable, "-m", "bench.load.generator", "--url", self.url, "--season", self.season,
+            "--rate", str(self.rate), "--seed", str(self.seed), "--reads", str(self.reads), "--player", self.player,
+            "--pool", str(self.pool),
+        ]  # fmt: skip
+
+
+def run_open_loop(load: OpenLoad, seconds: float) -> OpenLoopResult:
+    """Run the load for `seconds`. Raises `ChildFailed`."""
+    with start_generator([*load.argv(), "--seconds", str(seconds)], load.key) as process:
+        return read_result(process)
+
+
+@contextmanager
+def run_in_background(load: OpenLoad) -> Iterator[list[OpenLoopResult]]:
+    """Run the load while the block runs; the list that is yielded holds the result afterwards."""
+    with start_generator(load.argv(), load.key) as process:
+        results: list[OpenLoopResult] = []
+        yield results
+        process.send_signal(signal.SIGTERM)
+        results.append(read_result(process))
+
+
+@contextmanager
+def start_generator(argv: Sequence[str], key: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of the generator, once its load is running. Raises `ChildFailed` when it does not start."""
+    process = spawn(list(argv), env={**os.environ, "LEADERBOARD_KEY": key}, cwd=REPOSITORY, stdout=subprocess.PIPE)
+    try:
+        if process.stdout is None or process.stdout.readline().strip() != STARTED:
+            raise ChildFailed("the open-loop generator did not start")
+        yield process
+    finally:
+        terminate(process, timeout=5.0)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def read_result(process: subprocess.Popen[bytes]) -> OpenLoopResult:
+    """The result that the generator prints when it ends. Raises `ChildFailed` without one."""
+    text = b"" if process.stdout is None else process.stdout.read()
+    try:
+        return msgspec.json.decode(text, type=OpenLoopResult)
+    except msgspec.DecodeError as error:
+        raise ChildFailed(f"the open-loop generator printed no figures: {text[:200]!r}") from error

@@ -1,0 +1,158 @@
+"""The rows of reads on a board of many players, and the rebuild that writes this board to Redis."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+import msgspec
+
+from bench.load import closed_loop
+from bench.rows.figures import Measure, Results
+from bench.system.run_options import RunOptions
+from bench.system.stack import Stack
+from board.partitions import partition_of
+from board.pg.queries import queries
+from ctl.http_client import Client
+
+SEASON: Final = "board"
+PATH: Final = f"/v1/seasons/{SEASON}/leaderboard"
+SIDE: Final = 5
+"""Range of ``around``: entries on each side of the player."""
+SAMPLES: Final = 40
+"""Answers that are checked during a load."""
+WARM_S: Final = 1
+STEP: Final = 20_000
+"""Players between two updates of the progress bar."""
+NAMES: Final = ("top10", "top100", "rank", "around")
+
+
+def measure(options: RunOptions, wanted: Collection[str]) -> Results:
+    """``rebuild``, and the rows of reads in `wanted`, all on one board."""
+    with options.stack() as stack:
+        fill_board(stack, options)
+        stack.checkpoint()
+        loaded = stack.run_command("rebuild", "--season", SEASON)
+        with stack.relays():
+            faults = stack.find_differences()
+            if loaded["players"] != options.players:
+                faults.append(f"{loaded['players']} players were rebuilt, not {options.players}")
+            if "rebuild" in wanted:
+                figures = {"per_s": loaded["players"] / loaded["seconds"], "seconds": loaded["seconds"]}
+                checks = (f"{options.players:,} players", "PostgreSQL and Redis are consistent")
+                yield "rebuild", Measure(figures, () if faults else checks, tuple(faults))
+            reads = [name for name in NAMES if name in wanted]
+            if not reads:
+                return
+            truth = read_order(stack)
+            with stack.api() as client:
+                for name in reads:
+                    # Every answer comes from the board, so its faults are those of each row.
+                    yield name, measure_read(stack, options, name, truth, client, faults)
+
+
+def fill_board(stack: Stack, options: RunOptions) -> None:
+    """Write a season of `options.players` to PostgreSQL. Scores are drawn from half as many values, so many tie."""
+    dice, players = random.Random(options.seed), options.players
+    with stack.db.transaction():
+        stack.db.execute(queries()["create_seasons"], {"seasons": [SEASON], "partitions": [partition_of(SEASON)]})
+        period = stack.value("SELECT period_id FROM season WHERE season_id = %s", (SEASON,))
+        with stack.db.cursor().copy("COPY score (period_id, user_id, score, reached, submissions) FROM STDIN") as copy:
+            for number in range(players):
+                if number % STEP == 0:
+                    options.progress("players", number, players)
+                copy.write_row((period, f"player-{number}", dice.randrange(1, players // 2 + 2), number + 1, 1))
+        options.progress("players", players, players)
+        stack.db.execute("SELECT setval('submission', %s)", (players,))
+    stack.db.execute("ANALYZE score")
+
+
+class ExpectedOrder(msgspec.Struct, frozen=True):
+    """The order of PostgreSQL: pairs (player, score), best first, and the index of each player."""
+
+    order: list[tuple[str, int]]
+    place: dict[str, int]
+
+
+def read_order(stack: Stack) -> ExpectedOrder:
+    """Read the whole order of the season."""
+    order = stack.db.execute(
+        "SELECT user_id, score FROM score JOIN season USING (period_id) WHERE season_id = %s"
+        " ORDER BY score DESC, reached, user_id",
+        (SEASON,),
+    ).fetchall()
+    return ExpectedOrder(order, {user: at for at, (user, _) in enumerate(order)})
+
+
+def measure_read(
+    stack: Stack, options: RunOptions, name: str, truth: ExpectedOrder, client: Client, faults: list[str]
+) -> Measure:
+    """One row of reads; `SAMPLES` answers are checked against `truth` during the load. `faults`: of the board."""
+    paths = {
+        "top10": f"{PATH}/top?limit=10",
+        "top100": f"{PATH}/top?limit=100",
+        "rank": f"{PATH}/rank?userId=player-",
+        "around": f"{PATH}/around?range={SIDE}&userId=player-",
+    }
+    judge = {"rank": check_rank, "around": check_around}.get(name, check_top)
+    dice = random.Random(options.seed)
+    wrong: list[str] = []
+
+    def sample() -> None:
+        for _ in range(SAMPLES):
+            user = f"player-{dice.randrange(options.players)}"
+            path = paths[name] + (user.removeprefix("player-") if name in ("rank", "around") else "")
+            status, body = client.ask("GET", path)
+            if status != 200:
+                wrong.append(f"{path} answers {status}")
+            elif fault := judge(truth, user, msgspec.json.decode(body)):
+                wrong.append(f"{path}: {fault}")
+            time.sleep(options.seconds / (2 * SAMPLES))
+
+    key = stack.settings.key
+
+    def get(seconds: int, meanwhile: Callable[[], None]) -> closed_loop.LoadResult:
+        if name in ("rank", "around"):
+            arguments = (paths[name], "", str(options.players), str(closed_loop.stride(options.players)))
+            return closed_loop.get(
+                stack.url, seconds=seconds, connections=options.connections, script="player.lua",
+                arguments=arguments, meanwhile=meanwhile, key=key,
+            )  # fmt: skip
+        return closed_loop.get(
+            stack.url + paths[name], seconds=seconds, connections=options.connections, meanwhile=meanwhile, key=key
+        )
+
+    get(WARM_S, closed_loop.do_nothing)
+    done = get(options.seconds, sample)
+    found = [*faults, *wrong[:3]]
+    if done.errors or not done.answers:
+        found.append(f"{done.errors} of {done.answers} answers were errors")
+    checks = (f"{SAMPLES} answers sampled under load are PostgreSQL's",)
+    return Measure(done.figures(), () if found else checks, tuple(found))
+
+
+def check_top(truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:
+    """How a top list differs from PostgreSQL; empty when it is right. Its length is 10, 100, or the whole board."""
+    items = [(item["userId"], item["score"]) for item in answer["items"]]
+    if len(items) not in (10, 100, len(truth.order)):
+        return f"{len(items)} players"
+    return "" if items == truth.order[: len(items)] else f"{items[:3]}… instead of {truth.order[:3]}…"
+
+
+def check_rank(truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:
+    """How the answer for a rank differs from PostgreSQL; empty when it is right."""
+    at = truth.place[user]
+    expected = (user, at + 1, truth.order[at][1])
+    got = (answer["userId"], answer["rank"], answer["score"])
+    return "" if got == expected else f"{got} instead of {expected}"
+
+
+def check_around(truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:
+    """How the answer for a window differs from PostgreSQL; empty when it is right."""
+    at = truth.place[user]
+    first = max(0, at - SIDE)
+    expected = [(n + 1, *truth.order[n]) for n in range(first, min(len(truth.order), at + SIDE + 1))]
+    got = [(item["rank"], item["userId"], item["score"]) for item in answer["items"]]
+    return "" if got == expected else f"{got} instead of {expected}"

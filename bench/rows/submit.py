@@ -1,0 +1,92 @@
+"""The rows of submissions: POST and batches, committed in PostgreSQL while relays apply them to Redis."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import msgspec
+
+from bench.load import closed_loop
+from bench.rows.figures import Measure, Results
+from bench.system.run_options import RunOptions
+from bench.system.stack import Stack
+from bench.system.totals import audit, read_season_totals
+from board.config.settings import Settings
+
+POOL: Final = 1_000
+QUOTA: Final = 1_000_000
+"""More per second than the load sends: checked for each request, never exhausted."""
+WARM_S: Final = 1
+BATCH: Final = 1_000
+BATCH_CONNECTIONS: Final = 8
+
+
+def measure(options: RunOptions, name: str) -> Results:
+    """``post``: a new player each time; ``post_hot``: a pool of 1,000 players; ``batch``: batches of 1,000.
+
+    ``post_keys`` and ``post_limited``: see `adjust_settings`.
+    """
+    options = msgspec.structs.replace(options, settings=adjust_settings(options.settings, name))
+    pool = POOL if name == "post_hot" else 0
+    size = BATCH if name == "batch" else 0
+    with options.stack() as stack, stack.relays(), stack.api():
+        run_load(stack, options, "warm", WARM_S, pool, size)
+        stack.wait_until_empty()
+        stack.checkpoint()
+        end = OutboxAtEnd(stack)
+        done = run_load(stack, options, "measured", options.seconds, pool, size, end)
+        faults = audit(read_season_totals(stack, "measured"), done.accepted * max(1, size), done.errors)
+        faults += stack.find_differences()
+        figures = done.figures(options.seconds) | {"backlog": end.backlog, "empty_ms": end.empty_s * 1000}
+        figures["per_s"] *= max(1, size)
+        accepted = done.accepted * max(1, size)
+        checks = (f"{accepted:,} accepted are {accepted:,} ledger rows", "PostgreSQL and Redis are consistent")
+        yield name, Measure(figures, () if faults else checks, tuple(faults))
+
+
+def adjust_settings(settings: Settings, name: str) -> Settings:
+    """``post_keys`` requires a key, ``post_limited`` a key and quotas; other rows keep the settings of the run."""
+    if name == "post_keys":
+        return msgspec.structs.replace(settings, auth="keys")
+    if name == "post_limited":
+        limits = {"limit_key": QUOTA, "limit_player": QUOTA, "limit_window_s": 1}
+        return msgspec.structs.replace(settings, auth="keys", **limits)
+    return settings
+
+
+class OutboxAtEnd:
+    """The outbox when the sending ends: the number of hints left, and the seconds until it is empty."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack: Final = stack
+        self.backlog = 0
+        self.empty_s = 0.0
+
+    def __call__(self) -> None:
+        started = time.perf_counter()
+        self.backlog = self.stack.count_hints()
+        self.empty_s = self.stack.wait_until_empty(started)
+
+
+def run_load(
+    stack: Stack,
+    options: RunOptions,
+    season: str,
+    seconds: int,
+    pool: int,
+    size: int,
+    at_end: OutboxAtEnd | None = None,
+) -> closed_loop.LoadResult:
+    """Run the load on one season: players from a `pool` (0: a new one each time), batches of `size` (0: no batch)."""
+    return closed_loop.post(
+        stack.url,
+        f"/v1/seasons/{season}/scores" + ("/batch" if size else ""),
+        seconds=seconds,
+        connections=BATCH_CONNECTIONS if size else options.connections,
+        seed=options.seed,
+        pool=pool,
+        size=size,
+        at_end=at_end or closed_loop.do_nothing,
+        key=stack.settings.key,
+    )

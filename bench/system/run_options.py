@@ -1,0 +1,43 @@
+"""The options of a run, shared by all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from bench.system.stack import Stack
+from board.config.settings import Settings
+from ctl.embedded import Prefer
+
+
+def ignore_progress(what: str, done: int, total: int) -> None:
+    """The default of `RunOptions.progress`."""
+
+
+class RunOptions(msgspec.Struct, frozen=True):
+    """The options of a run.
+
+    `seconds` is the length of each load, `players` the size of the board that is read, `hints` that of the backlog that
+    is drained, `samples` their number for the time to visible, `rate` the background writes per second. `seed` differs
+    between rounds. `against` is the address of a running server, empty when the run starts its own. `progress` is
+    called with the name of a preparation, the steps done and the total.
+    """
+
+    settings: Settings
+    parent: Path
+    servers: Prefer
+    seconds: int
+    connections: int
+    players: int
+    hints: int
+    samples: int
+    rate: int
+    seed: int
+    against: str = ""
+    progress: Callable[[str, int, int], None] = ignore_progress
+
+    def stack(self) -> Stack:
+        """Servers with an empty schema, started when the stack is entered."""
+        return Stack(self.settings, parent=self.parent, prefer=self.servers)

@@ -1,0 +1,64 @@
+"""Totals of the ledger and of the scores in PostgreSQL, and their comparison with the answers of the service."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bench.system.stack import Stack
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Rows of the ledger and the sum of their deltas; submissions that the scores count, and the sum of the scores."""
+
+    ledger: int
+    delta: int
+    submissions: int
+    score: int
+
+
+def read_season_totals(stack: Stack, season: str) -> Totals:
+    """The totals of one season."""
+    row = stack.db.execute(
+        "WITH p AS (SELECT period_id FROM season WHERE season_id = %s) SELECT"
+        " (SELECT count(*) FROM ledger l JOIN p USING (period_id)),"
+        " (SELECT coalesce(sum(delta), 0) FROM ledger l JOIN p USING (period_id)),"
+        " (SELECT coalesce(sum(submissions), 0) FROM score s JOIN p USING (period_id)),"
+        " (SELECT coalesce(sum(score), 0) FROM score s JOIN p USING (period_id))",
+        (season,),
+    ).fetchone()
+    return Totals(*(int(n) for n in row))
+
+
+def read_totals(stack: Stack) -> Totals:
+    """The totals of all seasons."""
+    row = stack.db.execute(
+        "SELECT (SELECT count(*) FROM ledger), (SELECT coalesce(sum(delta), 0) FROM ledger),"
+        " coalesce(sum(submissions), 0), coalesce(sum(score), 0) FROM score"
+    ).fetchone()
+    return Totals(*(int(n) for n in row))
+
+
+def subtract(before: Totals, after: Totals) -> Totals:
+    """The difference of two totals, each field of `after` minus `before`."""
+    return Totals(
+        *(b - a for a, b in zip(msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True))
+    )
+
+
+def audit(held: Totals, accepted: int, errors: int) -> list[str]:
+    """Compare totals with the answers: `accepted` submissions, and `errors` requests without a good answer.
+
+    Returns the faults. An error is a fault of its own, since the submission may have been written or not. A run without
+    accepted submissions is a fault, too.
+    """
+    faults = []
+    if errors or not accepted:
+        faults.append(f"{accepted} submissions were accepted, {errors} got an error or no answer")
+    if not accepted <= held.ledger <= accepted + errors:
+        faults.append(f"the ledger has {held.ledger} rows, clients saw {accepted} accepted and {errors} errors")
+    if held.submissions != held.ledger or held.score != held.delta:
+        faults.append(
+            f"scores hold {held.submissions} submissions and the sum {held.score}, "
+            f"the ledger {held.ledger} and {held.delta}"
+        )
+    return faults

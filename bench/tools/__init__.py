@@ -1,0 +1,1 @@
+"""The commands of `python -m bench` that measure whole systems, or use their reports."""
