@@ -69,7 +69,7 @@ def read(s: Settings) -> Status:
         schema.check(db)
         identity = db.execute(queries()["identity"]).fetchone()
         rows = db.execute(queries()["status"]).fetchall()
-        aside = db.execute(queries()["ailing"]).fetchall()
+        aside = db.execute(queries()["seasons_set_aside"]).fetchall()
     held: list[Any] | None
     try:
         link = SyncRedis(s.redis_url, "leaderboard-ctl")
