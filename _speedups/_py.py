@@ -257,7 +257,7 @@ def render_items(replies: Sequence[bytes], first_rank: int) -> bytes:
     """The JSON list of a board window, from the flat Redis reply ``[member, zscore, ...]``.
 
     Items are ``{"userId":...,"score":...}``, and begin with ``"rank"``, counted from ``first_rank``, unless
-    that is 0. A zscore is what Redis prints for an integer in a double, also in exponent form. `ValueError`
+    that is 0. A zscore is an integer in a double as Redis prints it, also in exponent form. `ValueError`
     for an odd number of replies, a rank outside 0 .. 2**53, a bad number, a pair that no score gives, and
     invalid UTF-8.
     """

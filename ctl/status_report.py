@@ -95,7 +95,7 @@ def read_status(s: Settings) -> Status:
         schema.check(db)
         identity: str = db.cursor(row_factory=scalar_row).execute(queries()["identity"]).fetchone() or ""
         rows = db.cursor(row_factory=class_row(PartitionRow)).execute(queries()["status"]).fetchall()
-        ailing = db.cursor(row_factory=class_row(AilingRow)).execute(queries()["ailing"]).fetchall()
+        ailing = db.cursor(row_factory=class_row(AilingRow)).execute(queries()["seasons_set_aside"]).fetchall()
     watermarks = _read_watermarks(s, [row.id for row in rows])
     partitions = []
     for row in rows:

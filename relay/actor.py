@@ -202,8 +202,8 @@ class Relay:
             row = self.row
             row.add(metrics.BATCHES)
             row.add(metrics.HINTS, by=result.hints)
-            row.observe(metrics.CARRY, took_ns)
-            row.observe(metrics.APPLY, result.redis_ns)
+            row.observe(metrics.BATCH_TIME, took_ns)
+            row.observe(metrics.REDIS_TIME, result.redis_ns)
             row.observe(metrics.LAG, int(result.lag_s / NS))
             log.debug(
                 "partition %d: %d hints, %d seasons, oldest %.1f ms",
@@ -223,7 +223,7 @@ class Relay:
 
     def set_back(self, partition: int, reason: str) -> None:
         """A server refused this partition's batch: try it again later; the other partitions go on."""
-        self.row.add(metrics.AILING)
+        self.row.add(metrics.FAILURES)
         delay_s = self.schedule.set_back(partition)
         log.error("partition %d cannot be written, again in %.1f s: %s", partition, delay_s, reason)
 

@@ -35,9 +35,9 @@ class Holds:
         """Let a partition go. If it was poked meanwhile, the poke wakes an idle relay now."""
         self._ask(redis, b"leave", partition)
 
-    def _ask(self, redis: SyncRedis, what: bytes, partition: int) -> bool:
+    def _ask(self, redis: SyncRedis, verb: bytes, partition: int) -> bool:
         try:
-            return bool(redis.run(script("hold"), self._keys, [what, b"%d" % partition, self._me, self._most]))
+            return bool(redis.run(script("hold"), self._keys, [verb, b"%d" % partition, self._me, self._most]))
         except ResponseError:
             # Out of memory, read-only, or a key of another type: go on without holds.
             return True

@@ -35,41 +35,47 @@ LAG: Final = Metric(
     bounds=_LAG,
     step=NS,
 )
-CARRY: Final = Metric(
+BATCH_TIME: Final = Metric(
     "leaderboard_relay_batch_seconds",
     "Time of one batch: claim, take, apply, commit.",
     "histogram",
     bounds=_WORK,
     step=NS,
 )
-APPLY: Final = Metric("leaderboard_relay_redis_seconds", "Redis' part of a batch.", "histogram", bounds=_WORK, step=NS)
+REDIS_TIME: Final = Metric(
+    "leaderboard_relay_redis_seconds", "Redis' part of a batch.", "histogram", bounds=_WORK, step=NS
+)
 # A few after a failover show the fence at work. A steady stream means that two systems write to one Redis.
 REFUSALS: Final = Metric(
     "leaderboard_relay_fence_refusals_total",
-    "Batches that the fence refused, by what it said.",
+    "Batches that the fence refused, by its verdict.",
     "counter",
     (("verdict", VERDICTS),),
 )
 REBUILDS: Final = Metric(
     "leaderboard_relay_rebuilds_total",
-    "Boards that were loaded anew from PostgreSQL: whole partitions or single seasons.",
+    "Rebuilds from PostgreSQL: of whole partitions or of single seasons.",
     "counter",
     (("scope", ("partition", "season")),),
 )
 # Above zero: another program writes to Redis, or there is a defect.
 DRIFT: Final = Metric("leaderboard_relay_drift_total", "Seasons that the sampler found to differ.", "counter")
-AILING: Final = Metric("leaderboard_relay_failures_total", "Batches that a server refused, tried again.", "counter")
+FAILURES: Final = Metric(
+    "leaderboard_relay_failures_total", "Batches that a server refused; they are tried again.", "counter"
+)
 LOSSES: Final = Metric("leaderboard_relay_connection_losses_total", "Connections that relays have lost.", "counter")
 
-REGISTRY: Final = Registry((TURNS, BATCHES, HINTS, LAG, CARRY, APPLY, REFUSALS, REBUILDS, DRIFT, AILING, LOSSES))
+REGISTRY: Final = Registry(
+    (TURNS, BATCHES, HINTS, LAG, BATCH_TIME, REDIS_TIME, REFUSALS, REBUILDS, DRIFT, FAILURES, LOSSES)
+)
 
 # Every pool shows the same values of these: take the maximum over instances, not the sum.
-UP: Final = Metric("leaderboard_database_up", "Whether PostgreSQL could be asked.", "gauge")
+UP: Final = Metric("leaderboard_database_up", "1 if PostgreSQL answers, else 0.", "gauge")
 PENDING: Final = Metric("leaderboard_outbox_pending", "Hints in the outbox.", "gauge")
 OLDEST: Final = Metric("leaderboard_outbox_oldest_seconds", "Age of the oldest hint.", "gauge")
 BEHIND: Final = Metric("leaderboard_outbox_partitions", "Partitions that have hints.", "gauge")
-ASIDE: Final = Metric("leaderboard_seasons_set_aside", "Seasons that Redis refuses and that wait.", "gauge")
-SEASONS: Final = Metric("leaderboard_seasons", "Seasons there are.", "gauge")
+ASIDE: Final = Metric("leaderboard_seasons_set_aside", "Seasons set aside because Redis refuses them.", "gauge")
+SEASONS: Final = Metric("leaderboard_seasons", "Number of seasons.", "gauge")
 DATABASE: Final = (UP, PENDING, OLDEST, BEHIND, ASIDE, SEASONS)
 
 KEPT_S: Final = 1.0
@@ -104,7 +110,7 @@ class Database:
             self.db = connect(self.url, "leaderboard-metrics", session=SESSION)
             self.db.row_factory = namedtuple_row
         partitions = self.db.execute(queries()["status"]).fetchall()
-        aside = self.db.execute(queries()["ailing"]).fetchall()
+        aside = self.db.execute(queries()["seasons_set_aside"]).fetchall()
         values: list[float] = [
             1,
             sum(row.pending for row in partitions),

@@ -38,7 +38,7 @@ class Repairs:
 
     def retry_set_aside(self, session: RelaySession) -> None:
         """Rebuild the seasons set aside whose time has come; one that is refused again waits longer."""
-        for row in session.fetch("ailing_due"):
+        for row in session.fetch("set_aside_due"):
             if self.stop.requested:
                 return
             try:

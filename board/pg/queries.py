@@ -1,7 +1,7 @@
 """The named queries of ``board/pg/sql``.
 
 A file holds the queries of one feature. A query begins with its name, ``-- name: claim --``, which is unique among all
-files. Parameters are psycopg's: ``%(name)s``; arrays ``%(…)b`` are PostgreSQL binary arrays that the kernels make.
+files. Parameters are psycopg's: ``%(name)s``. Arrays of a submission travel as bytes (`board.pg.arrays`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from typing import Final
+
+_HEAD: Final = r"(?m)^-- name: (\w+) --\n"
 
 
 @cache
@@ -47,9 +50,6 @@ def parse_names(texts: list[tuple[str, str]]) -> dict[str, str]:
                 raise ValueError(f"query {name} is in {found[name]} and in {file}")
             found[name] = file
     return found
-
-
-_HEAD = r"(?m)^-- name: (\w+) --\n"
 
 
 def _texts() -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ SOUND_AFTER_S: Final = 10.0
 """A child that has run this long counts as started well: its backoff begins anew."""
 LOOK_EVERY_S: Final = 0.2
 FATAL: Final = frozenset({2, 4, 5})
-"""Exit statuses that no restart can mend: wrong setting, wrong schema, port taken."""
+"""Exit statuses that no restart can cure: wrong setting, wrong schema, port taken."""
 
 
 class ChildSpec(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class Child:
 class Supervisor:
     """Runs children that get SIGTERM when this process dies.
 
-    `run` blocks until a stop is requested, or until a child ends with a status that no restart can mend. It returns
+    `run` blocks until a stop is requested, or until a child ends with a status that no restart can cure. It returns
     that status, else 0. `watch` is called every 0.2 seconds and may raise to end the run. The children are stopped
     in each case; one that exceeds `grace_s` seconds is killed.
     """

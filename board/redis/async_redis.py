@@ -100,8 +100,8 @@ class _Protocol(asyncio.Protocol):
 class AsyncRedis:
     """One logical connection to Redis for one event loop.
 
-    `deadline_s` is the time for a reply, in seconds. `scripts` are loaded with each new connection. `name` is what
-    CLIENT LIST shows. A reply is bytes, int, list or None. Raises `InvalidSetting` for a URL that cannot be used.
+    `deadline_s` is the time for a reply, in seconds. `scripts` are loaded with each new connection. CLIENT LIST shows
+    `name`. A reply is bytes, int, list or None. Raises `InvalidSetting` for a URL that cannot be used.
     """
 
     def __init__(self, url: str, *, deadline_s: float, scripts: Sequence[Script] = (), name: str) -> None:
@@ -180,10 +180,10 @@ class AsyncRedis:
         return await self.ask(command)
 
     def call(self, script: Script, args: Sequence[bytes], then: Callable[[Any], None]) -> None:
-        """Call a read-only script like `run`, without a task: `then` is called with the reply.
+        """Call a read-only script like `run`, without a task: `then` is called once, with the reply.
 
-        Instead of the reply `then` gets a `BoardUnavailable` value: for an error reply, when the deadline has passed,
-        and at once, before this returns, while there is no connection. PERF: for many reads in one turn of the loop.
+        `then` gets a `BoardUnavailable` value instead for an error reply and after the deadline. It gets one before
+        this returns while there is no connection, or too many replies are outstanding.
         """
         command = pack((b"EVALSHA_RO", script.sha, *args))
         waiter = _Call(partial(self._called, script, command, then))

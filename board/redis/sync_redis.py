@@ -27,7 +27,7 @@ CONNECTION_ERRORS: Final = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
 class SyncRedis:
-    """One connection to one Redis, for one thread. `name` is what CLIENT LIST shows.
+    """One connection to one Redis, for one thread. CLIENT LIST shows `name`.
 
     Replies are bytes, int, list or None. An error reply raises `ResponseError`. A lost connection, or a reply that
     takes longer than `timeout_s` seconds, raises `BoardUnavailable` and closes the connection; the next call opens it.

@@ -1,4 +1,4 @@
--- Backup and restore: is the database in use, and what is in its schema.
+-- Backup and restore: the users of the database, and the objects of its schema.
 
 -- name: others_connected --
 -- Connected processes of the leaderboard, without commands.

@@ -85,7 +85,7 @@ ON CONFLICT (season_id) DO UPDATE
 SET reason = excluded.reason, tries = a.tries + 1,
     retry_at = now() + least(interval '5 minutes', interval '1 second' * 2 ^ least(a.tries, 20))
 
--- name: ailing_due --
+-- name: set_aside_due --
 SELECT season_id, partition FROM ailing WHERE retry_at <= now() ORDER BY retry_at LIMIT 100
 
 -- name: draw_fence --

@@ -10,5 +10,5 @@ LEFT JOIN (SELECT partition, count(*) AS pending, min(queued_at) AS oldest FROM 
 LEFT JOIN (SELECT partition, count(*) AS seasons FROM season GROUP BY partition) s ON s.partition = p.id
 ORDER BY p.id
 
--- name: ailing --
+-- name: seasons_set_aside --
 SELECT season_id, partition, reason, tries, since, retry_at FROM ailing ORDER BY season_id
