@@ -17,11 +17,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import deploy_image
 import pytest
-from deploy_host import poll
-from deploy_tools import ROOT, need, tool
-from deploy_tree import run
+from deploy import image as deploy_image
+from deploy.host import poll
+from deploy.tools import ROOT, need, tool
+from deploy.tree import run
 from support.absent import absent
 
 from board.config import settings

@@ -19,12 +19,12 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from deploy_fleet import fleet
-from deploy_host import TOOLS, Host, debian_host, poll
-from deploy_load import Load
-from deploy_tools import ROOT, need
-from deploy_tree import run
-from test_ansible import DEADLINE_SECONDS, DRY_DEADLINE_SECONDS, ansible
+from deploy.fleet import fleet
+from deploy.host import TOOLS, Host, debian_host, poll
+from deploy.load import Load
+from deploy.test_ansible import DEADLINE_SECONDS, DRY_DEADLINE_SECONDS, ansible
+from deploy.tools import ROOT, need
+from deploy.tree import run
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from deploy_host import debian_host, poll
-from test_ansible import SECRETS, Site, checkout
-from test_fleet import commands
+from deploy.host import debian_host, poll
+from deploy.test_ansible import SECRETS, Site, checkout
+from deploy.test_fleet import commands
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
 

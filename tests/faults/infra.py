@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 import psycopg
 from support.http import Http
-from support.processes import REPOSITORY, answers
+from support.processes import answers
+from support.repository import REPOSITORY
 from support.waiting import eventually
 
 from board.process.children import terminate

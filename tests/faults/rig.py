@@ -20,7 +20,8 @@ from urllib.parse import quote
 
 import psycopg
 import redis
-from support.processes import REPOSITORY, alive, answers, children_of
+from support.processes import alive, answers, children_of
+from support.repository import REPOSITORY
 from support.waiting import eventually
 
 from board.pg import schema

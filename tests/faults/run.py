@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from support.processes import REPOSITORY
+from support.repository import REPOSITORY
 from support.waiting import eventually
 
 from faults import infra

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 import redis
 from support.absent import absent
+from support.repository import REPOSITORY
 
 from board.errors import (
     ChildFailed,
@@ -34,7 +35,6 @@ from ctl.embedded.locate import postgres_installations
 from ctl.embedded.redis import splits_copies
 from ctl.embedded.user import blocking_directory, server_account
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SERVERS = ("postgres", "valkey-server", "redis-server")
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root switches users")

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.test_access import OTHER, OWN, ask, books, encoded
 from support.http import JSON, Answer, Http, base, bearer
 from support.processes import Api, relaying, serving
 from support.tokens import Issuer, jwks, settings
 from support.waiting import eventually
 from support.world import World
-from test_access import OTHER, OWN, ask, books, encoded
 
 from service.routes import OPERATIONS
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import _world
 from support.http import bearer
-from support.processes import REPOSITORY, Api, relaying, serving
+from support.processes import Api, relaying, serving
+from support.repository import REPOSITORY
 
 from ctl.embedded import Embedded
 from service.routes import OPERATIONS

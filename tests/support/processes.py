@@ -14,10 +14,9 @@ from types import TracebackType
 from typing import Any, Final
 
 from support.http import Http, bearer, free_port
+from support.repository import REPOSITORY
 from support.waiting import eventually
 from support.world import World
-
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
 class Command:

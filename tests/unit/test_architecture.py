@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("_speedups", "board", "service", "relay", "ctl")
 MODULES = sorted(path for name in PACKAGES for path in (REPOSITORY / name).rglob("*.py"))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from support.absent import absent
+from support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
 WANTED = {
     "runtime": PROJECT["project"]["dependencies"],

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from deploy_tree import CACHE, HOST_PACKAGES, connect_to_registries, overlay, run, tree
+from deploy.tree import CACHE, HOST_PACKAGES, connect_to_registries, overlay, run, tree
 
 BOOT_SECONDS = 60.0
 # With this status systemd-nspawn asks whoever started it to start it again.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,8 +15,6 @@ from service.contract import problems
 from service.contract.types import PLAIN_TEXT, Submission
 from service.http.openapi import document
 from service.routes import OPERATIONS
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from deploy_tree import missing
+from deploy.tree import missing
 from support.absent import absent
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from deploy_tree import IMAGE_PACKAGES, connect_to_registries, overlay, run, tree
+from deploy.tree import IMAGE_PACKAGES, connect_to_registries, overlay, run, tree
 
 TOOLS = ("systemd-nspawn", "debootstrap")
 NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=copy-host")

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from integration.test_access import SPELLING, ask, encoded
 from support.http import JSON, Answer, Http, base, bearer
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
 from support.waiting import eventually
 from support.world import World
-from test_access import SPELLING, ask, encoded
 
 from ctl.embedded import Embedded
 from service.contract.scopes import PUBLIC

@@ -6,13 +6,12 @@ import asyncio
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
+from support.repository import REPOSITORY
 
 from bench.arrivals import Paced
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 ANSWERS = {
     b"POST": b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}",
     b"GET ": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.repository import REPOSITORY
 
 from bench import capacity, machine, page, report, rows
 from bench.capacity import Constants, Wanted, needs
@@ -93,7 +94,7 @@ def test_the_page_is_written_and_a_question_is_answered(tmp_path: Path, capsys: 
 
 
 def test_the_documents_have_the_blocks_that_programs_write() -> None:
-    docs = Path(__file__).resolve().parents[2] / "docs"
+    docs = REPOSITORY / "docs"
     blocks = {"capacity.md": ("capacity", "scale"), "performance.md": ("anatomy-post", "anatomy-rank")}
     for name, found in blocks.items():
         text = (docs / name).read_text(encoding="utf-8")

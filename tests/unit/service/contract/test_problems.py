@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
+from support.repository import REPOSITORY
 
 import ctl.main
 from board import errors
@@ -14,7 +14,6 @@ from board.errors import LeaderboardError
 from service.contract import problems
 from service.contract.types import ProblemDetails
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docs" / "errors.md").read_text(encoding="utf-8")
 HTTP, COMMAND = TEXT.split("## On the command line")
 

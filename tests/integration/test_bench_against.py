@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from support.absent import absent
-from support.processes import REPOSITORY, Api
+from support.processes import Api
+from support.repository import REPOSITORY
 
 from bench import against
 from bench.options import parser, plan_of

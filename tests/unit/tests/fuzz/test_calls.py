@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from fuzz.calls import NAMES, call_of, differences, outcome
-from fuzz.run import BOUND, CORPUS, REPOSITORY
+from fuzz.run import BOUND, CORPUS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.absent import absent
+from support.repository import REPOSITORY
 
 import _speedups
 from _speedups import _py

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.absent import absent
-from support.processes import REPOSITORY
+from support.repository import REPOSITORY
 
 from bench.cases import Case, Side, all_cases, differing
 

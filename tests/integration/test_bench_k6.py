@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.absent import absent
-from support.processes import REPOSITORY, Api
+from support.processes import Api
+from support.repository import REPOSITORY
 
 
 def k6() -> str:

@@ -6,13 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from support.repository import REPOSITORY
 
 from board.config.page import markdown
 from board.config.settings import Settings, default_data_dir, docs, environment, load
 from board.config.shown import mask, shown
 from board.errors import InvalidSetting
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from deploy_host import Host, plug, settle, translate
-from deploy_tree import HOST_PACKAGES, connect_to_registries, overlay, run, tree
+from deploy.host import Host, plug, settle, translate
+from deploy.tree import HOST_PACKAGES, connect_to_registries, overlay, run, tree
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from support.processes import REPOSITORY
+from support.repository import REPOSITORY
 from support.world import World
 
 # sd_listen_fds(3): the socket is number 3, and LISTEN_PID is the process that is to take it.
