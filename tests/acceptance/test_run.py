@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.http import Http, free_port
-from support.processes import Command, alive, answers, children_of, commandline, environment, run
+from support.processes import START_S, Command, alive, answers, children_of, commandline, environment, run
 from support.waiting import eventually
 from support.world import private
 
@@ -52,7 +52,7 @@ class House:
         """`leaderboard run`, ready."""
         with ExitStack() as unless_ready:
             command = unless_ready.enter_context(Command(["run"], self.env))
-            command.until(lambda: answers(self.port, "/readyz"), 60)
+            command.until(lambda: answers(self.port, "/readyz"), START_S)
             unless_ready.pop_all()
         return command
 
