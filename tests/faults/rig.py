@@ -1,4 +1,4 @@
-"""Everything under test, started for real: PostgreSQL, Redis or Valkey, the service, the relays, doors between them.
+"""Everything under test, started for real: PostgreSQL, Redis or Valkey, the service, the relays, proxies between.
 
 A keeper restarts the service and the relay pool when they end, as systemd does on a host.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +19,9 @@ from urllib.parse import quote
 
 import psycopg
 import redis
-from support.processes import alive, answers, children_of
+from support.http import free_port
+from support.processes import START_S, alive, answers, children_of
+from support.proxy import Proxy
 from support.repository import REPOSITORY
 from support.waiting import eventually
 
@@ -33,7 +34,6 @@ from ctl.embedded.datadir import DataDirectory
 from ctl.embedded.locate import postgres_installations, redis_installations
 from ctl.embedded.runtime import usable_by
 from ctl.embedded.user import server_account
-from faults.doors import Door
 
 APP: Final = "app"
 
@@ -83,15 +83,15 @@ class Rig:
             self.redis_socket = f"{self.sockets}/redis.sock"
             self._prepare()
             where = {"pg": f"{self.sockets}/.s.PGSQL.5432", "redis": self.redis_socket}
-            self.doors = {f"{who}-{what}": Door(where[what]) for who in ("api", "relay") for what in where}
-            for door in self.doors.values():
-                stack.callback(door.close)
+            self.proxies = {f"{who}-{what}": Proxy(where[what]) for who in ("api", "relay") for what in where}
+            for proxy in self.proxies.values():
+                stack.callback(proxy.close)
             stack.callback(self._stop_services)
-            self.port = _free_port()
+            self.port = free_port()
             self.start("api", ["-m", "ctl", "serve", "--quiet"])
             self.start("relays", ["-m", "ctl", "relay", "--processes", "2"])
             threading.Thread(target=self._keep, daemon=True).start()
-            eventually(lambda: answers(self.port, "/readyz"), 60)
+            eventually(lambda: answers(self.port, "/readyz"), START_S, tell=self.report)
             self._stack.push(stack.pop_all())
         return self
 
@@ -110,7 +110,7 @@ class Rig:
 
     @property
     def database_url(self) -> str:
-        """Straight to PostgreSQL, for the judge and the injections; the product goes through doors."""
+        """Straight to PostgreSQL, for the judge and the injections; the product goes through proxies."""
         return f"postgresql://{APP}@/{APP}?host={quote(str(self.sockets), safe='')}"
 
     @property
@@ -119,14 +119,14 @@ class Rig:
         return f"unix://{self.redis_socket}?db=0"
 
     def environment(self, who: str) -> dict[str, str]:
-        """What a process of the product gets: its own doors and patience fit for a test."""
+        """What a process of the product gets: its own proxies and patience fit for a test."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LEADERBOARD_", "DATABASE_", "REDIS_", "PG"))}
         return {
             **kept,
             **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
             "PYTHONPATH": f"{self.tree}{os.pathsep}{REPOSITORY / 'tests'}",
-            "DATABASE_URL": f"postgresql://{APP}@127.0.0.1:{self.doors[f'{who}-pg'].port}/{APP}",
-            "REDIS_URL": f"redis://127.0.0.1:{self.doors[f'{who}-redis'].port}/0",
+            "DATABASE_URL": f"postgresql://{APP}@127.0.0.1:{self.proxies[f'{who}-pg'].port}/{APP}",
+            "REDIS_URL": f"redis://127.0.0.1:{self.proxies[f'{who}-redis'].port}/0",
             "LEADERBOARD_AUTH": "open",
             "LEADERBOARD_BIND": f"127.0.0.1:{self.port}",
             "LEADERBOARD_WORKERS": "2",
@@ -260,9 +260,9 @@ class Rig:
             status = process.wait(120)
         assert status == 0, (argv, (self.root / "tools.log").read_text(errors="replace")[-2000:])
 
-    def door(self, target: str) -> Door:
-        """One more door, closed with the rig."""
-        made = Door(target)
+    def proxy(self, target: str) -> Proxy:
+        """One more proxy, closed with the rig."""
+        made = Proxy(target)
         self.undo(made.close)
         return made
 
@@ -305,9 +305,3 @@ def kill(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import falcon.asgi
 import pytest
 from falcon.testing import TestClient
-from support.http import JSON, Answer, Http, bearer
+from support.http import JSON, Http, bearer
+from support.operations import OTHER, OWN, SPELLING, ask, books, encoded, request_of
 from support.processes import Api
 from support.world import World
 
@@ -23,32 +22,6 @@ from service.contract.scopes import SCOPES
 from service.http.authorization import Guard
 from service.http.openapi import document
 from service.routes import OPERATIONS, Operation
-
-OWN, OTHER = "own-season", "other-season"
-
-BODIES: dict[str, Any] = {
-    "submitScore": {"userId": "ada", "delta": 1},
-    "submitScores": {"submissions": [{"userId": "ada", "delta": 1}]},
-    "createKey": {"name": "made by the matrix", "scopes": ["read"]},
-}
-QUERIES = {"getRank": "?userId=ada", "getAround": "?userId=ada&range=1"}
-
-
-def encoded(text: str) -> str:
-    """Spelt so that the request is not for the express lane."""
-    return re.sub(r"[A-Za-z0-9]", lambda found: f"%{ord(found[0]):02X}", text)
-
-
-def request_of(op: Operation, season: str) -> tuple[str, str, bytes | None]:
-    """A good request for an operation: method, path, body."""
-    path = op.path.replace("{sid}", season).replace("{id}", "0000000000") + QUERIES.get(op.name, "")
-    body = BODIES.get(op.name)
-    return op.method, path, None if body is None else json.dumps(body).encode()
-
-
-def ask(http: Http, op: Operation, season: str, headers: dict[str, str]) -> Answer:
-    method, path, body = request_of(op, season)
-    return http.ask(method, path, body, {**headers, **({} if body is None else JSON)})
 
 
 class Credentials:
@@ -109,18 +82,8 @@ def client(guarded: Api) -> Iterator[Http]:
         yield http
 
 
-def books(world: World) -> list[Any]:
-    """What a request could have changed. (The janitor takes away periods that have ended, so those are not counted.)"""
-    queries = (
-        "SELECT count(*) FROM ledger", "SELECT max(period_id) FROM period", "SELECT count(*) FROM api_key",
-        "SELECT version FROM access", "SELECT count(*) FROM idempotency",
-    )  # fmt: skip
-    return [world.value(query) for query in queries]
-
-
 OPS = pytest.mark.parametrize("op", OPERATIONS, ids=lambda op: op.name)
 GUARDED_OPS = pytest.mark.parametrize("op", [op for op in OPERATIONS if op.scope], ids=lambda op: op.name)
-SPELLING = pytest.mark.parametrize("spelt", [str, encoded], ids=["express", "falcon"])
 
 
 def test_only_these_operations_are_for_everybody() -> None:

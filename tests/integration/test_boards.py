@@ -11,16 +11,17 @@ from support.http import Answer, Http
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
 from support.waiting import eventually
-from support.world import World
+from support.world import World, world_on
 
 from board.redis.keyspace import partition_of
+from ctl.embedded import Embedded
 
 
 @pytest.fixture
-def through_redis_door(world: World, redis_door: Proxy) -> World:
-    """The world, with its processes behind a door to Redis."""
+def behind_redis_proxy(world: World, redis_proxy: Proxy) -> World:
+    """The world, with its processes behind a proxy to Redis."""
     world.settings = msgspec.structs.replace(
-        world.settings, redis_url=f"redis://127.0.0.1:{redis_door.port}/1", read_deadline_ms=300, probe_deadline_ms=200
+        world.settings, redis_url=f"redis://127.0.0.1:{redis_proxy.port}/1", read_deadline_ms=300, probe_deadline_ms=200
     )
     return world
 
@@ -51,29 +52,29 @@ def work(http: Http) -> bool:
 
 
 def test_without_redis_submissions_go_on_and_reads_say_why_they_do_not(
-    through_redis_door: World, redis_door: Proxy
+    behind_redis_proxy: World, redis_proxy: Proxy
 ) -> None:
-    world = through_redis_door
+    world = behind_redis_proxy
     world.submit(("s", "ada", 1))
     world.carry_everything()
     with serving(world, "/readyz") as api, api.client() as http:
         assert work(http)
-        redis_door.cut()
+        redis_proxy.cut()
         eventually(lambda: refuse(http, "board-unavailable"))
         assert http.post("s", "ada", 1).json["score"] == 2
         ready = http.get("/readyz")
         assert (ready.status, ready.json["redis"], ready.json["postgres"]) == (503, "down", "ok")
-        redis_door.open()
+        redis_proxy.open()
         eventually(lambda: work(http))
         eventually(lambda: http.get("/readyz").status == 200)
 
 
-def test_a_redis_that_hangs_is_given_up_in_time(through_redis_door: World, redis_door: Proxy) -> None:
-    world = through_redis_door
+def test_a_redis_that_hangs_is_given_up_in_time(behind_redis_proxy: World, redis_proxy: Proxy) -> None:
+    world = behind_redis_proxy
     world.submit(("s", "ada", 1))
     world.carry_everything()
     with serving(world, "/readyz") as api, api.client() as http:
-        redis_door.freeze()
+        redis_proxy.freeze()
         for read in READS:
             began = time.monotonic()
             answer = read(http)
@@ -83,18 +84,18 @@ def test_a_redis_that_hangs_is_given_up_in_time(through_redis_door: World, redis
         assert http.get("/readyz").json["redis"] == "down"
         assert time.monotonic() - began < 1.5
         assert http.post("s", "ada", 1).status == 202
-        redis_door.open()
+        redis_proxy.open()
         eventually(lambda: work(http))
 
 
-def test_a_redis_that_comes_and_goes(through_redis_door: World, redis_door: Proxy) -> None:
-    world = through_redis_door
+def test_a_redis_that_comes_and_goes(behind_redis_proxy: World, redis_proxy: Proxy) -> None:
+    world = behind_redis_proxy
     world.submit(("s", "ada", 1))
     world.carry_everything()
     with serving(world) as api, api.client() as http:
         for _ in range(5):
-            redis_door.cut()
-            redis_door.open()
+            redis_proxy.cut()
+            redis_proxy.open()
         eventually(lambda: work(http))
 
 
@@ -144,16 +145,13 @@ def test_a_wrong_kind_of_key_is_an_error_of_that_board_alone(world: World) -> No
 
 
 @pytest.fixture(scope="module")
-def cached_api(servers: object) -> Iterator[Api]:
+def cached_api(servers: Embedded) -> Iterator[Api]:
     """An API that keeps a rendered top list for a whole second."""
-    from conftest import _world
-
-    made = _world(servers, redis_db=2)  # type: ignore[arg-type]
-    made.submit(("s", "ada", 1))
-    made.carry_everything()
-    with serving(made, "/readyz", LEADERBOARD_READ_CACHE_MS="1000") as api:
-        yield api
-    made.close()
+    with world_on(servers, redis_db=2) as made:
+        made.submit(("s", "ada", 1))
+        made.carry_everything()
+        with serving(made, "/readyz", LEADERBOARD_READ_CACHE_MS="1000") as api:
+            yield api
 
 
 def test_a_kept_answer_is_never_older_than_told(cached_api: Api) -> None:

@@ -10,7 +10,9 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 from support.processes import Api, serving
 from support.waiting import eventually
-from support.world import World
+from support.world import World, world_on
+
+from ctl.embedded import Embedded
 
 HEAD = b"POST /v1/seasons/%b/scores HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -70,20 +72,10 @@ def dribble(connection: socket.socket, piece: bytes, every_s: float, within_s: f
 
 
 @pytest.fixture(scope="module")
-def _world(servers: object) -> Iterator[World]:
-    from conftest import _world as make
-
-    made = make(servers)  # type: ignore[arg-type]
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def strict(_world: World) -> Iterator[Api]:
+def strict(servers: Embedded) -> Iterator[Api]:
     """A server with little patience."""
-    with serving(
-        _world, LEADERBOARD_RECEIVE_S="1", LEADERBOARD_IDLE_S="2", LEADERBOARD_SEND_S="2", LEADERBOARD_READ_CACHE_MS="0"
-    ) as api:
+    patience = {"LEADERBOARD_RECEIVE_S": "1", "LEADERBOARD_IDLE_S": "2", "LEADERBOARD_SEND_S": "2"}
+    with world_on(servers, redis_db=2) as made, serving(made, LEADERBOARD_READ_CACHE_MS="0", **patience) as api:
         yield api
 
 
@@ -165,18 +157,22 @@ def test_a_slow_head_while_an_answer_is_awaited(strict: Api) -> None:
     assert got.startswith(b"HTTP/1.1 202") and got.count(b"HTTP/1.1") == 1
 
 
+@pytest.fixture(scope="module")
+def big(strict: Api) -> str:
+    """A season whose top list is more than 150 kB."""
+    strict.world.submit(*(("big", f"{n:03}" + "x" * 125, n + 1) for n in range(1_000)))
+    strict.world.carry_everything()
+    return "big"
+
+
 @pytest.mark.parametrize("reads", [0, 50])
-def test_answers_that_nobody_reads(strict: Api, reads: int) -> None:
+def test_answers_that_nobody_reads(strict: Api, big: str, reads: int) -> None:
     """A reader below the least rate is cut off, and its answers are thrown away."""
-    world = strict.world
-    users = [(f"{n:03}" + "x" * 125, n) for n in range(1_000)]
-    world.submit(*(("big", user, n + 1) for user, n in users))
-    world.carry_everything()
     with socket.socket() as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         greedy.connect(("127.0.0.1", strict.port))
         greedy.settimeout(20)
-        greedy.sendall(b"GET /v1/seasons/big/leaderboard/top?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n" * 60)
+        greedy.sendall(b"GET /v1/seasons/%b/leaderboard/top?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n" % big.encode() * 60)
         if reads:
             with pytest.raises(ConnectionResetError):
                 for _ in range(100):
@@ -195,8 +191,8 @@ def gone(connection: socket.socket, within_s: float) -> bool:
     return any(what & (select.POLLERR | select.POLLHUP) for _, what in poll.poll(within_s * 1000))
 
 
-def test_a_reader_in_no_hurry_gets_everything(strict: Api) -> None:
-    request = b"GET /v1/seasons/big/leaderboard/top?limit=1000 HTTP/1.1\r\nHost: x\r\n"
+def test_a_reader_in_no_hurry_gets_everything(strict: Api, big: str) -> None:
+    request = b"GET /v1/seasons/%b/leaderboard/top?limit=1000 HTTP/1.1\r\nHost: x\r\n" % big.encode()
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", strict.port))

@@ -5,22 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import re
 import socket
 from pathlib import Path
 
 import pytest
 from support.http import JSON, Answer, Http, raw
+from support.operations import encoded
 from support.processes import Api, children_of, serving
 from support.waiting import eventually
 from support.world import World
-
-PLAIN = "-._~"
-
-
-def encoded(text: str) -> str:
-    """Every letter percent-encoded: the same request, spelt so that it cannot be for the express lane."""
-    return re.sub(r"[A-Za-z0-9]", lambda found: f"%{ord(found[0]):02X}", text)
 
 
 def same(one: Answer, other: Answer) -> None:

@@ -15,10 +15,11 @@ from support.processes import Api, serving
 from support.proxy import Proxy
 from support.relays import Unsignalled
 from support.waiting import eventually
-from support.world import World
+from support.world import World, world_on
 
 from _speedups import pack_int8_array, pack_text_array
 from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
+from ctl.embedded import Embedded
 from relay.janitor import Janitor
 from service.submissions.item import hashed
 
@@ -182,14 +183,11 @@ def test_one_key_at_the_same_moment(api: Api, season: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def lone_api(servers: object) -> Iterator[Api]:
-    from conftest import _world
-
-    made = _world(servers, redis_db=2)  # type: ignore[arg-type]
-    made.create("s")
-    with serving(made) as api:
-        yield api
-    made.close()
+def lone_api(servers: Embedded) -> Iterator[Api]:
+    with world_on(servers, redis_db=2) as made:
+        made.create("s")
+        with serving(made) as api:
+            yield api
 
 
 Keyed = tuple[str, int, str | None]
@@ -310,10 +308,10 @@ def test_an_unknown_outcome_is_settled_by_asking_again(world: World) -> None:
     assert [(u, s) for u, s, _ in world.expected("s")] == [("ada", 10)]
 
 
-def test_clients_that_retry_through_a_breaking_network_count_once(world: World, postgres_door: Proxy) -> None:
+def test_clients_that_retry_through_a_breaking_network_count_once(world: World, postgres_proxy: Proxy) -> None:
     """Each client sends each submission until it is accepted, whatever it is told meanwhile."""
     world.settings = msgspec.structs.replace(
-        world.settings, database_url=world.database_url(f"127.0.0.1:{postgres_door.port}")
+        world.settings, database_url=world.database_url(f"127.0.0.1:{postgres_proxy.port}")
     )
     stop = threading.Event()
     done: list[int] = [0] * 6
@@ -341,11 +339,11 @@ def test_clients_that_retry_through_a_breaking_network_count_once(world: World, 
                 before = sum(done)
                 eventually(lambda before=before: sum(done) > before + 60, 30)  # type: ignore[misc]
                 failed = sum(tries) - sum(done)
-                postgres_door.cut()
+                postgres_proxy.cut()
                 eventually(lambda failed=failed: sum(tries) - sum(done) > failed + 6)  # type: ignore[misc]
-                postgres_door.open()
+                postgres_proxy.open()
         finally:
-            postgres_door.open()
+            postgres_proxy.open()
             stop.set()
             for thread in threads:
                 thread.join(30)

@@ -16,7 +16,9 @@ from support.http import Answer, Http
 from support.processes import Api, children_of, serving
 from support.proxy import Proxy
 from support.waiting import eventually
-from support.world import World
+from support.world import World, world_on
+
+from ctl.embedded import Embedded
 
 
 @contextmanager
@@ -272,24 +274,24 @@ class Accounts:
 
 
 @pytest.fixture
-def through_postgres_door(world: World, postgres_door: Proxy) -> World:
-    """The world, with its processes behind a door to PostgreSQL."""
+def behind_postgres_proxy(world: World, postgres_proxy: Proxy) -> World:
+    """The world, with its processes behind a proxy to PostgreSQL."""
     world.settings = msgspec.structs.replace(
-        world.settings, database_url=world.database_url(f"127.0.0.1:{postgres_door.port}")
+        world.settings, database_url=world.database_url(f"127.0.0.1:{postgres_proxy.port}")
     )
     return world
 
 
-def test_a_network_that_breaks_again_and_again(through_postgres_door: World, postgres_door: Proxy) -> None:
-    world = through_postgres_door
+def test_a_network_that_breaks_again_and_again(behind_postgres_proxy: World, postgres_proxy: Proxy) -> None:
+    world = behind_postgres_proxy
     with serving(world) as api:
         accounts = Accounts(api)
         try:
             for _ in range(6):
                 accounts.more()
-                postgres_door.cut()
+                postgres_proxy.cut()
                 eventually(lambda: 503 in accounts.told.values() or 504 in accounts.told.values())
-                postgres_door.open()
+                postgres_proxy.open()
             accounts.more()
         finally:
             accounts.stop()
@@ -297,15 +299,15 @@ def test_a_network_that_breaks_again_and_again(through_postgres_door: World, pos
     assert told[202] > 300 and told[503] + told[504] > 0 and told[0] == 0
 
 
-def test_a_network_that_hangs(through_postgres_door: World, postgres_door: Proxy) -> None:
-    world = through_postgres_door
+def test_a_network_that_hangs(behind_postgres_proxy: World, postgres_proxy: Proxy) -> None:
+    world = behind_postgres_proxy
     with (
         serving(world, LEADERBOARD_WRITE_DEADLINE_MS="300", LEADERBOARD_PROBE_DEADLINE_MS="200") as api,
         api.client() as http,
     ):
         assert http.post("s", "before", 1).status == 202
         assert http.get("/readyz").json["postgres"] == "ok"
-        postgres_door.freeze()
+        postgres_proxy.freeze()
         began = time.monotonic()
         first = http.post("s", "hanging", 1)
         assert first.status in (503, 504)
@@ -320,34 +322,34 @@ def test_a_network_that_hangs(through_postgres_door: World, postgres_door: Proxy
         reset = http.delete("s")
         assert reset.status in (503, 504), reset.body
         assert time.monotonic() - began < 3, "a reset keeps to the deadline, too"
-        postgres_door.open()
+        postgres_proxy.open()
         eventually(lambda: http.post("s", "after", 1).status == 202, 20)
         eventually(lambda: http.get("/readyz").json["postgres"] == "ok")
     written = {user for (user,) in world.rows("SELECT user_id FROM ledger")}
     assert {"before", "after"} <= written and "refused" not in written
 
 
-def test_a_reset_that_hangs_in_the_middle(through_postgres_door: World, postgres_door: Proxy) -> None:
-    world = through_postgres_door
+def test_a_reset_that_hangs_in_the_middle(behind_postgres_proxy: World, postgres_proxy: Proxy) -> None:
+    world = behind_postgres_proxy
     world.create("s")
     with serving(world, LEADERBOARD_WRITE_DEADLINE_MS="500") as api, api.client() as http:
         with world.held("s"):
             began = time.monotonic()
             http.send("DELETE", "/v1/seasons/s")
             eventually(lambda: world.waiting("leaderboard-seasons") == 1)
-            postgres_door.freeze()
+            postgres_proxy.freeze()
             problem(http.receive(), 504, "outcome-unknown")
             assert time.monotonic() - began < 3
-            # The holder's own connection goes through the door, too.
-            postgres_door.open()
+            # The holder's own connection goes through the proxy, too.
+            postgres_proxy.open()
         eventually(lambda: http.post("s", "after", 1).status == 202)
 
 
-def test_a_postgresql_that_is_gone(through_postgres_door: World, postgres_door: Proxy) -> None:
-    world = through_postgres_door
+def test_a_postgresql_that_is_gone(behind_postgres_proxy: World, postgres_proxy: Proxy) -> None:
+    world = behind_postgres_proxy
     with serving(world) as api, api.client() as http:
         assert http.post("s", "before", 1).status == 202
-        postgres_door.cut()
+        postgres_proxy.cut()
         eventually(lambda: http.post("s", "lost", 1).status == 503)
         began = time.monotonic()
         for _ in range(20):
@@ -357,7 +359,7 @@ def test_a_postgresql_that_is_gone(through_postgres_door: World, postgres_door: 
         ready = http.get("/readyz")
         assert (ready.status, ready.json["status"], ready.json["postgres"]) == (503, "not_ready", "down")
         assert "retry-after" in ready.headers
-        postgres_door.open()
+        postgres_proxy.open()
         eventually(lambda: http.post("s", "after", 1).status == 202)
     assert "refused" not in {user for (user,) in world.rows("SELECT user_id FROM ledger")}
 
@@ -442,15 +444,12 @@ def test_several_sums_of_one_player_near_the_edge_in_one_batch(edge_api: Api, cr
 
 
 @pytest.fixture(scope="module")
-def edge_api(servers: object) -> Iterator[Api]:
+def edge_api(servers: Embedded) -> Iterator[Api]:
     """One worker and a world of its own for the tests of batches near the edge."""
-    from conftest import _world
-
-    made = _world(servers, redis_db=2)  # type: ignore[arg-type]
-    made.create("s")
-    with serving(made) as api:
-        yield api
-    made.close()
+    with world_on(servers, redis_db=2) as made:
+        made.create("s")
+        with serving(made) as api:
+            yield api
 
 
 def test_answers_of_one_batch_tell_each_its_own_score(edge_api: Api) -> None:

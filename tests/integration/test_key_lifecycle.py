@@ -238,37 +238,37 @@ def test_a_key_expires_without_any_change(world: World) -> None:
         assert 2.5 < time.monotonic() - made < 5
 
 
-def test_the_last_known_keys_stay_in_force_without_postgres(world: World, postgres_door: Proxy) -> None:
+def test_the_last_known_keys_stay_in_force_without_postgres(world: World, postgres_proxy: Proxy) -> None:
     known = world.key("read")
-    url = world.database_url(f"127.0.0.1:{postgres_door.port}")
+    url = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
     with (
         serving(world, "/readyz", LEADERBOARD_AUTH="keys", DATABASE_URL=url) as api,
         relaying(world),
         api.client() as http,
     ):
         eventually(lambda: status(http, known) == 200)
-        postgres_door.cut()
+        postgres_proxy.cut()
         later = world.key("read")
         api.command.until(lambda: "the last known ones stay in force" in api.command.text())
         assert (status(http, known), status(http, later)) == (200, 401)
         world.db.execute("UPDATE api_key SET revoked_at = now() WHERE id = %s", (id_of(known),))
-        postgres_door.open()
+        postgres_proxy.open()
         eventually(lambda: (status(http, known), status(http, later)) == (401, 200))
         # The other way to fail: nothing comes back, and nothing says so.
-        postgres_door.freeze()
+        postgres_proxy.freeze()
         api.command.until(lambda: api.command.text().count("the last known ones stay in force") == 2)
         assert status(http, later) == 200
         world.db.execute("UPDATE api_key SET revoked_at = now() WHERE id = %s", (id_of(later),))
-        postgres_door.open()
+        postgres_proxy.open()
         eventually(lambda: status(http, later) == 401)
 
 
-def test_a_worker_that_knows_no_keys_yet_lets_nobody_in(world: World, postgres_door: Proxy) -> None:
+def test_a_worker_that_knows_no_keys_yet_lets_nobody_in(world: World, postgres_proxy: Proxy) -> None:
     key = world.key()
-    url = world.database_url(f"127.0.0.1:{postgres_door.port}")
+    url = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
     with serving(world, "/readyz", LEADERBOARD_AUTH="keys", DATABASE_URL=url) as api, relaying(world):
         (worker,) = children_of(api.command.process.pid)
-        postgres_door.cut()
+        postgres_proxy.cut()
         os.kill(worker, signal.SIGKILL)
         api.command.until(lambda: worker not in children_of(api.command.process.pid))
         api.command.until(lambda: answers(api.port))
@@ -277,7 +277,7 @@ def test_a_worker_that_knows_no_keys_yet_lets_nobody_in(world: World, postgres_d
             assert (answer.status, answer.json["code"]) == (503, "access-not-loaded")
             assert answer.headers["retry-after"]
             assert http.get("/livez").status == 200 and http.get("/openapi.json").status == 200
-            postgres_door.open()
+            postgres_proxy.open()
             eventually(lambda: status(http, key) == 200)
 
 

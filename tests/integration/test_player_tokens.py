@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.test_access import OTHER, OWN, ask, books, encoded
 from support.http import JSON, Answer, Http, base, bearer
+from support.operations import OTHER, OWN, ask, books, encoded
 from support.processes import Api, relaying, serving
 from support.tokens import Issuer, jwks, settings
 from support.waiting import eventually
@@ -38,7 +38,7 @@ def post(http: Http, season: str, user: str, delta: int, token: str) -> Answer:
     return http.ask("POST", f"/v1/seasons/{season}/scores", body, {**JSON, **bearer(token)})
 
 
-@pytest.mark.parametrize("spelt", [str, encoded], ids=["express", "falcon"])
+@pytest.mark.parametrize("spelt", [str, encoded], ids=["fast path", "ordinary path"])
 def test_a_player_submits_for_itself_within_its_bounds(api: Api, spelt: Callable[[str], str]) -> None:
     season = spelt("spring")
     token = HS.token("ada", seasons=["spring"], min_delta=1, max_delta=10)
@@ -84,7 +84,7 @@ def test_each_item_of_a_batch_is_the_players_own(api: Api) -> None:
     assert api.world.value("SELECT sum(delta) FROM ledger") == 3
 
 
-@pytest.mark.parametrize("spelt", [str, encoded], ids=["express", "falcon"])
+@pytest.mark.parametrize("spelt", [str, encoded], ids=["fast path", "ordinary path"])
 @pytest.mark.parametrize("batch", [False, True])
 def test_nobody_uses_up_the_idempotency_key_of_another(api: Api, spelt: Callable[[str], str], batch: bool) -> None:
     """Keys can be guessed: the next match's, say. Whoever came first would have had the other's submission refused."""

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from integration.test_access import SPELLING, ask, encoded
 from support.http import JSON, Answer, Http, base, bearer
+from support.operations import SPELLING, ask, encoded
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
 from support.waiting import eventually
-from support.world import World
+from support.world import World, world_on
 
 from ctl.embedded import Embedded
 from service.contract.scopes import PUBLIC
@@ -52,13 +52,11 @@ class Limited:
 
 @pytest.fixture(scope="module")
 def limited(servers: Embedded) -> Iterator[Limited]:
-    assert servers.database_url is not None and servers.redis_url is not None
-    world = World(servers.database_url, servers.redis_url, redis_db=2)
-    # Made before the start: to ask whether a key is known yet would spend of its quota.
-    keys = [world.key() for _ in range(80)]
-    with relaying(world), serving(world, "/readyz", LEADERBOARD_WORKERS="2", **SETTINGS) as api:
-        yield Limited(api, keys)
-    world.close()
+    with world_on(servers, redis_db=2) as world:
+        # Made before the start: to ask whether a key is known yet would spend of its quota.
+        keys = [world.key() for _ in range(80)]
+        with relaying(world), serving(world, "/readyz", LEADERBOARD_WORKERS="2", **SETTINGS) as api:
+            yield Limited(api, keys)
 
 
 @pytest.fixture
@@ -116,7 +114,7 @@ def test_every_operation_counts_as_one(
     assert ask(http, op, spelt("own"), bearer(other)).status != 429
 
 
-@pytest.mark.parametrize("season", ["s", encoded("s")], ids=["express", "falcon"])
+@pytest.mark.parametrize("season", ["s", encoded("s")], ids=["fast path", "ordinary path"])
 def test_a_player_counts_whoever_submits(limited: Limited, http: Http, season: str) -> None:
     user, keys = limited.user(), [limited.key(), limited.key()]
     for n in range(PLAYER):
@@ -130,7 +128,7 @@ def test_a_player_counts_whoever_submits(limited: Limited, http: Http, season: s
     assert left(post(http, keys[1], limited.user(), season=season))["key"] == KEY - 2
 
 
-@pytest.mark.parametrize("season", ["s", encoded("s")], ids=["express", "falcon"])
+@pytest.mark.parametrize("season", ["s", encoded("s")], ids=["fast path", "ordinary path"])
 def test_a_submission_that_is_refused_for_what_it_is_counts_too(limited: Limited, http: Http, season: str) -> None:
     key, path = limited.key(), f"/v1/seasons/{season}/scores"
     bodies = [b"", b"{", b"[]", b'{"userId": 5}', b'{"userId": "\\ud800", "delta": 1}', b'{"userId":"\xff"}']
@@ -250,38 +248,38 @@ def test_without_limits_nothing_is_told_and_nothing_kept(guarded: Api) -> None:
 
 
 @pytest.fixture
-def through_redis_door(world: World, redis_door: Proxy) -> World:
-    """The world, with its processes behind a door to Redis."""
-    world.settings = msgspec.structs.replace(world.settings, redis_url=f"redis://127.0.0.1:{redis_door.port}/1")
+def behind_redis_proxy(world: World, redis_proxy: Proxy) -> World:
+    """The world, with its processes behind a proxy to Redis."""
+    world.settings = msgspec.structs.replace(world.settings, redis_url=f"redis://127.0.0.1:{redis_proxy.port}/1")
     return world
 
 
 @pytest.mark.parametrize("fault", ["cut", "freeze"])
-def test_without_redis_submissions_go_on(through_redis_door: World, redis_door: Proxy, fault: str) -> None:
-    world = through_redis_door
+def test_without_redis_submissions_go_on(behind_redis_proxy: World, redis_proxy: Proxy, fault: str) -> None:
+    world = behind_redis_proxy
     key = world.key()
     settings = {**SETTINGS, "LEADERBOARD_LIMIT_DEADLINE_MS": "100"}
     with serving(world, "/readyz", **settings) as api, api.client() as http:
         assert left(post(http, key, "ada")) == {"key": KEY - 1, "player": PLAYER - 1}
-        getattr(redis_door, fault)()
+        getattr(redis_proxy, fault)()
         eventually(lambda: "ratelimit" not in post(http, key, "bob").headers)
         for n in range(KEY + 1):
             answer = post(http, key, f"player {n}")
             assert answer.status == 202 and "ratelimit" not in answer.headers
-        redis_door.open()
+        redis_proxy.open()
         eventually(lambda: "ratelimit" in post(http, key, "cyd").headers)
         assert "limits are not kept, requests are let through" in api.command.text()
         assert "limits are kept again" in api.command.text()
 
 
 @pytest.mark.parametrize("fault", ["cut", "freeze"])
-def test_or_nothing_goes_if_that_is_wanted(through_redis_door: World, redis_door: Proxy, fault: str) -> None:
-    world = through_redis_door
+def test_or_nothing_goes_if_that_is_wanted(behind_redis_proxy: World, redis_proxy: Proxy, fault: str) -> None:
+    world = behind_redis_proxy
     key = world.key()
     settings = {**SETTINGS, "LEADERBOARD_LIMIT_DEADLINE_MS": "100", "LEADERBOARD_LIMIT_FAIL": "closed"}
     with serving(world, "/readyz", **settings) as api, api.client() as http:
         assert post(http, key, "ada").status == 202
-        getattr(redis_door, fault)()
+        getattr(redis_proxy, fault)()
         eventually(lambda: post(http, key, "bob").status == 503)
         before = world.counts()
         for season in ("s", encoded("s")):
@@ -289,5 +287,5 @@ def test_or_nothing_goes_if_that_is_wanted(through_redis_door: World, redis_door
             assert (answer.status, answer.json["code"]) == (503, "limits-unavailable")
             assert int(answer.headers["retry-after"]) >= 1
         assert world.counts() == before
-        redis_door.open()
+        redis_proxy.open()
         eventually(lambda: post(http, key, "dan").status == 202)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from support.http import Http
 from support.processes import Api, relaying, serving
-from support.proxy import Proxy
+from support.proxy import Proxy, Target
 from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
@@ -20,26 +20,28 @@ EXECUTE = re.compile(rb"E\0\0\0\x09\0\0\0\0\0")
 """The protocol's message that runs a statement: unnamed portal, all rows."""
 
 
-class Counting(Proxy):
-    """Counts the statements that pass on to PostgreSQL."""
+class Counting:
+    """A proxy that counts the statements on their way to PostgreSQL."""
 
-    executed = 0
+    def __init__(self, target: Target) -> None:
+        self.executed = 0
+        self.proxy = Proxy(target, watch=self.count)
 
-    def look(self, data: bytes) -> None:
+    def count(self, data: bytes) -> None:
         self.executed += len(EXECUTE.findall(data))
 
 
 @pytest.fixture
-def counting(postgres_door: Proxy) -> Iterator[Counting]:
-    """A door that counts."""
-    with Counting(postgres_door.target) as door:
-        yield door
+def counting(postgres_proxy: Proxy) -> Iterator[Counting]:
+    made = Counting(postgres_proxy.target)
+    with made.proxy:
+        yield made
 
 
 @pytest.fixture
 def served(world: World, counting: Counting) -> Iterator[Api]:
-    """The API behind the counting door, with a season that exists and the first statements done."""
-    with serving(world, DATABASE_URL=world.database_url(f"127.0.0.1:{counting.port}")) as api:
+    """The API behind the counting proxy, with a season that exists and the first statements done."""
+    with serving(world, DATABASE_URL=world.database_url(f"127.0.0.1:{counting.proxy.port}")) as api:
         with api.client() as http:
             assert http.post("s", "ada", 1).status == 202
             assert http.ask("POST", "/v1/seasons/s/scores/batch", BATCH, JSON).status == 200
@@ -51,7 +53,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def test_a_traced_submission_is_one_statement_too(world: World, counting: Counting) -> None:
-    settings = {"LEADERBOARD_TRACES": "log", "DATABASE_URL": world.database_url(f"127.0.0.1:{counting.port}")}
+    settings = {"LEADERBOARD_TRACES": "log", "DATABASE_URL": world.database_url(f"127.0.0.1:{counting.proxy.port}")}
     traced = {**JSON, "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     with serving(world, **settings) as api, api.client() as http:
         assert http.post("s", "ada", 1).status == 202

@@ -7,14 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import _world
 from support.http import bearer
 from support.processes import Api, relaying, serving
 from support.repository import REPOSITORY
+from support.world import world_on
 
 from ctl.embedded import Embedded
 from service.routes import OPERATIONS
@@ -25,12 +24,10 @@ SEED = 2
 @pytest.fixture(scope="module")
 def own(servers: Embedded) -> Iterator[tuple[Api, str]]:
     """A server of its own, since every board and hundreds of keys are made and ended, and a key for everything."""
-    with ExitStack() as stack:
-        world = _world(servers, redis_db=3)
-        stack.callback(world.close)
-        stack.enter_context(relaying(world, 1))
+    with world_on(servers, redis_db=3) as world, relaying(world, 1):
         key = world.key()
-        yield stack.enter_context(serving(world, "/readyz", LEADERBOARD_AUTH="keys")), key
+        with serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api:
+            yield api, key
 
 
 def cases(api: Api, directory: Path, key: str | None, examples: int) -> int:

@@ -212,13 +212,13 @@ def test_a_full_queue_refuses_the_whole_batch(world: World) -> None:
     assert world.value("SELECT count(*) FROM score WHERE user_id LIKE 'q%%'") == 0
 
 
-def test_postgres_away_is_503_and_nothing_is_written(world: World, postgres_door: Proxy) -> None:
-    address = f"127.0.0.1:{postgres_door.port}"
+def test_postgres_away_is_503_and_nothing_is_written(world: World, postgres_proxy: Proxy) -> None:
+    address = f"127.0.0.1:{postgres_proxy.port}"
     with serving(world, DATABASE_URL=world.database_url(address)) as api, api.client() as http:
         assert results(send(http, "s", ("ada", 1))) == [(202, 1)]
-        postgres_door.cut()
+        postgres_proxy.cut()
         eventually(lambda: send(http, "s", ("bob", 1)).status == 503)
-        postgres_door.open()
+        postgres_proxy.open()
         eventually(lambda: send(http, "s", ("joan", 1)).status == 200)
     assert {user for user, _, _ in world.expected("s")} == {"ada", "joan"}
 

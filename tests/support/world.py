@@ -19,6 +19,7 @@ from board.config.settings import Settings, environment, load
 from board.pg import schema
 from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
 from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from ctl.embedded import Embedded
 from relay.carrier import Carrier
 from service.contract.scopes import SCOPES, Scope
 from service.keys import store as keystore
@@ -71,7 +72,7 @@ class World:
         self._carriers: list[Carrier] = []
 
     def database_url(self, address: str | None = None) -> str:
-        """The URL of this world's schema, as this world's role; `address` (host:port) leads through a door."""
+        """The URL of this world's schema, as this world's role; `address` (host:port) leads through a proxy."""
         options = f"options={quote(f'-c search_path={self.name}')}"
         parts = urlsplit(self.server_url)
         if address is not None:
@@ -82,6 +83,12 @@ class World:
         """The environment of a process in this world, without anything of ours that it would refuse."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LEADERBOARD_")}
         return {**kept, **environment(self.settings), "COLUMNS": "200", **more}
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Remove everything."""
@@ -277,6 +284,18 @@ def decoded(member: bytes, zscore: float) -> tuple[str, int, int]:
     if double > 0:
         return user, edge + (double - edge) * 2048 + (2047 - low), reached
     return user, -edge + (double + edge) * 2048 - low, reached
+
+
+def world_on(servers: Embedded, *, redis_db: int = 1, migrate: bool = True) -> World:
+    """A world on the servers of the run. Worlds of one Redis database may not flush it beside each other."""
+    assert servers.database_url is not None and servers.redis_url is not None
+    return World(servers.database_url, servers.redis_url, redis_db=redis_db, migrate=migrate)
+
+
+def socket_directory(servers: Embedded) -> str:
+    """The directory of both servers' sockets."""
+    assert servers.redis_url is not None
+    return servers.redis_url.removeprefix("unix://").rpartition("/")[0]
 
 
 def private(directory: Path) -> Path:
