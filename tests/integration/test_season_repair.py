@@ -7,20 +7,15 @@ from typing import Any
 
 import pytest
 from support.processes import relaying
-from support.relays import Hand
+from support.relays import Hand, S, equal
 from support.waiting import eventually
 from support.world import World
 
 from board.redis.keyspace import partition_of
 from ctl.verifying import compare
 
-S = partition_of("s")
 NEIGHBOUR = next(name for n in range(500) if partition_of(name := f"n{n}") == S)
 """Another season of the same partition."""
-
-
-def equal(world: World, *seasons: str) -> bool:
-    return all(world.board(season) == world.expected(season) for season in seasons)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import psycopg
 
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.process.stop import Stop
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keys, partition_of
 from board.redis.scripts import Script
 from board.redis.sync_redis import Link
 from relay.actor import Relay
@@ -20,6 +20,23 @@ from relay.carrier import Carrier, Refused
 from relay.rebuild import rebuild
 from support.waiting import eventually
 from support.world import World
+
+S: Final = partition_of("s")
+"""The partition of the season "s"."""
+
+
+def equal(world: World, *seasons: str) -> bool:
+    """Whether Redis holds what PostgreSQL has of these seasons ("s" by default), read by the test itself."""
+    return all(world.board(season) == world.expected(season) for season in seasons or ("s",))
+
+
+def write_watermark(world: World, **fields: Any) -> None:
+    """Write what Redis remembers of the partition of "s"; None takes a field away."""
+    for name, value in fields.items():
+        if value is None:
+            world.redis.hdel(world.keys.watermark[S], name)
+        else:
+            world.redis.hset(world.keys.watermark[S], name, value)
 
 
 class Unsignalled(Stop):
