@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from deploy.host import debian_host, poll
-from deploy.test_ansible import SECRETS, Site, checkout
-from deploy.test_fleet import commands
+from deploy.playbook import SECRETS, Site, checkout, commands
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
 
