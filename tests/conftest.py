@@ -22,6 +22,14 @@ from support.world import World, private, socket_directory, world_on
 
 from ctl.embedded import Embedded, Prefer
 
+LONGEST_PATHS = {Path(__file__).with_name(folder) for folder in ("upgrade", "acceptance")}
+"""Folders whose tests take many seconds each."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no process of the run is left with one of them at the end."""
+    items.sort(key=lambda item: not LONGEST_PATHS & {*item.path.parents})
+
 
 @pytest.fixture(scope="session")
 def prefer_servers() -> Prefer:

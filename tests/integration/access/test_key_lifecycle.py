@@ -374,3 +374,13 @@ def test_demo_plays_with_a_key_and_says_when_it_needs_one(guarded: Api) -> None:
         eventually(lambda: status(http, key) == 200)
     done = run(arguments, world.environment(LEADERBOARD_KEY=key))
     assert done.returncode == 0 and json.loads(done.stdout)["accepted"] > 0
+
+
+def test_no_refused_credential_reaches_the_log(world: World) -> None:
+    with serving(world, LEADERBOARD_LOG_LEVEL="debug", LEADERBOARD_AUTH="keys") as api, api.client() as http:
+        secret = "Zq3" * 12 + "Zq"
+        for credential in (f"Bearer lb_0123456789_{secret}", f"Bearer {secret}", f"Basic {secret}"):
+            for path in ("/v1/seasons/x/leaderboard/top", "/v1/seasons/x%20y/leaderboard/top", "/v1/keys"):
+                answer = http.ask("GET", path, headers={"Authorization": credential})
+                assert answer.status == 401 and secret not in answer.body.decode() + str(answer.headers)
+        assert secret not in api.command.text()

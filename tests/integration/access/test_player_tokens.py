@@ -226,7 +226,7 @@ def test_keys_from_a_file(world: World, tmp_path: Path, algorithm: str) -> None:
         assert read(http, HS.token()) == (401, "credential-unknown")
 
 
-def test_keys_from_a_url_rotate(world: World, publisher: Publisher) -> None:
+def test_keys_from_a_url_are_loaded_and_new_ones_found(world: World, publisher: Publisher) -> None:
     old, new = Issuer("ES256", "old"), Issuer("ES256", "new")
     env = settings("ES256", f"{publisher.url}/keys")
     with relaying(world), serving(world, "/readyz", **env) as api, api.client() as http:
@@ -234,15 +234,25 @@ def test_keys_from_a_url_rotate(world: World, publisher: Publisher) -> None:
         publisher.text = jwks(old.jwk())
         token = old.token()
         eventually(lambda: read(http, token) == (200, None), 15)
-        # A name that nobody has heard of: refused now, looked up in the background, and then good.
+        # A name that no set had: refused now, looked up in the background, and then good.
         publisher.text = jwks(old.jwk(), new.jwk())
         assert read(http, new.token()) == (401, "credential-unknown")
         eventually(lambda: read(http, new.token()) == (200, None), 20)
         asked = publisher.asked
         for n in range(200):
             assert read(http, Issuer("ES256", f"nobody-{n}").token())[0] == 401
-        assert publisher.asked <= asked + 1, "strangers must not make us hammer the issuer"
-        # The old one is withdrawn: what it has signed counts no more, though it was remembered.
+        assert publisher.asked <= asked + 1, "unknown names must not make the worker hammer the issuer"
+
+
+def test_keys_from_a_url_are_withdrawn_and_outlive_their_issuer(world: World, publisher: Publisher) -> None:
+    old, new = Issuer("ES256", "old"), Issuer("ES256", "new")
+    publisher.text = jwks(old.jwk(), new.jwk())
+    env = settings("ES256", f"{publisher.url}/keys")
+    with relaying(world), serving(world, "/readyz", **env) as api, api.client() as http:
+        token = old.token()
+        eventually(lambda: read(http, token) == (200, None), 15)
+        assert read(http, new.token()) == (200, None)
+        # The old one is withdrawn: its tokens count no more, though they were remembered.
         publisher.text = jwks(new.jwk())
         read(http, Issuer("ES256", "nobody").token())
         eventually(lambda: read(http, token) == (401, "credential-unknown"), 25)
