@@ -19,7 +19,7 @@ from typing import TypeVar
 from deploy.tree import CACHE, HOST_PACKAGES, connect_to_registries, overlay, run, tree
 
 BOOT_SECONDS = 60.0
-# With this status systemd-nspawn asks whoever started it to start it again.
+# With this status systemd-nspawn asks its parent to start it again.
 REBOOT = 133
 T = TypeVar("T")
 TOOLS = ("setpriv", "systemd-nspawn", "debootstrap", "iptables", "ip", "ssh", "ssh-keygen")

@@ -57,7 +57,7 @@ BAD_INPUT = {
     "too little disk": ("", {"common_disk_free_mib": 10**9}, "MiB are free for /opt/leaderboard: less than"),
     "another major version": (OTHER_MAJOR, {}, "has PostgreSQL 14, and postgres_version is 15. Set"),
     "an unsupported system": (OLD_SYSTEM, {}, "Debian 12, Ubuntu 24.04 and later ones"),
-    "a system nobody knows yet": (NEW_SYSTEM, {}, "Set postgres_version to its major version"),
+    "an unknown newer system": (NEW_SYSTEM, {}, "Set postgres_version to its major version"),
     "a password that is none": ("", {"postgres_password": "with space"}, "may hold letters, digits"),
 }
 

@@ -32,7 +32,7 @@ NAMES = ("db1", "app1", "app2", "proxy1")
 APPS = ("app1", "app2")
 # Boots with the others, and is in no inventory until it is wanted.
 LATER = "app3"
-# Ports that anybody on the network reaches, apart from ssh.
+# Ports that every host on the network reaches, apart from ssh.
 OPEN = {"db1": {5432, 6379}, "app1": {8080, 9464, 9465}, "app2": {8080, 9464, 9465}, "proxy1": {443}}
 ALERT_SECONDS = 300.0
 
@@ -87,7 +87,7 @@ class Fleet:
         return ("-e", f"common_artifact={wheel}")
 
     def load(self, season: str, boards: bool = True) -> Load:
-        """Players for a season that nobody plays yet; without `boards` they submit only."""
+        """Players for a season without players; without `boards` they submit only."""
         if not self.key:
             self.key = made = self.hosts["app1"].ssh("cat /etc/leaderboard/secrets/admin-key").stdout.strip()
             probe = Load(self.hosts["proxy1"].address, made, "probe")

@@ -201,7 +201,7 @@ def disk_full(rig: Rig, rng: random.Random, load: Generator) -> None:
 
 @fault("postgres: snapshot held open under load", rounds=1)
 def snapshot(rig: Rig, rng: random.Random, load: Generator) -> None:
-    """Somebody's report runs in one long transaction: nothing can be vacuumed, yet the outbox stays fast."""
+    """A foreign report runs in one long transaction: nothing can be vacuumed, yet the outbox stays fast."""
     seconds = float(os.environ.get("SNAPSHOT_S", "10"))
     with psycopg.connect(rig.database_url) as holder, rig.postgres_connection() as db:
         holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

@@ -298,8 +298,8 @@ def postgres_frozen(rig: Rig, rng: random.Random, load: Generator) -> None:
 
 LOST: Final = {"I4": "Redis itself went back: until a relay looks at the partition, readers see the older copy"}
 ALTERED: Final = {
-    "I8": "somebody deleted players from Redis by hand: readers miss them until the sampler comes by",
-    "I4": "a board altered by hand is what readers see until the sampler comes by",
+    "I8": "players were deleted from Redis by hand: readers miss them until the sampler finds them",
+    "I4": "a board altered by hand is what readers see until the sampler finds it",
 }
 
 
@@ -349,7 +349,7 @@ def redis_still(rig: Rig, rng: random.Random, load: Generator) -> None:
     kill(pid, signal.SIGCONT)
 
 
-@fault("redis: busy with somebody's script", rounds=2)
+@fault("redis: busy with a foreign script", rounds=2)
 def redis_busy(rig: Rig, rng: random.Random, load: Generator) -> None:
     with rig.redis_connection() as client, suppress(redis.ResponseError):
         # What DEBUG SLEEP does, without needing it to be enabled: the one thread is busy for a second or two.

@@ -1,6 +1,6 @@
 """Everything under test, started for real: PostgreSQL, Redis or Valkey, the service, the relays, proxies between.
 
-A keeper restarts the service and the relay pool when they end, as systemd does on a host.
+A thread restarts the service and the relay pool when they end, as systemd does on a host.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Rig:
             env = self.environment(who)
             if tree is not None:
                 env["PYTHONPATH"] = f"{tree}{os.pathsep}{REPOSITORY / 'tests'}"
-            # The death signal is tied to the calling thread: the main one, or the keeper, which ends with the rig.
+            # The death signal is tied to the calling thread: the main one, or that of `_keep`, which ends with the rig.
             return spawn(
                 [sys.executable, *arguments],
                 env=env,
@@ -175,7 +175,7 @@ class Rig:
             return self._services[name]
 
     def names(self) -> set[str]:
-        """What is kept running."""
+        """Names of the processes that are kept running."""
         with self._lock:
             return set(self._services)
 
@@ -200,7 +200,7 @@ class Rig:
         eventually(lambda: not alive(children), 30)
 
     def _keep(self) -> None:
-        """What systemd's Restart=always does. A moment between tries: the old one's port may still be in use."""
+        """Restart them, as systemd's Restart=always does. A moment between tries: the port may still be in use."""
         while not self._closing.wait(0.1):
             with self._lock:
                 if self._closing.is_set():
@@ -275,7 +275,7 @@ class Rig:
         terminate(self.postgres._require_process(), signal.SIGQUIT, 30)
 
     def start_postgres(self) -> None:
-        """Start it again on what is on its disk."""
+        """Start it again on the data on its disk."""
         self.postgres.start(self.sockets, print)
 
     def kill_redis(self) -> None:
@@ -285,7 +285,7 @@ class Rig:
         process.wait()
 
     def start_redis(self) -> None:
-        """Start it again on what is on its disk."""
+        """Start it again on the data on its disk."""
         self.redis.start(self.sockets, print)
 
     def wipe_redis(self) -> None:

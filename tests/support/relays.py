@@ -1,4 +1,4 @@
-"""Relays under a test's hand: carriers that crash where told, and a relay that works until nothing is left."""
+"""Relays that a test steps: they crash or stand still at named points, or work until nothing is left."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Unsignalled(Stop):
         self.requested = True
 
     def wait(self, seconds: float | None) -> bool:
-        """Nobody has to wait here: a test turns the relay itself."""
+        """Return at once: a test turns the relay itself."""
         return self.requested
 
 
@@ -160,7 +160,7 @@ class Hand:
             self._carrier = None
 
     def come_back(self) -> None:
-        """What a relay does first on new connections: look at all watermarks."""
+        """Look at all watermarks, as a relay does first on new connections."""
         if self._carrier is None or self._carrier.db.closed:
             self.careful(lambda: self.relay.check(self.carrier))
 

@@ -80,7 +80,7 @@ class World:
         return f"postgresql://{self.name}@{parts.path}?{parts.query}&{options}"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The environment of a process in this world, without anything of ours that it would refuse."""
+        """The environment of a process in this world, without settings of the suite, which it would refuse."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LEADERBOARD_")}
         return {**kept, **environment(self.settings), "COLUMNS": "200", **more}
 
@@ -113,7 +113,7 @@ class World:
         return len(found)
 
     def board(self, season: str) -> list[tuple[str, int, int]]:
-        """What Redis holds, best first: (user, score, reached). Decoded here, not by the product."""
+        """The board in Redis, best first: (user, score, reached). Decoded here, not by the product."""
         key = self.keys.board(partition_of(season), season.encode())
         return [decoded(member, zscore) for member, zscore in self.redis.zrange(key, 0, -1, withscores=True)]
 
@@ -177,7 +177,7 @@ class World:
         return keystore.created(self.db, wanted).key
 
     def correct(self, season: str, user: str, score: int | None) -> None:
-        """What a moderator's tool does: change a row, or take it away, and leave a hint."""
+        """Change a row as a moderator's tool does, or remove it, and leave a hint."""
         with self.db.transaction():
             period, partition = self.rows(
                 "SELECT period_id, partition FROM season WHERE season_id = %s FOR KEY SHARE", season
@@ -242,14 +242,14 @@ class World:
         return made
 
     def carry_everything(self) -> None:
-        """What a relay does, once, without one."""
+        """Do the work of a relay once, for all partitions."""
         carrier = self.carrier()
         for partition in range(PARTITIONS):
             carrier.carry(partition, check=True)
 
     @contextmanager
     def held(self, season: str) -> Iterator[psycopg.Connection[Any]]:
-        """Nobody can write to the season while this lasts; ends with the connection's commit, or with the block."""
+        """Hold a lock on the season: no write to it until the connection commits or the block ends."""
         with psycopg.connect(self.settings.database_url) as db:
             db.execute("SELECT FROM season WHERE season_id = %s FOR UPDATE", (season,))
             yield db
@@ -299,6 +299,6 @@ def socket_directory(servers: Embedded) -> str:
 
 
 def private(directory: Path) -> Path:
-    """A directory that the servers' user may pass through; pytest's own are closed to everybody but root."""
+    """A directory that the servers' user may pass through; pytest's own are closed to all but root."""
     directory.chmod(0o711)
     return directory

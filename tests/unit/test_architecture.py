@@ -1,4 +1,4 @@
-"""The house: who may import whom, and what a module may weigh."""
+"""The house: import arrows, sizes of modules, and the layout of the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what: every route, every state of a credential, own and other seasons, both lanes."""
+"""Who may do what: every route, every state of a credential, own and other seasons, both paths."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Credentials:
             "two spaces": ({"Authorization": f"Bearer  {self.full}"}, "credential-malformed"),
             "no token": ({"Authorization": "Bearer"}, "credential-malformed"),
             "endless": (bearer("x" * 5_000), "credential-malformed"),
-            "a stranger's token": (bearer("eyJhbGciOiJub25lIn0.e30."), "credential-malformed"),
+            "a foreign token": (bearer("eyJhbGciOiJub25lIn0.e30."), "credential-malformed"),
             "mistyped": (bearer(self.mistyped), "credential-malformed"),
             "unknown": (bearer(self.unknown), "credential-unknown"),
             "wrong secret": (bearer(self.impostor), "credential-unknown"),
@@ -86,7 +86,7 @@ OPS = pytest.mark.parametrize("op", OPERATIONS, ids=lambda op: op.name)
 GUARDED_OPS = pytest.mark.parametrize("op", [op for op in OPERATIONS if op.scope], ids=lambda op: op.name)
 
 
-def test_only_these_operations_are_for_everybody() -> None:
+def test_only_these_operations_need_no_credential() -> None:
     assert {op.name for op in OPERATIONS if op.scope is None} == {"getLive", "getHealth", "getReady", "getOpenapi"}
     assert all(op.scope is None or op.scope in SCOPES for op in OPERATIONS)
 
@@ -106,7 +106,7 @@ def test_a_bad_credential_gets_nothing_done(
         assert answer.kind == "application/problem+json"
         challenge = answer.headers["www-authenticate"]
         assert challenge.startswith('Bearer realm="leaderboard"'), name
-        # RFC 6750, 3.1: who sent nothing is not told of an error.
+        # RFC 6750, 3.1: a request without a credential is not told of an error.
         assert ('error="invalid_token"' in challenge) == (name != "none")
         assert keytext.PREFIX not in answer.body.decode()
     if op.scope is not None:
@@ -169,7 +169,7 @@ def test_what_is_not_in_the_table_is_no_operation(
 
 
 class Forgotten:
-    """A resource that somebody adds without a word in the table."""
+    """A resource that is added without a word in the table."""
 
     async def on_get(self, req: resources.Request, resp: resources.Response, **params: str) -> None:
         resp.text = "whatever it gives away"
@@ -212,7 +212,7 @@ def test_two_credentials_are_none(
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
-def test_both_lanes_agree_on_every_header(client: Http, credentials: Credentials, scheme: str) -> None:
+def test_both_paths_agree_on_every_header(client: Http, credentials: Credentials, scheme: str) -> None:
     for headers, _ in credentials.bad().values():
         one, other = (ask(client, OPERATIONS[0], spelt(OWN), headers) for spelt in (str, encoded))
         assert (one.status, one.body) == (other.status, other.body)

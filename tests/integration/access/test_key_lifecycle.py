@@ -1,4 +1,4 @@
-"""Keys: made, shown once, rotated, revoked; effective everywhere within two seconds, whatever PostgreSQL does."""
+"""Keys: made, shown once, rotated, revoked; effective in all workers within two seconds; they outlive PostgreSQL."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_what_changes_counts_in_every_worker_within_two_seconds(world: World) ->
             return seen == {wanted}
 
         eventually(lambda: everywhere(200), until - time.monotonic())
-        # By hand, in SQL: whoever changes the table, the workers hear of it.
+        # By hand, in SQL: the workers notice any change of the table.
         world.db.execute("UPDATE api_key SET revoked_at = now() WHERE id = %s", (id_of(key),))
         eventually(lambda: everywhere(401), 2)
         world.db.execute("UPDATE api_key SET revoked_at = NULL WHERE id = %s", (id_of(key),))
@@ -263,7 +263,7 @@ def test_the_last_known_keys_stay_in_force_without_postgres(world: World, postgr
         eventually(lambda: status(http, later) == 401)
 
 
-def test_a_worker_that_knows_no_keys_yet_lets_nobody_in(world: World, postgres_proxy: Proxy) -> None:
+def test_a_worker_that_knows_no_keys_yet_refuses_all(world: World, postgres_proxy: Proxy) -> None:
     key = world.key()
     url = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
     with serving(world, "/readyz", LEADERBOARD_AUTH="keys", DATABASE_URL=url) as api, relaying(world):
@@ -303,7 +303,7 @@ def test_the_first_start_makes_one_key_and_says_it_once(world: World) -> None:
             with Http(port) as http:
                 eventually(lambda http=http: status(http, key) == 200)  # type: ignore[misc]
                 assert admin(http, key, "GET", "").json["keys"][0]["name"] == "first"
-                # Nobody is told anything without it.
+                # Without it nothing is answered.
                 assert http.get(TOP).status == 401
         keys(world, "revoke", id_of(key))
         with Command(["serve"], {**env, "LEADERBOARD_BIND": f"127.0.0.1:{ports[2]}"}) as third:
@@ -333,7 +333,7 @@ def test_many_first_starts_at_the_same_moment_make_one_key(world: World) -> None
     assert world.value("SELECT count(*) FROM api_key") == 1
 
 
-def test_whoever_has_made_a_key_before_gets_no_other(guarded: Api) -> None:
+def test_a_start_makes_no_key_where_one_exists(guarded: Api) -> None:
     assert printed(guarded.command) == []
     assert "OPEN:" not in guarded.command.text()
 

@@ -1,4 +1,4 @@
-"""A player's token on a real server: for itself, in its seasons and bounds, on both lanes, while keys rotate."""
+"""A player's token on a real server: for itself, in its seasons and bounds, on both paths, while keys rotate."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def test_a_player_submits_for_itself_within_its_bounds(api: Api, spelt: Callable
         assert api.world.value("SELECT count(*) FROM ledger") == 0
         for delta in (1, 10):
             assert post(http, season, "ada", delta, token).status == 202
-        # Malformed is malformed, whoever sends it.
+        # Malformed is malformed for players, too.
         assert post(http, season, "ada", 0, token).json["code"] == "invalid-delta"
         for method, path, code in (
             ("DELETE", f"/v1/seasons/{season}", "scope-missing"),
             ("GET", "/v1/keys", "scope-missing"),
         ):
             assert http.ask(method, path, None, bearer(token)).json["code"] == code
-        # Everybody's rank may be read.
+        # The rank of any player may be read.
         for user in ("ada", "bob"):
             path = f"/v1/seasons/{season}/leaderboard/rank?userId={user}"
             assert http.ask("GET", path, None, bearer(token)).status in (200, 404)
@@ -86,8 +86,8 @@ def test_each_item_of_a_batch_is_the_players_own(api: Api) -> None:
 
 @pytest.mark.parametrize("spelt", [str, encoded], ids=["fast path", "ordinary path"])
 @pytest.mark.parametrize("batch", [False, True])
-def test_nobody_uses_up_the_idempotency_key_of_another(api: Api, spelt: Callable[[str], str], batch: bool) -> None:
-    """Keys can be guessed: the next match's, say. Whoever came first would have had the other's submission refused."""
+def test_a_player_cannot_use_up_the_key_of_another(api: Api, spelt: Callable[[str], str], batch: bool) -> None:
+    """Idempotency keys can be guessed. The first player would have the submission of the other refused."""
     season = spelt("spring")
 
     def submit(user: str, delta: int, credential: str) -> tuple[int, int | None]:
@@ -107,7 +107,7 @@ def test_nobody_uses_up_the_idempotency_key_of_another(api: Api, spelt: Callable
             assert submit("bob", 7, key) == (202, 7)
             assert submit("eve", 1, HS.token("eve")) == (202, 1)
         assert submit("ada", 6, HS.token("ada"))[0] == 422
-        # Of game servers, who speak for all players, a key is still everybody's.
+        # Game servers speak for all players: they share their idempotency keys.
         assert submit("ada", 5, key)[0] == 422
     assert api.world.rows("SELECT user_id, delta FROM ledger ORDER BY user_id") == [("ada", 5), ("bob", 7), ("eve", 1)]
 
@@ -141,7 +141,7 @@ def test_a_player_spends_its_own_quota_only(world: World) -> None:
         ada, bob = HS.token("ada"), HS.token("bob")
         assert [post(http, "spring", "ada", 1, ada).status for _ in range(3)] == [202, 202, 429]
         assert read(http, ada) == (429, "rate-limited")
-        # Whoever signs in again is the same player.
+        # Another token of the same player spends the same quota.
         assert read(http, HS.token("ada", exp=time.time() + 99)) == (429, "rate-limited")
         assert post(http, "spring", "bob", 1, bob).status == 202
         assert post(http, "spring", "ada", 1, bob).json["code"] == "player-forbidden"
@@ -150,7 +150,7 @@ def test_a_player_spends_its_own_quota_only(world: World) -> None:
 
 @pytest.mark.parametrize("players", ["submit", "read"])
 def test_every_route_knows_what_a_player_may(world: World, players: str) -> None:
-    """The matrix of test_access.py, for tokens: every operation, both lanes, the token's season and another."""
+    """The matrix of test_access.py, for tokens: every operation, both paths, the token's season and another."""
     world.key("read", life_s=1)
     token = bearer(HS.token("ada", seasons=[OWN]))
     with serving(world, "/livez", **settings("HS256", LEADERBOARD_PLAYERS=players)) as api, api.client() as http:
@@ -263,7 +263,7 @@ def test_keys_from_a_url_are_withdrawn_and_outlive_their_issuer(world: World, pu
         assert read(http, new.token()) == (200, None)
 
 
-def test_nobody_is_followed_elsewhere(world: World, publisher: Publisher) -> None:
+def test_redirects_of_the_issuer_are_not_followed(world: World, publisher: Publisher) -> None:
     issuer = Issuer("ES256")
     publisher.text = jwks(issuer.jwk())
     with serving(world, **settings("ES256", f"{publisher.url}/elsewhere")) as api, api.client() as http:
@@ -289,7 +289,7 @@ def test_a_player_a_game_server_and_limits_together(world: World) -> None:
             answer = post(http, "spring", "ada", 1, credential)
             assert (answer.status, answer.json["code"]) == (429, "rate-limited")
             assert 0 < int(answer.headers["retry-after"]) <= 3600
-        # Others go on; who may not is told that, however little is left.
+        # Others go on; a forbidden request is told that, however little is left.
         assert post(http, "spring", "bob", 7, HS.token("bob")).status == 202
         assert post(http, "autumn", "ada", 1, token).json["code"] == "season-forbidden"
         assert post(http, "spring", "ada", 1, token + "x").status == 401

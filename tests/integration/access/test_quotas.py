@@ -1,4 +1,4 @@
-"""Limits of keys and players: never more than a quota, whoever asks where; nothing done and nothing spent beyond it."""
+"""Limits of keys and players: never more than a quota over all workers; nothing done and nothing spent beyond it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOP = "/v1/seasons/s/leaderboard/top"
 
 
 class Limited:
-    """A server with limits, keys that nobody has used, and players nobody has submitted for."""
+    """A server with limits, unused keys, and players without a submission."""
 
     def __init__(self, api: Api, keys: list[str]) -> None:
         self.api = api
@@ -87,7 +87,7 @@ def left(answer: Answer) -> dict[str, int]:
 
 
 def refused(answer: Answer, whose: str) -> None:
-    """It has to say who has to wait, and how long."""
+    """The answer names the key or the player that has to wait, and how long."""
     assert (answer.status, answer.json["code"], answer.kind) == (429, "rate-limited", "application/problem+json")
     assert answer.json["detail"].startswith(whose)
     assert 0 < int(answer.headers["retry-after"]) <= WINDOW
@@ -148,7 +148,7 @@ def test_a_body_that_is_too_long_counts_too(limited: Limited, http: Http) -> Non
     assert left(http.ask("GET", TOP, None, bearer(key))) == {"key": KEY - 3}
 
 
-def test_both_lanes_tell_the_same(limited: Limited, http: Http) -> None:
+def test_both_paths_tell_the_same(limited: Limited, http: Http) -> None:
     answers = []
     for season in ("s", encoded("s")):
         key, user = limited.key(), limited.user()
@@ -165,7 +165,7 @@ def test_a_batch_counts_as_what_is_in_it(limited: Limited, http: Http) -> None:
     answer = batch(http, key, one, one, other, {"userId": 7, "delta": 1})
     assert [result["status"] for result in answer.json["results"]] == [202, 202, 202, 400]
     assert left(answer) == {"key": KEY - 4, "player": PLAYER - 2}
-    # One player's quota is one short: nobody's submission is written, nothing is spent.
+    # One player's quota is one short: no submission is written, nothing is spent.
     refused(batch(http, key, one, one), f"Player {one}")
     refused(batch(http, key, third, third, third), "The key")
     assert [written(limited.world, user) for user in (one, other, third)] == [2, 1, 0]

@@ -69,7 +69,7 @@ def test_a_server_that_wants_a_key_gets_it_from_every_part_of_the_load(guarded: 
 
 
 def test_only_this_machine_is_loaded_unless_asked_twice() -> None:
-    # 192.0.2.1 is an address of documentation (RFC 5737); nobody has it, and nothing may be sent to it.
+    # 192.0.2.1 is an address of documentation (RFC 5737); no host has it, and nothing may be sent to it.
     done = run("--against", "http://192.0.2.1:8080", "--only", "post")
     assert done.returncode == 2 and "--yes-load-that-host" in done.stderr
     asked = ["--against", "http://192.0.2.1:8080", "--yes-load-that-host"]

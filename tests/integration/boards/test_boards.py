@@ -124,7 +124,7 @@ def test_a_board_that_is_not_there_yet_is_never_shown_as_empty(world: World) -> 
 
 
 def test_a_member_without_its_other_half_is_no_rank(world: World) -> None:
-    # Somebody altered the board by hand: better no answer than a wrong one.
+    # The board was altered by hand: better no answer than a wrong one.
     world.submit(("s", "ada", 1))
     world.carry_everything()
     with serving(world, "/readyz") as api, api.client() as http:

@@ -1,4 +1,4 @@
-"""Windows around players, asked in one turn of the loop: one call of a script, and each gets what is its own."""
+"""Rank reads: ranks asked in one turn of the loop are one call of a script, and each caller gets its own."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_each_gets_the_own_rank(filled: World) -> None:
     assert calls(filled) - before == -(-PLAYERS // PLAYERS_MOST)
 
 
-def test_windows_of_one_width_are_asked_together(filled: World) -> None:
+def test_reads_of_one_width_are_asked_together(filled: World) -> None:
     before = calls(filled)
     windows = asked(filled, together(*(("s", f"p{n}", side) for n in (0, 50, 99) for side in (1, 20))))
     assert [(rank, first, len(items) // 2) for rank, first, items in windows] == [
@@ -75,7 +75,7 @@ def test_windows_of_one_width_are_asked_together(filled: World) -> None:
     assert calls(filled) - before == 2
 
 
-def test_wide_windows_are_not_all_asked_at_once(filled: World) -> None:
+def test_wide_reads_are_not_all_asked_at_once(filled: World) -> None:
     before = calls(filled)
     windows = asked(filled, together(*(("s", f"p{n}", 100) for n in range(10))))
     assert [rank for rank, _, _ in windows] == list(range(10))
@@ -99,7 +99,7 @@ def test_a_player_who_was_altered_by_hand_is_alone_without_an_answer(filled: Wor
         assert [type(one) for one in found] == [*[list] * 3, BoardRebuilding, list]
 
 
-def test_nobody_is_answered_while_the_board_is_rebuilt(filled: World) -> None:
+def test_no_read_is_answered_while_the_board_is_rebuilt(filled: World) -> None:
     filled.redis.delete(filled.keys.watermark[partition_of("s")])
     found = asked(filled, together(*(("s", f"p{n}", 0) for n in range(3))))
     assert [type(one) for one in found] == [BoardRebuilding] * 3
@@ -126,7 +126,7 @@ def test_an_error_of_redis_goes_to_all(filled: World) -> None:
     assert "WRONGTYPE" in str(found[0])
 
 
-def test_who_has_gone_takes_nothing_from_the_others(filled: World) -> None:
+def test_a_cancelled_read_takes_nothing_from_the_others(filled: World) -> None:
     async def ask(windows: Windows) -> list[Any]:
         futures = [windows.ask("s", f"p{n}", 0) for n in range(3)]
         futures[1].cancel()

@@ -128,7 +128,7 @@ def test_verify_finds_and_rebuild_repairs(
     report = look(settled)
     assert not report.equal
     assert report.differences_found >= 1 and report.differences
-    # Keys of nobody are not a rebuild's to delete: whoever put them there takes them away.
+    # A rebuild does not delete keys that belong to no season; the test does.
     settled.redis.delete(settled.keys.tag[3] + b"what", settled.keys.tag[63] + b"z:x", settled.keys.board(S, b"nobody"))
     assert rebuilding.command(settled.settings, season=None, as_json=True) == 0
     done = json.loads(capsysbinary.readouterr().out)

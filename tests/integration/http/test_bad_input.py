@@ -1,4 +1,4 @@
-"""Bad input: each kind its own clear 4xx, nothing written, everybody else unharmed."""
+"""Bad input: each kind its own clear 4xx, nothing written, other clients unharmed."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_wrong_methods(http: Http, nothing_written: None, method: str, path: str
     assert allowed in answer.headers["allow"]
 
 
-def test_a_method_nobody_knows(api: Api, nothing_written: None) -> None:
+def test_an_unknown_method(api: Api, nothing_written: None) -> None:
     got = raw(api.port, b"FROB /v1/seasons/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert got.startswith((b"HTTP/1.1 400", b"HTTP/1.1 405")), got
 
@@ -316,7 +316,7 @@ def test_a_large_body_in_chunks(api: Api, season: str, nothing_written: None) ->
         b"GET /livez HTTP/1.1\r\nno colon here\r\n\r\n",
     ],
 )
-def test_what_is_no_http_harms_nobody(api: Api, http: Http, nothing_written: None, head: bytes) -> None:
+def test_bytes_that_are_no_http_harm_no_other_client(api: Api, http: Http, nothing_written: None, head: bytes) -> None:
     got = raw(api.port, head)
     assert got == b"" or got.startswith(b"HTTP/1.1 4"), got
     assert http.get("/livez").status == 200

@@ -1,4 +1,4 @@
-"""Slow clients and many of them, against the real gunicorn: each is given up in its time, and harms nobody before."""
+"""Slow clients and many of them, against the real gunicorn: each is given up in its time, and harms no other client."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def big(strict: Api) -> str:
 
 
 @pytest.mark.parametrize("reads", [0, 50])
-def test_answers_that_nobody_reads(strict: Api, big: str, reads: int) -> None:
+def test_answers_that_are_not_read(strict: Api, big: str, reads: int) -> None:
     """A reader below the least rate is cut off, and its answers are thrown away."""
     with socket.socket() as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -208,7 +208,7 @@ def test_a_reader_in_no_hurry_gets_everything(strict: Api, big: str) -> None:
     assert time.monotonic() - began > 4
 
 
-def test_a_thousand_slow_ones_lock_nobody_out(world: World) -> None:
+def test_slow_clients_at_the_limit_do_not_lock_others_out(world: World) -> None:
     """Slow loris: they fill the worker to its limit and keep every connection just alive."""
     with serving(world, LEADERBOARD_CONNECTIONS="200", LEADERBOARD_RECEIVE_S="600") as api, ExitStack() as stack:
         slow = [stack.enter_context(client(api)) for _ in range(200)]

@@ -1,4 +1,4 @@
-"""The express lane answers exactly as the ordinary one does, whatever the request, and keeps to the same bounds."""
+"""The fast path answers exactly as the ordinary one does, whatever the request, and keeps to the same bounds."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_submissions_that_are_refused(http: Http, board: str, body: bytes, heade
 
 
 def test_submissions_that_are_taken(http: Http, board: str) -> None:
-    # Both lanes count for the same player: the scores go on, the shape is the same.
+    # Both paths count for the same player: the scores go on, the shape is the same.
     answers = []
     for name in (board, encoded(board), board, encoded(board)):
         for body in (b'{"userId":"ada","delta":1}', b'{"userId":"ada","delta":1}' + b" " * 20_000):
@@ -196,7 +196,7 @@ def test_a_client_that_never_reads_costs_little(world: World) -> None:
         (worker,) = children_of(api.command.process.pid)
         with socket.socket() as greedy:
             greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            # Each request in a packet of its own: one that comes while another is in work takes the other lane.
+            # Each request in a packet of its own: one that comes while another is in work takes the ordinary path.
             greedy.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             greedy.connect(("127.0.0.1", api.port))
             greedy.setblocking(False)

@@ -44,14 +44,14 @@ def test_preflights(pages: Http, path: str) -> None:
     assert "authorization" in answer.headers["access-control-allow-headers"].lower()
     assert "Origin" in answer.headers["vary"]
     assert "access-control-allow-credentials" not in answer.headers
-    for stranger in ("https://evil.example", "http://play.example", "https://play.example.evil.example", "null"):
-        refused = pages.ask("OPTIONS", path, headers={"Origin": stranger, **PREFLIGHT})
+    for foreign in ("https://evil.example", "http://play.example", "https://play.example.evil.example", "null"):
+        refused = pages.ask("OPTIONS", path, headers={"Origin": foreign, **PREFLIGHT})
         assert allowed(refused.headers) is None
         assert "access-control-allow-methods" not in refused.headers
 
 
 @pytest.mark.parametrize("name", ["x", "x%20y"])
-def test_answers_and_errors_in_both_lanes(pages: Http, name: str) -> None:
+def test_answers_and_errors_on_both_paths(pages: Http, name: str) -> None:
     for path in (f"/v1/seasons/{name}/leaderboard/top", f"/v1/seasons/{name}/leaderboard/rank?userId=nobody", "/livez"):
         assert allowed(pages.ask("GET", path, headers={"Origin": ORIGIN}).headers) == ORIGIN
         assert allowed(pages.ask("GET", path, headers={"Origin": "https://evil.example"}).headers) is None
@@ -60,8 +60,8 @@ def test_answers_and_errors_in_both_lanes(pages: Http, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x", "x%20y"])
-def test_pages_of_strangers_change_nothing_on_an_open_server(world: World, name: str) -> None:
-    """A browser sends such a POST for any page and asks nobody: it has no Content-Type and no header of its own."""
+def test_foreign_pages_change_nothing_on_an_open_server(world: World, name: str) -> None:
+    """A browser sends such a POST for any page without a preflight: it has no Content-Type and no header of its own."""
     with serving(world, LEADERBOARD_CORS_ORIGINS=ORIGIN, LEADERBOARD_AUTH="open") as api, api.client() as http:
         path = f"/v1/seasons/{name}"
         for origin in ("https://evil.example", "null", f"http://127.0.0.1:{api.port}", ORIGIN.upper(), ""):

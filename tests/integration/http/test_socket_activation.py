@@ -1,4 +1,4 @@
-"""A socket that somebody else keeps open, as systemd does: who connects during a restart waits, and is answered."""
+"""A socket that another process keeps open, as systemd does: connections during a restart wait and are answered."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def asked(listener: socket.socket) -> Iterator[http.client.HTTPConnection]:
         yield connection
 
 
-def test_a_restart_on_a_handed_socket_refuses_nobody(world: World) -> None:
+def test_a_restart_on_a_handed_socket_refuses_no_connection(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with serving(world, listener), asked(listener) as before:
             assert before.getresponse().status == 200

@@ -51,7 +51,7 @@ def exists(world: World, name: str) -> bool:
 
 
 class Submissions:
-    """Somebody who submits all the time; `longest` is the longest that one took, in seconds."""
+    """A client that submits all the time; `longest` is the longest that one submission took, in seconds."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -1,4 +1,4 @@
-"""Migrations: applied once whoever calls, checked before anything runs, never changed afterwards."""
+"""Migrations: applied once by however many callers, checked before anything runs, never changed afterwards."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def test_a_hint_that_commits_late_is_not_passed_over_by_an_empty_batch_either(wo
     assert equal(world) and world.counts()["outbox"] == 0
 
 
-def test_somebody_elses_long_transaction_holds_nothing_up(world: World) -> None:
+def test_a_foreign_long_transaction_holds_nothing_up(world: World) -> None:
     world.create("s")
     carrier = world.carrier()
     with psycopg.connect(world.settings.database_url) as other:

@@ -127,7 +127,7 @@ def test_postgresql_that_lost_history_overtakes_redis(world: World, carried: Car
 
 
 def test_postgresql_that_went_back_is_noticed_on_every_board(world: World) -> None:
-    """Also on those that nobody writes to, and on those whose last lost batch is older than fences drawn since."""
+    """Also on boards without writes, and on those whose last lost batch is older than fences drawn since."""
     world.submit(("s", "ada", 5), ("t", "bob", 5), ("u", "cy", 5))
     hand = Hand(world)
     hand.drain()
@@ -147,7 +147,7 @@ def test_postgresql_that_went_back_is_noticed_on_every_board(world: World) -> No
 
 
 @pytest.mark.parametrize("fence", [2**53, 2**63, 10**40])
-def test_a_fence_that_nobody_can_have_drawn_does_no_harm(world: World, carried: Carrier, fence: int) -> None:
+def test_a_fence_that_no_relay_can_have_drawn_does_no_harm(world: World, carried: Carrier, fence: int) -> None:
     write_watermark(world, fence=fence)
     hand = Hand(world)
     hand.drain()

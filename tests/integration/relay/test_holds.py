@@ -1,4 +1,4 @@
-"""Holds: one relay rests a partition, and no poke wakes another for it."""
+"""Holds: one relay rests a partition, and no poke wakes another relay for it."""
 
 from __future__ import annotations
 

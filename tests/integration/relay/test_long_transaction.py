@@ -1,4 +1,4 @@
-"""Somebody's long transaction: nothing can be vacuumed, and yet a relay's statements cost what they cost before."""
+"""A foreign long transaction: nothing can be vacuumed, and yet a relay's statements cost what they cost before."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_an_old_snapshot_makes_no_statement_of_a_relay_slower(world: World, limi
         first = looked_at()
         batches(MORE)
         held = world.value("SELECT pg_relation_size('partition') / 8192")
-        assert held > MORE / 100, "every batch has left a version that nobody may take away"
+        assert held > MORE / 100, "every batch has left a version that cannot be removed"
         then = looked_at()
     # Walking over what the batches left would look at all those pages.
     assert all(then[name] <= first[name] + 5 for name in then), (first, then, held)

@@ -327,7 +327,7 @@ class Model(RuleBasedStateMachine):
 
 
 @pytest.mark.filterwarnings("default::hypothesis.errors.HypothesisWarning")
-def test_whatever_happens_both_sides_end_up_equal(world: World) -> None:
+def test_both_sides_end_up_equal_whatever_happens(world: World) -> None:
     number = int(os.environ.get("MODEL_SEED", random.randrange(2**32)))
     print(f"MODEL_SEED={number}")
     machine = seed(number)(type("RelayModel", (Model,), {"world": world}))

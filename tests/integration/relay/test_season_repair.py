@@ -1,4 +1,4 @@
-"""Mending single seasons: what Redis refuses is set aside and comes back, what was altered by hand is found."""
+"""Repair of single seasons: what Redis refuses is set aside and comes back, what was altered by hand is found."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def spoil(world: World, key: bytes) -> None:
 
 
 @pytest.mark.parametrize("half", ["board", "members"])
-def test_a_refused_season_is_set_aside_and_holds_up_nobody(world: World, hand: Hand, half: str) -> None:
+def test_a_refused_season_is_set_aside_and_holds_up_no_other(world: World, hand: Hand, half: str) -> None:
     spoil(world, getattr(world.keys, half)(S, b"s"))
     world.submit(("s", "p1", 100), (NEIGHBOUR, "ada", 1))
     hand.serve(S)

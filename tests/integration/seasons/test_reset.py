@@ -183,7 +183,7 @@ def test_the_ledger_is_kept_by_day(world: World) -> None:
     world.submit(("s", "ada", 1))
     home = world.value("SELECT tableoid::regclass::text FROM ledger")
     assert home == world.value("SELECT 'ledger_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')")
-    # A day that nobody prepared goes to the default partition, and moves out of it when it is prepared.
+    # A day without a partition goes to the default partition, and moves out of it when it is prepared.
     world.rows(
         "INSERT INTO ledger (submission, period_id, user_id, delta, accepted_at) "
         "SELECT 0, 0, 'late', 1, now() + interval '20 days' RETURNING 1"

@@ -53,7 +53,7 @@ def test_a_connection_that_dies_in_the_middle_of_a_batch(world: World) -> None:
     assert {user for user, _, _ in world.expected("s")} == {"u1", "u2"}
 
 
-def test_clients_that_hang_up_harm_nobody(world: World) -> None:
+def test_clients_that_hang_up_harm_no_others(world: World) -> None:
     world.create("s")
     with serving(world) as api, clients(api, 9) as many:
         with world.held("s"):

@@ -47,7 +47,7 @@ def test_under_load_commits_are_far_fewer_than_submissions(world: World) -> None
     assert world.value("SELECT count(DISTINCT xmin::text) FROM ledger") < 16 * each / 2
 
 
-def test_a_lone_submission_waits_for_nobody(world: World) -> None:
+def test_a_lone_submission_does_not_wait_for_others(world: World) -> None:
     with serving(world) as api, api.client() as http:
         http.post("s", "ada", 1)
         times = []
@@ -80,7 +80,7 @@ def test_a_full_queue_refuses_at_once_and_writes_nothing(world: World) -> None:
     assert {user for user, _, _ in world.expected("s")} == {"first", "later", *(f"queued{n}" for n in range(5))}
 
 
-def test_nobody_waits_longer_than_the_deadline(world: World) -> None:
+def test_no_client_waits_longer_than_the_deadline(world: World) -> None:
     world.create("s")
     with serving(world, LEADERBOARD_WRITE_DEADLINE_MS="300") as api, clients(api, 3) as many:
         with world.held("s"):

@@ -52,7 +52,7 @@ def test_the_same_again_gets_the_first_answer_and_counts_once(http: Http, season
 @pytest.mark.parametrize("one", [b"k", b'"k"'])
 @pytest.mark.parametrize("other", [b"k", b'"l"'])
 def test_two_keys_are_none(api: Api, season: str, one: bytes, other: bytes) -> None:
-    """The framework would join them to a third, and whoever stands in front of us would send one of them only."""
+    """The framework would join them to a third, and a proxy in front might pass on one of them only."""
     body = b'{"userId":"ada","delta":1}'
     head = b"POST %b/scores HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % (base(season).encode(), len(body))
     keys = b"Idempotency-Key: %b\r\nIdempotency-Key: %b\r\nConnection: close\r\n\r\n" % (one, other)
@@ -61,7 +61,7 @@ def test_two_keys_are_none(api: Api, season: str, one: bytes, other: bytes) -> N
     assert api.world.rows("SELECT FROM season WHERE season_id = %s", season) == []
 
 
-def test_both_lanes_know_the_same_keys(http: Http, season: str, api: Api) -> None:
+def test_both_paths_know_the_same_keys(http: Http, season: str, api: Api) -> None:
     plain = season.replace(" ", "-")
     encoded = f"%{ord(plain[0]):02X}{plain[1:]}"
     answers = [

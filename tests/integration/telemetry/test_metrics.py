@@ -95,7 +95,7 @@ def test_every_answer_is_counted_once_over_workers_that_are_killed_reloaded_and_
         assert counted.total("leaderboard_build_info") == 1
 
 
-def test_both_lanes_count_in_the_same_series(world: World) -> None:
+def test_both_paths_count_in_the_same_series(world: World) -> None:
     port = free_port()
     with serving(world, LEADERBOARD_METRICS_BIND=f"127.0.0.1:{port}") as api, api.client() as http:
         assert http.post("s", "ada", 1).status == 202
@@ -118,21 +118,21 @@ def test_batches_and_keyed_submissions_are_counted_exactly_through_the_end_of_a_
                 return http.ask("POST", path, json.dumps(body).encode(), {**JSON, **more}).status
 
         def play(turn: int) -> None:
-            for lane in ("s", "%73"):
+            for name in ("s", "%73"):
                 for n in range(20):
                     one = {"userId": f"p{n}", "delta": 1}
-                    key = {"Idempotency-Key": f"{turn}-{lane}-{n}"}
-                    assert ask(f"/v1/seasons/{lane}/scores", one, {**may, **key}) == 202
-                    assert ask(f"/v1/seasons/{lane}/scores", one, {**may, **key}) == 202  # the same again
-                    assert ask(f"/v1/seasons/{lane}/scores", one, may) == 202
-                    assert ask(f"/v1/seasons/{lane}/scores", one, may_not) == 403
-                assert ask(f"/v1/seasons/{lane}/scores", {"userId": "p", "delta": 1}, {}) == 401
-                assert ask(f"/v1/seasons/{lane}/scores", one, {**may, "Idempotency-Key": "x" * 300}) == 400
+                    key = {"Idempotency-Key": f"{turn}-{name}-{n}"}
+                    assert ask(f"/v1/seasons/{name}/scores", one, {**may, **key}) == 202
+                    assert ask(f"/v1/seasons/{name}/scores", one, {**may, **key}) == 202  # the same again
+                    assert ask(f"/v1/seasons/{name}/scores", one, may) == 202
+                    assert ask(f"/v1/seasons/{name}/scores", one, may_not) == 403
+                assert ask(f"/v1/seasons/{name}/scores", {"userId": "p", "delta": 1}, {}) == 401
+                assert ask(f"/v1/seasons/{name}/scores", one, {**may, "Idempotency-Key": "x" * 300}) == 400
                 for size in (1, 7, 400):
                     items = [{"userId": f"p{n}", "delta": 1} for n in range(size)] + [{"userId": "bad", "delta": 0}]
-                    assert ask(f"/v1/seasons/{lane}/scores/batch", {"submissions": items}, may) == 200
-                assert ask(f"/v1/seasons/{lane}/scores/batch", {"submissions": items}, may_not) == 403
-                assert ask(f"/v1/seasons/{lane}/scores/batch", {"submissions": []}, may) == 400
+                    assert ask(f"/v1/seasons/{name}/scores/batch", {"submissions": items}, may) == 200
+                assert ask(f"/v1/seasons/{name}/scores/batch", {"submissions": items}, may_not) == 403
+                assert ask(f"/v1/seasons/{name}/scores/batch", {"submissions": []}, may) == 400
 
         play(1)
         gone = min(workers_of(api))

@@ -159,7 +159,7 @@ def test_a_batch_that_leaves_hints_behind_leaves_their_traces_too(world: World) 
         told.append(len(carried.traces))
         assert len(traces(world)) == left
     assert told == [2, 1]
-    # What nobody took is swept away an hour later, and nothing younger.
+    # A trace that no relay took is removed an hour later, and none that is younger.
     janitor = Janitor(world.settings, Unsignalled())
     assert janitor.in_bites(world.db, "forget_traces", {}) == 0
     world.execute("UPDATE trace SET queued_at = queued_at - interval '61 minutes'")

@@ -1,4 +1,4 @@
-"""Processor time by process: who belongs to whom, and what a request costs."""
+"""Processor time by process: children count for their parents, and a request has a cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wait for an empty outbox: patient with a late commit, not with hints that nobody looks for."""
+"""The wait for an empty outbox: patient with a late commit, not with hints that no relay takes."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def prefer(request: pytest.FixtureRequest) -> Prefer:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that the servers' user may pass; tmp_path is closed to everybody but root."""
+    """A directory that the servers' user may pass; tmp_path is closed to all but root."""
     directory = Path(tempfile.mkdtemp(prefix="lb-test-"))
     directory.chmod(0o711)
     yield directory

@@ -71,7 +71,7 @@ def test_an_ordinary_user_runs_the_servers_itself(place: Path, prefer: Prefer) -
     data = place / "data"
     if prefer == "wheel" and blocking_directory(REPOSITORY, nobody) is not None:
         pytest.skip(f"nobody cannot reach the wheels of a checkout in {REPOSITORY}")
-    # Forked, not started anew: the interpreter itself may lie where nobody cannot go.
+    # Forked, not started anew: the interpreter itself may lie where the user "nobody" cannot go.
     from_child, to_parent = os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""The sign of life: given to who asked, as often as needed and no oftener, by nobody else."""
+"""The sign of life: sent where it is wanted, as often as needed and no oftener, by one process only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quotas: what the headers say of them, and who pays."""
+"""Quotas: their headers, and the key or player that pays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Players' tokens: what verifies, what does not and why, and that nothing a stranger sends gets further."""
+"""Players' tokens: what verifies, what does not and why, and that no foreign bytes get further."""
 
 from __future__ import annotations
 
