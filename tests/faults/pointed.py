@@ -1,6 +1,6 @@
 """A relay that kills or stops itself at a named point of a batch: ``python -m faults.pointed POINT SIGNAL PASS``.
 
-It is the product's relay, its parts composed as `relay.__main__` does, around a carrier that counts how often it came
+It is the product's relay, its parts composed as `relay.__main__` does, around a session that counts how often it came
 to the point. Only batches with hints count, so that the crash always finds work in hand.
 """
 
@@ -11,14 +11,17 @@ import signal
 import sys
 from typing import Any, Final
 
-from board.config.settings import Settings, load
+from board.config.load import load
+from relay.batch import Verdict
+from relay.session import RelaySession
+
+from board.config.settings import Settings
 from board.observe.log import setup
 from board.process.stop import Stop
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import Script
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from relay.actor import Relay
-from relay.carrier import Carrier, Verdict
 
 POINTS: Final = (
     "after-claim",
@@ -56,7 +59,7 @@ class Bomb:
             self.act()
 
 
-class TornLink(Link):
+class TornRedis(SyncRedis):
     """Sends half of a payload before the process ends."""
 
     bomb: Bomb
@@ -77,10 +80,10 @@ class TornLink(Link):
         return answer
 
 
-class PointedCarrier(Carrier):
-    """A carrier with a bomb in it."""
+class PointedSession(RelaySession):
+    """A session with a bomb in it."""
 
-    def __init__(self, bomb: Bomb, settings: Settings, keys: Keys) -> None:
+    def __init__(self, bomb: Bomb, settings: Settings, keys: Keyspace) -> None:
         super().__init__(
             settings.database_url,
             settings.redis_url,
@@ -89,11 +92,11 @@ class PointedCarrier(Carrier):
             redis_timeout_s=settings.redis_timeout_ms / 1000,
         )
         self.bomb: Final = bomb
-        torn = TornLink(settings.redis_url, "leaderboard-relay", settings.redis_timeout_ms / 1000)
+        torn = TornRedis(settings.redis_url, "leaderboard-relay", settings.redis_timeout_ms / 1000)
         torn.bomb = bomb
         torn.connect()
-        self.link.close()
-        self.link = torn  # type: ignore[misc]
+        self.redis.close()
+        self.redis = torn  # type: ignore[misc]
 
     def fetch(self, name: str, **parameters: Any) -> list[Any]:
         rows = super().fetch(name, **parameters)
@@ -116,12 +119,12 @@ class PointedCarrier(Carrier):
 
 
 class PointedRelay(Relay):
-    """A relay whose carriers carry the bomb; it goes off once."""
+    """A relay whose sessions carry the bomb; it goes off once."""
 
     bomb: Bomb
 
-    def connect(self) -> Carrier:
-        return PointedCarrier(self.bomb, self.settings, self.keys)
+    def connect(self) -> RelaySession:
+        return PointedSession(self.bomb, self.settings, self.keys)
 
 
 def main(argv: list[str]) -> int:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from board.partitions import partition_of
 from support.relays import Hand
 from support.world import World
 
-from board.redis.keyspace import partition_of
 from faults.judge import INVARIANTS, Breaches, History, judge
 
 

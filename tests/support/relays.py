@@ -9,14 +9,16 @@ from typing import Any, Final
 
 import msgspec
 import psycopg
+from board.partitions import partition_of
+from relay.batch import Refused, pending_partitions
+from relay.session import RelaySession
 
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.process.stop import Stop
-from board.redis.keyspace import Keys, partition_of
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import Script
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from relay.actor import Relay
-from relay.carrier import Carrier, Refused
 from relay.rebuild import rebuild
 from support.waiting import eventually
 from support.world import World
@@ -68,7 +70,7 @@ class Pause:
         self._go: Final = threading.Semaphore(0)
 
     def pass_by(self, point: str) -> None:
-        """Called by the carrier at each point."""
+        """Called by the session at each point."""
         if point == self.point and not self.reached:
             self.reached = True
             self._news.release()
@@ -93,7 +95,7 @@ class Pause:
         self._go.release()
 
 
-class SteppedLink(Link):
+class SteppedRedis(SyncRedis):
     """A link that tells before and after each script."""
 
     def __init__(self, url: str, pass_by: Callable[[str], None]) -> None:
@@ -107,16 +109,16 @@ class SteppedLink(Link):
         return reply
 
 
-class Stepped(Carrier):
-    """A carrier that dies, or stands still, at the points where it is told to."""
+class Stepped(RelaySession):
+    """A session that dies, or stands still, at the points where it is told to."""
 
     dies_at: str | None = None
     pause: Pause | None = None
 
-    def __init__(self, database_url: str, redis_url: str, keys: Keys, **options: Any) -> None:
+    def __init__(self, database_url: str, redis_url: str, keys: Keyspace, **options: Any) -> None:
         super().__init__(database_url, redis_url, keys, **options)
-        self.link.close()
-        self.link = SteppedLink(redis_url, self.pass_by)  # type: ignore[misc]
+        self.redis.close()
+        self.redis = SteppedRedis(redis_url, self.pass_by)  # type: ignore[misc]
 
     def pass_by(self, point: str) -> None:
         if point == self.dies_at:
@@ -140,29 +142,29 @@ class Hand:
         settings = msgspec.structs.replace(world.settings, relay_batch=limit, relay_idle_ms=1)
         self.relay: Final = Relay(settings, Unsignalled(), randomness=random.Random(seed))
         self.limit: Final = limit
-        self._carrier: Stepped | None = None
+        self._session: Stepped | None = None
         self._pause: Pause | None = None
         self._thread: threading.Thread | None = None
 
     @property
-    def carrier(self) -> Stepped:
-        if self._carrier is None or self._carrier.db.closed:
+    def session(self) -> Stepped:
+        if self._session is None or self._session.db.closed:
             self.let_go()
-            made = self.world.carrier(Stepped, limit=self.limit)
+            made = self.world.session(Stepped, limit=self.limit)
             assert isinstance(made, Stepped)
-            self._carrier = made
-        return self._carrier
+            self._session = made
+        return self._session
 
     def let_go(self) -> None:
         """Give up both connections."""
-        if self._carrier is not None:
-            self._carrier.close()
-            self._carrier = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def come_back(self) -> None:
         """Look at all watermarks, as a relay does first on new connections."""
-        if self._carrier is None or self._carrier.db.closed:
-            self.careful(lambda: self.relay.check(self.carrier))
+        if self._session is None or self._session.db.closed:
+            self.careful(lambda: self.relay.check(self.session))
 
     def careful(self, work: Callable[[], object]) -> None:
         """A lost connection ends the work, as it ends a turn of the real relay."""
@@ -173,14 +175,14 @@ class Hand:
 
     def serve(self, partition: int, *, check: bool = False) -> None:
         """Carry a partition as the relay does, healing included."""
-        self.careful(lambda: self.relay.serve(self.carrier, partition, check=check))
+        self.careful(lambda: self.relay.serve(self.session, partition, check=check))
 
     def rebuild(self, partition: int) -> None:
         """Rebuild a partition as `leaderboard rebuild` does; a refusal or a busy partition ends it."""
 
         def work() -> None:
             try:
-                rebuild(self.carrier, partition)
+                rebuild(self.session, partition)
             except (Refused, psycopg.errors.SerializationFailure):
                 return
 
@@ -188,7 +190,7 @@ class Hand:
 
     def crash(self, partition: int, *, at: str, work: Callable[[int], None] | None = None) -> None:
         """Carry a partition (or do other work on it), but lose the connections at this point."""
-        self.carrier.dies_at = at
+        self.session.dies_at = at
         (work or self.serve)(partition)
         self.let_go()
 
@@ -201,8 +203,8 @@ class Hand:
 
     def start(self, work: Callable[[], None], point: str) -> None:
         """Work in a thread until this point is reached, or until the work is over."""
-        carrier = self.carrier
-        pause = carrier.pause = Pause(point)
+        session = self.session
+        pause = session.pause = Pause(point)
         self._thread = threading.Thread(target=pause.run, args=(work,))
         self._thread.start()
         pause.wait()
@@ -210,7 +212,7 @@ class Hand:
             self._pause = pause
         else:
             self._thread.join()
-            carrier.pause = None
+            session.pause = None
 
     def go_on(self, *, dying: bool = False) -> None:
         """Work on to the end, or die."""
@@ -224,8 +226,8 @@ class Hand:
 
     def lose_claim(self) -> None:
         """PostgreSQL gives up the connection of a relay that stands still, and with it the claim: a zombie is made."""
-        assert self._pause is not None and self._carrier is not None
-        pid = self._carrier.db.info.backend_pid
+        assert self._pause is not None and self._session is not None
+        pid = self._session.db.info.backend_pid
         self.world.rows("SELECT pg_terminate_backend(%s)", pid)
         eventually(lambda: not self.world.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid))
 
@@ -233,10 +235,10 @@ class Hand:
         """Work until no hint is left and every watermark is sound."""
 
         def settled() -> bool:
-            self.relay.check(self.carrier)
-            for partition in self.carrier.dirty():
+            self.relay.check(self.session)
+            for partition in pending_partitions(self.session):
                 self.serve(partition)
-            return not self.carrier.dirty() and not self.world.value("SELECT count(*) FROM outbox")
+            return not pending_partitions(self.session) and not self.world.value("SELECT count(*) FROM outbox")
 
         eventually(settled)
-        self.relay.check(self.carrier)
+        self.relay.check(self.session)

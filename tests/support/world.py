@@ -13,14 +13,18 @@ from urllib.parse import quote, urlsplit
 
 import psycopg
 import redis
+from board.config.load import load
+from board.partitions import PARTITIONS, partition_of
+from board.pg.arrays import Int8Array, TextArray, adapt_arrays
+from board.pg.queries import queries
+from relay.batch import relay_batch
+from relay.session import RelaySession
 
 from _speedups import pack_int8_array, pack_text_array
-from board.config.settings import Settings, environment, load
+from board.config.settings import Settings, environment
 from board.pg import schema
-from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from board.redis.keyspace import Keyspace
 from ctl.embedded import Embedded
-from relay.carrier import Carrier
 from service.contract.scopes import SCOPES, Scope
 from service.keys import store as keystore
 from service.keys.store import Wanted
@@ -63,13 +67,13 @@ class World:
                 **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
             }
         )
-        self.keys: Final = Keys(self.name)
+        self.keys: Final = Keyspace(self.name)
         self.db: Final = psycopg.connect(self.settings.database_url, autocommit=True)
         adapt_arrays(self.db)
         if migrate:
             schema.migrate(self.db, lambda text: None)
         self.redis: Final[Any] = redis.Redis.from_url(self.settings.redis_url)
-        self._carriers: list[Carrier] = []
+        self._sessions: list[RelaySession] = []
 
     def database_url(self, address: str | None = None) -> str:
         """The URL of this world's schema, as this world's role; `address` (host:port) leads through a proxy."""
@@ -92,8 +96,8 @@ class World:
 
     def close(self) -> None:
         """Remove everything."""
-        for carrier in self._carriers:
-            carrier.close()
+        for session in self._sessions:
+            session.close()
         self.db.close()
         with psycopg.connect(self.server_url, autocommit=True) as admin:
             admin.execute("SET lock_timeout = '10s'")
@@ -221,15 +225,15 @@ class World:
             for sequence in SEQUENCES:
                 self.rows(f"SELECT setval('{sequence}', last_value, is_called) FROM kept_{sequence}")
 
-    def carrier(
+    def session(
         self,
-        kind: type[Carrier] = Carrier,
+        kind: type[RelaySession] = RelaySession,
         *,
         limit: int = 2_000,
         redis_timeout_s: float = 10.0,
         traced: bool = False,
-    ) -> Carrier:
-        """A carrier of this world, closed with it."""
+    ) -> RelaySession:
+        """A session of this world, closed with it."""
         made = kind(
             self.settings.database_url,
             self.settings.redis_url,
@@ -238,14 +242,14 @@ class World:
             redis_timeout_s=redis_timeout_s,
             traced=traced,
         )
-        self._carriers.append(made)
+        self._sessions.append(made)
         return made
 
     def carry_everything(self) -> None:
         """Do the work of a relay once, for all partitions."""
-        carrier = self.carrier()
+        session = self.session()
         for partition in range(PARTITIONS):
-            carrier.carry(partition, check=True)
+            relay_batch(session, partition, check=True)
 
     @contextmanager
     def held(self, season: str) -> Iterator[psycopg.Connection[Any]]:

@@ -126,7 +126,7 @@ def test_no_broad_except() -> None:
 
 
 def test_every_query_is_used() -> None:
-    from board.pg.session import queries
+    from board.pg.queries import queries
 
     code = "".join(path.read_text(encoding="utf-8") for path in MODULES)
     unused = [name for name in queries() if f'"{name}"' not in code]

@@ -12,13 +12,14 @@ import falcon
 import jwt
 import msgspec
 import pytest
+from board.config.load import load
 from falcon.testing import create_asgi_req
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tokens import AUDIENCE, ISSUER, SECRET
 
 from board.config.binds import address, is_local
-from board.config.settings import Settings, docs, environment, load
+from board.config.settings import Settings, environment, setting_specs
 from board.errors import InvalidSetting
 from board.observe.log import masked
 from service.access.grant import Grant
@@ -304,7 +305,7 @@ def fits_of(entry: Any, algorithm: str) -> bool:
 
 # --- Settings --------------------------------------------------------------------------------------------
 
-VARIABLES = [doc.env for doc in docs().values()]
+VARIABLES = [doc.env for doc in setting_specs().values()]
 ENVIRONMENT_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 SENSIBLE = st.sampled_from(
     ["1", "0", "-1", "keys", "open", "yes", "HS256", "127.0.0.1:80", "[::1]:8080", "*:1", "unix:/x"]

@@ -313,7 +313,8 @@ def test_the_first_start_makes_one_key_and_says_it_once(world: World) -> None:
 
 
 def test_many_first_starts_at_the_same_moment_make_one_key(world: World) -> None:
-    from board.pg.session import connect
+    from board.pg.connections import connect
+
     from service.keys import store as keystore
 
     made: list[Any] = []

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from board.pg.connections import connect
+from board.pg.queries import queries
+from relay.session import SESSION
 from support.world import World
 
 from bench import plans, sides
 from bench.plans import Scanned, explained, nodes, scans, whole_scans
 from bench.stack import Stack
-from board.pg.session import connect, queries
-from relay.carrier import SESSION
 from service.submissions.statements import session
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
+from board.partitions import partition_of
 from support.http import Answer, Http
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
 from support.waiting import eventually
 from support.world import World, world_on
 
-from board.redis.keyspace import partition_of
 from ctl.embedded import Embedded
 
 

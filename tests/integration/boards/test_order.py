@@ -84,6 +84,6 @@ def test_one_player_walks_across_every_edge(http: Http, season: str, api: Api) -
 
 
 def _partition(season: str) -> int:
-    from board.redis.keyspace import partition_of
+    from board.partitions import partition_of
 
     return partition_of(season)

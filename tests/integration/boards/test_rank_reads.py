@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from board.partitions import partition_of
 from support.world import World
 
 from board.errors import BoardRebuilding, BoardUnavailable
-from board.redis.async_redis import Pipe
-from board.redis.keyspace import partition_of
+from board.redis.async_redis import AsyncRedis
 from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, SeasonNotFound, Windows
 
 PLAYERS = 100
@@ -30,7 +30,7 @@ def asked(world: World, ask: Callable[[Windows], Awaitable[Any]], url: str | Non
     """What `ask` returns, on a connection of its own."""
 
     async def main() -> Any:
-        pipe = Pipe(url or world.settings.redis_url, deadline_s=5.0, scripts=(RANK,), name="test")
+        pipe = AsyncRedis(url or world.settings.redis_url, deadline_s=5.0, scripts=(RANK,), name="test")
         pipe.start()
         await pipe.first_try()
         try:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from board.partitions import partition_of
 from support.http import free_port
 from support.processes import environment, leaderboard, relaying, run, serving
 from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
 from ctl import rebuilding
 from ctl.verifying import Report, compare
 

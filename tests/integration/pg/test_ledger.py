@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from board.pg.arrays import adapt_arrays
+from board.pg.connections import connect
 from support.relays import Unsignalled
 from support.waiting import eventually
 from support.world import World
 
-from board.pg.session import adapt_arrays, connect
 from relay.janitor import SESSION, Janitor
 
 DAYS = 30

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from relay.batch import relay_batch
+from relay.session import RelaySession
 from support.relays import S
 from support.world import World
 
-from relay.carrier import Carrier
-
 
 @pytest.fixture
-def carried(world: World) -> Carrier:
-    """A carrier that has carried one board; one more hint waits."""
+def carried(world: World) -> RelaySession:
+    """A session that has carried one board; one more hint waits."""
     world.submit(("s", "ada", 5))
-    carrier = world.carrier()
-    carrier.carry(S)
+    session = world.session()
+    relay_batch(session, S)
     world.submit(("s", "ada", 1))
-    return carrier
+    return session

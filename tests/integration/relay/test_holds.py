@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 
 import pytest
+from board.partitions import PARTITIONS, partition_of
+from relay.batch import relay_batch
 from support.processes import relaying, serving
 from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import PARTITIONS, partition_of
 from board.redis.scripts import script
-from board.redis.sync_redis import Link
+from board.redis.sync_redis import SyncRedis
 from relay.holds import Holds
 
 S = partition_of("s")
@@ -33,7 +34,7 @@ class Relays:
     """Two relays' holds, on connections of their own."""
 
     def __init__(self, world: World, rest_ms: int = 4_000) -> None:
-        self.links = [Link(world.settings.redis_url, f"test-{n}") for n in range(2)]
+        self.links = [SyncRedis(world.settings.redis_url, f"test-{n}") for n in range(2)]
         self.holds = [Holds(world.keys, rest_ms) for _ in range(2)]
 
     def take(self, relay: int) -> bool:
@@ -116,19 +117,19 @@ def test_a_relay_that_stops_hands_over(world: World) -> None:
     hand = Hand(world)
     hand.drain()
     world.submit(("s", "ada", 1))
-    hand.relay.visit(hand.carrier, S)
+    hand.relay.visit(hand.session, S)
     world.submit(("s", "ada", 1))
     poke(world)
     assert poked(world) == []
-    hand.relay.hand_over(hand.carrier)
+    hand.relay.hand_over(hand.session)
     assert poked(world) == [S]
 
 
 def test_relays_beside_each_other_rest_a_partition_as_one(world: World) -> None:
     world.create("s")
-    carrier = world.carrier()
+    session = world.session()
     for partition in range(PARTITIONS):
-        carrier.carry(partition, check=True)
+        relay_batch(session, partition, check=True)
     quiet = {"LEADERBOARD_RELAY_IDLE_MS": "10000", "LEADERBOARD_RELAY_CHECK_MS": "600000"}
     with relaying(world, 3, LEADERBOARD_RELAY_PACE_MS=str(PACE_MS), **quiet):
         before = world.value("SELECT last_value FROM fence")

@@ -6,22 +6,21 @@ from typing import Any
 
 import psycopg
 import pytest
+from board.partitions import PARTITIONS, partition_of
+from relay.session import RelaySession
 from support.waiting import eventually
 from support.world import World
-
-from board.redis.keyspace import PARTITIONS, partition_of
-from relay.carrier import Carrier
 
 S = partition_of("s")
 FIRST, MORE = 500, 2_000
 """Batches before the first look, while indexes grow their levels, and between the two looks."""
 
 
-def pages(carrier: Carrier, name: str, **parameters: Any) -> int:
+def pages(session: RelaySession, name: str, **parameters: Any) -> int:
     """How many pages PostgreSQL looks at to run a named query in the relay's session. Whatever it did is undone."""
-    with carrier.db.transaction() as transaction:
-        query = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + carrier.sql[name]
-        row = carrier.db.execute(query, parameters).fetchone()
+    with session.db.transaction() as transaction:
+        query = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + session.sql[name]
+        row = session.db.execute(query, parameters).fetchone()
         assert row is not None
         plan = row[0][0]["Plan"]
         raise psycopg.Rollback(transaction)
@@ -31,9 +30,9 @@ def pages(carrier: Carrier, name: str, **parameters: Any) -> int:
 @pytest.mark.parametrize("limit", [1, 2_000], ids=["batches always full", "drained each time"])
 def test_an_old_snapshot_makes_no_statement_of_a_relay_slower(world: World, limit: int) -> None:
     world.submit(("s", "ada", 1))
-    carrier = world.carrier(limit=limit)
-    known = {"partition": S, "identity": carrier.identity}
-    all_of_them = {"identity": carrier.identity, "partitions": PARTITIONS}
+    session = world.session(limit=limit)
+    known = {"partition": S, "identity": session.identity}
+    all_of_them = {"identity": session.identity, "partitions": PARTITIONS}
 
     def hint() -> None:
         world.rows(
@@ -45,10 +44,10 @@ def test_an_old_snapshot_makes_no_statement_of_a_relay_slower(world: World, limi
         """What that many batches do to PostgreSQL."""
         for _ in range(number):
             hint()
-            with carrier.db.transaction():
-                ((_, low_xid),) = carrier.fetch("claim", **known)
-                fence, _, low_xid, _ = carrier.fetch("take", partition=S, low_xid=low_xid, limit=limit)[0][:4]
-                carrier.execute("commit_fence", fence=fence, low_xid=low_xid, **known)
+            with session.db.transaction():
+                ((_, low_xid),) = session.fetch("claim", **known)
+                fence, _, low_xid, _ = session.fetch("take", partition=S, low_xid=low_xid, limit=limit)[0][:4]
+                session.execute("commit_fence", fence=fence, low_xid=low_xid, **known)
 
     def low_mark() -> int:
         return int(world.value("SELECT low_xid::text FROM partition WHERE id = %s", S))
@@ -60,11 +59,11 @@ def test_an_old_snapshot_makes_no_statement_of_a_relay_slower(world: World, limi
         hint()
         low_xid = world.value("SELECT low_xid::text FROM partition WHERE id = %s", S)
         return {
-            "claim": pages(carrier, "claim", **known),
-            "take": pages(carrier, "take", partition=S, low_xid=low_xid, limit=limit),
-            "commit_fence": pages(carrier, "commit_fence", fence=1, low_xid=low_xid, **known),
-            "pending_partitions": pages(carrier, "pending_partitions", **all_of_them),
-            "partition_fences": pages(carrier, "partition_fences", **all_of_them),
+            "claim": pages(session, "claim", **known),
+            "take": pages(session, "take", partition=S, low_xid=low_xid, limit=limit),
+            "commit_fence": pages(session, "commit_fence", fence=1, low_xid=low_xid, **known),
+            "pending_partitions": pages(session, "pending_partitions", **all_of_them),
+            "partition_fences": pages(session, "partition_fences", **all_of_them),
         }
 
     with psycopg.connect(world.settings.database_url) as reporter:

@@ -11,6 +11,7 @@ import random
 
 import pytest
 import redis
+from board.partitions import partition_of
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,7 +26,6 @@ from support.relays import POINTS, Hand
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
 from ctl.verifying import compare
 
 SEASONS = ["s", next(name for n in range(500) if partition_of(name := f"n{n}") == partition_of("s")), "t"]
@@ -137,7 +137,7 @@ class Model(RuleBasedStateMachine):
     @rule(n=numbers, partition=partitions, point=points, work=works)
     def crash(self, n: int, partition: int, point: str, work: str) -> None:
         hand = self.free(n)
-        hand.carrier.dies_at = point
+        hand.session.dies_at = point
         self.work(hand, partition, work)
         hand.let_go()
 
@@ -180,13 +180,13 @@ class Model(RuleBasedStateMachine):
     @rule(n=numbers)
     def check(self, n: int) -> None:
         hand = self.free(n)
-        hand.careful(lambda: hand.relay.check(hand.carrier))
+        hand.careful(lambda: hand.relay.check(hand.session))
 
     @rule(n=numbers)
     def retry_seasons_set_aside(self, n: int) -> None:
         hand = self.free(n)
         self.world.execute("UPDATE ailing SET retry_at = now()")
-        hand.careful(lambda: hand.relay.retry_ailing(hand.carrier))
+        hand.careful(lambda: hand.relay.repairs.retry_set_aside(hand.session))
 
     @rule(season=seasons, half=st.sampled_from(["board", "members"]))
     def spoil(self, season: str, half: str) -> None:
@@ -302,11 +302,11 @@ class Model(RuleBasedStateMachine):
         hand = self.free(0)
         hand.drain()
         self.world.execute("UPDATE ailing SET retry_at = now()")
-        hand.relay.retry_ailing(hand.carrier)
+        hand.relay.repairs.retry_set_aside(hand.session)
         hand.drain()
         for season in self.spoilt:
             # What no watermark tells of is found by sampling.
-            eventually(lambda season=season: (hand.relay.sample(hand.carrier), self.equal(season))[1], 3)
+            eventually(lambda season=season: (hand.relay.repairs.sample(hand.session), self.equal(season))[1], 3)
         for season in SEASONS:
             assert self.equal(season)
             assert {u: s for u, s, _ in self.world.board(season)} == {

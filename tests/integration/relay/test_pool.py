@@ -6,12 +6,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from relay.batch import BatchResult, relay_batch
+from relay.session import RelaySession
 from support.processes import relaying
 from support.relays import Hand, S, equal
 from support.waiting import eventually
 from support.world import World
-
-from relay.carrier import Carried, Carrier
 
 
 def test_pokes_are_followed_at_once(world: World) -> None:
@@ -38,7 +38,7 @@ def test_strange_pokes_do_not_matter(world: World, poke: dict[str, int]) -> None
     world.redis.zadd(world.keys.poke, poke)
     world.submit(("s", "ada", 1))
     for _ in range(3):
-        hand.relay.turn(hand.carrier)
+        hand.relay.turn(hand.session)
     hand.drain()
     assert equal(world)
 
@@ -63,7 +63,7 @@ def test_lost_connections_are_made_again(world: World) -> None:
     assert relay.process.returncode == 0
 
 
-class Cut(Carrier):
+class Cut(RelaySession):
     """Its session is ended by the server as soon as it has seen that nothing waits."""
 
     world: World
@@ -76,12 +76,12 @@ class Cut(Carrier):
 
 
 def test_a_connection_lost_with_nothing_to_carry_is_an_ordinary_loss(world: World) -> None:
-    carrier = world.carrier(Cut)
-    assert isinstance(carrier, Cut)
-    carrier.world = world
-    assert carrier.carry(3) == Carried(0, 0, False, 0.0)
+    session = world.session(Cut)
+    assert isinstance(session, Cut)
+    session.world = world
+    assert relay_batch(session, 3) == BatchResult(0, 0, False, 0.0)
     with pytest.raises(psycopg.OperationalError):
-        carrier.carry(3)
+        relay_batch(session, 3)
 
 
 def test_a_flush_is_noticed_without_any_traffic(world: World) -> None:

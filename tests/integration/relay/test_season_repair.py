@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from board.partitions import partition_of
 from support.processes import relaying
 from support.relays import Hand, S, equal
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
 from ctl.verifying import compare
 
 NEIGHBOUR = next(name for n in range(500) if partition_of(name := f"n{n}") == S)
@@ -48,7 +48,7 @@ def test_a_refused_season_is_set_aside_and_holds_up_no_other(world: World, hand:
     assert equal(world, NEIGHBOUR) and world.counts()["outbox"] == 0
     # When its time has come it is loaded whole.
     world.execute("UPDATE ailing SET retry_at = now()")
-    hand.relay.retry_ailing(hand.carrier)
+    hand.relay.repairs.retry_set_aside(hand.session)
     assert equal(world, "s", NEIGHBOUR)
     assert world.rows("SELECT season_id FROM ailing") == []
     world.submit(("s", "p3", 1))
@@ -60,7 +60,7 @@ def test_a_season_that_stays_refused_waits_longer_each_time(world: World, hand: 
     spoil(world, world.keys.board(S, b"s"))
     waits = []
     for _ in range(5):
-        hand.carrier.execute("set_aside", season="s", partition=S, reason="still")
+        hand.session.execute("set_aside", season="s", partition=S, reason="still")
         waits.append(world.value("SELECT round(extract(epoch FROM retry_at - now()))::int FROM ailing"))
     assert waits[-1] > waits[1] and waits == sorted(waits)
     assert world.value("SELECT tries FROM ailing") == 5
@@ -73,7 +73,7 @@ def test_a_reset_of_a_season_that_is_set_aside(world: World, hand: Hand) -> None
     world.reset("s")
     world.submit(("s", "new", 1))
     world.execute("UPDATE ailing SET retry_at = now()")
-    hand.relay.retry_ailing(hand.carrier)
+    hand.relay.repairs.retry_set_aside(hand.session)
     hand.drain()
     assert [(u, s) for u, s, _ in world.board("s")] == [("new", 1)]
     assert equal(world, "s")
@@ -129,7 +129,7 @@ def test_the_sampler_finds(world: World, hand: Hand, what: str) -> None:
     assert not compare(world.settings, wait_s=0).equal
 
     def sampled() -> bool:
-        hand.relay.sample(hand.carrier)
+        hand.relay.repairs.sample(hand.session)
         return compare(world.settings, wait_s=0).equal
 
     # Players are drawn: four of thirty at a look, in one of two seasons.
@@ -139,7 +139,7 @@ def test_the_sampler_finds(world: World, hand: Hand, what: str) -> None:
 def test_the_sampler_leaves_a_sound_board_alone(world: World, hand: Hand) -> None:
     held = world.redis.hgetall(world.keys.watermark[S])
     for _ in range(10):
-        hand.relay.sample(hand.carrier)
+        hand.relay.repairs.sample(hand.session)
     assert world.redis.hgetall(world.keys.watermark[S]) == held
 
 
@@ -149,7 +149,7 @@ def test_the_sampler_waits_for_what_is_on_its_way(world: World, hand: Hand) -> N
     world.reset(NEIGHBOUR)
     held = world.redis.hgetall(world.keys.watermark[S])
     for _ in range(10):
-        hand.relay.sample(hand.carrier)
+        hand.relay.repairs.sample(hand.session)
     assert world.redis.hgetall(world.keys.watermark[S]) == held, "hints wait: that is no difference"
     hand.serve(S)
     assert equal(world, "s", NEIGHBOUR)
@@ -163,7 +163,7 @@ def test_many_seasons_are_all_looked_at(world: World) -> None:
     for name in (names[0], names[41], names[79]):
         world.redis.delete(world.keys.board(partition_of(name), name.encode()))
     for _ in range(4):
-        hand.relay.sample(hand.carrier)
+        hand.relay.repairs.sample(hand.session)
     assert equal(world, *names)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from relay.batch import Refused, Verdict, relay_batch
+from relay.session import RelaySession
 from support.relays import Hand, S, equal
 from support.waiting import eventually
 from support.world import World
 
-from relay.carrier import Carrier, Refused, Verdict
 
-
-class Paused(Carrier):
+class Paused(RelaySession):
     """Stands still between reading PostgreSQL and writing Redis, until told."""
 
     reached: threading.Event
@@ -29,14 +29,14 @@ class Paused(Carrier):
 def test_a_zombies_write_is_refused(world: World) -> None:
     """A reads, loses its claim unnoticed, B reads newer rows and writes; then A wakes up."""
     world.submit(("s", "ada", 5))
-    a = world.carrier(Paused)
+    a = world.session(Paused)
     assert isinstance(a, Paused)
     a.reached, a.go = threading.Event(), threading.Event()
     outcome: list[object] = []
 
     def zombie() -> None:
         try:
-            outcome.append(a.carry(S))
+            outcome.append(relay_batch(a, S))
         except (Refused, psycopg.OperationalError) as error:
             outcome.append(error)
 
@@ -44,9 +44,9 @@ def test_a_zombies_write_is_refused(world: World) -> None:
     thread.start()
     assert a.reached.wait(20)
     assert world.rows("SELECT pg_terminate_backend(%s)", a.db.info.backend_pid) == [(True,)]
-    b = world.carrier()
+    b = world.session()
     world.submit(("s", "ada", 1))
-    eventually(lambda: (done := b.carry(S)) is not None and done.hints)
+    eventually(lambda: (done := relay_batch(b, S)) is not None and done.hints)
     newest = world.board("s")
     held = world.fence("s")
     assert [(u, s) for u, s, _ in newest] == [("ada", 6)]
@@ -60,14 +60,14 @@ def test_a_zombies_write_is_refused(world: World) -> None:
 def test_a_zombie_that_writes_first_is_overwritten(world: World) -> None:
     """The other order: A's claim is gone, A writes all the same, then B carries the hints that A never deleted."""
     world.submit(("s", "ada", 5))
-    a = world.carrier(Paused)
+    a = world.session(Paused)
     assert isinstance(a, Paused)
     a.reached, a.go = threading.Event(), threading.Event()
     outcome: list[BaseException] = []
 
     def zombie() -> None:
         try:
-            a.carry(S)
+            relay_batch(a, S)
         except psycopg.OperationalError as error:
             outcome.append(error)
 
@@ -103,10 +103,10 @@ def test_rows_are_read_after_the_claim(world: World) -> None:
     newer score. If B read rows with the snapshot of its claim, it would put the older score back.
     """
     world.create("s")
-    world.carrier().carry(S)
+    relay_batch(world.session(), S)
     world.submit(("s", "ada", 100))
     world.submit(("s", "ada", 1))
-    a, b = world.carrier(limit=1), world.carrier()
+    a, b = world.session(limit=1), world.session()
     b.db.execute("SET application_name = 'slow'")
     with psycopg.connect(world.settings.database_url, autocommit=True) as gate:
         gate.execute("SELECT pg_advisory_lock(4711)")
@@ -117,12 +117,12 @@ def test_rows_are_read_after_the_claim(world: World) -> None:
             "RETURN true; END $$;"
             "CREATE VIEW partition AS SELECT ctid, * FROM partition_table WHERE pause();"
         )
-        thread = threading.Thread(target=b.carry, args=(S,))
+        thread = threading.Thread(target=relay_batch, args=(b, S))
         thread.start()
         try:
             eventually(lambda: world.waiting("slow") == 1)
             world.submit(("s", "ada", 1_000))
-            assert (done := a.carry(S)) is not None and done.hints == 1
+            assert (done := relay_batch(a, S)) is not None and done.hints == 1
             assert [(u, s) for u, s, _ in world.board("s")] == [("ada", 1_101)]
         finally:
             gate.execute("SELECT pg_advisory_unlock(4711)")

@@ -128,7 +128,7 @@ def test_a_submission_that_waits_for_a_reset_lands_in_the_new_period(world: Worl
         thread = threading.Thread(target=late, args=(world, writer))
         thread.start()
         eventually(lambda: world.waiting("writer") == 1)
-        from board.pg.session import queries
+        from board.pg.queries import queries
 
         db.execute(queries()["reset_season"], {"period": period})
         db.commit()
@@ -138,7 +138,7 @@ def test_a_submission_that_waits_for_a_reset_lands_in_the_new_period(world: Worl
 
 def late(world: World, writer: psycopg.Connection[object]) -> None:
     """Submit on a connection of its own."""
-    from board.pg.session import adapt_arrays
+    from board.pg.arrays import adapt_arrays
 
     adapt_arrays(writer)
     world.submit(("s", "ada", 7), db=writer)

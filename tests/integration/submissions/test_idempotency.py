@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import msgspec
 import psycopg
 import pytest
+from board.pg.arrays import Int8Array, TextArray, adapt_arrays
+from board.pg.queries import queries
 from support.http import JSON, Answer, Http, base, raw
 from support.processes import Api, serving
 from support.proxy import Proxy
@@ -18,7 +20,6 @@ from support.waiting import eventually
 from support.world import World, world_on
 
 from _speedups import pack_int8_array, pack_text_array
-from board.pg.session import Int8Array, TextArray, adapt_arrays, queries
 from ctl.embedded import Embedded
 from relay.janitor import Janitor
 from service.submissions.item import hashed

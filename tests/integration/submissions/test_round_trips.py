@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from board.partitions import partition_of
 from support.http import Http
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy, Target
 from support.relays import Hand
 from support.waiting import eventually
 from support.world import World
-
-from board.redis.keyspace import partition_of
 
 EXECUTE = re.compile(rb"E\0\0\0\x09\0\0\0\0\0")
 """The protocol's message that runs a statement: unnamed portal, all rows."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from board.partitions import partition_of
+from relay.batch import relay_batch
 from support.collector import Collector
 from support.http import JSON, Http
 from support.processes import leaderboard, relaying, serving
@@ -17,7 +19,6 @@ from support.relays import Stepped, Unsignalled
 from support.waiting import eventually
 from support.world import World
 
-from board.redis.keyspace import partition_of
 from relay.janitor import Janitor
 
 BODY = b'{"userId":"ada","delta":1}'
@@ -129,17 +130,17 @@ def test_a_trace_is_told_with_the_commit_of_its_hint_and_not_before(world: World
         assert http.ask("POST", "/v1/seasons/s/scores", BODY, headers).status == 202
         assert http.post("s", "bob", 1).status == 202
     partition = partition_of("s")
-    dying = world.carrier(Stepped, traced=True)
+    dying = world.session(Stepped, traced=True)
     assert isinstance(dying, Stepped)
     dying.dies_at = "after apply"
     with pytest.raises(psycopg.OperationalError):
-        dying.carry(partition)
-    carrier = world.carrier(traced=True)
-    carried = eventually(lambda: carrier.carry(partition))
+        relay_batch(dying, partition)
+    session = world.session(traced=True)
+    carried = eventually(lambda: relay_batch(session, partition))
     assert carried is not None and carried.hints == 3
     ((parent, age_s),) = carried.traces
     assert parent.startswith(f"00-{trace_id}-") and 0 < age_s < 60
-    again = carrier.carry(partition, check=True)
+    again = relay_batch(session, partition, check=True)
     assert again is not None and again.traces == ()
     assert [user for user, _, _ in world.board("s")] == ["ada", "bob"]
 
@@ -147,14 +148,14 @@ def test_a_trace_is_told_with_the_commit_of_its_hint_and_not_before(world: World
 def test_a_batch_that_leaves_hints_behind_leaves_their_traces_too(world: World) -> None:
     with serving(world, **LOGGED) as api, api.client() as http:
         assert http.ask("POST", "/v1/seasons/s/scores", BODY, fresh()[1]).status == 202
-        world.carrier().carry(partition_of("s"))  # by a relay that traces nothing
+        relay_batch(world.session(), partition_of("s"))  # by a relay that traces nothing
         assert len(traces(world)) == 1
         for user in (b"bob", b"cy", b"dee"):
             assert http.ask("POST", "/v1/seasons/s/scores", BODY.replace(b"ada", user), fresh()[1]).status == 202
-    carrier = world.carrier(limit=2, traced=True)
+    session = world.session(limit=2, traced=True)
     told = []
     for left in (2, 1):
-        carried = carrier.carry(partition_of("s"))
+        carried = relay_batch(session, partition_of("s"))
         assert carried is not None
         told.append(len(carried.traces))
         assert len(traces(world)) == left

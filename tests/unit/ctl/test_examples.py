@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from board.config.settings import docs
+from board.config.settings import setting_specs
 from ctl.examples import EXAMPLES
 from ctl.keying import SCOPES
 from ctl.main import overridden, parser
@@ -47,7 +47,7 @@ def test_every_example_is_understood_and_is_of_its_command(name: str, line: str)
     while (found := re.fullmatch(r"([A-Z_]+)=(.*)", words[0])) is not None:
         env[found[1]] = found[2]
         del words[0]
-    assert env.keys() <= {doc.env for doc in docs().values()}
+    assert env.keys() <= {doc.env for doc in setting_specs().values()}
     assert words.pop(0) == "leaderboard"
     if ">" in words:
         del words[words.index(">") :]

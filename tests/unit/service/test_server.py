@@ -6,8 +6,8 @@ import os
 import socket
 
 import pytest
+from board.config.load import load
 
-from board.config.settings import load
 from board.errors import InvalidSetting, PortTaken
 from service.server import check_bind
 

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from board.config.load import load
 from support.repository import REPOSITORY
 
 from board.config.page import markdown
-from board.config.settings import Settings, default_data_dir, docs, environment, load
+from board.config.settings import Settings, default_data_dir, environment, setting_specs
 from board.config.shown import mask, shown
 from board.errors import InvalidSetting
 
@@ -42,12 +43,12 @@ def test_variables_of_others_are_nobodys_business() -> None:
     assert load({"PATH": "/bin", "LEADERBOARDS": "1"}) == load({})
 
 
-NUMBERS = sorted((field, doc) for field, doc in docs().items() if doc.low is not None)
+NUMBERS = sorted((field, doc) for field, doc in setting_specs().items() if doc.low is not None)
 
 
 @pytest.mark.parametrize("field", [field for field, _ in NUMBERS])
 def test_numbers_have_both_bounds_and_they_hold(field: str) -> None:
-    doc = docs()[field]
+    doc = setting_specs()[field]
     assert doc.low is not None and doc.high is not None
     for good in (int(doc.low), int(doc.high)):
         assert getattr(load({doc.env: str(good)}), field) == good
@@ -71,9 +72,9 @@ COMPANIONS = {
 """What has to be set with a choice."""
 
 
-@pytest.mark.parametrize("field", [field for field, doc in docs().items() if doc.choices])
+@pytest.mark.parametrize("field", [field for field, doc in setting_specs().items() if doc.choices])
 def test_choices_hold(field: str) -> None:
-    doc = docs()[field]
+    doc = setting_specs()[field]
     for choice in doc.choices:
         assert getattr(load({**COMPANIONS.get(choice, {}), doc.env: choice}), field) == choice
     with pytest.raises(InvalidSetting, match=f"{doc.env} must be one of {', '.join(doc.choices)}"):
@@ -149,7 +150,7 @@ def test_passwords_are_hidden(url: str) -> None:
 def test_what_is_shown_at_start_has_every_setting_and_no_secret() -> None:
     s = load({"DATABASE_URL": "postgresql://ada:hunter2@h/db", "REDIS_URL": "redis://:hunter2@h"})
     rows = dict(shown(s))
-    assert list(rows) == [doc.env for doc in docs().values()]
+    assert list(rows) == [doc.env for doc in setting_specs().values()]
     assert "hunter2" not in repr(rows)
     assert rows["DATABASE_URL"] == "postgresql://ada:******@h/db"
 
@@ -169,9 +170,10 @@ def test_settings_survive_the_way_to_a_child_process() -> None:
 
 
 def test_every_setting_comes_from_its_variable() -> None:
-    assert len({doc.env for doc in docs().values()}) == len(Settings.__struct_fields__)
+    assert len({doc.env for doc in setting_specs().values()}) == len(Settings.__struct_fields__)
     assert all(
-        doc.env in ("DATABASE_URL", "REDIS_URL") or doc.env.startswith("LEADERBOARD_") for doc in docs().values()
+        doc.env in ("DATABASE_URL", "REDIS_URL") or doc.env.startswith("LEADERBOARD_")
+        for doc in setting_specs().values()
     )
 
 
@@ -189,7 +191,7 @@ def test_the_document_is_written_from_the_code() -> None:
 
 
 def test_the_example_file_names_only_settings_that_exist() -> None:
-    known = {doc.env for doc in docs().values()}
+    known = {doc.env for doc in setting_specs().values()}
     named = {
         line.lstrip("#").partition("=")[0]
         for line in (REPOSITORY / ".env.example").read_text(encoding="utf-8").splitlines()

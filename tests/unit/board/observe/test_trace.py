@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 
 import pytest
+from board.config.load import load
+from board.observe.log_tracer import LogTracer
+from board.observe.tracers import tracer_of
 
-from board.config.settings import load
 from board.errors import InvalidSetting
-from board.observe.trace import Context, LogTracer, sampled, tracer_of
+from board.observe.trace import Context, sampled
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

@@ -15,7 +15,7 @@ import pytest
 from support.waiting import eventually
 
 from board.process.stop import Stop
-from board.process.supervisor import Post, Supervisor
+from board.process.supervisor import ChildSpec, Supervisor
 
 
 class Request(Stop):
@@ -35,11 +35,13 @@ class Rehearsal:
         self.status: int | None = None
         self.error: BaseException | None = None
 
-    def post(self, name: str, script: str) -> Post:
+    def post(self, name: str, script: str) -> ChildSpec:
         head = f"import os,signal,sys,time\ndef note(t): open({str(self.diary)!r},'a').write(t+'\\n')\n"
-        return Post(name, [sys.executable, "-c", head + script])
+        return ChildSpec(name, [sys.executable, "-c", head + script])
 
-    def run(self, *posts: Post, grace_s: float = 10.0, watch: Callable[[], None] = lambda: None) -> threading.Thread:
+    def run(
+        self, *posts: ChildSpec, grace_s: float = 10.0, watch: Callable[[], None] = lambda: None
+    ) -> threading.Thread:
         def body() -> None:
             try:
                 self.status = Supervisor(posts, self.stop, env=os.environ, grace_s=grace_s, watch=watch).run()

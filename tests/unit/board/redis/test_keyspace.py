@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from board.partitions import PARTITIONS, partition_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from board.redis.keyspace import PARTITIONS, Keys, partition_of
+from board.redis.keyspace import Keyspace
 
 
 def test_where_seasons_live_never_changes() -> None:
@@ -20,7 +21,7 @@ def test_every_season_has_a_partition(season: str) -> None:
         assert 0 <= partition_of(season) < PARTITIONS
 
 
-def all_keys(keys: Keys, partition: int, season: bytes) -> list[bytes]:
+def all_keys(keys: Keyspace, partition: int, season: bytes) -> list[bytes]:
     return [
         keys.watermark[partition],
         keys.periods[partition],
@@ -34,7 +35,7 @@ def all_keys(keys: Keys, partition: int, season: bytes) -> list[bytes]:
 
 @given(st.integers(0, PARTITIONS - 1), st.binary(min_size=1, max_size=40))
 def test_all_keys_of_a_partition_share_one_hash_tag(partition: int, season: bytes) -> None:
-    for key in all_keys(Keys("lb"), partition, season):
+    for key in all_keys(Keyspace("lb"), partition, season):
         # Redis Cluster: what is between the first { and the first } after it.
         start = key.index(b"{")
         assert key[start + 1 : key.index(b"}", start)] == b"%d" % partition
@@ -42,7 +43,7 @@ def test_all_keys_of_a_partition_share_one_hash_tag(partition: int, season: byte
 
 @given(st.sets(st.binary(min_size=1, max_size=6), min_size=2, max_size=6))
 def test_no_two_things_share_a_key(seasons: set[bytes]) -> None:
-    keys = Keys("lb")
+    keys = Keyspace("lb")
     found = [key for p in (1, 11) for s in seasons for key in all_keys(keys, p, s)[3:]]
     found += [key for p in (1, 11) for key in all_keys(keys, p, b"x")[:3]]
     found += [keys.poke, keys.held]
@@ -50,6 +51,6 @@ def test_no_two_things_share_a_key(seasons: set[bytes]) -> None:
 
 
 def test_two_prefixes_never_meet() -> None:
-    ours, theirs = Keys("lb"), Keys("lb2")
+    ours, theirs = Keyspace("lb"), Keyspace("lb2")
     assert not set(all_keys(ours, 3, b"s")) & set(all_keys(theirs, 3, b"s"))
     assert ours.poke != theirs.poke

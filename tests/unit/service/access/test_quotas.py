@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from board.redis.keyspace import Keys
+from board.redis.keyspace import Keyspace
 from service.access.grant import Grant, Player
 from service.access.quotas import Quota, Quotas, quota
 from service.contract.answers import Answer
@@ -79,7 +79,7 @@ def charged(grant: Grant, key: int, player: int, units: int, users: dict[str, in
     pipe = Recorder()
     quotas = Quotas(
         pipe,  # type: ignore[arg-type]
-        Keys("t"),
+        Keyspace("t"),
         key=quota("key", key, 10),
         player=quota("player", player, 10),
         deadline_s=1.0,

@@ -14,12 +14,12 @@ from typing import Any
 
 import jwt
 import pytest
+from board.config.load import load
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 from support.tokens import AUDIENCE, ISSUER, SECRET, Issuer, jwks, settings
 
-from board.config.settings import load
 from board.errors import InvalidSetting
 from service.access.authorizer import REFUSED, Gate
 from service.access.grant import Grant, Player

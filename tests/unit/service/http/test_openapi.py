@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from board.config.load import load
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from board.config.settings import load
 from service.app import create_app
 from service.contract import problems
 from service.contract.types import PLAIN_TEXT, Submission
