@@ -79,7 +79,7 @@ test-faults: $(VENV)/.dev ## run the fault suite on real servers, about 15 minut
 	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(ARGS)
 	@[ -n "$(ONLY)" ] || $(BIN)/python -m pytest -q -m faults tests/faults
-	@[ -n "$(ONLY)$(SHORT)" ] || MODEL_EXAMPLES=200 MODEL_STEPS=40 $(BIN)/python -m pytest -q tests/integration/test_relay_model.py
+	@[ -n "$(ONLY)$(SHORT)" ] || MODEL_EXAMPLES=200 MODEL_STEPS=40 $(BIN)/python -m pytest -q tests/integration/relay/test_model.py
 
 soak: $(VENV)/.dev ## inject faults at random (MINUTES=60)
 	@PYTHONPATH=tests:. $(BIN)/python -m faults.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)

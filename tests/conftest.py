@@ -18,14 +18,22 @@ import pytest
 from support.http import Http
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
-from support.world import World, private
+from support.world import World, private, socket_directory, world_on
 
 from ctl.embedded import Embedded, Prefer
+
+LONGEST_PATHS = {Path(__file__).with_name(folder) for folder in ("upgrade", "acceptance")}
+"""Folders whose tests take many seconds each."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no process of the run is left with one of them at the end."""
+    items.sort(key=lambda item: not LONGEST_PATHS & {*item.path.parents})
 
 
 @pytest.fixture(scope="session")
 def prefer_servers() -> Prefer:
-    """Which servers this run uses."""
+    """The servers of this run: from wheels or of this machine."""
     wanted = os.environ.get("LEADERBOARD_TEST_SERVERS", "wheel")
     assert wanted in ("wheel", "system"), "LEADERBOARD_TEST_SERVERS must be wheel or system"
     return cast(Prefer, wanted)
@@ -44,48 +52,40 @@ def servers(prefer_servers: Prefer) -> Iterator[Embedded]:
         shutil.rmtree(directory)
 
 
-def _world(servers: Embedded, **options: int | bool) -> World:
-    assert servers.database_url is not None and servers.redis_url is not None
-    return World(servers.database_url, servers.redis_url, **options)  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def world(servers: Embedded) -> Iterator[World]:
     """A migrated world in Redis database 1, which no other test uses at the same time."""
-    made = _world(servers)
-    made.redis.flushdb()
-    yield made
-    made.close()
+    with world_on(servers) as made:
+        made.redis.flushdb()
+        yield made
 
 
 @pytest.fixture
 def bare_world(servers: Embedded) -> Iterator[World]:
     """A world whose schema is still empty."""
-    made = _world(servers, migrate=False)
-    yield made
-    made.close()
+    with world_on(servers, migrate=False) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
 def api(servers: Embedded) -> Iterator[Api]:
     """The real API and a real relay pool, kept for the whole run. Tests keep apart by their seasons."""
-    with ExitStack() as stack:
-        made = _world(servers, redis_db=0)
-        stack.callback(made.close)
-        stack.enter_context(relaying(made, 2))
-        yield stack.enter_context(serving(made, "/readyz", LEADERBOARD_WORKERS="2"))
+    with (
+        world_on(servers, redis_db=0) as made,
+        relaying(made, 2),
+        serving(made, "/readyz", LEADERBOARD_WORKERS="2") as api,
+    ):
+        yield api
 
 
 @pytest.fixture(scope="session")
 def guarded(servers: Embedded) -> Iterator[Api]:
-    """The same, but it wants credentials."""
-    with ExitStack() as stack:
-        made = _world(servers, redis_db=2)
-        stack.callback(made.close)
-        stack.enter_context(relaying(made, 1))
-        # Whoever makes the first key himself sees none made at the first start.
+    """The same, but requests need credentials."""
+    with world_on(servers, redis_db=2) as made, relaying(made, 1):
+        # Where a key exists, the first start makes none.
         made.key("read", life_s=1)
-        yield stack.enter_context(serving(made, "/readyz", LEADERBOARD_AUTH="keys"))
+        with serving(made, "/readyz", LEADERBOARD_AUTH="keys") as api:
+            yield api
 
 
 @pytest.fixture
@@ -95,37 +95,31 @@ def http(api: Api) -> Iterator[Http]:
         yield client
 
 
-_seasons = itertools.count(1)
+season_numbers = itertools.count(1)
 
 
 @pytest.fixture
 def season() -> str:
-    """A season nobody else uses."""
-    return f"season {next(_seasons)}"
+    """A season that no other test uses."""
+    return f"season {next(season_numbers)}"
 
 
 @pytest.fixture
-def postgres_door(servers: Embedded) -> Iterator[Proxy]:
+def postgres_proxy(servers: Embedded) -> Iterator[Proxy]:
     """A network in front of PostgreSQL."""
     with Proxy(f"{socket_directory(servers)}/.s.PGSQL.5432") as proxy:
         yield proxy
 
 
 @pytest.fixture
-def redis_door(servers: Embedded) -> Iterator[Proxy]:
+def redis_proxy(servers: Embedded) -> Iterator[Proxy]:
     """A network in front of Redis."""
     with Proxy(f"{socket_directory(servers)}/redis.sock") as proxy:
         yield proxy
 
 
-def socket_directory(servers: Embedded) -> str:
-    """Where both servers' sockets are."""
-    assert servers.redis_url is not None
-    return servers.redis_url.removeprefix("unix://").rpartition("/")[0]
-
-
 @pytest.fixture
 def on_exit() -> Iterator[Callable[[Callable[[], object]], object]]:
-    """Register something to be done after the test, whatever happens."""
+    """Register work for after the test, whether it passes or fails."""
     with ExitStack() as stack:
         yield lambda undo: stack.callback(undo)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.http import Http, free_port
-from support.processes import Command, alive, answers, children_of, commandline, environment, run
+from support.processes import START_S, Command, alive, answers, children_of, commandline, environment, run
 from support.waiting import eventually
 from support.world import private
 
@@ -52,7 +52,7 @@ class House:
         """`leaderboard run`, ready."""
         with ExitStack() as unless_ready:
             command = unless_ready.enter_context(Command(["run"], self.env))
-            command.until(lambda: answers(self.port, "/readyz"), 60)
+            command.until(lambda: answers(self.port, "/readyz"), START_S)
             unless_ready.pop_all()
         return command
 
@@ -114,7 +114,7 @@ def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> N
         with Http(house.port) as http:
             for season in seasons:
                 mine = {user: score for (name, user), score in scores.items() if name == season}
-                # Best first, and among equals who got there first.
+                # Best first, and among equals the earliest.
                 board = sorted(mine, key=lambda user: (-mine[user], reached[season, user]))
                 items = http.top(season, 1000).json["items"]
                 assert [(i["userId"], i["score"]) for i in items] == [(user, mine[user]) for user in board]
@@ -124,10 +124,10 @@ def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> N
                 middle = len(board) // 2
                 window = http.around(season, board[middle], 3).json["items"]
                 assert [i["userId"] for i in window] == board[max(0, middle - 3) : middle + 4]
-        everybody = children_of(command.process.pid)
-        assert len(everybody) >= 8, "two servers, API and workers, relays, janitor"
+        processes = children_of(command.process.pid)
+        assert len(processes) >= 8, "two servers, API and workers, relays, janitor"
         assert command.stop(signal.SIGINT) == 0, command.text()
-        gone(everybody)
+        gone(processes)
 
 
 def test_ctrl_c_while_players_post_loses_nothing_and_the_next_start_keeps_it(house: House) -> None:
@@ -154,12 +154,12 @@ def test_ctrl_c_while_players_post_loses_nothing_and_the_next_start_keeps_it(hou
         for thread in threads:
             thread.start()
         eventually(lambda: len(accepted) > 200, 30)
-        everybody = children_of(command.process.pid)
+        processes = children_of(command.process.pid)
         assert command.stop(signal.SIGINT) == 0, command.text()
         stop.set()
         for thread in threads:
             thread.join(30)
-        gone(everybody)
+        gone(processes)
     with house.start() as command:
         verified(house)
         with Http(house.port) as http:
@@ -175,9 +175,9 @@ def test_kill_9_leaves_no_process_and_no_data_is_lost(house: House) -> None:
         with Http(house.port) as http:
             for n in range(30):
                 assert http.post("s", f"p{n}", n + 1).status == 202
-        everybody = children_of(command.process.pid)
+        processes = children_of(command.process.pid)
         command.stop(signal.SIGKILL)
-        gone(everybody)
+        gone(processes)
     with house.start() as command:
         verified(house)
         with Http(house.port) as http:

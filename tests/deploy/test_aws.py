@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_host import TOOLS, debian_host, poll
-from deploy_tools import ROOT, need, tool
-from deploy_tree import run
+from deploy.host import TOOLS, debian_host, poll
+from deploy.tools import ROOT, need, tool
+from deploy.tree import run
 from support.absent import absent
 
 pytestmark = pytest.mark.deploy

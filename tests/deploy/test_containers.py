@@ -17,14 +17,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import deploy_image
 import pytest
-from deploy_host import poll
-from deploy_tools import ROOT, need, tool
-from deploy_tree import run
+from deploy import image as deploy_image
+from deploy.host import poll
+from deploy.tools import ROOT, need, tool
+from deploy.tree import run
 from support.absent import absent
 
 from board.config import settings
+from board.config.load import load
 
 pytestmark = pytest.mark.deploy
 
@@ -81,7 +82,7 @@ def test_the_example_environment_names_every_variable_of_compose_and_only_known_
     lines = (ROOT / ".env.example").read_text().splitlines()
     offered = {match[1] for line in lines if (match := re.match(r"(\w+)=", line))}
     mentioned = offered | {match[1] for line in lines if (match := re.match(r"#(\w+)=", line))}
-    known = {doc.env for doc in settings.docs().values()}
+    known = {doc.env for doc in settings.setting_specs().values()}
     assert used == offered
     assert {name for name in mentioned if name.startswith("LEADERBOARD_")} <= known
 
@@ -143,7 +144,7 @@ def test_prometheus_asks_where_the_services_show_their_metrics(
     mounted = {volume["target"]: Path(volume["source"]) for volume in prometheus["volumes"] if volume["type"] == "bind"}
     config = mounted["/etc/prometheus/prometheus.yml"].read_text()
     for name in ("api", "relay"):
-        loaded = settings.load(services[name]["environment"])
+        loaded = load(services[name]["environment"])
         bind = {"api": loaded.metrics_bind, "relay": loaded.relay_metrics_bind}[name]
         assert f'"{name}:{bind.rpartition(":")[2]}"' in config
     # With the rules where the configuration looks for them.
@@ -161,7 +162,7 @@ def test_data_is_on_named_volumes_and_redis_keeps_a_log(services: dict[str, Any]
 
 def test_compose_gives_settings_that_the_code_accepts(services: dict[str, Any]) -> None:
     for name in OURS:
-        loaded = settings.load(services[name]["environment"])
+        loaded = load(services[name]["environment"])
         assert loaded.database_url.startswith("postgresql://leaderboard:p0@postgres:5432/")
         assert loaded.tcp == ("0.0.0.0", 8080)
 

@@ -20,12 +20,12 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from deploy_fleet import fleet
-from deploy_host import TOOLS, Host, debian_host, poll
-from deploy_load import Load
-from deploy_tools import ROOT, need
-from deploy_tree import run
-from test_ansible import DEADLINE_SECONDS, DRY_DEADLINE_SECONDS, ansible
+from deploy.fleet import fleet
+from deploy.host import TOOLS, Host, debian_host, poll
+from deploy.load import Load
+from deploy.playbook import DEADLINE_SECONDS, DRY_DEADLINE_SECONDS, SECRETS, ansible, commands
+from deploy.tools import ROOT, need
+from deploy.tree import run
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
 
@@ -34,8 +34,7 @@ NAMES = ("db1", "app1", "app2", "proxy1")
 APPS = ("app1", "app2")
 # Boots with the others, and is in no inventory until it is wanted.
 LATER = "app3"
-SECRETS = "/etc/leaderboard/secrets"
-# Ports that anybody on the network reaches, apart from ssh.
+# Ports that every host on the network reaches, apart from ssh.
 OPEN = {"db1": {5432, 6379}, "app1": {8080, 9464, 9465}, "app2": {8080, 9464, 9465}, "proxy1": {443}}
 ALERT_SECONDS = 300.0
 
@@ -90,7 +89,7 @@ class Fleet:
         return ("-e", f"common_artifact={wheel}")
 
     def load(self, season: str, boards: bool = True) -> Load:
-        """Players for a season that nobody plays yet; without `boards` they submit only."""
+        """Players for a season without players; without `boards` they submit only."""
         if not self.key:
             self.key = made = self.hosts["app1"].ssh("cat /etc/leaderboard/secrets/admin-key").stdout.strip()
             probe = Load(self.hosts["proxy1"].address, made, "probe")
@@ -136,15 +135,6 @@ class Fleet:
         ]
         assert running == [f"X-Release={name}" for name in shown]
         return shown
-
-
-def commands(page: str) -> list[list[str]]:
-    """The arguments of each `ansible-playbook` in the shell blocks of a page, the inventory left out."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/ops/{page}.md").read_text(), re.MULTILINE | re.DOTALL)
-    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
-    found = [line[3:] for line in lines if line[:3] == ["ansible-playbook", "-i", "inventory/fleet.yml"]]
-    assert found, f"docs/ops/{page}.md shows no playbook"
-    return found
 
 
 def replaced(option: str, words: dict[str, str]) -> str:

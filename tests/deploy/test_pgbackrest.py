@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from deploy_host import debian_host, poll
-from test_ansible import SECRETS, Site, checkout
-from test_fleet import commands
+from deploy.host import debian_host, poll
+from deploy.playbook import SECRETS, Site, checkout, commands
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
 

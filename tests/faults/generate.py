@@ -42,7 +42,7 @@ class Connection:
         self.reader = self.writer = None
 
     async def send(self, method: str, path: str, body: bytes = b"", headers: str = "") -> None:
-        """Connect if needed, and send. Raises OSError if the request cannot have reached anybody."""
+        """Connect if needed, and send. Raises OSError if the request cannot have reached the server."""
         if self.reader is not None and self.reader.at_eof():
             # The server has closed it while nothing was asked: every client library looks before it sends.
             self.drop()
@@ -209,7 +209,7 @@ class Generator:
             except Unanswered:
                 certain = self._told(about, None, None)
             except OSError:
-                # Nobody listens: not even a byte was sent.
+                # The port is closed: not even a byte was sent.
                 certain = self._told(about, 0, None)
             else:
                 certain = self._told(about, status, answer)
@@ -312,7 +312,7 @@ class Generator:
         self._file.write(json.dumps({"t": time.monotonic(), "kind": kind, **about}) + "\n")
 
     def _told(self, about: dict[str, Any], status: int | None, answer: Any) -> bool | None:
-        """Write down what became of a try: True counts, False certainly does not, None nobody knows."""
+        """Write down what became of a try: True counts, False certainly does not, None is unknown."""
         if status == 202:
             self.acknowledged += 1
             self._note("ok", about | {"score": answer["score"], "version": answer["version"]})

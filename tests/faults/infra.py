@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 import psycopg
 from support.http import Http
-from support.processes import REPOSITORY, answers
+from support.processes import answers
+from support.repository import REPOSITORY
 from support.waiting import eventually
 
 from board.process.children import terminate
@@ -66,9 +67,8 @@ def switch(rig: Rig, to: pg.Postgres, sockets: Path) -> None:
     rig.sockets = sockets
     rig.undo(to.stop)
     for name in ("api-pg", "relay-pg"):
-        rig.doors[name].target = f"{sockets}/.s.PGSQL.5432"
-        rig.doors[name].cut()
-        rig.doors[name].open()
+        rig.proxies[name].redirect(f"{sockets}/.s.PGSQL.5432")
+        rig.proxies[name].reset()
 
 
 def promote(rig: Rig, made: Standby, sockets: Path) -> None:
@@ -201,7 +201,7 @@ def disk_full(rig: Rig, rng: random.Random, load: Generator) -> None:
 
 @fault("postgres: snapshot held open under load", rounds=1)
 def snapshot(rig: Rig, rng: random.Random, load: Generator) -> None:
-    """Somebody's report runs in one long transaction: nothing can be vacuumed, yet the outbox stays fast."""
+    """A foreign report runs in one long transaction: nothing can be vacuumed, yet the outbox stays fast."""
     seconds = float(os.environ.get("SNAPSHOT_S", "10"))
     with psycopg.connect(rig.database_url) as holder, rig.postgres_connection() as db:
         holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -258,13 +258,13 @@ def stale_replica(rig: Rig, rng: random.Random, load: Generator) -> None:
     data.create_private(sockets, rig.account)
     other = rd.Redis(rig.redis.installation, data, rig.account, durable=True)
     other.start(sockets, print)
-    door = rig.door(rig.redis_socket)
+    proxy = rig.proxy(rig.redis_socket)
     client: Any = rig.redis_at(f"{sockets}/redis.sock")
     client.config_set("repl-diskless-load", "disabled")
-    client.replicaof("127.0.0.1", door.port)
+    client.replicaof("127.0.0.1", proxy.port)
     eventually(lambda: client.info("replication")["master_link_status"] == "up", 30)
     progress(load, 50)
-    door.cut()
+    proxy.cut()
     progress(load, 200)
     rig.kill_redis()
     client.replicaof("NO", "ONE")
@@ -273,9 +273,8 @@ def stale_replica(rig: Rig, rng: random.Random, load: Generator) -> None:
     rig.redis_socket = f"{sockets}/redis.sock"
     rig.undo(other.stop)
     for name in ("api-redis", "relay-redis"):
-        rig.doors[name].target = rig.redis_socket
-        rig.doors[name].cut()
-        rig.doors[name].open()
+        rig.proxies[name].redirect(rig.redis_socket)
+        rig.proxies[name].reset()
 
 
 # --- hosts
@@ -342,8 +341,8 @@ def overload(rig: Rig, rng: random.Random, load: Generator) -> None:
         "api", LEADERBOARD_INTAKE_BATCH="5", LEADERBOARD_INTAKE_QUEUE="100", LEADERBOARD_WRITE_DEADLINE_MS="800"
     )
     eventually(lambda: answers(rig.port, "/readyz"), 60)
-    door = rig.doors["api-pg"]
-    door.delay_s = 0.02
+    proxy = rig.proxies["api-pg"]
+    proxy.delay_s = 0.02
     try:
         calm = asyncio.run(flood(rig, 100, 3.0))
         capacity = asyncio.run(flood(rig, 2_000, 4.0))["accepted a second"]
@@ -351,7 +350,7 @@ def overload(rig: Rig, rng: random.Random, load: Generator) -> None:
         heavy = asyncio.run(flood(rig, 3 * capacity, 12.0))
         after = memory(rig)
     finally:
-        door.delay_s = 0.0
+        proxy.delay_s = 0.0
     load.figures |= {f"overload: {name}": value for name, value in heavy.items()}
     load.figures |= {
         "overload: carried a second at most": capacity,

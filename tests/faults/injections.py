@@ -273,48 +273,48 @@ def postgres_storm(rig: Rig, rng: random.Random, load: Generator) -> None:
 @fault("postgres: connection cut during COMMIT", rounds=8)
 def postgres_commit_cut(rig: Rig, rng: random.Random, load: Generator) -> None:
     # The answer to a batch: rows, and the word that the implicit transaction is committed.
-    door = rig.doors["api-pg"]
-    door.lose_answer(lambda data: len(data) > 60 and b"SELECT" in data[-40:])
-    eventually(door.sprung.is_set, 30)
+    proxy = rig.proxies["api-pg"]
+    proxy.lose_reply(lambda data: len(data) > 60 and b"SELECT" in data[-40:])
+    eventually(proxy.sprung.is_set, 30)
 
 
 @fault("postgres: connection cut in mid-statement", rounds=6)
 def postgres_request_cut(rig: Rig, rng: random.Random, load: Generator) -> None:
-    door = rig.doors["api-pg"]
-    door.cut_request(lambda data: len(data) > 150, rng.randint(1, 140))
-    eventually(door.sprung.is_set, 30)
+    proxy = rig.proxies["api-pg"]
+    proxy.cut_request(lambda data: len(data) > 150, rng.randint(1, 140))
+    eventually(proxy.sprung.is_set, 30)
 
 
 @fault("postgres: network frozen", rounds=2)
 def postgres_frozen(rig: Rig, rng: random.Random, load: Generator) -> None:
     for name in ("api-pg", "relay-pg"):
-        rig.doors[name].freeze()
+        rig.proxies[name].freeze()
     moment(rng, 3.0)
     for name in ("api-pg", "relay-pg"):
-        rig.doors[name].open()
+        rig.proxies[name].open()
 
 
 # --- Redis
 
 LOST: Final = {"I4": "Redis itself went back: until a relay looks at the partition, readers see the older copy"}
 ALTERED: Final = {
-    "I8": "somebody deleted players from Redis by hand: readers miss them until the sampler comes by",
-    "I4": "a board altered by hand is what readers see until the sampler comes by",
+    "I8": "players were deleted from Redis by hand: readers miss them until the sampler finds them",
+    "I4": "a board altered by hand is what readers see until the sampler finds it",
 }
 
 
 @fault("redis: answer lost after it was applied", rounds=6)
 def redis_answer_lost(rig: Rig, rng: random.Random, load: Generator) -> None:
-    door = rig.doors["relay-redis"]
-    door.lose_answer(lambda data: data.startswith(b"*3\r\n$2\r\nok"))
-    eventually(door.sprung.is_set, 30)
+    proxy = rig.proxies["relay-redis"]
+    proxy.lose_reply(lambda data: data.startswith(b"*3\r\n$2\r\nok"))
+    eventually(proxy.sprung.is_set, 30)
 
 
 @fault("redis: payload cut", rounds=6)
 def redis_payload_cut(rig: Rig, rng: random.Random, load: Generator) -> None:
-    door = rig.doors["relay-redis"]
-    door.cut_request(lambda data: b"EVALSHA" in data and len(data) > 300, rng.randint(1, 290))
-    eventually(door.sprung.is_set, 30)
+    proxy = rig.proxies["relay-redis"]
+    proxy.cut_request(lambda data: b"EVALSHA" in data and len(data) > 300, rng.randint(1, 290))
+    eventually(proxy.sprung.is_set, 30)
 
 
 @fault("redis: kill -9, restarted empty", rounds=2)
@@ -349,7 +349,7 @@ def redis_still(rig: Rig, rng: random.Random, load: Generator) -> None:
     kill(pid, signal.SIGCONT)
 
 
-@fault("redis: busy with somebody's script", rounds=2)
+@fault("redis: busy with a foreign script", rounds=2)
 def redis_busy(rig: Rig, rng: random.Random, load: Generator) -> None:
     with rig.redis_connection() as client, suppress(redis.ResponseError):
         # What DEBUG SLEEP does, without needing it to be enabled: the one thread is busy for a second or two.
@@ -373,10 +373,10 @@ def redis_full(rig: Rig, rng: random.Random, load: Generator) -> None:
 @fault("redis: network frozen", rounds=2)
 def redis_frozen(rig: Rig, rng: random.Random, load: Generator) -> None:
     for name in ("api-redis", "relay-redis"):
-        rig.doors[name].freeze()
+        rig.proxies[name].freeze()
     progress(load, 50)
     for name in ("api-redis", "relay-redis"):
-        rig.doors[name].open()
+        rig.proxies[name].open()
 
 
 @fault("redis: FLUSHALL", rounds=3)

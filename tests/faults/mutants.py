@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from support.processes import REPOSITORY
+from support.repository import REPOSITORY
 
 PACKAGES: Final = ("_speedups", "board", "service", "relay", "ctl")
 

@@ -48,7 +48,7 @@ class Bomb:
         return self.left == 0
 
     def act(self) -> None:
-        """End, or stand still until somebody sends SIGCONT."""
+        """End, or stand still until SIGCONT."""
         os.kill(os.getpid(), self.number)
 
     def pass_by(self, point: str) -> None:

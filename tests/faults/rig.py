@@ -1,13 +1,12 @@
-"""Everything under test, started for real: PostgreSQL, Redis or Valkey, the service, the relays, doors between them.
+"""Everything under test, started for real: PostgreSQL, Redis or Valkey, the service, the relays, proxies between.
 
-A keeper restarts the service and the relay pool when they end, as systemd does on a host.
+A thread restarts the service and the relay pool when they end, as systemd does on a host.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +19,10 @@ from urllib.parse import quote
 
 import psycopg
 import redis
-from support.processes import REPOSITORY, alive, answers, children_of
+from support.http import free_port
+from support.processes import START_S, alive, answers, children_of
+from support.proxy import Proxy
+from support.repository import REPOSITORY
 from support.waiting import eventually
 
 from board.pg import schema
@@ -32,7 +34,6 @@ from ctl.embedded.account import choose_account
 from ctl.embedded.data_directory import DataDirectory
 from ctl.embedded.installations import find_postgres, find_redis
 from ctl.embedded.wheel_copies import make_usable
-from faults.doors import Door
 
 APP: Final = "app"
 
@@ -82,15 +83,15 @@ class Rig:
             self.redis_socket = f"{self.sockets}/redis.sock"
             self._prepare()
             where = {"pg": f"{self.sockets}/.s.PGSQL.5432", "redis": self.redis_socket}
-            self.doors = {f"{who}-{what}": Door(where[what]) for who in ("api", "relay") for what in where}
-            for door in self.doors.values():
-                stack.callback(door.close)
+            self.proxies = {f"{who}-{what}": Proxy(where[what]) for who in ("api", "relay") for what in where}
+            for proxy in self.proxies.values():
+                stack.callback(proxy.close)
             stack.callback(self._stop_services)
-            self.port = _free_port()
+            self.port = free_port()
             self.start("api", ["-m", "ctl", "serve", "--quiet"])
             self.start("relays", ["-m", "ctl", "relay", "--processes", "2"])
             threading.Thread(target=self._keep, daemon=True).start()
-            eventually(lambda: answers(self.port, "/readyz"), 60)
+            eventually(lambda: answers(self.port, "/readyz"), START_S, tell=self.report)
             self._stack.push(stack.pop_all())
         return self
 
@@ -109,7 +110,7 @@ class Rig:
 
     @property
     def database_url(self) -> str:
-        """Straight to PostgreSQL, for the judge and the injections; the product goes through doors."""
+        """Straight to PostgreSQL, for the judge and the injections; the product goes through proxies."""
         return f"postgresql://{APP}@/{APP}?host={quote(str(self.sockets), safe='')}"
 
     @property
@@ -118,14 +119,14 @@ class Rig:
         return f"unix://{self.redis_socket}?db=0"
 
     def environment(self, who: str) -> dict[str, str]:
-        """What a process of the product gets: its own doors and patience fit for a test."""
+        """What a process of the product gets: its own proxies and patience fit for a test."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LEADERBOARD_", "DATABASE_", "REDIS_", "PG"))}
         return {
             **kept,
             **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
             "PYTHONPATH": f"{self.tree}{os.pathsep}{REPOSITORY / 'tests'}",
-            "DATABASE_URL": f"postgresql://{APP}@127.0.0.1:{self.doors[f'{who}-pg'].port}/{APP}",
-            "REDIS_URL": f"redis://127.0.0.1:{self.doors[f'{who}-redis'].port}/0",
+            "DATABASE_URL": f"postgresql://{APP}@127.0.0.1:{self.proxies[f'{who}-pg'].port}/{APP}",
+            "REDIS_URL": f"redis://127.0.0.1:{self.proxies[f'{who}-redis'].port}/0",
             "LEADERBOARD_AUTH": "open",
             "LEADERBOARD_BIND": f"127.0.0.1:{self.port}",
             "LEADERBOARD_WORKERS": "2",
@@ -159,7 +160,7 @@ class Rig:
             env = self.environment(who)
             if tree is not None:
                 env["PYTHONPATH"] = f"{tree}{os.pathsep}{REPOSITORY / 'tests'}"
-            # The death signal is tied to the calling thread: the main one, or the keeper, which ends with the rig.
+            # The death signal is tied to the calling thread: the main one, or that of `_keep`, which ends with the rig.
             return spawn(
                 [sys.executable, *arguments],
                 env=env,
@@ -174,7 +175,7 @@ class Rig:
             return self._services[name]
 
     def names(self) -> set[str]:
-        """What is kept running."""
+        """Names of the processes that are kept running."""
         with self._lock:
             return set(self._services)
 
@@ -199,7 +200,7 @@ class Rig:
         eventually(lambda: not alive(children), 30)
 
     def _keep(self) -> None:
-        """What systemd's Restart=always does. A moment between tries: the old one's port may still be in use."""
+        """Restart them, as systemd's Restart=always does. A moment between tries: the port may still be in use."""
         while not self._closing.wait(0.1):
             with self._lock:
                 if self._closing.is_set():
@@ -259,9 +260,9 @@ class Rig:
             status = process.wait(120)
         assert status == 0, (argv, (self.root / "tools.log").read_text(errors="replace")[-2000:])
 
-    def door(self, target: str) -> Door:
-        """One more door, closed with the rig."""
-        made = Door(target)
+    def proxy(self, target: str) -> Proxy:
+        """One more proxy, closed with the rig."""
+        made = Proxy(target)
         self.undo(made.close)
         return made
 
@@ -274,7 +275,7 @@ class Rig:
         terminate(self.postgres._require_process(), signal.SIGQUIT, 30)
 
     def start_postgres(self) -> None:
-        """Start it again on what is on its disk."""
+        """Start it again on the data on its disk."""
         self.postgres.start(self.sockets, print)
 
     def kill_redis(self) -> None:
@@ -284,7 +285,7 @@ class Rig:
         process.wait()
 
     def start_redis(self) -> None:
-        """Start it again on what is on its disk."""
+        """Start it again on the data on its disk."""
         self.redis.start(self.sockets, print)
 
     def wipe_redis(self) -> None:
@@ -304,9 +305,3 @@ def kill(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

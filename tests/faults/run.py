@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from support.processes import REPOSITORY
+from support.repository import REPOSITORY
 from support.waiting import eventually
 
 from faults import infra
@@ -74,7 +74,7 @@ def whole(rig: Rig, seasons: list[str], rng: random.Random, deadline_s: float) -
 
     for season in left:
         probe = f"probe{rng.randrange(10**9)}"
-        # Deltas of probes are below those of any fault's operations, so the judge takes them for nobody's.
+        # Deltas of probes are below those of any fault's operations, so the judge does not count them.
         body = b'{"userId":"%b","delta":1}' % probe.encode()
         accepted = eventually(partial(ask, "POST", f"{season}~probe/scores", body), deadline_s)
 

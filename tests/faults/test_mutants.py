@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.processes import REPOSITORY
+from support.repository import REPOSITORY
 
 from faults.mutants import MUTANTS, Mutant, make
 

@@ -18,8 +18,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from support.repository import REPOSITORY
+
 from fuzz.calls import call_of, outcome
-from fuzz.run import CORPUS, REPOSITORY
+from fuzz.run import CORPUS
 
 TIMES: Final = 3
 SLACK: Final = 8

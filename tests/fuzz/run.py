@@ -18,7 +18,8 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
+from support.repository import REPOSITORY
+
 CORPUS: Final = Path(__file__).with_name("corpus")
 BUILD: Final = REPOSITORY / "build" / "fuzz"
 SANITIZERS: Final = "-fsanitize=fuzzer-no-link,address,undefined"

@@ -1,1 +1,1 @@
-"""What the tests share: real servers, worlds of their own on them, the real command, and a way to wait."""
+"""Helpers of all tests: worlds on real servers, the real command, a proxy that fails on demand, a way to wait."""

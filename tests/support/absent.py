@@ -1,4 +1,4 @@
-"""What a test needs and does not find: a reason to skip on a person's machine, a failure in CI."""
+"""A test lacks a tool or a server: it is skipped on a person's machine, and fails in CI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small HTTP client that shows everything: status, headers, body, and what is wrong with an answer's shape."""
+"""A small HTTP client that shows everything: status, headers, body, and the faults of an answer's shape."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def base(season: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses now."""
+    """A TCP port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

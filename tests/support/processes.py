@@ -14,10 +14,14 @@ from types import TracebackType
 from typing import Any, Final
 
 from support.http import Http, bearer, free_port
-from support.waiting import eventually
+from support.repository import REPOSITORY
+from support.waiting import PATIENCE_S, eventually
 from support.world import World
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
+START_S: Final = 120.0
+"""For a start: beside other work it may take half a minute. A process that ends instead fails at once."""
+TAIL: Final = 60
+"""Lines of a process's output in the message of a failure."""
 
 
 class Command:
@@ -25,8 +29,9 @@ class Command:
 
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str], tree: Path = REPOSITORY) -> None:
         self.output: Final = tempfile.NamedTemporaryFile(prefix="lb-test-", suffix=".log")  # noqa: SIM115
+        self.words: Final = [sys.executable, "-m", "ctl", *arguments]
         self.process: Final = subprocess.Popen(
-            [sys.executable, "-m", "ctl", *arguments],
+            self.words,
             env=dict(env),
             cwd=tree,
             stdin=subprocess.DEVNULL,
@@ -42,17 +47,22 @@ class Command:
     ) -> None:
         self.stop()
         if error is not None:
-            print(f"--- output of {' '.join(map(str, self.process.args))}\n{self.text()}")  # type: ignore[arg-type]
+            print(f"--- output of {' '.join(self.words)}\n{self.text()}")
         self.output.close()
 
     def text(self) -> str:
         """Everything it has written so far."""
         return Path(self.output.name).read_text(errors="replace")
 
+    def tail(self) -> str:
+        """The last lines it has written to either stream, for the message of a failure."""
+        lines = self.text().splitlines()[-TAIL:]
+        return "\n".join([f"\n--- the end of the output of {' '.join(self.words[2:])}:", *lines])
+
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = 30.0) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = 2 * PATIENCE_S) -> int:
         """Signal it and wait for its end; the exit status."""
         if self.running():
             self.process.send_signal(number)
@@ -63,14 +73,14 @@ class Command:
             self.process.wait()
             raise
 
-    def until(self, look: Callable[[], Any], within_s: float = 30.0) -> Any:
-        """Wait for something while it runs; fails at once when it ends before."""
+    def until(self, look: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
+        """Wait for something while it runs; fails at once when it ends before, and shows what it has written."""
 
         def careful() -> Any:
-            assert self.running(), f"ended with {self.process.returncode}:\n{self.text()}"
+            assert self.running(), f"ended with {self.process.returncode}{self.tail()}"
             return look()
 
-        return eventually(careful, within_s)
+        return eventually(careful, within_s, tell=self.tail)
 
 
 class Api:
@@ -86,7 +96,7 @@ class Api:
         return Http(self.port, timeout_s)
 
     def until_known(self, key: str) -> None:
-        """Wait for a key made while the server runs: workers look for new ones twice a second."""
+        """Wait until a key that was made while the server runs is known: workers look for new ones twice a second."""
         with self.client() as http:
             self.command.until(lambda: http.ask("GET", "/v1/keys", None, bearer(key)).status != 401)
 
@@ -94,7 +104,7 @@ class Api:
 def answers(port: int, path: str = "/livez", status: int = 200) -> bool:
     """Whether a server gives this status on the port."""
     try:
-        with Http(port, 2.0) as http:
+        with Http(port, 10.0) as http:
             return http.get(path).status == status
     except OSError:
         return False
@@ -106,7 +116,7 @@ def serving(world: World, ready: str = "/livez", **settings: str) -> Iterator[Ap
     port = free_port()
     env = world.environment(**{"LEADERBOARD_WORKERS": "1", **settings}, LEADERBOARD_BIND=f"127.0.0.1:{port}")
     with Command(["serve"], env) as command:
-        command.until(lambda: answers(port, ready))
+        command.until(lambda: answers(port, ready), START_S)
         yield Api(world, command, port)
 
 
@@ -114,7 +124,7 @@ def serving(world: World, ready: str = "/livez", **settings: str) -> Iterator[Ap
 def relaying(world: World, processes: int = 1, **settings: str) -> Iterator[Command]:
     """`leaderboard relay` in a world."""
     with Command(["relay", "--processes", str(processes)], world.environment(**settings)) as command:
-        command.until(lambda: command.text().count("relay is up") >= processes)
+        command.until(lambda: command.text().count("relay is up") >= processes, START_S)
         yield command
 
 
@@ -124,7 +134,7 @@ def leaderboard(world: World, *arguments: str, **settings: str) -> subprocess.Co
 
 
 def run(
-    arguments: Sequence[str], env: Mapping[str, str], within_s: float = 60.0, tree: Path = REPOSITORY
+    arguments: Sequence[str], env: Mapping[str, str], within_s: float = START_S, tree: Path = REPOSITORY
 ) -> subprocess.CompletedProcess[str]:
     """Run `leaderboard …` to its end; `tree` is where its sources are."""
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Relays under a test's hand: sessions that crash where told, and a relay that works until nothing is left."""
+"""Relays that a test steps: they crash or stand still at named points, or work until nothing is left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 
 from board.errors import BoardUnavailable, ServerUnreachable
+from board.partitions import partition_of
 from board.process.stop import Stop
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import Script
@@ -21,6 +22,23 @@ from relay.rebuild import rebuild
 from relay.session import RelaySession
 from support.waiting import eventually
 from support.world import World
+
+S: Final = partition_of("s")
+"""The partition of the season "s"."""
+
+
+def equal(world: World, *seasons: str) -> bool:
+    """Whether Redis holds what PostgreSQL has of these seasons ("s" by default), read by the test itself."""
+    return all(world.board(season) == world.expected(season) for season in seasons or ("s",))
+
+
+def write_watermark(world: World, **fields: Any) -> None:
+    """Write what Redis remembers of the partition of "s"; None takes a field away."""
+    for name, value in fields.items():
+        if value is None:
+            world.redis.hdel(world.keys.watermark[S], name)
+        else:
+            world.redis.hset(world.keys.watermark[S], name, value)
 
 
 class Unsignalled(Stop):
@@ -33,7 +51,7 @@ class Unsignalled(Stop):
         self.requested = True
 
     def wait(self, seconds: float | None) -> bool:
-        """Nobody has to wait here: a test turns the relay itself."""
+        """Return at once: a test turns the relay itself."""
         return self.requested
 
 
@@ -144,7 +162,7 @@ class Hand:
             self._session = None
 
     def come_back(self) -> None:
-        """What a relay does first on new connections: look at all watermarks."""
+        """Look at all watermarks, as a relay does first on new connections."""
         if self._session is None or self._session.db.closed:
             self.careful(lambda: self.relay.check(self.session))
 

@@ -26,7 +26,7 @@ class Scrape:
 
 
 def scrape(port: int) -> Scrape | None:
-    """What the exporter on this port shows; None while there is none."""
+    """The series of the exporter on this port; None while it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return Scrape(answer.read().decode())

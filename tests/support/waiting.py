@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE_S: Final = 30.0
+"""For whatever no promise bounds: a machine that is busy with other work is no failure."""
 
-def eventually(look: Callable[[], T], within_s: float = 10.0) -> T:
-    """Call `look` until it gives something true, and return that; fail when the time is up."""
+
+def eventually(look: Callable[[], T], within_s: float = PATIENCE_S, *, tell: Callable[[], str] = str) -> T:
+    """Call `look` until it gives something true, and return that; fail when the time is up.
+
+    `tell` adds to the message of the failure.
+    """
     deadline = time.monotonic() + within_s
     while True:
         found = look()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {within_s:.0f} s; last seen: {found!r}"
+        assert time.monotonic() < deadline, f"not within {within_s:.0f} s; last seen: {found!r}{tell()}"
         time.sleep(0.005)

@@ -22,6 +22,7 @@ from board.pg import schema
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
+from ctl.embedded import Embedded
 from relay.batch import relay_batch
 from relay.session import RelaySession
 from service.contract.scopes import SCOPES, Scope
@@ -75,7 +76,7 @@ class World:
         self._sessions: list[RelaySession] = []
 
     def database_url(self, address: str | None = None) -> str:
-        """The URL of this world's schema, as this world's role; `address` (host:port) leads through a door."""
+        """The URL of this world's schema, as this world's role; `address` (host:port) leads through a proxy."""
         options = f"options={quote(f'-c search_path={self.name}')}"
         parts = urlsplit(self.server_url)
         if address is not None:
@@ -83,9 +84,15 @@ class World:
         return f"postgresql://{self.name}@{parts.path}?{parts.query}&{options}"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The environment of a process in this world, without anything of ours that it would refuse."""
+        """The environment of a process in this world, without settings of the suite, which it would refuse."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LEADERBOARD_")}
         return {**kept, **environment(self.settings), "COLUMNS": "200", **more}
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Remove everything."""
@@ -110,7 +117,7 @@ class World:
         return len(found)
 
     def board(self, season: str) -> list[tuple[str, int, int]]:
-        """What Redis holds, best first: (user, score, reached). Decoded here, not by the product."""
+        """The board in Redis, best first: (user, score, reached). Decoded here, not by the product."""
         key = self.keys.board(partition_of(season), season.encode())
         return [decoded(member, zscore) for member, zscore in self.redis.zrange(key, 0, -1, withscores=True)]
 
@@ -174,7 +181,7 @@ class World:
         return keystore.create_key(self.db, wanted).key
 
     def correct(self, season: str, user: str, score: int | None) -> None:
-        """What a moderator's tool does: change a row, or take it away, and leave a hint."""
+        """Change a row as a moderator's tool does, or remove it, and leave a hint."""
         with self.db.transaction():
             period, partition = self.rows(
                 "SELECT period_id, partition FROM season WHERE season_id = %s FOR KEY SHARE", season
@@ -239,14 +246,14 @@ class World:
         return made
 
     def carry_everything(self) -> None:
-        """What a relay does, once, without one."""
+        """Do the work of a relay once, for all partitions."""
         session = self.session()
         for partition in range(PARTITIONS):
             relay_batch(session, partition, check=True)
 
     @contextmanager
     def held(self, season: str) -> Iterator[psycopg.Connection[Any]]:
-        """Nobody can write to the season while this lasts; ends with the connection's commit, or with the block."""
+        """Hold a lock on the season: no write to it until the connection commits or the block ends."""
         with psycopg.connect(self.settings.database_url) as db:
             db.execute("SELECT FROM season WHERE season_id = %s FOR UPDATE", (season,))
             yield db
@@ -283,7 +290,19 @@ def decoded(member: bytes, zscore: float) -> tuple[str, int, int]:
     return user, -edge + (double + edge) * 2048 - low, reached
 
 
+def world_on(servers: Embedded, *, redis_db: int = 1, migrate: bool = True) -> World:
+    """A world on the servers of the run. Worlds of one Redis database may not flush it beside each other."""
+    assert servers.database_url is not None and servers.redis_url is not None
+    return World(servers.database_url, servers.redis_url, redis_db=redis_db, migrate=migrate)
+
+
+def socket_directory(servers: Embedded) -> str:
+    """The directory of both servers' sockets."""
+    assert servers.redis_url is not None
+    return servers.redis_url.removeprefix("unix://").rpartition("/")[0]
+
+
 def private(directory: Path) -> Path:
-    """A directory that the servers' user may pass through; pytest's own are closed to everybody but root."""
+    """A directory that the servers' user may pass through; pytest's own are closed to all but root."""
     directory.chmod(0o711)
     return directory

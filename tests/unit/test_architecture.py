@@ -1,4 +1,4 @@
-"""The house: who may import whom, and what a module may weigh."""
+"""The house: import arrows, sizes of modules, and the layout of the tests."""
 
 from __future__ import annotations
 
@@ -9,10 +9,28 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("_speedups", "board", "service", "relay", "ctl")
 MODULES = sorted(path for name in PACKAGES for path in (REPOSITORY / name).rglob("*.py"))
+TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
+UNIT = REPOSITORY / "tests/unit"
+UNIT_TESTS = [path for path in TESTS if path.is_relative_to(UNIT) and path.name.startswith("test_")]
+
+TEST_LINES = 450
+MODULE_LINES = 400
+"""The most lines of a file; a module should have about 300."""
+LARGER = {"board/config/settings.py": 450}
+"""A table of all settings, which does not gain by division."""
+
+OF_NO_MODULE = {
+    "test_architecture.py": "board",
+    "test_decoders.py": "service",
+    "test_locks.py": "locks",
+    "test_monitoring.py": "monitoring",
+    "test_security_page.py": "SECURITY.md",
+}
+"""Unit tests of more than one module, or of none: each with the folder or the page that it is about."""
 
 
 def test_import_arrows_go_one_way() -> None:
@@ -40,8 +58,63 @@ def test_service_and_relay_never_import_each_other() -> None:
 def test_modules_say_what_they_are_and_fit_in_the_head(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text)), "a module says what it is"
-    assert text.count("\n") <= 450
+    assert text.count("\n") <= LARGER.get(str(path.relative_to(REPOSITORY)), MODULE_LINES)
     assert "TODO" not in text and "FIXME" not in text
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_files_of_the_tests_fit_in_the_head(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), "a file of the tests says what it promises"
+    assert text.count("\n") <= TEST_LINES
+
+
+def module_of(test: Path) -> Path | None:
+    """The module that a unit test is about: `<folder>/test_<module>.py`, or `test_<module>_<promise>.py`.
+
+    Modules are Python, Cython, Lua or SQL files, or packages; `test_init.py` is about `__init__.py`.
+    """
+    folder = REPOSITORY / test.parent.relative_to(UNIT)
+    words = test.stem.removeprefix("test_").split("_")
+    for end in range(len(words), 0, -1):
+        name = "_".join(words[:end])
+        for stem in (name, f"_{name}", f"__{name}__"):
+            for suffix in ("", ".py", ".pyx", ".pxi", ".lua", ".sql"):
+                if (folder / f"{stem}{suffix}").exists():
+                    return folder / f"{stem}{suffix}"
+    return None
+
+
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: str(path.relative_to(UNIT)))
+def test_a_unit_test_lies_where_its_module_lies(path: Path) -> None:
+    name = str(path.relative_to(UNIT))
+    if name in OF_NO_MODULE:
+        assert (REPOSITORY / OF_NO_MODULE[name]).exists()
+    else:
+        assert path.parent != UNIT and module_of(path), f"{name} mirrors no module; is it one for OF_NO_MODULE?"
+
+
+def test_the_unit_tests_of_no_module_exist() -> None:
+    assert {path.name for path in UNIT.glob("test_*.py")} == set(OF_NO_MODULE)
+
+
+def test_tests_share_helpers_through_support_only() -> None:
+    """Not through a conftest, nor another test file, nor private names."""
+    ours = {path.name for path in (REPOSITORY / "tests").iterdir() if path.is_dir()}
+    for path in TESTS:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                imported = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            for name in imported:
+                words = name.split(".")
+                assert "conftest" not in words, f"{path}:{node.lineno}: {name}"
+                assert not any(word.startswith("test_") for word in words), f"{path}:{node.lineno}: {name}"
+                private = any(word.startswith("_") for word in words[1:])
+                assert not (words[0] in ours and private), f"{path}:{node.lineno}: {name}"
 
 
 def test_no_broad_except() -> None:

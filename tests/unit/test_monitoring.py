@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from support.absent import absent
+from support.repository import REPOSITORY
 
 import relay.metrics
 import service.telemetry.metrics
 from board.observe.exporter import BUILD
 from board.observe.metrics import Metric
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 MONITORING = REPOSITORY / "monitoring"
 RUNBOOK = REPOSITORY / "docs" / "ops" / "runbook"
 METRICS = (*service.telemetry.metrics.REGISTRY.metrics, *relay.metrics.REGISTRY.metrics, *relay.metrics.DATABASE, BUILD)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.repository import REPOSITORY
+
 PAGE = (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
 
 

@@ -24,8 +24,9 @@ import pytest
 from faults.generate import Connection, Unanswered
 from support.absent import absent
 from support.http import Http
-from support.processes import REPOSITORY, Command, alive, children_of, commandline, run
+from support.processes import Command, alive, children_of, commandline, run
 from support.proxy import Proxy
+from support.repository import REPOSITORY
 from support.waiting import eventually
 from support.world import World
 

@@ -1,0 +1,76 @@
+"""Every operation of /openapi.json, as schemathesis makes requests of it: sound ones, broken ones, none with a 5xx."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.http import bearer
+from support.processes import Api, relaying, serving
+from support.repository import REPOSITORY
+from support.world import world_on
+
+from ctl.embedded import Embedded
+from service.routes import OPERATIONS
+
+SEED = 2
+
+
+@pytest.fixture(scope="module")
+def own(servers: Embedded) -> Iterator[tuple[Api, str]]:
+    """A server of its own, since every board and hundreds of keys are made and ended, and a key for everything."""
+    with world_on(servers, redis_db=3) as world, relaying(world, 1):
+        key = world.key()
+        with serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api:
+            yield api, key
+
+
+def cases(api: Api, directory: Path, key: str | None, examples: int) -> int:
+    """Run schemathesis and assert that it found nothing; how many requests it made."""
+    command = [str(Path(sys.executable).with_name("st")), "--config-file", str(REPOSITORY / "tests/schemathesis.toml")]
+    command += ["run", f"http://127.0.0.1:{api.port}/openapi.json", "--phases", "examples,coverage,fuzzing"]
+    command += ["--seed", str(SEED), "--max-examples", str(examples), "--continue-on-failure", "--workers", "1"]
+    command += [] if key is None else ["-H", f"Authorization: Bearer {key}"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("LEADERBOARD_")}
+    done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
+    tested = re.search(r"Tested: (\d+)", done.stdout)
+    generated = re.search(r"(\d+) generated", done.stdout)
+    # All but the document itself, which it has read and does not test.
+    assert tested is not None and int(tested[1]) == len(OPERATIONS) - 1, done.stdout[-2_000:]
+    assert generated is not None
+    log = api.command.text()
+    assert "Traceback" not in log and "failed" not in log, log[-4_000:]
+    print(f"{generated[1]} requests")  # pytest -rP shows it
+    return int(generated[1])
+
+
+def test_every_answer_to_a_key_is_as_the_document_says(own: tuple[Api, str], tmp_path: Path) -> None:
+    api, key = own
+    assert cases(api, tmp_path, key, 12) > 400
+
+
+def test_every_answer_to_nobody_is_as_the_document_says(own: tuple[Api, str], tmp_path: Path) -> None:
+    """What needs a credential is refused, whatever else is wrong; nothing is written."""
+    api, _ = own
+    # Not the rows of periods and scores: those of periods that have ended are collected meanwhile.
+    looks = [f"SELECT count(*) FROM {table}" for table in ("ledger", "season", "api_key")]
+    looks += ["SELECT max(period_id) FROM period", "SELECT count(*) FROM api_key WHERE revoked_at IS NULL"]
+    before = [api.world.value(look) for look in looks]
+    assert cases(api, tmp_path, None, 5) > 300
+    assert [api.world.value(look) for look in looks] == before
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00b", "%F0%9F%8F%86", "0000000000%0A", "00000000000"])
+def test_what_can_be_no_key_is_none(own: tuple[Api, str], name: str) -> None:
+    """PostgreSQL refuses a NUL, which looked as if it were down."""
+    api, key = own
+    with api.client() as http:
+        for method, path in (("DELETE", f"/v1/keys/{name}"), ("POST", f"/v1/keys/{name}/rotate")):
+            answer = http.ask(method, path, b"" if method == "POST" else None, bearer(key))
+            assert (answer.status, answer.json["code"]) == (404, "key-not-found")

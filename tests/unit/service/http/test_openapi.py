@@ -1,0 +1,103 @@
+"""The OpenAPI document: valid, complete, and in step with the app and its types."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from support.repository import REPOSITORY
+
+from service.contract import problems
+from service.contract.types import PLAIN_TEXT
+from service.http.openapi import document
+from service.http.page import update
+from service.routes import OPERATIONS
+from service.submissions.types import Submission
+
+
+@pytest.fixture(scope="module")
+def doc() -> dict[str, Any]:
+    made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document()))
+    return made
+
+
+def test_it_is_valid(doc: dict[str, Any]) -> None:
+    assert doc["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(doc).validate()
+
+
+def test_it_has_the_contract(doc: dict[str, Any]) -> None:
+    contract = {
+        ("post", "/v1/seasons/{sid}/scores"),
+        ("post", "/v1/seasons/{sid}/scores/batch"),
+        ("get", "/v1/seasons/{sid}/leaderboard/top"),
+        ("get", "/v1/seasons/{sid}/leaderboard/rank"),
+        ("get", "/v1/seasons/{sid}/leaderboard/around"),
+        ("delete", "/v1/seasons/{sid}"),
+        ("post", "/v1/keys"),
+        ("get", "/v1/keys"),
+        ("post", "/v1/keys/{id}/rotate"),
+        ("delete", "/v1/keys/{id}"),
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+        ("get", "/livez"),
+        ("get", "/openapi.json"),
+    }
+    assert contract <= {(method, path) for path, methods in doc["paths"].items() for method in methods}
+
+
+def test_operation_ids_are_unique() -> None:
+    assert len({op.name for op in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_every_path_is_described_once_per_method() -> None:
+    assert len({(op.method, op.path) for op in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_path_parameters_are_declared() -> None:
+    for op in OPERATIONS:
+        assert set(re.findall(r"{(\w+)}", op.path)) == {p.name for p in op.parameters if p.place == "path"}
+
+
+def test_the_examples_decode() -> None:
+    schema = document()["components"]["schemas"]["Submission"]
+    example = {name: part["examples"][0] for name, part in schema["properties"].items() if name in schema["required"]}
+    decoded = msgspec.json.decode(msgspec.json.encode(example), type=Submission)
+    assert decoded.userId and decoded.delta
+    for part in schema["properties"]["submissionId"]["anyOf"]:
+        for key in part.get("examples", []):
+            assert msgspec.json.decode(msgspec.json.encode(example | {"submissionId": key}), type=Submission)
+
+
+def test_every_problem_an_operation_names_is_in_the_table() -> None:
+    for op in OPERATIONS:
+        for problem in op.all_problems:
+            assert problems.PROBLEMS[problem.code] is problem
+
+
+def test_every_problem_with_a_status_of_ours_is_described_in_the_answers(doc: dict[str, Any]) -> None:
+    for op in OPERATIONS:
+        responses = doc["paths"][op.path][op.method.lower()]["responses"]
+        for problem in op.all_problems:
+            assert f"`{problem.code}`" in responses[str(problem.status)]["description"]
+
+
+def test_the_pattern_means_the_same_in_python_and_in_ecmascript() -> None:
+    # Only constructs both have: classes, negation, look-ahead. `\\Z` and `(?a)` would be Python's alone.
+    assert not re.search(r"\\[AZz]|\(\?[aiLmsux]", PLAIN_TEXT)
+    assert re.search(PLAIN_TEXT, "ada") and not re.search(PLAIN_TEXT, "ada\n")
+
+
+def test_the_tables_of_the_api_page_are_written_from_the_table() -> None:
+    text = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
+    assert text == update(text), "make docs"
+    for op in OPERATIONS:
+        assert f"`{op.method} {op.path}`" in text
+
+
+def test_a_page_without_a_place_for_its_tables_is_refused() -> None:
+    with pytest.raises(ValueError, match="operations"):
+        update("# HTTP API")
