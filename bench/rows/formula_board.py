@@ -62,7 +62,7 @@ class FormulaBoard(msgspec.Struct, frozen=True):
         return max(0, self.players - 2 * (half + 1)) + self.players_with_score(half).index(number) + 1
 
     def entry_at(self, rank: int) -> Entry:
-        """Who is there."""
+        """The entry with that rank, from 1."""
         half = (self.players - rank) // 2
         number = self.players_with_score(half)[rank - 1 - max(0, self.players - 2 * (half + 1))]
         return rank, user_id(number), 1 + half

@@ -93,11 +93,11 @@ class LoadedSystem:
         """
         if self.board.players < CHUNK:
             return
-        nobody = [b"x"] * CHUNK
+        unknown = [b"x"] * CHUNK
         for season in range(self.seasons):
             board, members = self.keys_of(season)
             for _ in range(0, self.board.players, CHUNK):
-                self.stack.redis.pipeline(("ZMSCORE", board, *nobody), ("HMGET", members, *nobody))
+                self.stack.redis.pipeline(("ZMSCORE", board, *unknown), ("HMGET", members, *unknown))
 
     def keys_of(self, season: int) -> tuple[bytes, bytes]:
         """The keys of the board and of the members of a season."""

@@ -35,7 +35,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 REFUSALS: Final = {
     "refused_body": Refusal("POST", SCORES, 400, "invalid-delta", {"userId": "player", "delta": "1"}),
-    "refused_player": Refusal("GET", "/v1/seasons/refused/leaderboard/rank?userId=nobody", 404, "player-not-found"),
+    "refused_player": Refusal("GET", "/v1/seasons/refused/leaderboard/rank?userId=unknown", 404, "player-not-found"),
     "refused_key": Refusal("POST", SCORES, 401, "credential-unknown", {"userId": "player", "delta": 1}, UNKNOWN),
     "refused_secret": Refusal("POST", SCORES, 401, "credential-unknown", {"userId": "player", "delta": 1}, FORGED),
 }
@@ -63,7 +63,7 @@ def forge_key(key: str) -> str:
 def measure_refusals(stack: Stack, options: RunOptions, refusal: Refusal, client: Client) -> Measure:
     """Load the server with one request; the rate is that of refusals."""
     faults = []
-    status, _ = client.ask("POST", SCORES, {"userId": "somebody", "delta": 1})
+    status, _ = client.ask("POST", SCORES, {"userId": "player", "delta": 1})
     if status != 202:
         faults.append(f"a good submission was answered {status}")
     stack.wait_until_empty()

@@ -117,8 +117,8 @@ def measure_trees(
     with Progress(console=console) as bar:
         task = bar.add_task("measuring", total=2 * rounds)
         for turn in range(rounds):
-            for side in (0, 1) if turn % 2 == 0 else (1, 0):
-                found[side].append(trees[side].measure([*options, "--seed", str(turn + 1)]))
+            for tree in (0, 1) if turn % 2 == 0 else (1, 0):
+                found[tree].append(trees[tree].measure([*options, "--seed", str(turn + 1)]))
                 bar.update(task, advance=1)
     return found
 
@@ -129,7 +129,7 @@ def print_table(console: Console, found: Sequence[Comparison]) -> None:
     for name in ("row", "A", "B", "ratio B : A", "95 %", ""):
         table.add_column(name, justify="left" if name in ("row", "") else "right")
     for one in found:
-        medians = [f"{sorted(side)[len(side) // 2]:,.1f} {one.unit}" for side in (one.a, one.b)]
+        medians = [f"{sorted(rounds)[len(rounds) // 2]:,.1f} {one.unit}" for rounds in (one.a, one.b)]
         table.add_row(one.row, *medians, f"{one.ratio:.3f}", f"{one.low:.3f} - {one.high:.3f}", one.verdict)
     console.print(table)
 
@@ -169,7 +169,7 @@ def main(argv: Sequence[str]) -> int:
     found = [
         compare_rounds(row, [m[row.name] for m in both[0]], [m[row.name] for m in both[1]], seed)
         for seed, row in enumerate(wanted)
-        if all(row.name in m for side in both for m in side)
+        if all(row.name in m for rounds in both for m in rounds)
     ]
     print_table(Console(), found)
     if args.json is not None:

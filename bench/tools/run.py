@@ -117,20 +117,20 @@ class Run:
         stolen = (
             (machine.read_steal_seconds() - self.stolen) / (time.monotonic() - self.clock) / self.machine.cores * 100
         )
-        there = self.options.against
-        ours = {} if there else {name: value for name, value in shown(self.options.settings) if name not in REPLACED}
+        remote = bool(self.options.against)
+        settings = {name: value for name, value in shown(self.options.settings) if name not in REPLACED}
         return Report(
             date=self.started.isoformat(timespec="seconds"),
             command=command,
             commit=self.commit,
             machine=self.machine,
             versions=versions,
-            settings={**ours, **self.durability},
+            settings={} if remote else settings | self.durability,
             options=dict(self.shown_options),
             steal_percent=round(stolen, 2),
             complete=self.complete,
             correct=all(row.correct for row in found),
-            notes=make_notes(self.machine, machine.RAM_DISKS, [] if there else self.wanted, versions),
+            notes=make_notes(self.machine, machine.RAM_DISKS, [] if remote else self.wanted, versions),
             rows=found,
         )
 

@@ -1,4 +1,4 @@
-// RATE arrivals a second, however slow the answers are: four reads to one submission.
+// RATE arrivals per second, however slow the answers are: four reads to one submission.
 import { duration, rank, rate, submit, thresholds, top, vus } from "./common.js";
 
 export const options = {
@@ -12,7 +12,7 @@ export const options = {
       maxVUs: vus * 8,
     },
   },
-  // A dropped iteration is an arrival that found no free client: the load was not what it says.
+  // A dropped iteration is an arrival without a free client: the load was below RATE.
   thresholds: Object.assign({ dropped_iterations: ["count==0"] }, thresholds),
 };
 

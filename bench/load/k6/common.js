@@ -1,4 +1,5 @@
-// What the scripts share. BASE, SEASON, PLAYERS, VUS, DURATION and RATE come from the environment (k6 run -e NAME=value).
+// Shared by the scripts. BASE, SEASON, PLAYERS, VUS, DURATION, RATE, KEY and P99 come from the environment
+// (k6 run -e NAME=value).
 import { check } from "k6";
 import http from "k6/http";
 
@@ -12,7 +13,7 @@ const headers = { "Content-Type": "application/json" };
 if (__ENV.KEY) headers.Authorization = `Bearer ${__ENV.KEY}`;
 
 export const thresholds = {
-  // Not one wrong answer, and none that took longer than a player would wait.
+  // No wrong answer, and none that takes longer than a player would wait.
   checks: ["rate==1.0"],
   http_req_failed: ["rate==0.0"],
   http_req_duration: [`p(99)<${__ENV.P99 || 500}`],

@@ -1,4 +1,4 @@
--- A function that returns seconds of the monotonic clock.
+-- Returns a function: seconds of the monotonic clock.
 local ffi = require("ffi")
 ffi.cdef [[
   struct bench_timespec { long seconds; long nanoseconds; };

@@ -1,7 +1,7 @@
--- What every script of this directory ends with: the figures as one line of JSON.
+-- Shared by all scripts: prints the figures as one line of JSON at the end.
 
--- Per-request counting by status would need wrk's response() hook, which parses every header into a Lua table and slows
--- the generator down; wrk's own count of answers from 400 up costs nothing.
+-- PERF: counting by status would need wrk's response() hook, which parses every header into a Lua table and slows the
+-- generator down. wrk's own count of answers from 400 up costs nothing.
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -11,7 +11,7 @@ function done(summary, latency, requests)
     latency:percentile(50), latency:percentile(90), latency:percentile(99), latency.max, latency.mean))
 end
 
--- The header with the key that the server under test wants; nothing when it runs open.
+-- The header with the key from LEADERBOARD_KEY; empty without one.
 function authorization()
   local key = os.getenv("LEADERBOARD_KEY")
   return key and #key > 0 and "Authorization: Bearer " .. key .. "\r\n" or ""

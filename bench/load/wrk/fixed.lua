@@ -1,4 +1,4 @@
--- The same request again and again. Arguments: method, path, body ("": none).
+-- Sends the same request each time. Arguments: method, path, body ("": none).
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "common.lua")
 
 local text

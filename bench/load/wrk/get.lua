@@ -1,4 +1,4 @@
--- GET the same address again and again. No arguments: wrk sends its own ready request.
+-- GET of the same address each time. No arguments: wrk sends its own prepared request.
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "common.lua")
 
 local header = authorization()

@@ -1,5 +1,5 @@
--- Reads of a rank and writes of a score, mixed, of random players; silent for a second at the end, as post.lua is.
--- Arguments: season's path, seconds, seed, percent of reads, number of players.
+-- Mixes reads of a rank and writes of a score for random players; like post.lua, it sends nothing in the last second.
+-- Arguments: path of the season, seconds, seed, percent of reads, number of players.
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "common.lua")
 local now = dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "clock.lua")
 

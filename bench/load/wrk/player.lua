@@ -1,5 +1,5 @@
--- GET for a different player (or season) each time.
--- Arguments: path up to the number, path after it, how many numbers, stride (no common factor with it), the first number.
+-- GET for a different player (or season) each time. Arguments: path before the number, path after it, count of numbers,
+-- stride (without a common factor with the count), first number.
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "common.lua")
 
 local before, after, players, stride, first

@@ -1,6 +1,6 @@
--- POST scores for a time, then fall silent until wrk ends, so that every submission sent is answered and counted.
--- Arguments: path, seconds, seed, pool of players (0: a new player each time), submissions in one request (0: no batch),
--- players' ids up to the number, number of the pool's first, seasons (0: one; else %d in the path is one of so many).
+-- POSTs scores for a time, then sends nothing until wrk ends, so that every submission is answered and counted.
+-- Arguments: path, seconds, seed, pool of players (0: a new player each time), submissions per request (0: no batch),
+-- prefix of player ids, first number of the pool, seasons (0: one; else %d in the path is a random number below it).
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "common.lua")
 local now = dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "clock.lua")
 
@@ -34,7 +34,7 @@ function request()
       io.write("PARKED\n")
       io.flush()
     end
-    -- An empty request: wrk writes nothing and waits on this connection for ever.
+    -- An empty request: wrk writes nothing, and waits on this connection until it ends.
     return ""
   end
   local body
