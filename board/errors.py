@@ -80,7 +80,7 @@ class ChildFailed(LeaderboardError):
 
 
 class StoreUnavailable(LeaderboardError):
-    """PostgreSQL did not accept the submission; nothing was written."""
+    """PostgreSQL did not carry out the request; nothing was written."""
 
     code = "store-unavailable"
     exit_code = 3

@@ -34,7 +34,7 @@ from ctl.commands import (
     verify,
 )
 from ctl.parser import build_parser
-from service.http.openapi import release
+from service.http.openapi import read_release
 
 COMMANDS: Final = (
     run.COMMAND,
@@ -57,7 +57,7 @@ COMMANDS: Final = (
 LEADERBOARD: Final = Command(
     name="leaderboard",
     summary="A self-hosted game leaderboard server.",
-    arguments=(argument("--version", action="version", version=f"leaderboard {release()}"),),
+    arguments=(argument("--version", action="version", version=f"leaderboard {read_release()}"),),
     examples=(
         Example("leaderboard run", "everything on this machine, at http://127.0.0.1:8080"),
         Example("leaderboard demo", "simulated players on that server"),

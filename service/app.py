@@ -31,11 +31,11 @@ from service.document.document import Document
 from service.health.probes import Probes
 from service.http import resource
 from service.http.authorization import AuthMiddleware
-from service.http.connection_limits import ConnectionLimiter, ConnectionLimits, within_files
+from service.http.connection_limits import ConnectionLimiter, ConnectionLimits, fit_to_open_files
 from service.http.endpoint import Endpoint, make_endpoints
 from service.http.fast_routes import FastRoutes
 from service.http.metering import Metering
-from service.http.openapi import document
+from service.http.openapi import make_document
 from service.http.origins import CorsMiddleware, OriginCheck
 from service.http.request import Request
 from service.http.router import ExactRouter
@@ -76,8 +76,8 @@ class Access(msgspec.Struct, frozen=True):
         self.keyring.start(self.authorizer.forget)
         if self.jwks is not None:
             self.jwks.start(self.authorizer.forget)
-            await self.jwks.first_try()
-        await self.keyring.first_try()
+            await self.jwks.wait_for_first_try()
+        await self.keyring.wait_for_first_try()
 
     async def stop(self) -> None:
         """End it."""
@@ -171,7 +171,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         ),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         probes,
-        Document(document(guarded=access is not None)),
+        Document(make_document(guarded=access is not None)),
     )
     tracer = tracer_of(s, "api")
     endpoints = make_endpoints(
@@ -182,7 +182,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         traces=Traces(tracer),
     )
     limiter = ConnectionLimiter(
-        ConnectionLimits(within_files(s.connections), s.receive_s, s.idle_s, s.send_s, s.connections_per_address),
+        ConnectionLimits(fit_to_open_files(s.connections), s.receive_s, s.idle_s, s.send_s, s.connections_per_address),
         (address(s.admin_bind) or (s.admin_bind.removeprefix("unix:"), None)) if s.admin_bind else None,
     )
     traffic = Traffic(row)

@@ -114,7 +114,7 @@ class _Master(Arbiter):  # type: ignore[misc]
 
     def manage_workers(self) -> None:
         super().manage_workers()
-        self.app.exporter.look_after()
+        self.app.exporter.keep_running()
         self.watchdog.pat()
 
 
@@ -140,7 +140,7 @@ def post_fork(arbiter: Any, worker: Any) -> None:
         arbiter.app.row = arbiter.app.sheet.row(worker.metrics_row)
 
 
-def handed_over() -> int:
+def count_inherited_sockets() -> int:
     """The number of sockets that systemd opened for this process (sd_listen_fds(3)). gunicorn then opens none."""
     return int(os.environ.get("LISTEN_FDS", "0")) if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
 
@@ -150,7 +150,7 @@ def check_bind(settings: Settings) -> None:
 
     Raises `InvalidSetting` if systemd opened a different number of sockets than there are addresses in the settings.
     """
-    if opened := handed_over():
+    if opened := count_inherited_sockets():
         if opened != len(settings.binds):
             raise InvalidSetting(f"systemd has opened {opened} sockets for {len(settings.binds)}: {settings.binds}")
         if settings.auth == "open" and settings.open_to_the_world != "yes":

@@ -13,10 +13,10 @@ from bench.rows.submit import WARM_S
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
 from ctl.http_client import Client
-from service.access.key_text import PREFIX, SECRET_LENGTH, checksum, make, parse
+from service.access.key_text import PREFIX, SECRET_LENGTH, compute_checksum, make_key, parse_key
 
 SCORES: Final = "/v1/seasons/refused/scores"
-UNKNOWN: Final = make()[0]
+UNKNOWN: Final = make_key()[0]
 """A well-formed key that no server has."""
 FORGED: Final = "forged"
 """Stands for a well-formed key with an id that the server has, and another secret."""
@@ -54,10 +54,10 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
 
 def forge_key(key: str) -> str:
     """A key with the id of `key` and another secret."""
-    known = parse(key)
+    known = parse_key(key)
     assert known is not None
     text = f"{PREFIX}{known.id}_{'x' * SECRET_LENGTH}"
-    return text + checksum(text)
+    return text + compute_checksum(text)
 
 
 def measure_refusals(stack: Stack, options: RunOptions, refusal: Refusal, client: Client) -> Measure:

@@ -17,7 +17,7 @@ from board.partitions import PARTITIONS
 from board.pg.connections import connect
 from board.pg.queries import queries
 from relay.session import SESSION
-from service.submissions.statements import session
+from service.submissions.statements import make_session_settings
 
 TABLES: Final = ("score", "ledger", "outbox")
 """Tables that no statement may scan; the daily partitions of the ledger count as the ledger."""
@@ -44,7 +44,7 @@ class PlannedScan(msgspec.Struct, frozen=True):
 def find_planned_scans(database_url: str) -> list[PlannedScan]:
     """Sequential scans of `TABLES` in the plans of all statements; empty when each one uses an index."""
     found = []
-    for statements, settings in ((SUBMIT_STATEMENTS, session(10.0)), (RELAY_STATEMENTS, dict(SESSION))):
+    for statements, settings in ((SUBMIT_STATEMENTS, make_session_settings(10.0)), (RELAY_STATEMENTS, dict(SESSION))):
         with connect(database_url, "leaderboard-bench", session=settings) as db:
             for name in statements:
                 found += [PlannedScan(name, table) for table in scanned_tables(explain(db, name))]

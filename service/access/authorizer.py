@@ -7,7 +7,7 @@ from time import time
 from typing import Final, Protocol
 
 from service.access.grant import Grant
-from service.access.key_text import PREFIX, parse
+from service.access.key_text import PREFIX, parse_key
 from service.access.keyring import Keyring
 from service.contract import problems
 from service.contract.answers import Answer
@@ -24,7 +24,7 @@ _KEY: Final = PREFIX.encode()
 _CHALLENGE: Final = 'Bearer realm="leaderboard"'
 
 
-def challenge(problem: Problem, error: str = "", scope: Scope | None = None) -> Answer:
+def make_challenge(problem: Problem, error: str = "", scope: Scope | None = None) -> Answer:
     """A refusal with the `WWW-Authenticate` of RFC 6750."""
     more = f', error="{error}"' if error else ""
     if scope is not None:
@@ -32,20 +32,22 @@ def challenge(problem: Problem, error: str = "", scope: Scope | None = None) -> 
     return problem.with_headers(("www-authenticate", _CHALLENGE + more))
 
 
-MISSING: Final = challenge(problems.CREDENTIAL_MISSING)
-MALFORMED: Final = challenge(problems.CREDENTIAL_MALFORMED, "invalid_token")
-REFUSED: Final = {
+MISSING: Final = make_challenge(problems.CREDENTIAL_MISSING)
+MALFORMED: Final = make_challenge(problems.CREDENTIAL_MALFORMED, "invalid_token")
+REFUSALS_BY_REASON: Final = {
     "malformed": MALFORMED,
-    "unknown": challenge(problems.CREDENTIAL_UNKNOWN, "invalid_token"),
-    "revoked": challenge(problems.CREDENTIAL_REVOKED, "invalid_token"),
-    "expired": challenge(problems.CREDENTIAL_EXPIRED, "invalid_token"),
-    "claims": challenge(problems.CLAIMS_REFUSED, "invalid_token"),
-    "early": challenge(problems.CREDENTIAL_EARLY, "invalid_token"),
+    "unknown": make_challenge(problems.CREDENTIAL_UNKNOWN, "invalid_token"),
+    "revoked": make_challenge(problems.CREDENTIAL_REVOKED, "invalid_token"),
+    "expired": make_challenge(problems.CREDENTIAL_EXPIRED, "invalid_token"),
+    "claims": make_challenge(problems.CLAIMS_REFUSED, "invalid_token"),
+    "early": make_challenge(problems.CREDENTIAL_EARLY, "invalid_token"),
 }
-SCOPE_MISSING: Final = {BITS[scope]: challenge(problems.SCOPE_MISSING, "insufficient_scope", scope) for scope in BITS}
-SEASON_FORBIDDEN: Final = challenge(problems.SEASON_FORBIDDEN, "insufficient_scope")
-REFUSALS: Final = {
-    problem.code: challenge(problem, "insufficient_scope")
+SCOPE_MISSING: Final = {
+    BITS[scope]: make_challenge(problems.SCOPE_MISSING, "insufficient_scope", scope) for scope in BITS
+}
+SEASON_FORBIDDEN: Final = make_challenge(problems.SEASON_FORBIDDEN, "insufficient_scope")
+REFUSALS_BY_CODE: Final = {
+    problem.code: make_challenge(problem, "insufficient_scope")
     for problem in (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 }
 """What is refused only after the body was read."""
@@ -96,7 +98,7 @@ class Authorizer:
         text = found[1]
         grant: Grant | str
         if text.startswith(_KEY):
-            key = parse(text.decode("ascii"))
+            key = parse_key(text.decode("ascii"))
             if key is None:
                 return MALFORMED
             if not self._keyring.loaded:
@@ -109,7 +111,7 @@ class Authorizer:
         else:
             grant = self._tokens.find(text)
         if isinstance(grant, str):
-            return REFUSED[grant]
+            return REFUSALS_BY_REASON[grant]
         if len(self._known) >= CACHED_MOST:
             self._known.clear()
         self._known[header] = grant

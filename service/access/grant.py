@@ -16,7 +16,7 @@ class Player(msgspec.Struct, frozen=True, gc=False):
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
-    """Scopes as bits (`scopes.bits`), seasons or None for all, Unix time at which it ends, and for a token its player.
+    """Scopes as bits (`pack_scopes`), seasons or None for all, Unix time at which it ends, and for a token its player.
 
     `name` tells whose it is, without any secret: ``k:<id of the key>`` or ``u:<player>``.
     """

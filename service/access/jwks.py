@@ -27,7 +27,7 @@ PATIENCE_S: Final = 5.0
 SIZE_MOST: Final = 1024 * 1024
 KEYS_MOST: Final = 100
 
-FITS: Final = {"RS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519")}
+KEY_TYPES: Final = {"RS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519")}
 """Algorithm -> type and curve of its keys."""
 
 
@@ -69,13 +69,13 @@ class Jwks(Refresher):
             self.hurry()
         return found
 
-    async def _follow(self, on_change: Callable[[], None]) -> None:
+    async def _refresh(self, on_change: Callable[[], None]) -> None:
         backoff = Backoff(0.2, self._hurry_s)
         while True:
             try:
                 async with asyncio.timeout(2 * PATIENCE_S):
-                    text = await asyncio.to_thread(read, self._source)
-                    keys = parse(text, self._algorithm)
+                    text = await asyncio.to_thread(read_source, self._source)
+                    keys = parse_keys(text, self._algorithm)
             except (Unusable, TimeoutError) as error:
                 self._tried.set()
                 log.warning(
@@ -99,7 +99,7 @@ class Jwks(Refresher):
                 continue
 
 
-def read(source: str) -> bytes:
+def read_source(source: str) -> bytes:
     """The text of the set. Raises `Unusable`."""
     try:
         if not source.startswith(("https://", "http://")):
@@ -108,7 +108,7 @@ def read(source: str) -> bytes:
         else:
             handlers = (_NoRedirect(), urllib.request.HTTPSHandler(context=ssl.create_default_context()))
             with urllib.request.build_opener(*handlers).open(source, timeout=PATIENCE_S) as answer:
-                text = within(PATIENCE_S, answer)
+                text = read_within(PATIENCE_S, answer)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unusable(str(error)) from error
     if len(text) > SIZE_MOST:
@@ -116,7 +116,7 @@ def read(source: str) -> bytes:
     return text
 
 
-def within(seconds: float, answer: http.client.HTTPResponse) -> bytes:
+def read_within(seconds: float, answer: http.client.HTTPResponse) -> bytes:
     """The body, or what of it shows that it is too large. Raises `TimeoutError`: pieces that come for ever would keep
     a thread for ever."""
     text, end = b"", monotonic() + seconds
@@ -127,7 +127,7 @@ def within(seconds: float, answer: http.client.HTTPResponse) -> bytes:
     return text
 
 
-def parse(text: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
+def parse_keys(text: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
     """Name -> key, of those that fit the algorithm; others are passed over. Raises `Unusable` when none is left."""
     try:
         entries = msgspec.json.decode(text, type=dict[str, Any]).get("keys")
@@ -137,7 +137,7 @@ def parse(text: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
         raise Unusable("no member `keys` with a list")
     found: dict[str | None, jwt.PyJWK] = {}
     for entry in entries[:KEYS_MOST]:
-        if not isinstance(entry, dict) or not fits(entry, algorithm):
+        if not isinstance(entry, dict) or not is_usable(entry, algorithm):
             continue
         try:
             found[entry.get("kid")] = jwt.PyJWK(entry, algorithm)
@@ -148,9 +148,9 @@ def parse(text: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
     return found
 
 
-def fits(entry: dict[str, Any], algorithm: str) -> bool:
+def is_usable(entry: dict[str, Any], algorithm: str) -> bool:
     """Whether a key is public, meant for signatures, and of the type that the algorithm takes."""
-    kind, curve = FITS[algorithm]
+    kind, curve = KEY_TYPES[algorithm]
     return (
         entry.get("kty") == kind
         and (curve is None or entry.get("crv") == curve)

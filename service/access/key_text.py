@@ -38,36 +38,36 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def checksum(text: str) -> str:
+def compute_checksum(text: str) -> str:
     """CRC-32 in six characters of the alphabet."""
     number = zlib.crc32(text.encode())
-    made = ""
+    digits = ""
     for _ in range(CHECKSUM_LENGTH):
         number, digit = divmod(number, len(ALPHABET))
-        made = ALPHABET[digit] + made
-    return made
+        digits = ALPHABET[digit] + digits
+    return digits
 
 
-def digest(secret: str) -> bytes:
+def hash_secret(secret: str) -> bytes:
     """What is stored of a secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
-def drawn(length: int) -> str:
+def draw_text(length: int) -> str:
     """Random characters of the alphabet."""
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
-def make() -> tuple[str, KeyText]:
+def make_key() -> tuple[str, KeyText]:
     """A new key: its text, to be shown once, and what is kept of it."""
-    name, secret = drawn(ID_LENGTH), drawn(SECRET_LENGTH)
+    name, secret = draw_text(ID_LENGTH), draw_text(SECRET_LENGTH)
     text = f"{PREFIX}{name}_{secret}"
-    return text + checksum(text), KeyText(name, digest(secret))
+    return text + compute_checksum(text), KeyText(name, hash_secret(secret))
 
 
-def parse(text: str) -> KeyText | None:
+def parse_key(text: str) -> KeyText | None:
     """Take a key's text apart; None when it cannot be one, which includes every single wrong character."""
     found = _TEXT.fullmatch(text)
-    if found is None or checksum(text[:-CHECKSUM_LENGTH]) != found[3]:
+    if found is None or compute_checksum(text[:-CHECKSUM_LENGTH]) != found[3]:
         return None
-    return KeyText(found[1], digest(found[2]))
+    return KeyText(found[1], hash_secret(found[2]))

@@ -24,13 +24,13 @@ from board.process.backoff import Backoff
 from service.access.grant import Grant
 from service.access.key_text import KeyText
 from service.access.refresher import Refresher
-from service.contract.scopes import bits
+from service.contract.scopes import pack_scopes
 
 log: Final = logging.getLogger(__name__)
 
 REFRESH_S: Final = 0.5
 PATIENCE_S: Final = 1.0
-_NOBODY: Final = bytes(32)
+_NO_DIGEST: Final = bytes(32)
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -64,13 +64,13 @@ class Keyring(Refresher):
     def find(self, text: KeyText) -> Grant | Refusal:
         """What a key allows, or why nothing. A wrong secret costs the same as an id that does not exist."""
         held = self._held.get(text.id)
-        if not hmac.compare_digest(_NOBODY if held is None else held.digest, text.digest) or held is None:
+        if not hmac.compare_digest(_NO_DIGEST if held is None else held.digest, text.digest) or held is None:
             return "unknown"
         if held.revoked:
             return "revoked"
         return held.grant if time.time() < held.grant.until else "expired"
 
-    async def _follow(self, on_change: Callable[[], None]) -> None:
+    async def _refresh(self, on_change: Callable[[], None]) -> None:
         backoff = Backoff(0.05, 1.0)
         failing = False
         while True:
@@ -112,12 +112,12 @@ class Keyring(Refresher):
     async def _read(self, connection: psycopg.AsyncConnection[Any]) -> None:
         with lifeline(connection, PATIENCE_S):
             rows = await (await connection.execute(self._load)).fetchall()
-        self._held = {row[1]: _held(*row[1:]) for row in rows if row[1] is not None}
+        self._held = {row[1]: _make_held(*row[1:]) for row in rows if row[1] is not None}
         self._version = rows[0][0]
 
 
-def _held(
+def _make_held(
     name: str, digest: bytes, scopes: Sequence[str], seasons: list[str] | None, until: float | None, revoked: bool
 ) -> Held:
     allowed = None if seasons is None else frozenset(seasons)
-    return Held(digest, revoked, Grant(f"k:{name}", bits(scopes), allowed, inf if until is None else until))
+    return Held(digest, revoked, Grant(f"k:{name}", pack_scopes(scopes), allowed, inf if until is None else until))

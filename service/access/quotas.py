@@ -38,7 +38,7 @@ class Quota(msgspec.Struct, frozen=True, gc=False):
     each_us: int
     whole_us: int
 
-    def items(self, left_us: int) -> tuple[str, str]:
+    def format_items(self, left_us: int) -> tuple[str, str]:
         """Its items in `RateLimit-Policy` and `RateLimit`, when it will be full again in `left_us`."""
         rest = self.whole_us - left_us
         units = max(0, rest // self.each_us)
@@ -111,7 +111,7 @@ class Quotas:
         try:
             reply: list[int] = await self._pipe.run(LIMIT, *arguments, writes=True, deadline_s=self._deadline_s)
         except BoardUnavailable as error:
-            return self._without(error)
+            return self._answer_without_redis(error)
         if self._failing:
             self._failing = False
             log.info("limits are kept again")
@@ -125,7 +125,7 @@ class Quotas:
                 told[asked.name] = asked, left_us
         return make_headers(told.values())
 
-    def _without(self, error: BoardUnavailable) -> Headers | Answer:
+    def _answer_without_redis(self, error: BoardUnavailable) -> Headers | Answer:
         """Redis cannot be asked."""
         if not self._failing:
             self._failing = True
@@ -135,7 +135,7 @@ class Quotas:
 
 def make_headers(told: Iterable[tuple[Quota, int]]) -> Headers:
     """Both headers, for quotas that will be full again in so many microseconds."""
-    items = [asked.items(left_us) for asked, left_us in told]
+    items = [asked.format_items(left_us) for asked, left_us in told]
     return (
         ("ratelimit-policy", ", ".join(policy for policy, _ in items)),
         ("ratelimit", ", ".join(state for _, state in items)),

@@ -28,15 +28,15 @@ class Refresher(ABC):
         """Whether the source was read at least once."""
 
     @abstractmethod
-    async def _follow(self, on_change: Callable[[], None]) -> None:
+    async def _refresh(self, on_change: Callable[[], None]) -> None:
         """Read, and read again, until cancelled."""
 
     def start(self, on_change: Callable[[], None]) -> None:
         """Begin; `on_change` is called when what was read may differ from what was known before."""
-        self._task = asyncio.create_task(self._follow(on_change), name=self._name)
+        self._task = asyncio.create_task(self._refresh(on_change), name=self._name)
         self._task.add_done_callback(self._ended)
 
-    async def first_try(self) -> None:
+    async def wait_for_first_try(self) -> None:
         """Wait until the first attempt to read has ended, well or not."""
         await self._tried.wait()
 

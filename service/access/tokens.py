@@ -12,7 +12,7 @@ import jwt
 import msgspec
 
 from service.access.grant import Grant, Player
-from service.contract.scopes import Scope, bits
+from service.contract.scopes import Scope, pack_scopes
 from service.contract.types import INT64_MAX, INT64_MIN, SEASON_ID_MAX, USER_ID_MAX
 from service.contract.validation import is_plain
 
@@ -68,7 +68,7 @@ class Tokens:
         self._algorithm: Final = algorithm
         self._issuer: Final = issuer
         self._audience: Final = audience
-        self._scopes: Final = bits(scopes)
+        self._scopes: Final = pack_scopes(scopes)
         self._jwt: Final = jwt.PyJWT({"require": REQUIRED, "enforce_minimum_key_length": True})
 
     @property
@@ -77,7 +77,7 @@ class Tokens:
         return self._keys.loaded
 
     def find(self, text: bytes) -> Grant | str:
-        """What a token allows, or the name of the reason why nothing (see `authorizer.REFUSED`)."""
+        """What a token allows, or the name of the reason why nothing (see `authorizer.REFUSALS_BY_REASON`)."""
         if _COMPACT.fullmatch(text) is None:
             return "malformed"
         try:

@@ -8,11 +8,11 @@ from service.boards.reader import BoardReader
 from service.boards.types import Around, Limit, PlayerRank, Range, Top
 from service.contract import problems as p
 from service.contract.operation import Operation
-from service.contract.parameters import number_parameter
+from service.contract.parameters import make_number_parameter
 from service.contract.shared import SEASON, USER
 
-_LIMIT: Final = number_parameter("limit", Limit, default=10, meaning="How many players at most.")
-_RANGE: Final = number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
+_LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
+_RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final = (
@@ -20,7 +20,7 @@ OPERATIONS: Final = (
         name="getTop",
         method="GET",
         path="/v1/seasons/{sid}/leaderboard/top",
-        handler=BoardReader.top,
+        handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
         parameters=(SEASON, _LIMIT),
@@ -32,7 +32,7 @@ OPERATIONS: Final = (
         name="getRank",
         method="GET",
         path="/v1/seasons/{sid}/leaderboard/rank",
-        handler=BoardReader.rank,
+        handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
         parameters=(SEASON, USER),
@@ -44,7 +44,7 @@ OPERATIONS: Final = (
         name="getAround",
         method="GET",
         path="/v1/seasons/{sid}/leaderboard/around",
-        handler=BoardReader.around,
+        handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board.",
         parameters=(SEASON, USER, _RANGE),

@@ -37,7 +37,7 @@ class BoardReader:
         self._cached_since = 0.0
         self._asked: dict[tuple[str, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    async def top(self, season: str, limit: int) -> Answer:
+    async def read_top(self, season: str, limit: int) -> Answer:
         """The best `limit` players (`Top`); an unknown season has none."""
         key = (season, limit)
         now = self._loop.time()
@@ -49,17 +49,17 @@ class BoardReader:
         task, began = self._asked.get(key, (None, 0.0))
         # A read that has been under way for longer may be older than a reset that is answered by now (see `shows`).
         if task is None or now - began > self._cache_s:
-            task = self._loop.create_task(self._read_top(key))
+            task = self._loop.create_task(self._fetch_top(key))
             self._asked[key] = (task, now)
-            task.add_done_callback(partial(self._answered, key))
+            task.add_done_callback(partial(self._forget_read, key))
         # Shielded: the one who hangs up must not take the answer from the others.
         return await asyncio.shield(task)
 
-    def _answered(self, key: tuple[str, int], task: asyncio.Task[Answer]) -> None:
+    def _forget_read(self, key: tuple[str, int], task: asyncio.Task[Answer]) -> None:
         if self._asked.get(key, (None, 0.0))[0] is task:
             del self._asked[key]
 
-    async def _read_top(self, key: tuple[str, int]) -> Answer:
+    async def _fetch_top(self, key: tuple[str, int]) -> Answer:
         season, limit = key
         began = self._cached_since
         partition = partition_of(season)
@@ -75,7 +75,7 @@ class BoardReader:
             self._cached[key] = answer
         return answer
 
-    async def rank(self, season: str, user: str) -> Answer:
+    async def read_rank(self, season: str, user: str) -> Answer:
         """A player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
         rank, _, (member, zscore) = await self._rank_reads.ask(season, user, 0)
         shown = PlayerRank(
@@ -87,7 +87,7 @@ class BoardReader:
         )
         return Answer(200, _encode(shown))
 
-    async def around(self, season: str, user: str, side: int) -> Answer:
+    async def read_around(self, season: str, user: str, side: int) -> Answer:
         """A player's neighbours (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
         _, first, items = await self._rank_reads.ask(season, user, side)
         body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (

@@ -9,7 +9,7 @@ import msgspec
 
 from service.contract import problems
 from service.contract.problems import Problem, Rejected
-from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, is_json, names_twice
+from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_json
 
 MIB: Final = 1024 * 1024
 KIB: Final = 1024
@@ -60,9 +60,9 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
             problems.UNSUPPORTED_MEDIA_TYPE,
         )
 
-    def reader(self) -> Callable[[str | None, bytes | None], Any]:
+    def make_reader(self) -> Callable[[str | None, bytes | None], Any]:
         """A function of content type and bytes (None: longer than `most`) that decodes them, or raises `Rejected`."""
-        too_large = self.too_large.with_detail(f"{self.noun} is larger than {size_text(self.most)}.")
+        too_large = self.too_large.with_detail(f"{self.noun} is larger than {format_size(self.most)}.")
         most, decode, required = self.most, self.decode, self.required
 
         def read(content_type: str | None, body: bytes | None) -> Any:
@@ -77,7 +77,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
         return read
 
 
-def size_text(size: int) -> str:
+def format_size(size: int) -> str:
     """A number of bytes as people say it: ``4 MiB``, ``128 KiB``."""
     return f"{size // MIB} MiB" if size % MIB == 0 else f"{size // KIB} KiB"
 
@@ -92,6 +92,6 @@ def decode_strictly(kind: type[T], body: bytes) -> T:
         raise Rejected(problems.INVALID_BODY.with_detail(str(error))) from error
     except UNDECODABLE as error:
         raise Rejected(problems.MALFORMED_JSON.answer) from error
-    if names_twice(body):
+    if has_duplicate_member(body):
         raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
     return decoded

@@ -35,19 +35,21 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bounds(self) -> tuple[int, int] | None:
         """Least and greatest value of a number; None for a text."""
-        known = plain_type(self.kind)
+        known = inspect_type(self.kind)
         return (known.ge or 0, known.le or 0) if isinstance(known, IntType) else None
 
 
-def plain_type(kind: Any) -> Type:
+def inspect_type(kind: Any) -> Type:
     """What msgspec knows of a type and its bounds, without description and examples."""
     known = type_info(kind)
     return known.type if isinstance(known, Metadata) else known
 
 
-def name_parameter(name: str, place: Literal["path", "query"], kind: Any, problem: Problem, meaning: str) -> Parameter:
+def make_text_parameter(
+    name: str, place: Literal["path", "query"], kind: Any, problem: Problem, meaning: str
+) -> Parameter:
     """A required text without control characters, as long as its type allows."""
-    known = plain_type(kind)
+    known = inspect_type(kind)
     assert isinstance(known, StrType) and known.max_length is not None
     longest = known.max_length
 
@@ -59,9 +61,9 @@ def name_parameter(name: str, place: Literal["path", "query"], kind: Any, proble
     return Parameter(name=name, place=place, kind=kind, meaning=meaning, parse=parse, problem=problem)
 
 
-def number_parameter(name: str, kind: Any, default: int, meaning: str) -> Parameter:
+def make_number_parameter(name: str, kind: Any, default: int, meaning: str) -> Parameter:
     """An optional whole number of the query, within the bounds of its type. Its problem is made of the same bounds."""
-    known = plain_type(kind)
+    known = inspect_type(kind)
     assert isinstance(known, IntType) and known.ge is not None and known.le is not None
     low, high = known.ge, known.le
     problem = add_problem(

@@ -1,4 +1,4 @@
-"""Every HTTP error this service answers: one table of stable codes, one way to write them."""
+"""The HTTP errors of the service: one table of stable codes, and their form (RFC 9457). docs/errors.md repeats it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from service.contract.types import SEASON_ID_MAX, USER_ID_MAX, ProblemDetails
 
 RETRY_AFTER_S: Final = 1
 DETAIL_MOST: Final = 300
-"""Characters of a detail."""
+"""Characters of a `detail`; the rest is cut off."""
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """A kind of error: code, HTTP status, title, and what it means to a client."""
+    """A kind of error: stable code, HTTP status, title of the answer, and meaning for docs/errors.md and OpenAPI."""
 
     code: str
     status: int
@@ -26,13 +26,13 @@ class Problem(msgspec.Struct, frozen=True):
 
     @property
     def retry_after_s(self) -> int:
-        """Seconds a client should wait before it asks again; 0 where waiting does not help."""
+        """Seconds after which a client may ask again; 0 where waiting does not help."""
         return RETRY_AFTER_S if self.status == 503 else 0
 
     def with_detail(self, detail: str) -> Answer:
-        """The answer for one occurrence, with a text of its own.
+        """An answer for one occurrence, with a `detail` of its own, of at most `DETAIL_MOST` characters.
 
-        It may quote what the client sent: so much of it as helps, and no credential that strayed into a body.
+        The detail may quote the request. Credentials in it are masked.
         """
         return self._answer(masked(detail if len(detail) <= DETAIL_MOST else detail[:DETAIL_MOST] + "…"))
 
@@ -48,12 +48,12 @@ class Problem(msgspec.Struct, frozen=True):
         return Answer(self.status, _encode(details), PROBLEM_JSON, self.retry_after_s)
 
     def with_headers(self, *headers: tuple[str, str]) -> Answer:
-        """The same answer with further headers; names in lower case."""
+        """The answer with these headers, (name in lower case, value) each."""
         return msgspec.structs.replace(self.answer, headers=headers)
 
     @property
     def answer(self) -> Answer:
-        """The answer whose text is the title. PERF: made once; refused requests must be as cheap as good ones."""
+        """The answer whose `detail` is the title. PERF: made once: refusing must be as cheap as accepting."""
         answer = _ANSWERS.get(self)
         if answer is None:
             answer = _ANSWERS[self] = self._answer(self.title)
@@ -67,14 +67,14 @@ PROBLEMS: Final[dict[str, Problem]] = {}
 
 
 def add_problem(code: str, status: int, title: str, meaning: str) -> Problem:
-    """A problem, entered in the table."""
+    """Make a problem and enter it in the table."""
     assert code not in PROBLEMS, code
     problem = PROBLEMS[code] = Problem(code, status, title, meaning)
     return problem
 
 
 class Rejected(errors.LeaderboardError):
-    """A request that is refused for what it says. `answer` tells the client."""
+    """A request is refused because of its content. `answer` is the answer to the client."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__("the request is refused")
@@ -85,7 +85,10 @@ MALFORMED_JSON = add_problem(
     "malformed-json", 400, "The body is not JSON.", "The body could not be parsed as UTF-8 JSON."
 )
 INVALID_BODY = add_problem(
-    "invalid-body", 400, "The body does not fit.", "A member is missing, unknown, there twice, or of the wrong type."
+    "invalid-body",
+    400,
+    "The body does not match the schema.",
+    "A member is missing, unknown, present twice, or of the wrong type.",
 )
 INVALID_USER = add_problem(
     "invalid-user-id",
@@ -121,19 +124,21 @@ CREDENTIAL_MISSING = add_problem(
 CREDENTIAL_MALFORMED = add_problem(
     "credential-malformed",
     401,
-    "The Authorization header holds nothing that could be a credential.",
-    "Not `Bearer`, twice, cut short, or mistyped: a key's checksum tells.",
+    "The Authorization header does not hold a well-formed credential.",
+    "Not `Bearer`, twice, cut short, or mistyped (a key's checksum does not fit).",
 )
 CREDENTIAL_UNKNOWN = add_problem(
     "credential-unknown",
     401,
-    "The credential is not known here.",
-    "No such key, a wrong secret, or a signature of others.",
+    "The credential is not known to this server.",
+    "The key does not exist, its secret is wrong, or the token's signature is not the issuer's.",
 )
-CREDENTIAL_EXPIRED = add_problem("credential-expired", 401, "The credential has expired.", "Its time is over.")
-CREDENTIAL_REVOKED = add_problem("credential-revoked", 401, "The credential was revoked.", "Somebody ended it.")
+CREDENTIAL_EXPIRED = add_problem(
+    "credential-expired", 401, "The credential has expired.", "The key or token has expired."
+)
+CREDENTIAL_REVOKED = add_problem("credential-revoked", 401, "The credential was revoked.", "The key was revoked.")
 CREDENTIAL_EARLY = add_problem(
-    "credential-not-yet-valid", 401, "The token is not valid yet.", "Its `nbf` or `iat` lies in the future."
+    "credential-not-yet-valid", 401, "The token is not valid yet.", "The token's `nbf` or `iat` lies in the future."
 )
 CLAIMS_REFUSED = add_problem(
     "claims-refused",
@@ -144,14 +149,14 @@ CLAIMS_REFUSED = add_problem(
 SCOPE_MISSING = add_problem(
     "scope-missing",
     403,
-    "The credential is not good for this; nothing was done.",
+    "The credential lacks the scope for this operation; nothing was done.",
     "The scope in `WWW-Authenticate` is needed.",
 )
 SEASON_FORBIDDEN = add_problem(
     "season-forbidden",
     403,
     "The credential is limited to other seasons; nothing was done.",
-    "Also for operations that belong to no season.",
+    "The credential is limited to other seasons. It allows no operation that belongs to no season.",
 )
 PLAYER_FORBIDDEN = add_problem(
     "player-forbidden",
@@ -163,7 +168,7 @@ DELTA_FORBIDDEN = add_problem(
     "delta-forbidden",
     403,
     "delta is outside the bounds of the token; nothing was written.",
-    "See `min_delta`, `max_delta`.",
+    "`delta` is outside the token's `min_delta` and `max_delta`.",
 )
 ORIGIN_FORBIDDEN = add_problem(
     "origin-forbidden",
@@ -175,26 +180,26 @@ RATE_LIMITED = add_problem(
     "rate-limited",
     429,
     "Too many requests; nothing was done.",
-    "The quota of the key or of the player is used up. `Retry-After` says for how long.",
+    "The quota of the key or of the player is used up. `Retry-After` is the time until the request fits into it again.",
 )
 BATCH_OVER_LIMIT = add_problem(
     "batch-over-limit",
     413,
     "The batch is larger than a quota; nothing was written.",
-    "More submissions of one key or player than its quota ever allows. Split the batch.",
+    "The batch has more submissions of one key or player than the whole quota. Split the batch.",
 )
 KEYS_ARE_OFF = add_problem(
     "keys-are-off",
     403,
     "This server runs open; keys are managed with the command `leaderboard key`.",
-    "With `LEADERBOARD_AUTH=open` nobody could be told from an administrator.",
+    "With `LEADERBOARD_AUTH=open` an administrator cannot be told from other clients.",
 )
 KEY_NOT_FOUND = add_problem("key-not-found", 404, "There is no such key.", "No key has this id.")
 KEY_NOT_ROTATABLE = add_problem(
     "key-not-rotatable",
     409,
     "The key is revoked, expired, or has a successor already.",
-    "Only a valid key that was not rotated before can be.",
+    "Only a valid key without a successor can be rotated.",
 )
 SEASON_NOT_FOUND = add_problem(
     "season-not-found", 404, "There is no such season.", "No score was ever posted to this season."
@@ -203,7 +208,7 @@ PLAYER_NOT_FOUND = add_problem(
     "player-not-found",
     404,
     "The player is not on this board.",
-    "No score of this player counts in this season now.",
+    "The player has no score in the season's current period.",
 )
 NOT_FOUND = add_problem("not-found", 404, "There is nothing at this path.", "Unknown path.")
 METHOD_NOT_ALLOWED = add_problem(
@@ -219,31 +224,31 @@ BODY_TOO_LARGE = add_problem(
     "body-too-large",
     413,
     "The body is too large.",
-    "It is longer than the operation takes, see the table in docs/api.md.",
+    "The body is longer than the operation takes, see the table in docs/api.md.",
 )
 BATCH_TOO_LARGE = add_problem(
     "batch-too-large",
     413,
     "The body of a batch is too large.",
-    "It is longer than the operation takes. Split the batch.",
+    "The body is longer than the operation takes. Split the batch.",
 )
 UNSUPPORTED_MEDIA_TYPE = add_problem(
     "unsupported-media-type",
     415,
     "The body must be application/json.",
-    "The Content-Type names something else.",
+    "The `Content-Type` is not `application/json`.",
 )
 UNSUPPORTED_ENCODING = add_problem(
     "unsupported-content-encoding",
     415,
     "The body must not be compressed.",
-    "The Content-Encoding is not `identity`.",
+    "The `Content-Encoding` is not `identity`.",
 )
 REQUEST_TIMEOUT = add_problem(
     "request-timeout",
     408,
     "The request came too slowly; nothing was written.",
-    "Head or body did not arrive in the time given (`LEADERBOARD_RECEIVE_S`).",
+    "Head or body did not arrive in time (`LEADERBOARD_RECEIVE_S`).",
 )
 URI_TOO_LONG = add_problem("uri-too-long", 414, "The request's target is longer than 8 KiB.", "Shorten the target.")
 KEY_REUSED = add_problem(
@@ -258,14 +263,16 @@ HEADERS_TOO_LARGE = add_problem(
     "The request's headers are too large.",
     "More than 64 headers, one above 8 KiB, or more than 16 KiB in all.",
 )
-INTERNAL = add_problem("internal-error", 500, "Something went wrong here; it has been logged.", "A defect of ours.")
+INTERNAL = add_problem(
+    "internal-error", 500, "The server failed; the error has been logged.", "A defect of the server; it is logged."
+)
 OVERLOADED = add_problem(
     "overloaded", 503, "Too many submissions are waiting; nothing was written.", "The intake queue is full."
 )
 STORE_UNAVAILABLE = add_problem(
     "store-unavailable",
     503,
-    "PostgreSQL did not take the submission; nothing was written.",
+    "PostgreSQL did not carry out the request; nothing was written.",
     "PostgreSQL is down or did not commit in time. Sending again is safe.",
 )
 ACCESS_NOT_LOADED = add_problem(
@@ -288,36 +295,38 @@ LIMITS_UNAVAILABLE = add_problem(
     "limits-unavailable",
     503,
     "Limits cannot be checked without Redis; nothing was done.",
-    "Only with `LEADERBOARD_LIMIT_FAIL=closed`.",
+    "Redis does not answer, and `LEADERBOARD_LIMIT_FAIL` is `closed`.",
 )
-BOARD_UNAVAILABLE = add_problem("board-unavailable", 503, "Redis does not answer.", "Reads fail, submissions go on.")
+BOARD_UNAVAILABLE = add_problem(
+    "board-unavailable", 503, "Redis does not answer.", "Redis does not answer. Submissions go on."
+)
 BOARD_REBUILDING = add_problem(
-    "board-rebuilding", 503, "The board is being rebuilt.", "Redis lost the board; it is being loaded again."
+    "board-rebuilding", 503, "The board is being rebuilt.", "Redis lost the board; it is loaded again."
 )
 RESET_PENDING = add_problem(
     "reset-pending",
     503,
     "The season is reset, but its board does not show it yet.",
-    "The new period is committed; Redis has not followed in time. Asking again is safe.",
+    "The new period is committed, and Redis does not show it yet. Asking again is safe.",
 )
 OUTCOME_UNKNOWN = add_problem(
     "outcome-unknown",
     504,
-    "The connection to PostgreSQL broke while it was committing; the submission may or may not count.",
-    "Nobody can say yet whether the submission counts.",
+    "PostgreSQL did not confirm the commit; the change may or may not count.",
+    "The connection broke, or time ran out, while PostgreSQL was committing: the change may count or not.",
 )
 
 
 def problem_of(error: errors.LeaderboardError) -> Problem:
-    """The problem that tells a client of one of our errors: the one of the same code."""
-    # A PostgreSQL that cannot be reached has not taken anything, either.
+    """The problem with the code of an error; `INTERNAL` if there is none."""
+    # A PostgreSQL that cannot be reached has written nothing, either.
     if isinstance(error, errors.ServerUnreachable):
         return STORE_UNAVAILABLE
     return PROBLEMS.get(error.code, INTERNAL)
 
 
 def answer_of(error: errors.LeaderboardError) -> Answer:
-    """The answer to a request that one of our errors ended."""
+    """The answer to a request that ended with an error."""
     return error.answer if isinstance(error, Rejected) else problem_of(error).answer
 
 
@@ -334,5 +343,5 @@ _FROM_STATUS: Final[dict[int, Problem]] = {
 
 
 def problem_of_status(status: int, title: str | None) -> Problem:
-    """The problem that tells of a status which the framework, not an operation of ours, came to."""
+    """The problem for a status that the framework chose; `http-error` where the table has none."""
     return _FROM_STATUS.get(status) or Problem("http-error", status, title or "The request was refused.", "")

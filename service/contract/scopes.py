@@ -12,7 +12,7 @@ PUBLIC: Final = None
 """The scope of an operation that anybody may ask for."""
 
 
-def bits(scopes: Iterable[str]) -> int:
+def pack_scopes(scopes: Iterable[str]) -> int:
     """A set of scopes as one number. PERF: one AND decides. A name of a later release counts for nothing."""
     named = set(scopes)
     return sum(bit for scope, bit in BITS.items() if scope in named)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from service.contract import problems
-from service.contract.parameters import name_parameter
+from service.contract.parameters import make_text_parameter
 from service.contract.types import SeasonId, UserId
 
-SEASON: Final = name_parameter(
+SEASON: Final = make_text_parameter(
     "sid", "path", SeasonId, problems.INVALID_SEASON, "The season. It exists as soon as a score is posted to it."
 )
-USER: Final = name_parameter("userId", "query", UserId, problems.INVALID_USER, "The player.")
+USER: Final = make_text_parameter("userId", "query", UserId, problems.INVALID_USER, "The player.")

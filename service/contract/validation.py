@@ -31,7 +31,7 @@ def is_json(content_type: str) -> bool:
     return content_type == "application/json" or content_type.partition(";")[0].strip().lower() == "application/json"
 
 
-def names_twice(text: bytes) -> bool:
+def has_duplicate_member(text: bytes) -> bool:
     """Whether an object anywhere in valid JSON names a member twice; msgspec silently takes the last."""
     try:
         json.loads(text, object_pairs_hook=_refuse_duplicates, parse_int=str, parse_float=str)

@@ -34,19 +34,19 @@ class Probes:
         self._lock: Final = asyncio.Lock()
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
-    async def live(self) -> Answer:
+    async def report_live(self) -> Answer:
         """The process answers, whatever its servers do."""
         return ALIVE
 
-    async def ready(self) -> Answer:
+    async def report_ready(self) -> Answer:
         """Whether this worker can serve."""
-        state = await self.readiness()
+        state = await self.check()
         body: bytes = _encode(state)
         if state.status == "ready":
             return Answer(200, body)
         return Answer(503, body, retry_after_s=RETRY_AFTER_S)
 
-    async def readiness(self) -> Readiness:
+    async def check(self) -> Readiness:
         """All checks at once, each within the deadline."""
         redis, (postgres, schema_state) = await asyncio.gather(self._ask_redis(), self._ask_postgres())
         ready = (redis, postgres, schema_state) == ("ok", "ok", "ok")

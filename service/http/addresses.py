@@ -9,7 +9,7 @@ NETWORK_BITS: Final = 64
 """An IPv6 client has a whole network of this prefix to choose addresses from: it counts as one."""
 
 
-def origin_of(host: str) -> str:
+def identify_client(host: str) -> str:
     """Who an address stands for: itself, the IPv4 address mapped into it, or its network."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -33,7 +33,7 @@ class Addresses:
         """One more connection; how many its origin has beyond the limit, 0 if none."""
         if not self._most:
             return 0
-        origin = origin_of(host)
+        origin = identify_client(host)
         self._here[origin] = here = self._here.get(origin, 0) + 1
         return max(0, here - self._most)
 
@@ -41,7 +41,7 @@ class Addresses:
         """One connection that has entered is gone."""
         if not self._most:
             return
-        origin = origin_of(host)
+        origin = identify_client(host)
         here = self._here[origin] - 1
         if here:
             self._here[origin] = here

@@ -102,7 +102,7 @@ class Connection(HttpProtocol):
         except httptools.HttpParserError:
             self.refuse(self._why or problems.BAD_REQUEST.answer)
         if self._open:
-            self._came(len(data))
+            self._count_piece(len(data))
         elif self._bytes:
             self._bytes = 0
 
@@ -123,7 +123,7 @@ class Connection(HttpProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(head + b"".join(lines) + b"\r\n" + rest)
 
-    def _came(self, size: int) -> None:
+    def _count_piece(self, size: int) -> None:
         """A piece of a request that is still to come to its end."""
         if self._bytes < 2:
             # Some of this first piece may belong to the request before: counting begins with the next.
@@ -160,7 +160,7 @@ class Connection(HttpProtocol):
         elif b"#" in self.url:
             # The framework would drop it: one more spelling of every path.
             self._why = problems.BAD_REQUEST.with_detail("A request's target has no fragment.")
-        elif (coded := self._codings()) and (version == "1.0" or coded != [b"chunked"]):
+        elif (coded := self._list_codings()) and (version == "1.0" or coded != [b"chunked"]):
             self._why = problems.BAD_REQUEST.with_detail(
                 "Transfer-Encoding is chunked or nothing, and HTTP/1.0 has none."
             )
@@ -168,7 +168,7 @@ class Connection(HttpProtocol):
             return
         raise Refused
 
-    def _codings(self) -> list[bytes]:
+    def _list_codings(self) -> list[bytes]:
         """What the request says of its transfer coding."""
         return [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
 

@@ -125,7 +125,7 @@ class ConnectionLimiter:
                 client.evict()
 
 
-def within_files(connections: int) -> int:
+def fit_to_open_files(connections: int) -> int:
     """Raise this process's limit of open files as far as it may be, and fit the number of clients into it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

@@ -25,7 +25,7 @@ from service.contract.body import ONE_UNIT, Cost
 from service.contract.operation import Operation
 from service.contract.problems import Rejected, answer_of
 from service.contract.scopes import BITS
-from service.http.tracing import Traces, follow, trace_text
+from service.http.tracing import Traces, format_traceparent, run_in_span
 
 Order = Callable[[bytes | None], Coroutine[Any, Any, Answer]]
 """What a request does with its body (None: longer than the operation takes)."""
@@ -63,7 +63,7 @@ class Endpoint:
         self._parsers: Final = tuple(parameter.parse for parameter in operation.inputs)
         names = [parameter.name for parameter in operation.inputs]
         self._season: Final = names.index("sid") if "sid" in names else None
-        self._read: Final = None if operation.body is None else operation.body.reader()
+        self._read: Final = None if operation.body is None else operation.body.make_reader()
         self._writes: Final = operation.writes
 
     def admit(self, credential: bytes | None, texts: Texts) -> Grant | Answer | None:
@@ -98,7 +98,7 @@ class Endpoint:
             if player is None and key is None and span is None:
                 caller = ANONYMOUS
             else:
-                caller = Caller(player, key, trace_text(span))
+                caller = Caller(player, key, format_traceparent(span))
         order: Order
         if self._quotas is not None and grant is not None:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)
@@ -109,7 +109,7 @@ class Endpoint:
             order = lambda body: handle(*values)  # noqa: E731
         else:
             order = partial(self._start, values, content_type, caller)
-        return order if span is None else partial(follow, span, order)
+        return order if span is None else partial(run_in_span, span, order)
 
     def _start(
         self, values: list[Any], content_type: str | None, caller: Caller, body: bytes | None

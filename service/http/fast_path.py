@@ -138,7 +138,7 @@ class FastPath(Connection):
         self._open = False
         request = self._request
         if request is None:
-            self.end_of_body()
+            self.end_body()
         elif request.more_body:
             request.more_body = False
             # With the request itself: another one may be in hand by the time this one is answered.

@@ -17,7 +17,7 @@ from service.http.request_ids import HEADER, MOST
 from service.routes import OPERATIONS
 
 
-def release() -> str:
+def read_release() -> str:
     """The installed version of the distribution."""
     try:
         return version("leaderboard-server")
@@ -52,7 +52,7 @@ LIMITED_TO_PLAYER: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 """What only a player's token runs into."""
 
 
-def problems_of(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
+def list_problems(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
     """All problems of an operation."""
     if operation.scope is None:
         return operation.all_problems
@@ -62,7 +62,7 @@ def problems_of(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
     return (*own, problems.ORIGIN_FORBIDDEN) if operation.writes else own
 
 
-def document(*, guarded: bool = True) -> dict[str, Any]:
+def make_document(*, guarded: bool = True) -> dict[str, Any]:
     """The whole document, ready to be encoded as JSON. `guarded`: the server wants credentials."""
     types: list[Any] = [ProblemDetails]
     for operation in OPERATIONS:
@@ -74,7 +74,9 @@ def document(*, guarded: bool = True) -> dict[str, Any]:
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, guarded)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _describe_operation(
+            operation, schema_of, guarded
+        )
     scheme = {
         "type": "http",
         "scheme": "bearer",
@@ -84,7 +86,7 @@ def document(*, guarded: bool = True) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Leaderboard",
-            "version": release(),
+            "version": read_release(),
             "summary": "Scores durable in PostgreSQL, ranks live from Redis.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
@@ -97,13 +99,13 @@ def document(*, guarded: bool = True) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation, schema_of: dict[str, Any], guarded: bool) -> dict[str, Any]:
+def _describe_operation(operation: Operation, schema_of: dict[str, Any], guarded: bool) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(status): {"description": text, "content": {"application/json": {"schema": schema_of[repr(kind)]}}}
         for status, (text, kind) in operation.answers.items()
     }
     by_status: dict[int, list[Problem]] = {}
-    for problem in problems_of(operation, guarded=guarded):
+    for problem in list_problems(operation, guarded=guarded):
         by_status.setdefault(problem.status, []).append(problem)
     for status, found in sorted(by_status.items()):
         responses[str(status)] = {

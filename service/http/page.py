@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from service.contract.body import size_text
+from service.contract.body import format_size
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter
 from service.http.openapi import ACCESS, LIMITED_TO_PLAYER
@@ -37,10 +37,10 @@ def describe_body(operation: Operation) -> str:
     """The longest body."""
     if operation.body is None:
         return "-"
-    return f"{size_text(operation.body.most)}{'' if operation.body.required else ', optional'}"
+    return f"{format_size(operation.body.most)}{'' if operation.body.required else ', optional'}"
 
 
-def operations_table() -> str:
+def write_operations_table() -> str:
     """Every operation: request, scope, parameters with bounds and defaults, longest body, answers."""
     rows = [
         ("operation", "request", "scope", "parameters", "body at most", "answers"),
@@ -61,7 +61,7 @@ def operations_table() -> str:
     return "\n".join(map(write_row, rows))
 
 
-def errors_table() -> str:
+def write_errors_table() -> str:
     """The errors of every operation by status. Those of credentials and quotas are the same for all
     that need a scope.
     """
@@ -78,9 +78,9 @@ def errors_table() -> str:
     return "\n".join(map(write_row, rows))
 
 
-def update(text: str) -> str:
+def update_page(text: str) -> str:
     """The page with its tables written anew. Raises `ValueError` where a table has no place in it."""
-    for name, table in (("operations", operations_table()), ("errors", errors_table())):
+    for name, table in (("operations", write_operations_table()), ("errors", write_errors_table())):
         pattern = re.compile(_BLOCK.format(name, ".*?"), re.DOTALL)
         if not pattern.search(text):
             raise ValueError(f"the page has no block {name!r}")
@@ -90,4 +90,4 @@ def update(text: str) -> str:
 
 if __name__ == "__main__":
     page = Path(sys.argv[1])
-    page.write_text(update(page.read_text(encoding="utf-8")), encoding="utf-8")
+    page.write_text(update_page(page.read_text(encoding="utf-8")), encoding="utf-8")

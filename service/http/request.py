@@ -55,7 +55,7 @@ class Request(falcon.asgi.Request):
             raise falcon.HTTPBadRequest
         return body
 
-    def path_text(self, text: str) -> str:
+    def get_path_text(self, text: str) -> str:
         """A text of the path, or an empty one if it was not UTF-8.
 
         The server has decoded the path with U+FFFD for bytes that are not UTF-8: two different wrong paths must not
@@ -65,7 +65,7 @@ class Request(falcon.asgi.Request):
             return ""
         return text
 
-    def query_text(self, name: str) -> str | None:
+    def get_query_text(self, name: str) -> str | None:
         """A parameter of the query; an empty text if it came twice or was not UTF-8, None if it was not sent."""
         value = self.params.get(name)
         if value is None or isinstance(value, str):
@@ -74,6 +74,6 @@ class Request(falcon.asgi.Request):
             return value
         return ""
 
-    def header_values(self, name: bytes) -> list[bytes]:
+    def get_header_values(self, name: bytes) -> list[bytes]:
         """Every value of a header; the framework would join them. `name` is in lower case."""
         return [value for other, value in self.scope["headers"] if other == name]

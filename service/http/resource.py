@@ -58,10 +58,10 @@ class Resource:
             # As for any unknown path.
             raise falcon.HTTPNotFound
         texts = [
-            req.path_text(path[one.name]) if one.place == "path" else req.query_text(one.name)
+            req.get_path_text(path[one.name]) if one.place == "path" else req.get_query_text(one.name)
             for one in operation.inputs
         ]
-        credentials = req.header_values(b"authorization")
+        credentials = req.get_header_values(b"authorization")
         verdict = endpoint.admit(credentials[0] if credentials else None, texts)
         if len(credentials) > 1 and verdict is not None:
             # Two of them: which one counts?
@@ -70,7 +70,7 @@ class Resource:
             write_answer(resp, verdict)
             return
         body = b"" if operation.body is None else await req.read_body(operation.body.most)
-        keys = req.header_values(b"idempotency-key")
+        keys = req.get_header_values(b"idempotency-key")
         # An empty text is not a key.
         key = None if not keys else keys[0].decode("latin-1") if len(keys) == 1 else ""
         order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE))

@@ -11,7 +11,7 @@ from board.observe.trace import HEADER, Span, Tracer, sampled
 from service.contract.answers import Answer
 from service.contract.problems import answer_of
 
-__all__ = ["HEADER", "Traces", "follow", "trace_text"]
+__all__ = ["HEADER", "Traces", "format_traceparent", "run_in_span"]
 
 
 class Traces:
@@ -28,12 +28,12 @@ class Traces:
         return None if parent is None else self._tracer.begin(operation, parent, time_ns())
 
 
-def trace_text(span: Span | None) -> str | None:
+def format_traceparent(span: Span | None) -> str | None:
     """The `traceparent` for what follows from a span, if there is one."""
     return None if span is None else span.context.text
 
 
-async def follow(
+async def run_in_span(
     span: Span, order: Callable[[bytes | None], Coroutine[Any, Any, Answer]], body: bytes | None
 ) -> Answer:
     """Do what was asked; the span ends with it."""

@@ -111,7 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers = self.scope["headers"] = headers
         super().on_headers_complete()
 
-    def end_of_body(self) -> None:
+    def end_body(self) -> None:
         """The body of a request of the application is complete."""
         super().on_message_complete()
 

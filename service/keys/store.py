@@ -10,7 +10,7 @@ import psycopg
 
 from board.errors import KeyNotFound, KeyNotRotatable, UsageError
 from board.pg.queries import queries
-from service.access import key_text as keytext
+from service.access import key_text
 from service.contract.scopes import SCOPES
 from service.contract.types import SEASON_ID_MAX
 from service.contract.validation import is_plain
@@ -19,7 +19,7 @@ from service.keys.types import NAME_MAX, Key, NewKey, Wanted
 FIRST_NAME: Final = "first"
 
 
-def check(wanted: Wanted) -> None:
+def check_wanted(wanted: Wanted) -> None:
     """Raise `UsageError` for what the types do not say."""
     if not is_plain(wanted.name, NAME_MAX):
         raise UsageError(f"a key's name has 1 to {NAME_MAX} characters, none of them a control character")
@@ -30,7 +30,7 @@ def check(wanted: Wanted) -> None:
 
 def create_key(db: psycopg.Connection[Any], wanted: Wanted) -> NewKey:
     """Make a key. Raises `UsageError`, `psycopg.Error`."""
-    check(wanted)
+    check_wanted(wanted)
     with db.transaction():
         return _insert(db, wanted.name, sorted(set(wanted.scopes)), wanted.seasons, wanted.lifeS)
 
@@ -47,7 +47,7 @@ def create_first_key(db: psycopg.Connection[Any]) -> NewKey | None:
 
 def list_keys(db: psycopg.Connection[Any]) -> list[Key]:
     """All keys."""
-    return [_key(row) for row in db.execute(queries()["list_keys"])]
+    return [_make_key(row) for row in db.execute(queries()["list_keys"])]
 
 
 def rotate_key(db: psycopg.Connection[Any], name: str, grace_s: int) -> NewKey:
@@ -61,7 +61,7 @@ def rotate_key(db: psycopg.Connection[Any], name: str, grace_s: int) -> NewKey:
         life = db.execute(queries()["key_life"], {"id": name}).fetchone()
         if life is None:
             raise KeyNotFound(f"there is no key {name!r}")
-        text, kept = keytext.make()
+        text, kept = key_text.make_key()
         old = db.execute(queries()["rotate_key"], {"id": name, "successor": kept.id, "grace": grace_s}).fetchone()
         if old is None:
             raise KeyNotRotatable(f"key {name} is revoked, expired, or has a successor already")
@@ -74,26 +74,26 @@ def revoke_key(db: psycopg.Connection[Any], name: str) -> Key:
     row = db.execute(queries()["revoke_key"], {"id": name}).fetchone()
     if row is None:
         raise KeyNotFound(f"there is no key {name!r}")
-    return _key(row)
+    return _make_key(row)
 
 
 def _check_id(name: str) -> None:
     """Raise `KeyNotFound` for what can be no id: PostgreSQL would refuse a NUL, as if it were itself in trouble."""
-    if not keytext.is_id(name):
+    if not key_text.is_id(name):
         raise KeyNotFound(f"there is no key {name!r}")
 
 
 def _insert(
     db: psycopg.Connection[Any], name: str, scopes: Sequence[str], seasons: list[str] | None, life_s: float | None
 ) -> NewKey:
-    text, kept = keytext.make()
+    text, kept = key_text.make_key()
     return _store(db, text, kept, name, scopes, seasons, life_s)
 
 
 def _store(
     db: psycopg.Connection[Any],
     text: str,
-    kept: keytext.KeyText,
+    kept: key_text.KeyText,
     name: str,
     scopes: Sequence[str],
     seasons: list[str] | None,
@@ -112,9 +112,9 @@ def _store(
         },
     ).fetchone()
     assert row is not None
-    return NewKey(text, _key(row))
+    return NewKey(text, _make_key(row))
 
 
-def _key(row: Sequence[Any]) -> Key:
+def _make_key(row: Sequence[Any]) -> Key:
     name, title, scopes, seasons, made, *rest = row
     return Key(name, title, scopes, made, *(msgspec.UNSET if value is None else value for value in (seasons, *rest)))

@@ -18,7 +18,7 @@ WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
 """What `submit` says of a submission; see the query."""
 
 
-def session(deadline_s: float) -> dict[str, str]:
+def make_session_settings(deadline_s: float) -> dict[str, str]:
     """Settings of an intake's connection for its whole life."""
     return {
         "statement_timeout": f"{int(deadline_s * 1000)}ms",
@@ -59,7 +59,7 @@ class Writer:
     @classmethod
     async def connect(cls, url: str, deadline_s: float) -> Writer:
         """Connect. Raises `ServerUnreachable`."""
-        connection = await connect_async(url, "leaderboard-intake", session=session(deadline_s))
+        connection = await connect_async(url, "leaderboard-intake", session=make_session_settings(deadline_s))
         adapt_arrays(connection)
         return cls(connection, 2 * deadline_s + 0.2)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from service.access.authorizer import REFUSALS
+from service.access.authorizer import REFUSALS_BY_CODE
 from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
@@ -28,7 +28,7 @@ class Submitter:
         user = submission.userId
         key = submission.submissionId
         if caller.player is not None and (excess := find_excess(caller.player, submission)) is not None:
-            return REFUSALS[excess.code]
+            return REFUSALS_BY_CODE[excess.code]
         if caller.key is not None:
             named = parse_idempotency_key(caller.key)
             if named is None or (key is not None and key != named):

@@ -14,7 +14,7 @@ from service.contract import problems
 from service.contract.body import Cost
 from service.contract.problems import Problem, Rejected
 from service.contract.types import USER_ID_MAX
-from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, is_plain, names_twice
+from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_plain
 from service.submissions.types import KEY_TEXT, Batch, LooseBatch, Submission
 
 _KEY: Final = re.compile(KEY_TEXT)
@@ -97,7 +97,7 @@ def has_duplicates(text: bytes, submission: Submission) -> bool:
     """
     if text.count(b'"') == count_quotes(submission) and b"\\" not in text:
         return False
-    return names_twice(text)
+    return has_duplicate_member(text)
 
 
 def count_quotes(submission: Submission) -> int:

@@ -33,7 +33,7 @@ class ExporterSupervisor:
         self.backoff: Final = Backoff(0.2, 5.0)
         self.due = 0.0
 
-    def look_after(self) -> None:
+    def keep_running(self) -> None:
         """Start it, or start it again. gunicorn may have reaped it before: `poll` knows that it is gone then, too."""
         if not self.settings.metrics_bind:
             return

@@ -143,7 +143,7 @@ MUTANTS: Final = (
                 "    def _write(self",
             ),
             (
-                "service/submissions/group_commit.py",
+                "service/submissions/outcomes.py",
                 "                if not item.future.done():\n                    item.future.set_result",
                 "                if True:\n                    item.future.set_result",
             ),

@@ -25,15 +25,14 @@ from board.errors import InvalidSetting
 from board.observe.log import masked
 from service.access.caller import ANONYMOUS
 from service.access.grant import Grant
-from service.access.jwks import FITS, Unusable, fits, parse
-from service.access.key_text import make
-from service.access.key_text import parse as parse_key
+from service.access.jwks import KEY_TYPES, Unusable, is_usable, parse_keys
+from service.access.key_text import make_key, parse_key
 from service.access.tokens import Secret, Tokens
 from service.contract.body import decode_strictly
 from service.contract.parameters import parse_number
 from service.contract.problems import Rejected
 from service.contract.types import INT64_MAX, INT64_MIN
-from service.contract.validation import names_twice
+from service.contract.validation import has_duplicate_member
 from service.http.fast_routes import FastRoutes
 from service.http.request import Request
 from service.keys.types import Rotation, Wanted
@@ -111,7 +110,7 @@ def assert_taken(submission: Submission) -> None:
 
 @given(JSON)
 def test_python_writes_no_name_twice(value: Any) -> None:
-    assert not names_twice(json.dumps(value).encode())
+    assert not has_duplicate_member(json.dumps(value).encode())
 
 
 class Recorder(Intake):
@@ -170,7 +169,7 @@ def test_depth_is_malformed_and_nothing_worse(text: bytes) -> None:
             decode_strictly(kind, text)
         assert refused.value.answer.status == 400
     with pytest.raises(Unusable):
-        parse(text, "RS256")
+        parse_keys(text, "RS256")
 
 
 def test_one_item_too_many_is_refused_before_any_is_decoded() -> None:
@@ -228,7 +227,7 @@ def test_a_parameter_is_the_text_that_was_sent_or_none(text: str, noise: bytes, 
     for value in (wanted, noise):
         spelt = "".join(f"%{byte:02X}" for byte in value)
         req = create_asgi_req(req_type=Request, query_string=f"userId={spelt}" + (f"&userId={spelt}" if again else ""))
-        got = req.query_text("userId")
+        got = req.get_query_text("userId")
         try:
             said = value.decode()
         except UnicodeDecodeError:
@@ -244,7 +243,7 @@ def test_any_query_string_is_a_parameter_or_a_refusal(text: str) -> None:
     except falcon.HTTPError as error:
         assert error.status_code == 400
         return
-    got = req.query_text("userId")
+    got = req.get_query_text("userId")
     assert got is None or isinstance(got, str)
 
 
@@ -267,7 +266,7 @@ def test_no_head_breaks_the_fast_path(method: bytes, url: bytes, headers: list[t
 @checked
 @given(st.data())
 def test_a_key_with_any_one_character_changed_is_none(data: st.DataObject) -> None:
-    text, kept = make()
+    text, kept = make_key()
     assert parse_key(text) == kept
     at = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.characters().filter(lambda letter: letter != text[at]))
@@ -307,19 +306,19 @@ ENTRIES = st.fixed_dictionaries(
 
 
 @checked
-@given(st.lists(ENTRIES | JSON, max_size=4) | JSON, st.sampled_from(sorted(FITS)))
+@given(st.lists(ENTRIES | JSON, max_size=4) | JSON, st.sampled_from(sorted(KEY_TYPES)))
 def test_no_set_of_keys_breaks_its_reader(entries: Any, algorithm: str) -> None:
     logging.getLogger("service.access").setLevel(logging.ERROR)
     text = json.dumps({"keys": entries}).encode()
     try:
-        found = parse(text, algorithm)
+        found = parse_keys(text, algorithm)
     except Unusable:
         return
     assert found and all(isinstance(entry, dict) for entry in entries if fits_of(entry, algorithm))
 
 
 def fits_of(entry: Any, algorithm: str) -> bool:
-    return isinstance(entry, dict) and fits(entry, algorithm)
+    return isinstance(entry, dict) and is_usable(entry, algorithm)
 
 
 # --- Settings --------------------------------------------------------------------------------------------

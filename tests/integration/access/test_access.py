@@ -18,7 +18,7 @@ from service.access import key_text as keytext
 from service.contract.operation import Operation
 from service.contract.scopes import SCOPES
 from service.http.authorization import AuthMiddleware
-from service.http.openapi import document
+from service.http.openapi import make_document
 from service.http.request import Request, Response
 from service.routes import OPERATIONS
 
@@ -39,10 +39,10 @@ class Credentials:
         world.db.execute("UPDATE api_key SET revoked_at = now() WHERE id = %s", (id_of(self.revoked),))
         self.expired = world.key(life_s=1)
         world.db.execute("UPDATE api_key SET expires_at = now() WHERE id = %s", (id_of(self.expired),))
-        self.unknown = keytext.make()[0]
+        self.unknown = keytext.make_key()[0]
         # The id exists, the secret is another one.
         text = f"{keytext.PREFIX}{id_of(self.full)}_{'x' * keytext.SECRET_LENGTH}"
-        self.impostor = text + keytext.checksum(text)
+        self.impostor = text + keytext.compute_checksum(text)
         self.mistyped = self.full[:-1] + ("0" if self.full[-1] != "0" else "1")
 
     def bad(self) -> dict[str, tuple[dict[str, str], str]]:
@@ -147,11 +147,11 @@ def test_a_limited_key_stays_in_its_season(
 
 @GUARDED_OPS
 def test_the_document_tells_of_it(op: Operation) -> None:
-    entry = document()["paths"][op.path][op.method.lower()]
+    entry = make_document()["paths"][op.path][op.method.lower()]
     assert entry["security"] == [{"bearer": [op.scope]}]
     assert "`credential-missing`" in entry["responses"]["401"]["description"]
     assert "`scope-missing`" in entry["responses"]["403"]["description"]
-    assert "security" not in document(guarded=False)["paths"][op.path][op.method.lower()]
+    assert "security" not in make_document(guarded=False)["paths"][op.path][op.method.lower()]
 
 
 @pytest.mark.parametrize("path", sorted({op.path for op in OPERATIONS}))

@@ -359,7 +359,7 @@ def test_no_key_is_ever_in_the_log_or_in_an_answer(guarded: Api) -> None:
 
 
 def test_the_key_of_a_client_is_not_shown_among_the_settings() -> None:
-    key = keytext.make()[0]
+    key = keytext.make_key()[0]
     done = run(["settings"], environment(LEADERBOARD_KEY=key))
     assert done.returncode == 0 and key not in done.stdout and "LEADERBOARD_KEY" in done.stdout
 

@@ -13,7 +13,7 @@ from bench.system.stack import Stack
 from board.pg.connections import connect
 from board.pg.queries import queries
 from relay.session import SESSION
-from service.submissions.statements import session
+from service.submissions.statements import make_session_settings
 
 
 def test_no_hot_statement_reads_all_of_a_table(world: World) -> None:
@@ -23,7 +23,10 @@ def test_no_hot_statement_reads_all_of_a_table(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("name", "settings", "tables"),
-    [("submit", session(1.0), {"season", "score", "ledger", "outbox"}), ("take", dict(SESSION), {"outbox", "score"})],
+    [
+        ("submit", make_session_settings(1.0), {"season", "score", "ledger", "outbox"}),
+        ("take", dict(SESSION), {"outbox", "score"}),
+    ],
 )
 def test_the_plans_are_those_of_the_statements(
     world: World, name: str, settings: dict[str, str], tables: set[str]

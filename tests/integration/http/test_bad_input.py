@@ -13,7 +13,7 @@ from support.http import JSON, Answer, Http, base, raw
 from support.processes import Api
 from support.waiting import eventually
 
-from service.access.key_text import make
+from service.access.key_text import make_key
 
 MIB = 1024 * 1024
 
@@ -377,7 +377,7 @@ def test_bad_and_good_ones_interleaved(api: Api, season: str) -> None:
 
 def test_an_answer_quotes_little_and_no_credential(http: Http, season: str) -> None:
     """An unknown member's name comes back in the error's text: once 900 kB of it, twice."""
-    key, _ = make()
+    key, _ = make_key()
     for name in ("x" * 900_000, key, f"{key} {'x' * 1_000}", "x" * 250 + key):
         for path, body in (
             ("scores", {"userId": "ada", "delta": 1, name: 1}),

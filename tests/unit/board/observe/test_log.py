@@ -9,13 +9,13 @@ from typing import Literal
 import pytest
 
 from board.observe.log import masked, setup
-from service.access.key_text import make
+from service.access.key_text import make_key
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLXBhcnQ"
 
 
 def test_keys_and_tokens_are_masked() -> None:
-    key, parts = make()
+    key, parts = make_key()
     secret = key.removeprefix(f"lb_{parts.id}_")
     for text in (key, f"Authorization: Bearer {key}", f"['authorization', b'bearer {TOKEN}']", TOKEN, f"x={key}&y"):
         assert secret not in masked(text)
@@ -38,7 +38,7 @@ def test_what_is_logged_is_masked(monkeypatch: pytest.MonkeyPatch, form: Literal
     root.handlers = []
     try:
         setup("info", form)
-        key, _ = make()
+        key, _ = make_key()
         try:
             raise ValueError(key)
         except ValueError as error:

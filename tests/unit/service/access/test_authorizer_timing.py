@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from service.access import key_text as keytext
-from service.access.authorizer import REFUSED, Authorizer
+from service.access.authorizer import REFUSALS_BY_REASON, Authorizer
 from service.access.grant import Grant
 from service.access.key_text import KeyText
 from service.access.keyring import Held, Keyring
-from service.contract.scopes import SCOPES, bits
+from service.contract.scopes import SCOPES, pack_scopes
 
 STATES = {"valid": (False, inf), "revoked": (True, inf), "expired": (False, 1.0)}
 
@@ -22,7 +22,7 @@ STATES = {"valid": (False, inf), "revoked": (True, inf), "expired": (False, 1.0)
 def impostor(known: KeyText) -> str:
     """The id of a key, and another secret."""
     text = f"{keytext.PREFIX}{known.id}_{'x' * keytext.SECRET_LENGTH}"
-    return text + keytext.checksum(text)
+    return text + keytext.compute_checksum(text)
 
 
 def calls(work: Callable[[], object]) -> list[str]:
@@ -49,8 +49,8 @@ def ring() -> Keyring:
     made = Keyring("")
     made._version = 1
     for revoked, until in STATES.values():
-        _, kept = keytext.make()
-        made._held[kept.id] = Held(kept.digest, revoked, Grant(f"k:{kept.id}", bits(SCOPES), None, until))
+        _, kept = keytext.make_key()
+        made._held[kept.id] = Held(kept.digest, revoked, Grant(f"k:{kept.id}", pack_scopes(SCOPES), None, until))
     return made
 
 
@@ -59,10 +59,10 @@ def test_a_wrong_secret_is_refused_by_the_same_work_as_an_unknown_key(ring: Keyr
 
     def refused(text: str) -> list[str]:
         header = f"Bearer {text}".encode()
-        assert gate.admit(header, 1, "s") is REFUSED["unknown"]
+        assert gate.admit(header, 1, "s") is REFUSALS_BY_REASON["unknown"]
         return calls(lambda: gate.admit(header, 1, "s"))
 
-    unknown = refused(keytext.make()[0])
+    unknown = refused(keytext.make_key()[0])
     assert sum("compare_digest" in call for call in unknown) == 1 and sum("sha256" in call for call in unknown) == 1
     for name, held in ring._held.items():
         # Of one that is revoked or expired, too, only who has its secret is told.
@@ -79,5 +79,5 @@ def test_the_comparison_is_of_equal_lengths(ring: Keyring, monkeypatch: pytest.M
 
     monkeypatch.setattr("service.access.keyring.hmac.compare_digest", compare)
     for name in [*ring._held, "0000000000"]:
-        assert ring.find(KeyText(name, keytext.digest("x"))) == "unknown"
+        assert ring.find(KeyText(name, keytext.hash_secret("x"))) == "unknown"
     assert seen == [(32, 32)] * 4

@@ -12,37 +12,37 @@ from service.access.authorizer import Authorizer
 from service.access.keyring import Keyring
 from service.contract.answers import Answer
 
-KEY = keytext.make()[0]
+KEY = keytext.make_key()[0]
 
 
 def test_what_is_made_is_read_again() -> None:
     for _ in range(100):
-        text, kept = keytext.make()
-        assert keytext.parse(text) == kept
+        text, kept = keytext.make_key()
+        assert keytext.parse_key(text) == kept
         assert re.fullmatch(r"lb_[0-9A-Za-z]{10}_[0-9A-Za-z]{38}", text)
         assert len(kept.digest) == 32 and kept.digest.hex() not in text
 
 
 def test_no_two_are_alike() -> None:
-    made = [keytext.make() for _ in range(1_000)]
+    made = [keytext.make_key() for _ in range(1_000)]
     assert len({kept.id for _, kept in made}) == len({kept.digest for _, kept in made}) == 1_000
 
 
 @given(st.integers(0, len(KEY) - 1), st.characters())
 def test_a_wrong_character_is_noticed(at: int, character: str) -> None:
     changed = KEY[:at] + character + KEY[at + 1 :]
-    assert (keytext.parse(changed) is None) == (changed != KEY)
+    assert (keytext.parse_key(changed) is None) == (changed != KEY)
 
 
 @given(st.integers(0, len(KEY) - 2))
 def test_two_characters_in_the_wrong_order_are_noticed(at: int) -> None:
     changed = KEY[:at] + KEY[at + 1] + KEY[at] + KEY[at + 2 :]
-    assert (keytext.parse(changed) is None) == (changed != KEY)
+    assert (keytext.parse_key(changed) is None) == (changed != KEY)
 
 
 @given(st.text(max_size=100) | st.from_regex(r"lb_[0-9A-Za-z]{10}_[0-9A-Za-z]{38}", fullmatch=True))
 def test_nothing_else_is_a_key(text: str) -> None:
-    assert keytext.parse(text) is None or keytext.checksum(text[:-6]) == text[-6:]
+    assert keytext.parse_key(text) is None or keytext.compute_checksum(text[:-6]) == text[-6:]
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: b"Bearer " + tail))

@@ -24,7 +24,7 @@ def made(name: str, units: int, window_s: int = 10) -> Quota:
 
 def state(asked: Quota, left_us: int) -> tuple[int, int]:
     """r and t of `RateLimit`."""
-    policy, text = asked.items(left_us)
+    policy, text = asked.format_items(left_us)
     assert policy == f'"{asked.name}";q={asked.units};w={asked.window_s}'
     name, rest, wait = text.split(";")
     assert name == f'"{asked.name}"' and rest.startswith("r=") and wait.startswith("t=")

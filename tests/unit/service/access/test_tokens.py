@@ -21,14 +21,14 @@ from support.tokens import AUDIENCE, ISSUER, SECRET, Issuer, jwks, settings
 
 from board.config.load import load
 from board.errors import InvalidSetting
-from service.access.authorizer import REFUSED, Authorizer
+from service.access.authorizer import REFUSALS_BY_REASON, Authorizer
 from service.access.grant import Grant, Player
-from service.access.jwks import Jwks, Unusable, parse, within
+from service.access.jwks import Jwks, Unusable, parse_keys, read_within
 from service.access.keyring import Keyring
 from service.access.refresher import Refresher
 from service.access.tokens import Secret, Tokens
 from service.contract.answers import Answer
-from service.contract.scopes import bits
+from service.contract.scopes import pack_scopes
 
 ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 ALGORITHMS = ("HS256", *ASYMMETRIC)
@@ -41,7 +41,7 @@ class Fixed:
     loaded = True
 
     def __init__(self, text: bytes, algorithm: str) -> None:
-        self.keys = parse(text, algorithm)
+        self.keys = parse_keys(text, algorithm)
 
     def find(self, kid: str | None) -> Any:
         return self.keys.get(kid)
@@ -64,10 +64,10 @@ def find(algorithm: str, token: str) -> Grant | str:
 def test_a_good_token_is_a_grant_for_its_player(algorithm: str) -> None:
     exp = int(time.time()) + 60
     grant = find(algorithm, ISSUERS[algorithm].token("ada", exp=exp))
-    assert grant == Grant("u:ada", bits(["read", "submit"]), None, exp + 5, Player("ada"))
+    assert grant == Grant("u:ada", pack_scopes(["read", "submit"]), None, exp + 5, Player("ada"))
     limited = ISSUERS[algorithm].token("ada", exp=exp, seasons=["s", "t"], min_delta=-5, max_delta=10)
     assert find(algorithm, limited) == Grant(
-        "u:ada", bits(["read", "submit"]), frozenset({"s", "t"}), exp + 5, Player("ada", -5, 10)
+        "u:ada", pack_scopes(["read", "submit"]), frozenset({"s", "t"}), exp + 5, Player("ada", -5, 10)
     )
 
 
@@ -112,7 +112,7 @@ def test_a_bad_token_is_refused_with_its_reason(algorithm: str, claims: dict[str
     claims = dict(claims)
     user = claims.pop("user", "ada")
     assert find(algorithm, ISSUERS[algorithm].token(user, **claims)) == reason
-    assert reason in REFUSED
+    assert reason in REFUSALS_BY_REASON
 
 
 @EACH
@@ -271,9 +271,9 @@ def test_only_fitting_public_keys_of_a_set_are_taken(algorithm: str) -> None:
         "text",
         None,
     ]
-    assert set(parse(jwks(*others, *strange, good), algorithm)) == {"k1"}
+    assert set(parse_keys(jwks(*others, *strange, good), algorithm)) == {"k1"}
     with pytest.raises(Unusable):
-        parse(jwks(*others, *strange), algorithm)
+        parse_keys(jwks(*others, *strange), algorithm)
 
 
 @pytest.mark.parametrize(
@@ -281,13 +281,13 @@ def test_only_fitting_public_keys_of_a_set_are_taken(algorithm: str) -> None:
 )
 def test_what_is_no_set_of_keys_is_unusable(text: bytes) -> None:
     with pytest.raises(Unusable):
-        parse(text, "ES256")
+        parse_keys(text, "ES256")
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_unusable_at_most(text: bytes) -> None:
     with pytest.raises(Unusable):
-        parse(text, "RS256")
+        parse_keys(text, "RS256")
 
 
 def answering(*answers: bytes) -> str:
@@ -328,7 +328,7 @@ def test_a_server_that_answers_nonsense_is_asked_again(answer: bytes) -> None:
         keys = Jwks(url, "ES256")
         keys.start(changed.set)
         async with asyncio.timeout(10):
-            await keys.first_try()
+            await keys.wait_for_first_try()
             assert not keys.loaded
             await changed.wait()
         assert keys.find("k1") is not None
@@ -344,14 +344,14 @@ def test_a_body_that_comes_for_ever_is_given_up() -> None:
 
     drip: Any = Drip()
     with pytest.raises(TimeoutError):
-        within(0.01, drip)
+        read_within(0.01, drip)
 
 
 def test_a_worker_that_follows_its_keys_no_longer_ends() -> None:
     class Broken(Refresher):
         loaded = False
 
-        async def _follow(self, on_change: Callable[[], None]) -> None:
+        async def _refresh(self, on_change: Callable[[], None]) -> None:
             raise ZeroDivisionError
 
     async def started() -> None:
@@ -360,7 +360,7 @@ def test_a_worker_that_follows_its_keys_no_longer_ends() -> None:
         broken = Broken("broken")
         broken.start(lambda: None)
         async with asyncio.timeout(5):
-            await broken.first_try()
+            await broken.wait_for_first_try()
             await ended.wait()
 
     asyncio.run(started())

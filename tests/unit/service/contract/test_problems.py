@@ -29,9 +29,9 @@ def family(kind: type[LeaderboardError] = LeaderboardError) -> list[type[Leaderb
     return [kind, *(found for sub in kind.__subclasses__() for found in family(sub))]
 
 
-def test_the_document_has_every_problem_with_its_status() -> None:
-    documented = {row[0].strip("`"): int(row[1]) for row in table(HTTP)}
-    assert documented == {code: problem.status for code, problem in problems.PROBLEMS.items()}
+def test_the_document_has_every_problem_with_its_status_and_meaning() -> None:
+    documented = {row[0].strip("`"): (int(row[1]), row[2]) for row in table(HTTP)}
+    assert documented == {code: (problem.status, problem.meaning) for code, problem in problems.PROBLEMS.items()}
 
 
 def test_the_document_names_the_code_of_every_other_status() -> None:

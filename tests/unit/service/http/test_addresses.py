@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http.addresses import Addresses, origin_of
+from service.http.addresses import Addresses, identify_client
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ from service.http.addresses import Addresses, origin_of
     ],
 )
 def test_who_counts_as_one(one: str, other: str, same: bool) -> None:
-    assert (origin_of(one) == origin_of(other)) is same
+    assert (identify_client(one) == identify_client(other)) is same
 
 
 @given(st.text(max_size=30) | st.ip_addresses().map(str))
 def test_any_text_is_an_origin(host: str) -> None:
-    assert origin_of(origin_of(host)) == origin_of(host)
+    assert identify_client(identify_client(host)) == identify_client(host)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"]), st.booleans())))
@@ -36,12 +36,12 @@ def test_the_count_is_that_of_those_who_are_there(steps: list[tuple[str, bool]])
     for host, comes in steps:
         if comes:
             here.append(host)
-            there = sum(origin_of(other) == origin_of(host) for other in here)
+            there = sum(identify_client(other) == identify_client(host) for other in here)
             assert addresses.enter(host) == max(0, there - 2)
         elif host in here:
             here.remove(host)
             addresses.leave(host)
-    assert len(addresses) == len({origin_of(host) for host in here})
+    assert len(addresses) == len({identify_client(host) for host in here})
 
 
 def test_without_a_limit_nothing_is_kept() -> None:

@@ -12,15 +12,15 @@ from support.repository import REPOSITORY
 
 from service.contract import problems
 from service.contract.types import PLAIN_TEXT
-from service.http.openapi import document
-from service.http.page import update
+from service.http.openapi import make_document
+from service.http.page import update_page
 from service.routes import OPERATIONS
 from service.submissions.types import Submission
 
 
 @pytest.fixture(scope="module")
 def doc() -> dict[str, Any]:
-    made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document()))
+    made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(make_document()))
     return made
 
 
@@ -63,7 +63,7 @@ def test_path_parameters_are_declared() -> None:
 
 
 def test_the_examples_decode() -> None:
-    schema = document()["components"]["schemas"]["Submission"]
+    schema = make_document()["components"]["schemas"]["Submission"]
     example = {name: part["examples"][0] for name, part in schema["properties"].items() if name in schema["required"]}
     decoded = msgspec.json.decode(msgspec.json.encode(example), type=Submission)
     assert decoded.userId and decoded.delta
@@ -93,11 +93,11 @@ def test_the_pattern_means_the_same_in_python_and_in_ecmascript() -> None:
 
 def test_the_tables_of_the_api_page_are_written_from_the_table() -> None:
     text = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
-    assert text == update(text), "make docs"
+    assert text == update_page(text), "make docs"
     for op in OPERATIONS:
         assert f"`{op.method} {op.path}`" in text
 
 
 def test_a_page_without_a_place_for_its_tables_is_refused() -> None:
     with pytest.raises(ValueError, match="operations"):
-        update("# HTTP API")
+        update_page("# HTTP API")

@@ -1,0 +1,133 @@
+"""Committing one batch, and the outcome of each of its submissions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from board.errors import LeaderboardError, OutcomeUnknown, StoreUnavailable
+from board.partitions import partition_of
+from service.submissions.item import Item, KeyReused, ScoreOutOfRange
+from service.submissions.statements import (
+    KEY_REUSED,
+    KEY_TWICE,
+    NO_SEASON,
+    REPLAYED,
+    WRITTEN,
+    IdempotencyConflict,
+    NotWritten,
+    StatementRejected,
+    Writer,
+)
+
+log: Final = logging.getLogger(__name__)
+
+RETRIES_MOST: Final = 3
+"""How often a submission is queued again before it fails."""
+
+
+class Committer:
+    """Commits the batches of one intake. Each submission gets its outcome, or is queued again.
+
+    `on_commit` is called after each commit with the partitions that have fresh hints. `put_back`
+    queues submissions in front of all others. `put_apart` queues one for a batch in which its player
+    has no other submission.
+    """
+
+    def __init__(
+        self,
+        on_commit: Callable[[set[int]], None],
+        *,
+        put_back: Callable[[list[Item]], None],
+        put_apart: Callable[[Item], None],
+    ) -> None:
+        self._on_commit: Final = on_commit
+        self._put_back: Final = put_back
+        self._put_apart: Final = put_apart
+
+    async def commit(self, writer: Writer, batch: list[Item]) -> None:
+        """Write a batch with one statement, and answer its callers. Errors go to the futures; none is raised."""
+        try:
+            rows = await writer.submit(batch)
+        except NotWritten as error:
+            for item in batch:
+                item.fail(StoreUnavailable(str(error)))
+            return
+        except OutcomeUnknown as error:
+            log.warning("outcome of %d submissions unknown: %s", len(batch), error)
+            for item in batch:
+                item.fail(error)
+            return
+        except IdempotencyConflict:
+            # The conflict ends when the other batch has committed.
+            self._send_again(batch)
+            return
+        except StatementRejected as error:
+            await self._divide(writer, batch, error)
+            return
+        touched: set[int] = set()
+        again: list[Item] = []
+        repeated: list[Item] = []
+        counts: dict[tuple[str, str], int] | None = None
+        for item, (status, score, version) in zip(batch, rows, strict=True):
+            if status in (WRITTEN, REPLAYED):
+                if not item.future.done():
+                    item.future.set_result((score, version))
+                touched.add(partition_of(item.season))
+            elif status == NO_SEASON:
+                again.append(item)
+            elif status == KEY_REUSED:
+                item.fail(KeyReused("the idempotency key was used for another submission"))
+            elif status == KEY_TWICE:
+                repeated.append(item)
+            else:
+                if counts is None:
+                    counts = {}
+                    for other in batch:
+                        counts[other.season, other.user] = counts.get((other.season, other.user), 0) + 1
+                if counts[item.season, item.user] > 1:
+                    self._put_apart(item)
+                else:
+                    item.fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
+        if touched:
+            self._on_commit(touched)
+        self._send_again(repeated)
+        if again:
+            await self._create_seasons(writer, again)
+
+    async def _create_seasons(self, writer: Writer, items: list[Item]) -> None:
+        """Create the seasons of these items, and queue the items again."""
+        try:
+            await writer.create_seasons({item.season for item in items})
+        except (NotWritten, OutcomeUnknown, StatementRejected) as error:
+            for item in items:
+                item.fail(StoreUnavailable(f"the season could not be created: {error}"))
+            return
+        self._send_again(items)
+
+    def _send_again(self, items: list[Item]) -> None:
+        """Queue items again in front of all others, each at most `RETRIES_MOST` times."""
+        again: list[Item] = []
+        for item in items:
+            item.tries += 1
+            if item.tries > RETRIES_MOST:
+                item.fail(StoreUnavailable("the submission conflicted with others, or lost its season, too often"))
+            else:
+                again.append(item)
+        if again:
+            self._put_back(again)
+
+    async def _divide(self, writer: Writer, batch: list[Item], error: StatementRejected) -> None:
+        """PostgreSQL rejected the statement because of an item: halve the batch until that item fails alone."""
+        if len(batch) == 1:
+            log.error("a submission was rejected by PostgreSQL: %s", error)
+            batch[0].fail(LeaderboardError(str(error)))
+            return
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            if writer.closed:
+                for item in half:
+                    item.fail(StoreUnavailable("the connection to PostgreSQL was lost"))
+            else:
+                await self.commit(writer, half)
