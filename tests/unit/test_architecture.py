@@ -29,6 +29,7 @@ OF_NO_MODULE = {
     "test_locks.py": "locks",
     "test_monitoring.py": "monitoring",
     "test_security_page.py": "SECURITY.md",
+    "test_vocabulary.py": "docs/glossary.md",
 }
 """Unit tests of more than one module, or of none: each with the folder or the page that it is about."""
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from support.processes import START_S
 from support.repository import REPOSITORY
 from support.world import World
 
@@ -31,13 +32,13 @@ def serving(world: World, listener: socket.socket) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(START_S) == 0
 
 
 @contextmanager
 def asked(listener: socket.socket) -> Iterator[http.client.HTTPConnection]:
     """A connection on which a request is on its way."""
-    with closing(http.client.HTTPConnection(*listener.getsockname(), timeout=30)) as connection:
+    with closing(http.client.HTTPConnection(*listener.getsockname(), timeout=START_S)) as connection:
         connection.request("GET", "/readyz")
         yield connection
 

@@ -109,9 +109,9 @@ def test_rows_are_read_after_the_claim(world: World) -> None:
     world.submit(("s", "ada", 1))
     a, b = world.session(limit=1), world.session()
     b.db.execute("SET application_name = 'slow'")
-    with psycopg.connect(world.settings.database_url, autocommit=True) as gate:
-        gate.execute("SELECT pg_advisory_lock(4711)")
-        gate.execute(
+    with psycopg.connect(world.settings.database_url, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(4711)")
+        holder.execute(
             "ALTER TABLE partition RENAME TO partition_table;"
             "CREATE FUNCTION pause() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN "
             "IF current_setting('application_name') = 'slow' THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; "
@@ -126,6 +126,6 @@ def test_rows_are_read_after_the_claim(world: World) -> None:
             assert (done := relay_batch(a, S)) is not None and done.hints == 1
             assert [(u, s) for u, s, _ in world.board("s")] == [("ada", 1_101)]
         finally:
-            gate.execute("SELECT pg_advisory_unlock(4711)")
+            holder.execute("SELECT pg_advisory_unlock(4711)")
             thread.join(20)
     assert [(u, s) for u, s, _ in world.board("s")] == [("ada", 1_101)], "Redis only moves forward"
