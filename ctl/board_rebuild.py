@@ -44,19 +44,19 @@ def rebuild_boards(s: Settings, season: str | None = None, *, quiet: bool) -> Re
     """
     partitions = list(range(PARTITIONS)) if season is None else [partition_of(season)]
     timeout_s = s.redis_timeout_ms / 1000
-    carrier = RelaySession(
+    session = RelaySession(
         s.database_url, s.redis_url, Keyspace(s.redis_prefix), limit=s.relay_batch, redis_timeout_s=timeout_s
     )
     started = time.monotonic()
     seasons = players = 0
-    with closing(carrier), output.make_partition_progress("rebuilding", quiet=quiet) as bar:
+    with closing(session), output.make_partition_progress("rebuilding", quiet=quiet) as bar:
         task = bar.add_task("", total=len(partitions), players=0)
         for partition in partitions:
 
             def progress(loaded: int, before: int = players) -> None:
                 bar.update(task, players=before + loaded)
 
-            rebuilt = rebuild_partition(carrier, partition, progress, season)
+            rebuilt = rebuild_partition(session, partition, progress, season)
             seasons += rebuilt.seasons
             players += rebuilt.players
             bar.update(task, advance=1, players=players)
@@ -66,7 +66,7 @@ def rebuild_boards(s: Settings, season: str | None = None, *, quiet: bool) -> Re
 
 
 def rebuild_partition(
-    carrier: RelaySession, partition: int, progress: Callable[[int], None], season: str | None = None
+    session: RelaySession, partition: int, progress: Callable[[int], None], season: str | None = None
 ) -> Rebuilt:
     """Rebuild a partition, or one season of it; waits up to `GIVE_UP_S` for a relay that holds the partition.
 
@@ -77,7 +77,7 @@ def rebuild_partition(
     while True:
         rebuilt = None
         try:
-            rebuilt = rebuild(carrier, partition, progress, only=season)
+            rebuilt = rebuild(session, partition, progress, only=season)
         except psycopg.errors.SerializationFailure:
             pass  # A relay committed to the partition after our snapshot; the next attempt has a younger one.
         except Refused:

@@ -1,1 +1,1 @@
-"""Who may do what: keys, player tokens, and the gate both lanes pass through."""
+"""Access: keys, players' tokens, and the authorizer that both paths ask."""

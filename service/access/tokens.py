@@ -20,7 +20,7 @@ LEEWAY_S: Final = 5
 """How far the clocks of issuer and server may differ."""
 REQUIRED: Final = ["exp", "aud", "iss", "sub"]
 
-# RFC 7515: no padding. One spelling only, see the gate.
+# RFC 7515: no padding. One spelling only, see the authorizer.
 _COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 _Delta = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]

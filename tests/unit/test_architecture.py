@@ -28,6 +28,8 @@ OF_NO_MODULE = {
     "test_decoders.py": "service",
     "test_locks.py": "locks",
     "test_monitoring.py": "monitoring",
+    "test_prose.py": "docs",
+    "test_releases.py": "CHANGELOG.md",
     "test_security_page.py": "SECURITY.md",
     "test_vocabulary.py": "docs/glossary.md",
 }

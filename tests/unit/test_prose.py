@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from support.repository import REPOSITORY
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PAGES: Final = sorted(
     {
         *(REPOSITORY / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md")),
@@ -31,8 +31,6 @@ PEOPLE: Final = re.compile(r"\b(?:some|any|every|no)(?:body|one)\b|\bno one\b|\b
 """Subjects that hide the thing which acts."""
 OPENING: Final = re.compile(r"(?:^|(?<=[.!?:] ))(?:What|Who)\b(?![^.?!]*\?).*", re.MULTILINE)
 """A sentence, not a question, whose subject is a clause."""
-RETIRED: Final = re.compile(r"\b(?:express lane|ordinary lane|both lanes|made equal|the door)\b", re.IGNORECASE)
-"""Old names in prose; those of the code have a table in the glossary."""
 EXCEPTIONS: Final[dict[str, set[str]]] = {}
 """Findings that a page may have all the same."""
 
@@ -70,11 +68,6 @@ def test_the_subject_is_the_thing(page: Path) -> None:
     text = sentences(written(page))
     found = {*PEOPLE.findall(text), *OPENING.findall(text)}
     assert not found - EXCEPTIONS.get(name(page), set())
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "glossary.md"], ids=name)
-def test_retired_names_are_gone(page: Path) -> None:
-    assert not RETIRED.findall(SPAN.sub("", written(page)).replace("\n", " "))
 
 
 def anchors(page: Path) -> set[str]:

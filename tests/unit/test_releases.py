@@ -7,15 +7,14 @@ import re
 import subprocess
 import tomllib
 from datetime import date
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from support.absent import absent
+from support.repository import REPOSITORY
 
 from board.pg.schema import migrations
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 MIGRATION = re.compile(r"\b\d{4}_\w+")
 

@@ -55,12 +55,12 @@ def ring() -> Keyring:
 
 
 def test_a_wrong_secret_is_refused_by_the_same_work_as_an_unknown_key(ring: Keyring) -> None:
-    gate = Authorizer(ring)
+    authorizer = Authorizer(ring)
 
     def refused(text: str) -> list[str]:
         header = f"Bearer {text}".encode()
-        assert gate.admit(header, 1, "s") is REFUSALS_BY_REASON["unknown"]
-        return calls(lambda: gate.admit(header, 1, "s"))
+        assert authorizer.admit(header, 1, "s") is REFUSALS_BY_REASON["unknown"]
+        return calls(lambda: authorizer.admit(header, 1, "s"))
 
     unknown = refused(keytext.make_key()[0])
     assert sum("compare_digest" in call for call in unknown) == 1 and sum("sha256" in call for call in unknown) == 1
