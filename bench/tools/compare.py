@@ -4,7 +4,7 @@ Each commit gets a work tree and kernels of its own. Rounds alternate between th
 of the machine affects both. The figure is the ratio of B to A, above 1 where B is better, with a 95 % interval by
 bootstrap over the paired rounds. An interval that contains 1 means no difference.
 
-Both commits run with the packages of this virtualenv, so two commits that need other packages are refused.
+Both commits run with the packages of this virtualenv. A commit that needs another version of one is refused.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from packaging.requirements import Requirement
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -88,16 +90,20 @@ class CommitTree:
         return {row["name"]: row["figures"][row["main"]]["median"] for row in report["rows"]}
 
 
-def read_packages(pyproject: str) -> tuple[list[str], list[str]]:
-    """The packages that a ``pyproject.toml`` needs to run and to build."""
+def read_requirements(pyproject: str) -> list[Requirement]:
+    """The packages that a ``pyproject.toml`` needs to run, and the compiler of its kernels."""
     found = tomllib.loads(pyproject)
-    return sorted(found["project"].get("dependencies", [])), sorted(found.get("build-system", {}).get("requires", []))
+    to_build = found.get("build-system", {}).get("requires", [])
+    compiler = [text for text in to_build if Requirement(text).name == "cython"]
+    return [Requirement(text) for text in (*found["project"].get("dependencies", []), *compiler)]
 
 
-def refuse_other_packages(a: str, b: str) -> None:
-    """Raises `UsageError` when two ``pyproject.toml`` need different packages, which would affect the figure."""
-    if read_packages(a) != read_packages(b):
-        raise UsageError("the two commits need other packages, and both would run with those of this virtualenv")
+def refuse_other_packages(commit: str, pyproject: str) -> None:
+    """Raise `UsageError` unless the installed packages are those that this commit needs."""
+    for requirement in read_requirements(pyproject):
+        installed = version(requirement.name)
+        if installed not in requirement.specifier:
+            raise UsageError(f"{commit} needs {requirement}, and {requirement.name} {installed} is installed")
 
 
 def run_program(argv: Sequence[str], directory: Path) -> str:
@@ -152,9 +158,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if args.rounds < LEAST_ROUNDS:
             raise UsageError(f"--rounds must be at least {LEAST_ROUNDS}: fewer rounds have no spread")
-        refuse_other_packages(
-            *(run_program(["git", "show", f"{c}:pyproject.toml"], REPOSITORY) for c in (args.a, args.b))
-        )
+        for commit in (args.a, args.b):
+            refuse_other_packages(commit, run_program(["git", "show", f"{commit}:pyproject.toml"], REPOSITORY))
         wanted = [row for row in catalog.select_rows(args.only.split(",")) if row.family != "calibration"]
         options = ["--only", ",".join(row.name for row in wanted), "--seconds", args.seconds, *more]
         with tempfile.TemporaryDirectory(prefix="leaderboard-compare-") as parent, ExitStack() as stack:
