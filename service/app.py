@@ -25,8 +25,7 @@ from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
-from service.boards.rank_reads import RANK
-from service.boards.reader import TOP, BoardReader
+from service.boards.reader import SCRIPTS, BoardReader
 from service.document.document import Document
 from service.health.probes import Probes
 from service.http import resource
@@ -134,7 +133,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     ends the process.
     """
     keys = Keyspace(s.redis_prefix)
-    redis = AsyncRedis(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=(TOP, RANK), name="leaderboard-api")
+    redis = AsyncRedis(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=SCRIPTS, name="leaderboard-api")
     poker = Poker(redis, keys)
     write_deadline_s, cache_s = s.write_deadline_ms / 1000, s.read_cache_ms / 1000
     single = Intake(

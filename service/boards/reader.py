@@ -14,11 +14,13 @@ from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
-from service.boards.rank_reads import RankReads
+from service.boards.rank_reads import RANK, RankReads
 from service.boards.types import PlayerRank
 from service.contract.answers import Answer
 
 TOP: Final = script("top")
+SCRIPTS: Final = (TOP, RANK)
+"""Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 
 _encode = msgspec.json.Encoder().encode
