@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.boards.reader import BoardReader
-from service.boards.types import Around, Limit, PlayerRank, Range, Top
+from service.boards.types import Around, Count, Limit, PlayerRank, Range, Top
 from service.contract import problems as p
 from service.contract.operation import Operation
 from service.contract.parameters import make_number_parameter
@@ -50,6 +50,18 @@ OPERATIONS: Final = (
         parameters=(SEASON, USER, _RANGE),
         answers={200: ("The window around the player.", Around)},
         problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        fast=True,
+    ),
+    Operation(
+        name="getCount",
+        method="GET",
+        path="/v1/seasons/{sid}/leaderboard/count",
+        handler=BoardReader.read_count,
+        scope="read",
+        summary="The number of players. A season without a submission has none.",
+        parameters=(SEASON,),
+        answers={200: ("The number of players.", Count)},
+        problems=_READ,
         fast=True,
     ),
 )

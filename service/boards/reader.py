@@ -15,11 +15,12 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from service.boards.rank_reads import RANK, RankReads
-from service.boards.types import PlayerRank
+from service.boards.types import Count, PlayerRank
 from service.contract.answers import Answer
 
 TOP: Final = script("top")
-SCRIPTS: Final = (TOP, RANK)
+COUNT: Final = script("count")
+SCRIPTS: Final = (TOP, RANK, COUNT)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 
@@ -99,3 +100,13 @@ class BoardReader:
             render_items(items, first + 1),
         )
         return Answer(200, body)
+
+    async def read_count(self, season: str) -> Answer:
+        """The number of players on the board (`Count`); 0 for an unknown season."""
+        partition = partition_of(season)
+        reply = await self._pipe.run(
+            COUNT, b"2", self._keys.watermark[partition], self._keys.board(partition, season.encode())
+        )
+        if not reply:
+            raise BoardRebuilding("the board is being rebuilt")
+        return Answer(200, _encode(Count(season, reply[0])))

@@ -53,3 +53,10 @@ class Around(msgspec.Struct, frozen=True):
     userId: UserId
     range: Range
     items: list[RankedEntry]
+
+
+class Count(msgspec.Struct, frozen=True):
+    """The number of players on the board."""
+
+    seasonId: SeasonId
+    count: Annotated[int, msgspec.Meta(ge=0)]
