@@ -205,6 +205,10 @@ class World:
             if found is not None:
                 self.db.execute(queries()["reset_season"], {"period": found[1]})
 
+    def forget_submissions(self) -> None:
+        """Empty all tables of submissions. Seasons that come anew have new periods, so their boards begin anew, too."""
+        self.execute(f"TRUNCATE {', '.join(table for table in TABLES if table != 'partition')}")
+
     def keep(self) -> None:
         """Remember all that PostgreSQL has of this world, as a copy of its volume would."""
         for table in TABLES:

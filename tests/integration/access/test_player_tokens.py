@@ -17,20 +17,30 @@ from support.operations import OTHER, OWN, ask, books, encoded
 from support.processes import Api, relaying, serving
 from support.tokens import Issuer, jwks, settings
 from support.waiting import eventually
-from support.world import World
+from support.world import World, world_on
 
+from ctl.embedded import Embedded
 from service.routes import OPERATIONS
 
 HS = Issuer("HS256")
 
 
-@pytest.fixture
-def api(world: World) -> Iterator[Api]:
+@pytest.fixture(scope="module")
+def server(servers: Embedded) -> Iterator[Api]:
+    """A server whose players may submit."""
     with (
+        world_on(servers, redis_db=2) as world,
         relaying(world),
         serving(world, "/readyz", **settings("HS256", LEADERBOARD_PLAYERS="submit")) as api,
     ):
         yield api
+
+
+@pytest.fixture
+def api(server: Api) -> Api:
+    """The server without any submission yet."""
+    server.world.forget_submissions()
+    return server
 
 
 def post(http: Http, season: str, user: str, delta: int, token: str) -> Answer:

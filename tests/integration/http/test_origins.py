@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 from support.http import Http, base
 from support.processes import serving
-from support.world import World
+from support.world import World, world_on
+
+from ctl.embedded import Embedded
 
 ORIGIN = "https://play.example"
 PREFLIGHT = {
@@ -18,10 +20,11 @@ JSON = {"Content-Type": "application/json"}
 BODY = b'{"userId":"ada","delta":1}'
 
 
-@pytest.fixture(params=["keys", "open"])
-def pages(world: World, request: pytest.FixtureRequest) -> Iterator[Http]:
+@pytest.fixture(scope="module", params=["keys", "open"])
+def pages(servers: Embedded, request: pytest.FixtureRequest) -> Iterator[Http]:
     """A server that two origins may use."""
     with (
+        world_on(servers, redis_db=2) as world,
         serving(
             world, LEADERBOARD_CORS_ORIGINS=f"{ORIGIN}, http://localhost:5173", LEADERBOARD_AUTH=request.param
         ) as api,
