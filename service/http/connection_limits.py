@@ -44,6 +44,7 @@ class Client(Protocol):
     def sweep(self, tick: int) -> None:
         """Check the time at a tick."""
 
+    @property
     def silent_since(self) -> int | None:
         """The tick since which the connection waits for its client; None while it does not."""
 
@@ -127,7 +128,7 @@ class ConnectionLimiter:
 
     def _evict(self) -> None:
         """Close the tenth of the connections that is silent longest. Silent clients must not keep others out."""
-        silent = [(since, client) for client in self._clients if (since := client.silent_since()) is not None]
+        silent = [(since, client) for client in self._clients if (since := client.silent_since) is not None]
         silent.sort(key=lambda pair: pair[0])
         for since, client in silent[: 1 + len(silent) // _EVICTED_SHARE]:
             if since < self.tick - 1:
