@@ -1,1 +1,1 @@
-"""HTTP: Falcon resources under gunicorn that take submissions and answer board reads."""
+"""The HTTP API: workers under gunicorn that accept submissions and answer reads of boards."""

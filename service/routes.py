@@ -1,4 +1,4 @@
-"""The one table of operations, joined from the features'."""
+"""The table of all operations, joined from the features."""
 
 from __future__ import annotations
 

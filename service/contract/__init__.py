@@ -1,1 +1,1 @@
-"""What travels over HTTP: operations, answers, problems, types, validation."""
+"""The contract over HTTP: operations, parameters, bodies, answers, problems, types, validation."""

@@ -1,4 +1,4 @@
-"""What every operation returns: a status, bytes, and how to label them."""
+"""The result of every operation: a status, bytes, and their headers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ PROBLEM_JSON: Final = "application/problem+json"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """One HTTP answer: status code, body, media type, seconds for `Retry-After` (0: no such header), more headers."""
+    """One HTTP answer.
+
+    `retry_after_s` are the seconds of `Retry-After`; 0: no such header. `headers` are further headers,
+    (name in lower case, value) each.
+    """
 
     status: int
     body: bytes

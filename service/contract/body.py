@@ -1,4 +1,4 @@
-"""Bodies of requests: their type, their longest size, how they are decoded, and what a request costs its quotas."""
+"""Bodies of requests: type, longest size, decoding, and the cost of a request for quotas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Cost(msgspec.Struct, frozen=True, gc=False):
-    """What a request spends: units of the key, and units of each player it names."""
+    """The units that a request spends: those of its key, and those of each player in its body."""
 
     units: int
     players: Mapping[str, int]
@@ -28,16 +28,17 @@ ONE_UNIT: Final = Cost(1, {})
 
 
 def cost_one(decoded: Any, body: bytes | None) -> Cost:
-    """One unit, whatever the body says."""
+    """One unit for every request."""
     return ONE_UNIT
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON body of an operation.
 
-    `kind` is the type that the document shows, `most` the longest body in bytes. `decode` makes of
-    the bytes what the handler gets, or raises `Rejected`; a longer body is refused before. `cost` is
-    asked with what was decoded (None: nothing could be) and the bytes (None: too long).
+    `kind` is the type in the OpenAPI document, `most` the longest body in bytes; a longer one is refused
+    before it is decoded. `decode` turns the bytes into the handler's argument, or raises `Rejected`.
+    `noun` names the body in the text of that refusal. `cost` gets the decoded body (None if it was
+    refused) and the bytes (None if too long).
     """
 
     kind: Any
@@ -51,7 +52,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What a body can be refused for."""
+        """The problems that a body can be refused with."""
         return (
             problems.MALFORMED_JSON,
             problems.INVALID_BODY,
@@ -61,7 +62,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def make_reader(self) -> Callable[[str | None, bytes | None], Any]:
-        """A function of content type and bytes (None: longer than `most`) that decodes them, or raises `Rejected`."""
+        """Make a function of content type and bytes (None: longer than `most`) that decodes, or raises `Rejected`."""
         too_large = self.too_large.with_detail(f"{self.noun} is larger than {format_size(self.most)}.")
         most, decode, required = self.most, self.decode, self.required
 
@@ -78,13 +79,13 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def format_size(size: int) -> str:
-    """A number of bytes as people say it: ``4 MiB``, ``128 KiB``."""
+    """Format a number of bytes in whole units: ``4 MiB``, ``128 KiB``."""
     return f"{size // MIB} MiB" if size % MIB == 0 else f"{size // KIB} KiB"
 
 
 def decode_strictly(kind: type[T], body: bytes) -> T:
-    """Decode a body of a type that refuses unknown members. Raises `Rejected`, also for a member that
-    is there twice.
+    """Decode a body of a type that forbids unknown members. Raises `Rejected`, also for a duplicate
+    member.
     """
     try:
         decoded = msgspec.json.decode(body, type=kind)

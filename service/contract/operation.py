@@ -1,7 +1,7 @@
-"""Everything that is known of an operation, in one place.
+"""The type of an operation: the one place for its method, path, handler, bounds, scope and problems.
 
 Router, fast path, authorization, quotas, metrics, traces, OpenAPI, error texts, the tables of
-docs/api.md and the tests of who may do what are derived from it. Each feature lists its own
+docs/api.md and the tests of authorization are derived from it. Each feature lists its own
 operations; `service.routes` joins them.
 """
 
@@ -32,10 +32,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body; then, unless the method is safe, with the `Caller`. It returns an answer or raises a
     `LeaderboardError`.
 
-    `name` is the operationId, the label in metrics and the name of spans. `scope` is what a
-    credential needs; None: no credential. `answers` maps a status to a text and the type of the body.
-    `problems` are those of the handler; parameters and body add their own. `fast`: the fast path may
-    serve it.
+    `name` is the operationId, the label in metrics and the name of spans. `scope` is the scope that a
+    credential needs; None: no credential is needed. `answers` maps a status to a text and the type of
+    the body. `problems` are those of the handler; parameters and body add their own. `fast`: the fast
+    path may serve it.
     """
 
     name: str
@@ -52,17 +52,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def writes(self) -> bool:
-        """Whether it may change something."""
+        """Whether the method may change something."""
         return self.method not in SAFE
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
-        """The parameters that the handler gets as values: those of path and query."""
+        """The parameters of path and query, which the handler gets as arguments."""
         return tuple(parameter for parameter in self.parameters if parameter.place != "header")
 
     @property
     def all_problems(self) -> tuple[Problem, ...]:
-        """Each problem of body, parameters and handler once. Problems of credentials are not among them."""
+        """Each problem of body, parameters and handler once, without those of credentials."""
         of_body = () if self.body is None else self.body.problems
         of_parameters = tuple(parameter.problem for parameter in self.parameters if parameter.problem is not None)
         return tuple(dict.fromkeys((*of_body, *of_parameters, *self.problems)))

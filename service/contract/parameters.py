@@ -1,4 +1,4 @@
-"""Parameters of path, query and header: their bounds stand in their type, and nowhere else."""
+"""Parameters of path, query and header. The bounds of each are those of its type."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """One parameter. `parse` makes its value of the text that was sent (None: nothing was sent), or
-    raises `Rejected`.
+    """One parameter.
 
-    `kind` is its type with bounds; `default` makes it optional. A header is given to the handler as
-    text, in the `Caller`.
+    `kind` is its type with bounds. `parse` turns the text (None: not sent) into the value, or raises
+    `Rejected` with `problem`. A `default` makes it optional. The handler gets a header as text, in the
+    `Caller`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inspect_type(kind: Any) -> Type:
-    """What msgspec knows of a type and its bounds, without description and examples."""
+    """msgspec's view of a type: its bounds, without description and examples."""
     known = type_info(kind)
     return known.type if isinstance(known, Metadata) else known
 
@@ -48,7 +48,7 @@ def inspect_type(kind: Any) -> Type:
 def make_text_parameter(
     name: str, place: Literal["path", "query"], kind: Any, problem: Problem, meaning: str
 ) -> Parameter:
-    """A required text without control characters, as long as its type allows."""
+    """Make a required parameter: a text without control characters, within the length of its type."""
     known = inspect_type(kind)
     assert isinstance(known, StrType) and known.max_length is not None
     longest = known.max_length
@@ -62,7 +62,10 @@ def make_text_parameter(
 
 
 def make_number_parameter(name: str, kind: Any, default: int, meaning: str) -> Parameter:
-    """An optional whole number of the query, within the bounds of its type. Its problem is made of the same bounds."""
+    """Make an optional parameter of the query: a whole number within the bounds of its type.
+
+    Its problem is ``invalid-<name>``, with the same bounds in its title.
+    """
     known = inspect_type(kind)
     assert isinstance(known, IntType) and known.ge is not None and known.le is not None
     low, high = known.ge, known.le
@@ -85,7 +88,7 @@ def make_number_parameter(name: str, kind: Any, default: int, meaning: str) -> P
 
 
 def parse_number(text: str | None, default: int, low: int, high: int) -> int | None:
-    """A whole number from `low` to `high`, the default for no text, None for anything else."""
+    """Parse a whole number from `low` to `high`; the default for no text, None for any other text."""
     if text is None:
         return default
     if not _NUMBER.fullmatch(text):

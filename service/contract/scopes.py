@@ -1,4 +1,4 @@
-"""What a credential can be good for. Which operation needs which is said in `service.routes`, and only there."""
+"""The scopes of credentials. The table of operations (`service.routes`) names the one that each operation needs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Scope = Literal["read", "submit", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 BITS: Final[dict[Scope, int]] = {scope: 1 << at for at, scope in enumerate(SCOPES)}
 PUBLIC: Final = None
-"""The scope of an operation that anybody may ask for."""
+"""The scope of an operation that needs no credential."""
 
 
 def pack_scopes(scopes: Iterable[str]) -> int:
-    """A set of scopes as one number. PERF: one AND decides. A name of a later release counts for nothing."""
-    named = set(scopes)
-    return sum(bit for scope, bit in BITS.items() if scope in named)
+    """A set of scopes as one number. PERF: one AND decides. Scopes that this release does not know are ignored."""
+    names = set(scopes)
+    return sum(bit for scope, bit in BITS.items() if scope in names)

@@ -1,4 +1,4 @@
-"""Types that several features share: ids, numbers, and the body of every error. Feature types lie in the features."""
+"""Types that several features share: ids, numbers, and the body of every error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INT64_MAX: Final = 2**63 - 1
 USER_ID_MAX: Final = 128
 SEASON_ID_MAX: Final = 64
 
-# No C0, DEL or C1 control characters. The look-ahead instead of `$`: that would let a final newline pass in Python.
+# No C0, DEL or C1 control characters. A look-ahead instead of `$`, which in Python matches before a final newline.
 PLAIN_TEXT: Final = r"^[^\u0000-\u001f\u007f-\u009f]+(?![\s\S])"
 
 UserId = Annotated[
@@ -43,7 +43,7 @@ Version = Annotated[
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
-    """An error, as RFC 9457 has it. `error` repeats the text for clients of the original contract."""
+    """An error (RFC 9457). `error` repeats `detail` for clients of the original contract."""
 
     type: Annotated[str, msgspec.Meta(description="A URN that ends in `code`.")]
     title: str

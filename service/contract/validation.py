@@ -1,4 +1,4 @@
-"""Checks of what arrives. Nothing that PostgreSQL could refuse may pass: it would fail the rest of its batch."""
+"""Checks of input. A value that PostgreSQL rejects must not pass: its whole batch would be rejected with it."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 DUPLICATE_MEMBER: Final = "The body names a member twice."
 
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not JSON. A `ValidationError`, for JSON of another type,
-is a `DecodeError`, too.
+"""The exceptions of msgspec for bytes that are not JSON. `ValidationError`, for JSON of another type,
+is a subclass of `DecodeError`.
 """
 
 
 def is_plain(text: str, longest: int) -> bool:
-    """1 to `longest` characters, none of them a control character or a lone surrogate."""
+    """Whether a text has 1 to `longest` characters, without control characters and lone surrogates."""
     if not 0 < len(text) <= longest:
         return False
-    # PERF: printable ASCII is what nearly every id is.
+    # PERF: nearly every id is printable ASCII.
     return text.isprintable() if text.isascii() else _CONTROL.search(text) is None
 
 
 def is_json(content_type: str) -> bool:
-    """True for application/json, with or without parameters."""
+    """Whether a content type is application/json, with or without parameters."""
     return content_type == "application/json" or content_type.partition(";")[0].strip().lower() == "application/json"
 
 
 def has_duplicate_member(text: bytes) -> bool:
-    """Whether an object anywhere in valid JSON names a member twice; msgspec silently takes the last."""
+    """Whether any object in valid JSON has a duplicate member. msgspec silently takes the last one."""
     try:
         json.loads(text, object_pairs_hook=_refuse_duplicates, parse_int=str, parse_float=str)
-    except _Twice:
+    except _Duplicate:
         return True
     return False
 
 
-class _Twice(Exception):
-    """A name that comes twice."""
+class _Duplicate(Exception):
+    """An object has a member twice."""
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
     if len({name for name, _ in pairs}) != len(pairs):
-        raise _Twice
+        raise _Duplicate

@@ -1,1 +1,1 @@
-"""Bytes to requests and answers to bytes; nothing here knows a feature by name."""
+"""From bytes to requests, and from answers to bytes. Features are known by the table of operations only."""

@@ -1,4 +1,4 @@
-"""How many connections each client's address has to one worker."""
+"""Counting the connections of each client address to one worker."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import ipaddress
 from typing import Final
 
 NETWORK_BITS: Final = 64
-"""An IPv6 client has a whole network of this prefix to choose addresses from: it counts as one."""
+"""Prefix length of an IPv6 client. It can choose any address in its network, so the network counts as one client."""
 
 
 def identify_client(host: str) -> str:
-    """Who an address stands for: itself, the IPv4 address mapped into it, or its network."""
+    """The client behind an address: the address itself, the IPv4 address mapped into it, or its IPv6 network."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -23,31 +23,31 @@ def identify_client(host: str) -> str:
 
 
 class Addresses:
-    """Counts connections by origin, at most `most` each; 0: counts nothing."""
+    """Counts connections by client, `most` allowed each; 0: no limit, nothing is counted."""
 
     def __init__(self, most: int) -> None:
         self._most: Final = most
-        self._here: Final[dict[str, int]] = {}
+        self._counts: Final[dict[str, int]] = {}
 
     def enter(self, host: str) -> int:
-        """One more connection; how many its origin has beyond the limit, 0 if none."""
+        """Count a new connection; returns by how many its client exceeds the limit, 0 if it does not."""
         if not self._most:
             return 0
-        origin = identify_client(host)
-        self._here[origin] = here = self._here.get(origin, 0) + 1
-        return max(0, here - self._most)
+        client = identify_client(host)
+        self._counts[client] = count = self._counts.get(client, 0) + 1
+        return max(0, count - self._most)
 
     def leave(self, host: str) -> None:
-        """One connection that has entered is gone."""
+        """Count a connection that entered as gone."""
         if not self._most:
             return
-        origin = identify_client(host)
-        here = self._here[origin] - 1
-        if here:
-            self._here[origin] = here
+        client = identify_client(host)
+        count = self._counts[client] - 1
+        if count:
+            self._counts[client] = count
         else:
-            del self._here[origin]
+            del self._counts[client]
 
     def __len__(self) -> int:
-        """How many origins are remembered: no more than there are connections."""
-        return len(self._here)
+        """The number of clients in memory, at most that of connections."""
+        return len(self._counts)

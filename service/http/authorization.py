@@ -1,8 +1,7 @@
-"""Deny by default: what the table of operations does not have is refused, whatever a resource may
-know to answer.
+"""Deny by default: a request that is not in the table of operations is refused.
 
-`Endpoint.admit` checks the credential of every operation, on both paths. This middleware stands
-behind a mistake: a route or a method that is added to the application beside the table.
+`Endpoint.admit` checks the credential of every operation, on both paths. This middleware guards
+against a mistake: a route or a method that is added to the application beside the table.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ _SCOPES: Final = {(operation.method, operation.path): operation.scope for operat
 
 
 class AuthMiddleware:
-    """Falcon middleware of a server that wants credentials."""
+    """Falcon middleware of a server that requires credentials."""
 
     async def process_resource(self, req: Request, resp: Response, resource: object, params: dict[str, Any]) -> None:
-        """Refuse whatever is not an operation, or would be answered without asking for a credential."""
+        """Refuse a request that is no operation, or whose resource would not check the credential."""
         rule = (req.method, req.uri_template or "")
         if rule in _SCOPES and (_SCOPES[rule] is PUBLIC or isinstance(resource, Resource)):
             return

@@ -1,9 +1,8 @@
-"""One client's connection: how much of a request may come, how slowly, and how a connection ends.
+"""A client's connection: the bounds of requests in size and time, and the ways to end a connection.
 
-uvicorn parses with llhttp and knows few bounds. Here are the others: sizes of the head, time for a head, progress of
-a body and of an answer, idle time. A request that comes in one piece, as nearly all do, pays for none of them but a
-few attribute stores; all timing is done by `service.http.connection_limits`, which looks at every
-connection once a second.
+uvicorn parses with llhttp and has few bounds of its own. This module adds the others: the size of heads and messages,
+the time for a head, the progress of bodies and answers, and idle time. A request in one piece, as nearly all are, costs
+a few attribute stores. `service.http.connection_limits` checks the time of every connection once a second.
 """
 
 from __future__ import annotations
@@ -18,62 +17,59 @@ import httptools
 from service.contract import problems
 from service.contract.answers import Answer
 from service.http.connection_limits import Client, ConnectionLimiter
+from service.http.heads import HEAD_MOST_BYTES, HEADER_MOST_BYTES, write_without_upgrade
 from service.http.uvicorn_seam import HttpProtocol
 
-HEAD_MOST: Final = 16 * 1024
-URL_MOST: Final = 8 * 1024
-HEADER_MOST: Final = 8 * 1024
-HEADERS_MOST: Final = 64
-MESSAGE_MOST: Final = 5 * 1024 * 1024
-"""Bytes on the wire of one request with everything: the largest body, chunk sizes, chunk extensions, trailers."""
+MESSAGE_MOST_BYTES: Final = 5 * 1024 * 1024
+"""Bytes of one request on the wire: the largest body with chunk sizes, chunk extensions and trailers."""
 
 RATE_LEAST: Final = 500
-"""Bytes a second: a body or a reader that is slower for long is given up."""
+"""Bytes a second. A body or a reader that stays slower is given up."""
 REFUSED_GRACE_S: Final = 2
-"""So long a client that was refused may go on sending before the connection is reset."""
+"""Seconds that a refused client may go on sending before the connection is reset."""
 UNREAD_S: Final = 5
-"""So long a body is read and dropped after its request was answered."""
+"""Seconds that a body is read and dropped after its request was answered."""
 
 
 class Refused(Exception):
-    """Stops the parser. What the client is told is in the connection."""
+    """Stops the parser. The connection has the answer."""
 
 
 class Dropped(list[tuple[bytes, bytes]]):
-    """Takes a chunked body's trailers, which must never pass for headers, and keeps none."""
+    """Receives the trailers of a chunked body and keeps none: they must never count as headers."""
 
     def append(self, item: tuple[bytes, bytes]) -> None:
-        """Forget it."""
+        """Drop the trailer."""
 
 
-class _Deaf:
-    """Stands in for the parser once nothing more is heard."""
+class _NoParser:
+    """Replaces the parser of a connection that reads no more requests."""
 
     @staticmethod
     def feed_data(data: bytes) -> None:
-        """Drop it."""
+        """Drop the bytes."""
 
 
 class Connection(HttpProtocol):
-    """HTTP/1.1 within bounds. A derived class writes answers and keeps `_in_head`."""
+    """HTTP/1.1 within bounds. A derived class writes answers, and keeps `_open` and `_in_head`."""
 
     def __init__(self, limiter: ConnectionLimiter, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._limiter: Final = limiter
-        self._since = 0  # the limiter's tick when the present state began
-        self._open = False  # a request has begun and not come to its end
-        self._in_head = False  # and its headers have not, either
-        # 0: comes in small pieces; 1: in a large one, sizes are to be looked at; above: what of it came so far.
+        self._since = 0  # the limiter's tick at which the present state began
+        self._open = False  # a request has begun, and its body is not complete
+        self._in_head = False  # nor is its head
+        # 0: the request comes in small pieces. 1: a large piece came, so sizes are checked. Above: bytes so far.
         self._bytes = 0
-        self._deaf = False
-        self._declined = False
-        self._why: Answer | None = None
+        self._ended = False  # no more requests are read
+        self._declined = False  # the request was parsed again without its upgrade
+        self._why: Answer | None = None  # the refusal for which the parser was stopped
         self._unsent = 0
         self._sent = 0
         self._sending_since = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client: refused at once when there are too many."""
+        """A client has connected. Too many clients are refused at once."""
         super().connection_made(transport)
         limiter = self._limiter
         self._since = limiter.tick
@@ -92,8 +88,8 @@ class Connection(HttpProtocol):
             self._limiter.leave_from(self.client[0])
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a client."""
-        if len(data) > HEADER_MOST and not self._bytes:
+        """Bytes have arrived."""
+        if len(data) > HEADER_MOST_BYTES and not self._bytes:
             self._bytes = 1
         try:
             self.parser.feed_data(data)
@@ -107,104 +103,72 @@ class Connection(HttpProtocol):
             self._bytes = 0
 
     def _decline(self, rest: bytes) -> None:
-        """Read a request anew without its wish for another protocol, as RFC 9110 (7.8) allows; `rest` follows the head.
+        """Parse a request again without its wish for another protocol (RFC 9110, 7.8). `rest` follows the head.
 
-        llhttp would take the body for bytes of the new protocol, and Java's client asks for HTTP/2 with its first POST.
+        llhttp would take the body for bytes of the new protocol. Java's client asks for HTTP/2 with its first POST.
         """
         if self._declined or self.parser.get_method() == b"CONNECT":
             self.refuse(problems.BAD_REQUEST.answer)
             return
         self._declined = True
         old = self.parser
-        closes = any(name == b"connection" and b"close" in value.lower() for name, value in self.headers)
-        kept = [(name, value) for name, value in self.headers if name not in (b"connection", b"upgrade")]
-        lines = [b"%b: %b\r\n" % pair for pair in kept + [(b"connection", b"close")] * closes]
-        head = b"%b %b HTTP/%b\r\n" % (old.get_method(), self.url, old.get_http_version().encode())
+        head = write_without_upgrade(old.get_method(), old.get_http_version(), self.url, self.headers)
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(head + b"".join(lines) + b"\r\n" + rest)
+        self.data_received(head + rest)
 
     def _count_piece(self, size: int) -> None:
-        """A piece of a request that is still to come to its end."""
+        """Count a piece of a request that is not complete."""
         if self._bytes < 2:
-            # Some of this first piece may belong to the request before: counting begins with the next.
+            # The first piece may begin with bytes of the previous request: counting starts with the next piece.
             self._bytes = 2
             self._since = self._limiter.tick
         else:
             self._bytes += size
         if self._in_head:
-            if self._bytes > HEAD_MOST:
+            if self._bytes > HEAD_MOST_BYTES:
                 self.refuse(problems.HEADERS_TOO_LARGE.answer)
-        elif self._bytes > MESSAGE_MOST:
+        elif self._bytes > MESSAGE_MOST_BYTES:
             self.refuse(problems.BODY_TOO_LARGE.answer)
 
-    def _check_head(self) -> None:
-        """Raise `Refused` for a head beyond the bounds."""
-        sizes = [len(name) + len(value) + 4 for name, value in self.headers]
-        if len(self.url) > URL_MOST:
-            self._why = problems.URI_TOO_LONG.answer
-        elif len(sizes) > HEADERS_MOST or sum(sizes) + len(self.url) > HEAD_MOST or max(sizes, default=0) > HEADER_MOST:
-            self._why = problems.HEADERS_TOO_LARGE.answer
-        else:
-            return
-        raise Refused
-
-    def _check_protocol(self) -> None:
-        """Raise `Refused` for a version that is not ours, unless one host is meant (RFC 9112, 3.2), for a fragment, and
-        for a body whose end another reader of the same bytes may see elsewhere (6.1, 6.3)."""
-        version = self.parser.get_http_version()
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if version not in ("1.0", "1.1"):
-            self._why = problems.VERSION_NOT_SUPPORTED.answer
-        elif hosts > 1 or (hosts == 0 and version == "1.1"):
-            self._why = problems.BAD_REQUEST.with_detail("A request needs one Host header.")
-        elif b"#" in self.url:
-            # The framework would drop it: one more spelling of every path.
-            self._why = problems.BAD_REQUEST.with_detail("A request's target has no fragment.")
-        elif (coded := self._list_codings()) and (version == "1.0" or coded != [b"chunked"]):
-            self._why = problems.BAD_REQUEST.with_detail(
-                "Transfer-Encoding is chunked or nothing, and HTTP/1.0 has none."
-            )
-        else:
-            return
-        raise Refused
-
-    def _list_codings(self) -> list[bytes]:
-        """What the request says of its transfer coding."""
-        return [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+    def _check(self, refusal: Answer | None) -> None:
+        """Stop the parser, if a check of the head refuses the request. Raises `Refused`."""
+        if refusal is not None:
+            self._why = refusal
+            raise Refused
 
     def refuse(self, answer: Answer) -> None:
-        """End the connection with an answer, in its turn.
+        """End the connection with an answer, after those of earlier requests.
 
-        To write it at once would pass it off as the answer to a request before. To close at once would reset the
-        connection, and the client might never read why; so it may go on sending for a moment.
+        Closing at once would reset the connection, and the client might never read the answer. So the client may go on
+        sending for `REFUSED_GRACE_S`.
         """
-        if self._deaf or self.transport.is_closing():
+        if self._ended or self.transport.is_closing():
             return
         answered = self._open and not self._in_head and self.was_asked() and self.break_body()
         self._open = False
-        self._hear_no_more()
+        self._stop_reading()
         if self.is_answering():
             return
         if not answered:
             self._write(answer, keep_alive=False)
         self.transport.write_eof()
 
-    def _hear_no_more(self) -> None:
-        """Drop what the client still sends; close when what it has asked is answered."""
-        self._deaf = True
+    def _stop_reading(self) -> None:
+        """Drop further bytes of the client; the connection closes after the answers that are due."""
+        self._ended = True
         self._since = self._limiter.tick
-        self.parser = _Deaf()  # type: ignore[assignment]
+        self.parser = _NoParser()  # type: ignore[assignment]
 
     def _write(self, answer: Answer, *, keep_alive: bool) -> None:
-        """Head and body in one write."""
+        """Write head and body at once."""
         raise NotImplementedError
 
     def on_response_complete(self) -> None:
-        """An answer is written: begin with the next request, or wait for one. The limiter sees to idle connections."""
+        """An answer is written: start the next request, or wait for one. The limiter closes idle connections."""
         self.count_answer()
         if self.transport.is_closing() or self.start_next():
             return
-        if self._deaf:
+        if self._ended:
             self.transport.close()
         else:
             self._since = self._limiter.tick
@@ -215,15 +179,15 @@ class Connection(HttpProtocol):
             return
         limits = self._limiter.limits
         silent = tick - self._since
-        if self._is_stuck(tick) or (self._deaf and silent > REFUSED_GRACE_S and not self.is_answering()):
+        if self._is_stuck(tick) or (self._ended and silent > REFUSED_GRACE_S and not self.is_answering()):
             self._reset()
-        elif self._deaf:
+        elif self._ended:
             return
         elif not self._open:
             if not self.is_answering() and silent > (limits.receive_s if not self.was_asked() else limits.idle_s):
                 self.transport.close()
         elif self.is_reading_paused():
-            self._since = tick  # it is us who do not read
+            self._since = tick  # the server, not the client, is the one that pauses
         elif self._in_head:
             if silent > limits.receive_s:
                 self.refuse(problems.REQUEST_TIMEOUT.answer)
@@ -234,34 +198,35 @@ class Connection(HttpProtocol):
             self.refuse(problems.REQUEST_TIMEOUT.answer)
 
     def _reset(self) -> None:
-        """End it at once: without this option the kernel would keep the answers nobody reads, for minutes."""
+        """Reset the connection. Without SO_LINGER the kernel would keep its unread answers for minutes."""
         client = self.transport.get_extra_info("socket")
         if client.family != socket.AF_UNIX:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def _is_stuck(self, tick: int) -> bool:
-        """Whether the client has read less of its answers than the least rate, for the time it is given."""
+        """Whether the client read its answers at less than `RATE_LEAST` for longer than `send_s`."""
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or self._unsent == 0:
             self._sending_since, self._sent = tick, 0
         else:
             self._sent += max(0, self._unsent - unsent)
         self._unsent = unsent
-        given = self._limiter.limits.send_s
-        if tick - self._sending_since <= given:
+        limit_s = self._limiter.limits.send_s
+        if tick - self._sending_since <= limit_s:
             return False
-        if self._sent < RATE_LEAST * given:
+        if self._sent < RATE_LEAST * limit_s:
             return True
         self._sending_since, self._sent = tick, 0
         return False
 
+    @property
     def silent_since(self) -> int | None:
-        """The tick since which nothing but the client is waited for; None while it is owed an answer."""
-        return None if self._deaf or (self.is_answering() and not self._open) else self._since
+        """The tick since which the connection waits for its client; None while an answer is due."""
+        return None if self._ended or (self.is_answering() and not self._open) else self._since
 
     def evict(self) -> None:
-        """Make room for others."""
+        """End the connection, to make room for others."""
         if self._open:
             self.refuse(problems.REQUEST_TIMEOUT.answer)
         else:

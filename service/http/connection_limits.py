@@ -1,6 +1,6 @@
-"""How many clients of one worker there may be at once, and one clock for all of them.
+"""Connection limits: the number of a worker's clients, and one clock for all of them.
 
-One timer a second looks at every connection, instead of one timer for each: a request then costs no timer at all.
+Once a second, one timer checks every connection. A request then needs no timer of its own.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from service.http.addresses import Addresses
 log: Final = logging.getLogger(__name__)
 
 FILES_KEPT: Final = 128
-"""Open files of a worker that are no clients: its servers' connections, logs, listening sockets, with room."""
+"""Open files of a worker besides its clients: connections to servers, logs, listening sockets, and a reserve."""
 
-_EVICTED: Final = 10
+_EVICTED_SHARE: Final = 10
+"""One of so many silent connections is closed when there is no room."""
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True):
-    """Clients of one worker at once, and seconds: for a head, for an idle connection, for reading an answer; and how
-    many clients of one address there may be at once (0: any number)."""
+    """Bounds of one worker's connections.
+
+    `connections` is their number at once, `per_address` the number of one client address (0: no limit). In seconds:
+    `receive_s` for a head and for a body to make progress, `idle_s` for a connection between requests, `send_s` for a
+    client to read its answers.
+    """
 
     connections: int
     receive_s: int
@@ -34,30 +39,35 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
 
 
 class Client(Protocol):
-    """What the limiter asks of a connection."""
+    """The interface of a connection for the limiter."""
 
     def sweep(self, tick: int) -> None:
-        """Look at the time."""
+        """Check the time at a tick."""
 
+    @property
     def silent_since(self) -> int | None:
-        """Since when nothing but the client is waited for."""
+        """The tick since which the connection waits for its client; None while it does not."""
 
     def evict(self) -> None:
-        """Make room."""
+        """Close, to make room."""
 
 
 class ConnectionLimiter:
-    """Counts the clients of a worker and sweeps them. `tick` counts seconds, or more when the loop is busy."""
+    """Counts the clients of a worker, and checks their time once a tick.
+
+    `tick` is the number of ticks so far, of `TICK_S` seconds or, in a busy loop, longer. `admin` is the address of the
+    bind for administrators, (host, port) or (path, None); None: there is none.
+    """
 
     SPARE: Final = 64
-    """So many clients beyond the limit are told so; those beyond these are reset."""
+    """Clients beyond the limit that still get an answer (503). Any further ones are reset."""
     TICK_S: Final = 1.0
 
     def __init__(self, limits: ConnectionLimits, admin: tuple[str, int | None] | None = None) -> None:
         self.limits: Final = limits
         self.tick = 0
         self.leaving = False
-        """The worker stops: new connections are closed after their first answer."""
+        """Whether the worker stops: new connections are then closed after their first answer."""
         self._admin: Final = admin
         self._clients: set[Client] = set()
         self._full = False
@@ -66,16 +76,16 @@ class ConnectionLimiter:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to sweep; inside the loop."""
+        """Start the timer. Needs the running event loop."""
         self._timer = asyncio.get_running_loop().call_later(self.TICK_S, self._sweep)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
     def enter(self, clients: set[Client]) -> int:
-        """A client has come and is in `clients`, the worker's own set: how many there are beyond the limit."""
+        """Count a client that is in `clients`, the worker's set of them; returns by how many they exceed the limit."""
         self._clients = clients
         excess = len(clients) - self.limits.connections
         if excess > 0 and not self._full:
@@ -84,7 +94,7 @@ class ConnectionLimiter:
         return excess
 
     def enter_from(self, host: str) -> int:
-        """The same for a client's address: how many it has beyond its limit. Every such call needs a `leave_from`."""
+        """The same for the client's address and its limit. Each call needs a `leave_from` later."""
         excess = self._addresses.enter(host)
         if excess and not self._crowded:
             self._crowded = True
@@ -92,18 +102,18 @@ class ConnectionLimiter:
         return excess
 
     def leave_from(self, host: str) -> None:
-        """A client of this address has gone."""
+        """Count a client of this address as gone."""
         self._addresses.leave(host)
 
     def hides_admin(self, address: tuple[str, int | None] | None) -> bool:
-        """Whether operations for administrators are not there for a connection to this local address."""
+        """Whether a connection to this local address gets 404 for the operations of administrators."""
         return self._admin is not None and not self.is_admin(address)
 
     def is_admin(self, address: tuple[str, int | None] | None) -> bool:
-        """Whether a connection to this local address came to the bind for administrators."""
+        """Whether this local address is the bind for administrators."""
         if self._admin is None or address is None:
             return False
-        # A port alone: a bind to all addresses shows the one that was used. A Unix socket has no port, but a path.
+        # The port alone: a bind to all addresses shows the address in use. A Unix socket has a path and no port.
         return address[1] == self._admin[1] and (address[1] is not None or address[0] == self._admin[0])
 
     def _sweep(self) -> None:
@@ -117,16 +127,16 @@ class ConnectionLimiter:
             self._evict()
 
     def _evict(self) -> None:
-        """Close the tenth that is silent longest, so that clients who only sit there lock nobody out for long."""
-        silent = [(since, client) for client in self._clients if (since := client.silent_since()) is not None]
+        """Close the tenth of the connections that is silent longest. Silent clients must not keep others out."""
+        silent = [(since, client) for client in self._clients if (since := client.silent_since) is not None]
         silent.sort(key=lambda pair: pair[0])
-        for since, client in silent[: 1 + len(silent) // _EVICTED]:
+        for since, client in silent[: 1 + len(silent) // _EVICTED_SHARE]:
             if since < self.tick - 1:
                 client.evict()
 
 
 def fit_to_open_files(connections: int) -> int:
-    """Raise this process's limit of open files as far as it may be, and fit the number of clients into it."""
+    """Raise the process's limit of open files to the maximum; returns `connections`, or fewer if the limit is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

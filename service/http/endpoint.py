@@ -1,9 +1,9 @@
-"""An operation at work: from the texts of a request to an answer. Both paths, the fast and the
-ordinary one, go through here.
+"""Endpoints: from the texts of a request to the answer of its operation, for the fast path and the
+ordinary path.
 
-The order is the same on both: admit the credential, parse path and query, and, when the body has
-come, decode it, charge the quotas, call the handler. A refused request spends its quota, too, as
-long as its credential is good.
+The steps are the same on both: admit the credential, and parse path and query; when the body is
+complete, decode it, charge the quotas, and call the handler. A request with a valid credential is
+charged even if it is refused later.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from service.contract.scopes import BITS
 from service.http.tracing import Traces, format_traceparent, run_in_span
 
 Order = Callable[[bytes | None], Coroutine[Any, Any, Answer]]
-"""What a request does with its body (None: longer than the operation takes)."""
+"""The rest of a request, once its body is complete (None: longer than the operation takes)."""
 
 Texts = Sequence[str | None]
-"""The texts of the path and query parameters, in the operation's order; None: not sent."""
+"""The texts of the parameters of path and query, in the operation's order; None: not sent."""
 
 
 async def reply(answer: Answer, body: bytes | None = None) -> Answer:
-    """An answer that is there already, whatever the body is."""
+    """An order whose answer is known before the body."""
     return answer
 
 
 class Endpoint:
-    """One operation of one worker. `index` is its place in the table of operations."""
+    """One operation in one worker. `index` is its index in the table of operations."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Endpoint:
         self._writes: Final = operation.writes
 
     def admit(self, credential: bytes | None, texts: Texts) -> Grant | Answer | None:
-        """What the credential allows, or the answer that says why nothing; None where none is needed."""
+        """Admit a credential: its grant, or the answer that refuses it; None if the operation needs none."""
         if self._authorizer is None:
             return None
         return self._authorizer.admit(credential, self._scope, None if self._season is None else texts[self._season])
@@ -80,7 +80,7 @@ class Endpoint:
         key: str | None = None,
         traceparent: str | None = None,
     ) -> Order:
-        """What an admitted request does when its body has come. `key` is the text of its `Idempotency-Key` header."""
+        """Prepare the order of an admitted request. `key` is the text of its `Idempotency-Key` header."""
         values: list[Any] = []
         refusal: Answer | None = None
         try:
@@ -94,7 +94,7 @@ class Endpoint:
             if traceparent is not None:
                 span = self._traces.begin(self.operation.name, traceparent)
             player = None if grant is None else grant.player
-            # PERF: nearly no request has any of the three.
+            # PERF: nearly all requests have none of the three.
             if player is None and key is None and span is None:
                 caller = ANONYMOUS
             else:
@@ -114,7 +114,7 @@ class Endpoint:
     def _start(
         self, values: list[Any], content_type: str | None, caller: Caller, body: bytes | None
     ) -> Coroutine[Any, Any, Answer]:
-        """PERF: not a coroutine itself, which would be one more for each submission."""
+        """Decode the body and call the handler. PERF: no coroutine, which would be one more for each submission."""
         if self._read is None:
             return self._handle(*values, caller)
         try:
@@ -133,7 +133,7 @@ class Endpoint:
         caller: Caller | None,
         body: bytes | None,
     ) -> Answer:
-        """Spend, then do what was asked; the answer carries the headers that tell what is left."""
+        """Decode the body, charge the quotas, and call the handler; the answer has the headers of the quotas."""
         arguments = values
         cost: Cost = ONE_UNIT
         if self._read is not None and self.operation.body is not None:
@@ -165,7 +165,7 @@ def make_endpoints(
     quotas: Quotas | None,
     traces: Traces,
 ) -> tuple[Endpoint, ...]:
-    """Bind each operation to the part of the worker whose class has its handler."""
+    """Make the endpoint of each operation, bound to the part of the worker whose class has the handler."""
     endpoints = []
     for index, operation in enumerate(operations):
         name = operation.handler.__name__

@@ -1,10 +1,10 @@
-"""The fast path: hot operations in their plainest spelling, answered below the framework.
+"""The fast path: hot operations in their plainest spelling, answered below Falcon.
 
-uvicorn reads HTTP and keeps the connection, as for every request. Where the table lets the fast
-path serve an operation, and the request has nothing percent-encoded, no unusual header and a small
-body, its endpoint is asked right away and the answer is written in one piece: no ASGI scope, no
-Falcon request and response, no second write. Every other request takes the ordinary path to the
-same endpoint. A test sends the same requests both ways and compares the answers.
+uvicorn parses HTTP and keeps the connection, as for every request. The fast path takes a request if
+the table marks its operation as fast, nothing is percent-encoded, no header is unusual, and the body
+is small. It calls the endpoint directly and writes the answer in one piece: no ASGI scope, no Falcon
+request and response, no second write. Every other request takes the ordinary path to the same
+endpoint. A test sends the same requests on both paths and compares the answers.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from board.errors import LeaderboardError
 from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.problems import answer_of
-from service.http.connection import HEADERS_MOST, Connection, Dropped
+from service.http.connection import Connection, Dropped
 from service.http.connection_limits import ConnectionLimiter
 from service.http.endpoint import Order
 from service.http.fast_routes import FastRoutes
+from service.http.heads import HEADERS_MOST, check_protocol, check_size
 from service.http.request_ids import make_request_id, note_trouble
 from service.http.uvicorn_seam import FastCycle
 from service.telemetry.metrics import NAMES, Traffic
@@ -31,13 +32,14 @@ from service.telemetry.metrics import NAMES, Traffic
 log: Final = logging.getLogger(__name__)
 
 STOP_GRACE_S: Final = 1.0
-"""How long a worker that stops still answers on connections that are silent now."""
+"""Seconds for which a stopping worker still answers on silent connections."""
 
 MALFORMED: Final = len(NAMES) - 1
+"""The index in `NAMES` under which refused connections count."""
 
 
 class _Request(FastCycle):
-    """A request of the fast path: what it does with its body, and what its answer needs."""
+    """A request of the fast path: its order, and the data for its answer."""
 
     __slots__ = ("operation", "order", "request_id", "started_ns")
 
@@ -53,7 +55,7 @@ _HEADS: Final[dict[tuple[int, str, int], bytes]] = {}
 
 
 def make_head(answer: Answer) -> bytes:
-    """Status line and the headers that depend on the kind of answer only; made once for each kind."""
+    """Make the status line and the headers of a kind of answer. PERF: once for each kind."""
     key = (answer.status, answer.media_type, answer.retry_after_s)
     head = _HEADS.get(key)
     if head is None:
@@ -77,19 +79,19 @@ class FastPath(Connection):
         self._traffic: Final = traffic
         self._leaving = False
         self._request: _Request | None = None
-        """The request in hand, if the fast path answers it."""
+        """The current request, if the fast path answers it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client. It may have been accepted in the very turn in which the worker began to stop."""
+        """A client has connected, perhaps in the same turn of the loop in which the worker began to stop."""
         super().connection_made(transport)
         if self._limiter.leaving:
             self.shutdown()
 
     def shutdown(self) -> None:
-        """The worker stops: close as soon as nothing is lost by it.
+        """The worker stops: close as soon as no request is lost.
 
-        A client on a keep-alive connection may be sending just now, and would not know whether its request counts if
-        the connection broke under it. So what comes within a moment is still answered, with ``connection: close``.
+        A client on a keep-alive connection may be sending now. If the connection broke, it would not know whether its
+        request counts. So a request within `STOP_GRACE_S` is still answered, with ``connection: close``.
         """
         self._limiter.leaving = self._leaving = True
         if self.has_answered():
@@ -98,7 +100,7 @@ class FastPath(Connection):
             self.close_after_answer()
 
     def _leave(self) -> None:
-        """Close a connection that has been silent. One that is being answered is closed by its answer."""
+        """Close a connection that stayed silent. If a request is under way, its answer closes the connection."""
         if self.has_answered() and not self.transport.is_closing():
             self.transport.close()
 
@@ -110,9 +112,9 @@ class FastPath(Connection):
             self._bytes = 1
 
     def on_headers_complete(self) -> None:
-        """The head is read: choose the path."""
+        """The head is complete: choose the path."""
         if self._bytes or len(self.headers) > HEADERS_MOST:
-            self._check_head()
+            self._check(check_size(self.url, self.headers))
         if self.may_answer_at_once():
             parser = self.parser
             matched = self._routes.match(parser.get_method(), self.url, self.headers)
@@ -123,7 +125,7 @@ class FastPath(Connection):
                 return
         if self.parser.should_upgrade():
             return
-        self._check_protocol()
+        self._check(check_protocol(self.parser.get_http_version(), self.url, self.headers))
         self._request = None
         self.hand_to_application()
         self._in_head = False
@@ -132,16 +134,16 @@ class FastPath(Connection):
             self.close_after_answer()
 
     def on_message_complete(self) -> None:
-        """The body is read: a request of the fast path starts now."""
+        """The body is complete: start a request of the fast path."""
         if self._in_head:
-            return  # it wished for another protocol, and will be read anew
+            return  # the request asked for another protocol, and is parsed again
         self._open = False
         request = self._request
         if request is None:
             self.end_body()
         elif request.more_body:
             request.more_body = False
-            # With the request itself: another one may be in hand by the time this one is answered.
+            # The request is bound here: `_request` may be another one by the time this one is answered.
             self.run(self.loop.create_task(request.order(request.body)), partial(self._deliver, request))
 
     def _deliver(self, request: _Request, task: asyncio.Task[Answer]) -> None:
@@ -172,15 +174,15 @@ class FastPath(Connection):
         self.on_response_complete()
 
     def _write(self, answer: Answer, *, keep_alive: bool) -> None:
-        """Refusals of a connection go this way."""
+        """Write the refusal of a connection."""
         self._traffic.note(MALFORMED, answer.status, perf_counter_ns())
         self._send(answer, make_request_id(), keep_alive=keep_alive)
 
     def _send(self, answer: Answer, request_id: str | None, *, keep_alive: bool) -> None:
-        """Head and body in one write."""
+        """Write head and body at once."""
         defaults = self.default_headers
         if defaults is not FastPath._default:
-            # uvicorn makes a new list when the date changes.
+            # PERF: uvicorn makes a new list when the date changes; until then the bytes are reused.
             FastPath._default_bytes = b"".join(b"%b: %b\r\n" % pair for pair in defaults)
             FastPath._default = defaults
         more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode() if answer.headers else b""

@@ -1,6 +1,6 @@
-"""What the fast path takes: which operation a request asks for, and what to do with it.
+"""Matching requests of the fast path: from method, target and headers to an operation's order.
 
-All of it is derived from the table: paths and parameters of the operations that it marks as fast.
+Paths and parameters are derived from the operations that the table marks as fast.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from service.contract.answers import Answer
 from service.http.endpoint import Endpoint, Order, reply
 from service.http.request_ids import accept_request_id
 
-BODY_MOST: Final = 16 * 1024
+BODY_MOST_BYTES: Final = 16 * 1024
 """A longer body takes the ordinary path."""
 
 _PLAIN: Final = rb"[A-Za-z0-9_.~-]+"
 _is_plain: Final = re.compile(_PLAIN).fullmatch
 
-# PERF: one look-up for all headers that few requests have. All but the last two (a body in another form, a
-# conversation, a browser of another origin) are the framework's affair.
+# PERF: one look-up for all headers that few requests have. All but the last two need the ordinary path: for an encoded
+# body, an expectation, an upgrade, or a browser of another origin.
 _RARE: Final = frozenset(
     {
         b"transfer-encoding",
@@ -35,11 +35,11 @@ _RARE: Final = frozenset(
 )
 
 Matched = tuple[str | None, int, Order]
-"""The request's id, the operation's place in the table, and what to do with the body."""
+"""The request's id, the operation's index in the table, and the order."""
 
 
 class FastRoute:
-    """One operation of the fast path: its method, and where its parameters are found."""
+    """One operation of the fast path: its method, and the places of its parameters."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         operation = endpoint.operation
@@ -56,7 +56,7 @@ class FastRoute:
         self.blank: Final[list[str | None]] = [None] * len(self.query)
 
     def read_query(self, query: bytes, texts: list[str | None]) -> bool:
-        """Put the parameters of a query into their places; False if the ordinary path has to look at it."""
+        """Put the parameters of a query into their places in `texts`; False if it needs the ordinary path."""
         if query:
             for pair in query.split(b"&"):
                 name, _, value = pair.partition(b"=")
@@ -74,12 +74,13 @@ class FastRoutes:
         routes = [FastRoute(endpoint) for endpoint in endpoints if endpoint.operation.fast]
         paths = PathPattern([route.endpoint.operation.path for route in routes])
         self._match: Final = re.compile(paths.pattern).fullmatch
-        # An empty group ends each path in the pattern: the last group that took part tells which path it was.
+        # An empty group ends each path in the pattern: the last matched group identifies the path.
         self._routes: Final = {end: (routes[place], groups) for end, (place, groups) in paths.ends.items()}
 
     def match(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> Matched | None:
-        """Which operation a request asks for, under which id, and what to do with its body; None if it
-        is not for the fast path. Header names are lower case.
+        """Match a request; None if it needs the ordinary path. Names of headers are in lower case.
+
+        The credential is already admitted, or the order answers with the refusal.
         """
         path, mark, query = url.partition(b"?")
         found = self._match(path)
@@ -121,7 +122,7 @@ class FastRoutes:
                     traceparent = value.decode("latin-1")
                 else:
                     return None
-        if hosts != 1 or not (0 <= length <= BODY_MOST if route.takes_body else length <= 0):
+        if hosts != 1 or not (0 <= length <= BODY_MOST_BYTES if route.takes_body else length <= 0):
             return None
         texts: list[str | None] = [found[group].decode() for group in groups]
         texts += route.blank
@@ -138,11 +139,11 @@ class FastRoutes:
 
 
 class PathPattern:
-    """One pattern for several paths. `ends` maps the group that marks a path to its place among the
-    paths, and to the groups of its parameters.
+    """One pattern for several paths. `ends` maps the group that ends a path to the index of the path
+    and to the groups of its parameters.
 
-    PERF: paths share their first segments in the pattern, so that a request is compared with each
-    segment once.
+    PERF: paths share their first segments in the pattern, so a request is compared with each segment
+    once.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -152,7 +153,7 @@ class PathPattern:
         self.pattern: Final = self._branch(split, ())
 
     def _branch(self, paths: list[tuple[int, list[str]]], parameters: tuple[int, ...]) -> bytes:
-        """The pattern of what is left of these paths, behind a prefix that they share."""
+        """The pattern of the rest of these paths, behind a prefix that they share."""
         branches: dict[str, list[tuple[int, list[str]]]] = {}
         for place, (first, *rest) in paths:
             branches.setdefault("{}" if first.startswith("{") else first, []).append((place, rest))
@@ -177,5 +178,5 @@ class PathPattern:
 
 
 def join_branches(patterns: list[bytes]) -> bytes:
-    """A pattern that matches what any of these matches."""
+    """A pattern of which any of these is an alternative."""
     return patterns[0] if len(patterns) == 1 else b"(?:%b)" % b"|".join(patterns)

@@ -1,4 +1,4 @@
-"""Falcon middleware: counts what takes the ordinary path, and tells each request's id."""
+"""Falcon middleware: counts requests of the ordinary path, and sets the header of their ids."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _INDEX: Final = {(operation.method, operation.path): index for index, operation 
 
 
 class Metering:
-    """The last word on every answer of the ordinary path."""
+    """Completes every answer of the ordinary path."""
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic: Final = traffic
 
     async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:
-        """Set the header of the request's id, and count the answer."""
+        """Set the header of the request id, and count the answer."""
         request_id = req.request_id
         if resp.status_code >= 400:
             request_id = note_trouble(request_id, resp.status_code, f"{req.method} {req.uri_template}")

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, written from `service.routes` and the types of `service.contract.types`."""
+"""The OpenAPI 3.1 document, derived from the table of operations and its types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.contract.operation import Operation
 from service.contract.problems import Problem
 from service.contract.scopes import SCOPES
 from service.contract.types import ProblemDetails
-from service.http.request_ids import HEADER, MOST
+from service.http.request_ids import HEADER, LENGTH_MOST
 from service.routes import OPERATIONS
 
 
@@ -39,21 +39,21 @@ ACCESS: Final = (
     problems.ACCESS_NOT_LOADED,
     problems.LIMITS_UNAVAILABLE,
 )
-"""What every operation that needs a scope can answer besides its own."""
+"""Problems of every operation that needs a scope, besides its own."""
 
 
 REQUEST_ID: Final = {"$ref": "#/components/headers/RequestId"}
 _REQUEST_ID: Final = {
     "description": f"The request's `{HEADER}` (letters, digits, `._~+/=:@-`); with an error, a new one if it had none.",
-    "schema": {"type": "string", "maxLength": MOST},
+    "schema": {"type": "string", "maxLength": LENGTH_MOST},
 }
 
 LIMITED_TO_PLAYER: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
-"""What only a player's token runs into."""
+"""Problems that only a player's token can have."""
 
 
 def list_problems(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
-    """All problems of an operation."""
+    """List all problems of an operation. `guarded`: the server requires credentials."""
     if operation.scope is None:
         return operation.all_problems
     if guarded:
@@ -63,7 +63,7 @@ def list_problems(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]
 
 
 def make_document(*, guarded: bool = True) -> dict[str, Any]:
-    """The whole document, ready to be encoded as JSON. `guarded`: the server wants credentials."""
+    """Make the document, ready for JSON. `guarded`: the server requires credentials."""
     types: list[Any] = [ProblemDetails]
     for operation in OPERATIONS:
         types += [kind for _, kind in operation.answers.values()]

@@ -1,7 +1,7 @@
-"""Which web pages of other origins may use the service: an allow-list, empty unless set (the Fetch standard's CORS).
+"""Web pages of other origins: an allow-list, empty by default (CORS of the Fetch standard).
 
-Requests with an `Origin` always take the ordinary path, so both paths answer alike. Credentials here are in a
-header that a page has to set itself; cookies are never used, so `Access-Control-Allow-Credentials` is never sent.
+Requests with an `Origin` always take the ordinary path, so both paths answer alike. A page has to set the header with
+the credential itself. The service uses no cookies, so it never sends `Access-Control-Allow-Credentials`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from service.http.resource import write_answer
 from service.routes import OPERATIONS
 
 ANY: Final = "*"
-AGE_S: Final = 600
+PREFLIGHT_AGE_S: Final = 600
+"""Seconds for which a browser may reuse the answer to a preflight."""
 REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, traceparent"
 ANSWER_HEADERS: Final = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
 METHODS: Final = ", ".join(sorted({operation.method for operation in OPERATIONS}))
 
 
 class CorsMiddleware:
-    """Falcon middleware; before the one that looks for credentials, since a preflight carries none."""
+    """Falcon middleware for CORS. It comes before authorization, since a preflight has no credential."""
 
     def __init__(self, origins: frozenset[str]) -> None:
         self._origins: Final = origins
@@ -36,7 +37,7 @@ class CorsMiddleware:
         return ANY if ANY in self._origins else origin
 
     async def process_request(self, req: Request, resp: Response) -> None:
-        """Answer a preflight: what may be asked does not depend on the path."""
+        """Answer a preflight. The allowed methods and headers do not depend on the path."""
         if req.method != "OPTIONS" or req.get_header("Access-Control-Request-Method") is None:
             return
         resp.complete = True
@@ -44,10 +45,10 @@ class CorsMiddleware:
         if self._allowed(req) is not None:
             resp.set_header("Access-Control-Allow-Methods", METHODS)
             resp.set_header("Access-Control-Allow-Headers", REQUEST_HEADERS)
-            resp.set_header("Access-Control-Max-Age", str(AGE_S))
+            resp.set_header("Access-Control-Max-Age", str(PREFLIGHT_AGE_S))
 
     async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:
-        """Let the page read the answer, an error, too."""
+        """Let the page read the answer, also an error."""
         resp.append_header("Vary", "Origin")
         allowed = self._allowed(req)
         if allowed is not None:
@@ -56,17 +57,18 @@ class CorsMiddleware:
 
 
 class OriginCheck:
-    """Falcon middleware of a server that runs open: web pages of origins that are not listed change nothing.
+    """Falcon middleware of an open server: web pages of origins that are not listed cannot change anything.
 
-    Whoever sits at a machine with an open server on loopback also visits web pages, and a browser lets any of them send
-    a POST, which needs no leave (the Fetch standard's `no-cors`) and here no credential. It always says its origin.
+    A user of a machine with an open server on loopback also visits web pages. Any page can make the browser send a POST
+    without a preflight (`no-cors` of the Fetch standard), and an open server needs no credential. The browser always
+    sends the page's origin.
     """
 
     def __init__(self, origins: frozenset[str]) -> None:
         self._origins: Final = origins
 
     async def process_request(self, req: Request, resp: Response) -> None:
-        """Refuse what would change something."""
+        """Refuse a request that may change something, from an origin that is not listed."""
         origin = req.get_header("Origin")
         if origin is None or req.method in SAFE or origin in self._origins or ANY in self._origins:
             return

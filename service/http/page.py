@@ -1,4 +1,4 @@
-"""Writes the tables of ``docs/api.md`` from the table of operations: ``python -m service.http.page docs/api.md``."""
+"""Writes the tables of docs/api.md from the table of operations: ``python -m service.http.page docs/api.md``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BLOCK: Final = "<!-- {0}: begin -->\n{1}\n<!-- {0}: end -->"
 
 
 def write_row(cells: Sequence[str]) -> str:
-    """One row of a Markdown table."""
+    """Write a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def describe_parameter(parameter: Parameter) -> str:
-    """Its name, and its bounds and default where it has them."""
+    """Describe a parameter: its name, with bounds and default if it has them."""
     text = f"`{parameter.name}`"
     if parameter.bounds is not None:
         low, high = parameter.bounds
@@ -34,14 +34,14 @@ def describe_parameter(parameter: Parameter) -> str:
 
 
 def describe_body(operation: Operation) -> str:
-    """The longest body."""
+    """Describe a body: its longest size."""
     if operation.body is None:
         return "-"
     return f"{format_size(operation.body.most)}{'' if operation.body.required else ', optional'}"
 
 
 def write_operations_table() -> str:
-    """Every operation: request, scope, parameters with bounds and defaults, longest body, answers."""
+    """Write the table of operations: request, scope, parameters with bounds and defaults, longest body, answers."""
     rows = [
         ("operation", "request", "scope", "parameters", "body at most", "answers"),
         ("---",) * 6,
@@ -62,8 +62,8 @@ def write_operations_table() -> str:
 
 
 def write_errors_table() -> str:
-    """The errors of every operation by status. Those of credentials and quotas are the same for all
-    that need a scope.
+    """Write the table of every operation's errors by status, without those of credentials and quotas,
+    which all operations with a scope share.
     """
     shared = {problem.code for problem in (*ACCESS, *LIMITED_TO_PLAYER)}
     rows: list[Sequence[str]] = [("operation", "errors"), ("---", "---")]
@@ -79,7 +79,7 @@ def write_errors_table() -> str:
 
 
 def update_page(text: str) -> str:
-    """The page with its tables written anew. Raises `ValueError` where a table has no place in it."""
+    """Replace the tables in the text of the page. Raises `ValueError` if the page has no block for one."""
     for name, table in (("operations", write_operations_table()), ("errors", write_errors_table())):
         pattern = re.compile(_BLOCK.format(name, ".*?"), re.DOTALL)
         if not pattern.search(text):

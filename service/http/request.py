@@ -1,4 +1,4 @@
-"""Falcon's request with what this service notes of each, and with texts taken apart without guessing."""
+"""Falcon's request, with its start time and id, and with unambiguous texts of path, query and headers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Response = falcon.asgi.Response
 
 
 class EncodedBody(falcon.HTTPUnsupportedMediaType):
-    """A compressed body: a few bytes could become any number of them."""
+    """The body is compressed. It is refused, since a few bytes could expand to any number."""
 
 
 class Request(falcon.asgi.Request):
     """One request on the ordinary path.
 
-    `started_ns` is when its head had come (`perf_counter_ns`), `request_id` the client's own id, or None until an error
-    needs one.
+    `started_ns` is the time at which its head was complete (`perf_counter_ns`). `request_id` is the client's id, or
+    None until an error needs one.
     """
 
     __slots__ = ("_complete", "request_id", "started_ns")
@@ -40,33 +40,33 @@ class Request(falcon.asgi.Request):
         self.request_id: str | None = accept_request_id(self.get_header(HEADER))
 
     async def read_body(self, most: int) -> bytes | None:
-        """The body; None if it is longer than `most` bytes. Raises falcon's errors for one that is not to be read."""
+        """Read the body; None if longer than `most` bytes. Raises `EncodedBody`; `HTTPBadRequest` if it was cut off."""
         if (self.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
             raise EncodedBody(headers={"Accept-Encoding": "identity"})
         length = self.content_length
         if length is not None and length > most:
             return None
-        # One byte more than allowed is enough to know; the rest is never read.
+        # One byte beyond the limit is enough; the rest is never read.
         body: bytes = await self.stream.read(most + 1)
         if len(body) > most:
             return None
         if not self._complete:
-            # The connection broke, which ends the stream, too. What was cut off must not count (RFC 9112, 8).
+            # A broken connection ends the stream, too. An incomplete body must not count (RFC 9112, 8).
             raise falcon.HTTPBadRequest
         return body
 
     def get_path_text(self, text: str) -> str:
-        """A text of the path, or an empty one if it was not UTF-8.
+        """A text of the path; an empty text if it was not UTF-8.
 
-        The server has decoded the path with U+FFFD for bytes that are not UTF-8: two different wrong paths must not
-        become one season, so that character counts only if it was really sent.
+        The server decodes bytes that are not UTF-8 to U+FFFD. Two different wrong paths must not become one season, so
+        U+FFFD is accepted only if the client sent that character.
         """
         if "\ufffd" in text and b"%EF%BF%BD" not in self.scope.get("raw_path", b"").upper():
             return ""
         return text
 
     def get_query_text(self, name: str) -> str | None:
-        """A parameter of the query; an empty text if it came twice or was not UTF-8, None if it was not sent."""
+        """A parameter of the query; an empty text if it was sent twice or is not UTF-8, None if it was not sent."""
         value = self.params.get(name)
         if value is None or isinstance(value, str):
             if value and "\ufffd" in value and "%EF%BF%BD" not in self.query_string.upper():
@@ -75,5 +75,5 @@ class Request(falcon.asgi.Request):
         return ""
 
     def get_header_values(self, name: bytes) -> list[bytes]:
-        """Every value of a header; the framework would join them. `name` is in lower case."""
+        """All values of a header, apart; Falcon joins them. `name` is in lower case."""
         return [value for other, value in self.scope["headers"] if other == name]

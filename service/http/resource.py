@@ -1,4 +1,4 @@
-"""The ordinary path: one generic Falcon resource for every path of the table, and Falcon's errors in our form."""
+"""The ordinary path: one generic Falcon resource for all operations, and handlers that turn errors into problems."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for stat
 
 
 def write_answer(resp: Response, answer: Answer) -> None:
-    """Write an answer."""
+    """Copy an answer into Falcon's response."""
     resp.status = _STATUS_LINES[answer.status]
     resp.content_type = answer.media_type
     resp.data = answer.body
@@ -38,9 +38,9 @@ def write_answer(resp: Response, answer: Answer) -> None:
 
 
 class Resource:
-    """All operations of one path, a responder for each method.
+    """All operations of one path, with a responder for each method.
 
-    `is_hidden` says of a connection's local address that operations for administrators are not there.
+    `is_hidden` gets the connection's local address, and tells whether operations of administrators get 404 there.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Resource:
     async def _respond(self, endpoint: Endpoint, req: Request, resp: Response, **path: str) -> None:
         operation = endpoint.operation
         if operation.scope == "admin" and self._is_hidden(req.scope.get("server")):
-            # As for any unknown path.
+            # The same answer as for an unknown path.
             raise falcon.HTTPNotFound
         texts = [
             req.get_path_text(path[one.name]) if one.place == "path" else req.get_query_text(one.name)
@@ -64,21 +64,21 @@ class Resource:
         credentials = req.get_header_values(b"authorization")
         verdict = endpoint.admit(credentials[0] if credentials else None, texts)
         if len(credentials) > 1 and verdict is not None:
-            # Two of them: which one counts?
+            # Which of two credentials counts is ambiguous.
             verdict = MALFORMED
         if isinstance(verdict, Answer):
             write_answer(resp, verdict)
             return
         body = b"" if operation.body is None else await req.read_body(operation.body.most)
         keys = req.get_header_values(b"idempotency-key")
-        # An empty text is not a key.
+        # Sent twice: an empty text, which is not a valid key.
         key = None if not keys else keys[0].decode("latin-1") if len(keys) == 1 else ""
         order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE))
         write_answer(resp, await order(body))
 
 
 async def on_http_error(req: Request, resp: Response, error: falcon.HTTPError, params: Any) -> None:
-    """Falcon's own errors (unknown path, wrong method, …) in our form."""
+    """Answer Falcon's own errors (unknown path, wrong method, …) as problems."""
     if isinstance(error, EncodedBody):
         write_answer(resp, problems.UNSUPPORTED_ENCODING.answer)
     else:
@@ -88,12 +88,12 @@ async def on_http_error(req: Request, resp: Response, error: falcon.HTTPError, p
 
 
 async def on_leaderboard_error(req: Request, resp: Response, error: LeaderboardError, params: Any) -> None:
-    """Errors of our own family that a handler raised."""
+    """Answer an error of our family that a handler raised."""
     write_answer(resp, answer_of(error))
 
 
 async def on_defect(req: Request, resp: Response, error: Exception, params: Any) -> None:
-    """A defect of ours: log it whole, tell the client nothing of it."""
+    """Answer a defect: it is logged with its traceback, and the client gets no detail."""
     request_id = req.request_id = req.request_id or make_request_id()
     log.error("%s %s failed", req.method, req.path, exc_info=error, extra={"request_id": request_id})
     write_answer(resp, problems.INTERNAL.answer)

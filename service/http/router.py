@@ -1,5 +1,5 @@
-"""Falcon's router without its second spellings of every path; a filter of paths in front of the
-service relies on that.
+"""Falcon's router without alternative spellings of a path. A path filter in front of the service
+relies on the single spelling.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ class ExactRouter(CompiledRouter):
     """Each path has one spelling."""
 
     def find(self, uri: str, req: Any = None) -> Any:
-        """The route, if the path has no slash too many in front, none that is percent-encoded, and nothing
-        percent-encoded but in the names that are the client's to choose."""
+        """Find the route of a path; None for another spelling: a second leading slash, a percent-encoded
+        slash, or percent-encoding outside the parameters."""
         raw: bytes = b"" if req is None else req.scope.get("raw_path", b"")
         if uri.startswith("//") or b"%2F" in raw.upper():
             return None

@@ -1,4 +1,4 @@
-"""A submission's place in its client's trace: from the header to a span that ends with the answer."""
+"""Spans of requests in their clients' traces (W3C Trace Context): from the header to the answer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["HEADER", "Traces", "format_traceparent", "run_in_span"]
 
 
 class Traces:
-    """Begins spans for the requests that want one; for none, without a tracer."""
+    """Begins spans for requests with a `traceparent`. Without a tracer there are none."""
 
     def __init__(self, tracer: Tracer | None) -> None:
         self._tracer: Final = tracer
 
     def begin(self, operation: str, header: str | None) -> Span | None:
-        """A span of an operation, if its `traceparent` is good and the trace is recorded."""
+        """Begin a span of an operation; None unless its `traceparent` is valid and sampled."""
         if header is None or self._tracer is None:
             return None
         parent = sampled(header)
@@ -29,14 +29,14 @@ class Traces:
 
 
 def format_traceparent(span: Span | None) -> str | None:
-    """The `traceparent` for what follows from a span, if there is one."""
+    """The `traceparent` for work that follows from a span; None without one."""
     return None if span is None else span.context.text
 
 
 async def run_in_span(
     span: Span, order: Callable[[bytes | None], Coroutine[Any, Any, Answer]], body: bytes | None
 ) -> Answer:
-    """Do what was asked; the span ends with it."""
+    """Run an order, and end its span with the status of the answer."""
     status = 500
     try:
         try:

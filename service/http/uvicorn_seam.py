@@ -1,11 +1,9 @@
-"""The one seam to uvicorn: everything here that is no public interface of it, and nothing
-elsewhere.
+"""The one seam to uvicorn: only this module uses names that are not in uvicorn's public interface.
 
-uvicorn keeps a connection, parses with llhttp and runs the ASGI application. The service bounds
-what a connection may do and answers hot requests itself, so it has to know of uvicorn's protocol
-class: which requests are being answered, which are queued behind them, and how one is handed to the
-application. pyproject.toml pins uvicorn to its minor release, and
-tests/unit/service/http/test_uvicorn_seam.py names each thing that is relied on.
+uvicorn keeps a connection, parses with llhttp and runs the ASGI application. The service sets bounds
+to connections and answers hot requests itself. So it needs the state of uvicorn's protocol class: the
+request being answered, the requests queued behind it, and the way to the application. pyproject.toml
+pins uvicorn to its minor release, and tests/unit/service/http/test_uvicorn_seam.py checks each name.
 """
 
 from __future__ import annotations
@@ -28,22 +26,22 @@ RELIED_ON: Final = {
     "ServerState": ("default_headers", "total_requests", "connections", "tasks"),
     "FlowControl": ("read_paused", "write_paused", "resume_reading"),
 }  # fmt: skip
-"""Names of uvicorn that this module uses, by class. Only `app_state`, `loop` and `transport` of
-them are in its documentation.
+"""Names of uvicorn that this module uses, by class. Only `app_state`, `loop` and `transport` are
+documented.
 """
 
 
 class _NoEvent:
-    """Stands in for the event by which uvicorn tells an ASGI application of more body; nothing waits for it here."""
+    """Replaces the event by which uvicorn tells an ASGI application of more body; the fast path waits for none."""
 
     @staticmethod
     def set() -> None:
-        """Nothing to wake."""
+        """Do nothing."""
 
 
 class FastCycle:
-    """A request that the fast path answers, with the attributes by which uvicorn's protocol knows a
-    request in progress.
+    """A request of the fast path, with the attributes that uvicorn's protocol expects of a request in
+    progress.
     """
 
     __slots__ = ("body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete")
@@ -58,9 +56,9 @@ class FastCycle:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol, with names for what the service asks of it."""
+    """uvicorn's HTTP/1.1 protocol, with named methods for its state and its steps."""
 
-    # What state a connection is in.
+    # The state of a connection.
 
     def has_answered(self) -> bool:
         """Whether no request is being answered."""
@@ -68,23 +66,21 @@ class HttpProtocol(HttpToolsProtocol):
         return cycle is None or cycle.response_complete
 
     def is_answering(self) -> bool:
-        """Whether the client waits for an answer that will come."""
+        """Whether the client waits for an answer that is being made."""
         cycle: Any = self.cycle
         return bool(self.pipeline) or (cycle is not None and not cycle.response_complete and not cycle.disconnected)
 
     def may_answer_at_once(self) -> bool:
-        """Whether the next answer is that of the request just read, and the client reads what it is
-        sent.
+        """Whether the next answer is that of the request just read, and the client reads its answers.
 
-        A pipelined request behind one in progress is queued by uvicorn, the ordinary way. So is one of
-        a client that does not read its answers: uvicorn's path waits until it does, the fast one only
-        ever writes.
+        uvicorn queues a pipelined request behind one in progress. A client that does not read its answers
+        needs uvicorn's path as well, which waits for it; the fast path writes without waiting.
         """
         cycle: Any = self.cycle
         return (cycle is None or cycle.response_complete) and not self.pipeline and not self.flow.write_paused
 
     def is_reading_paused(self) -> bool:
-        """Whether uvicorn reads no more until what came before is dealt with."""
+        """Whether uvicorn has paused reading until earlier data is processed."""
         return self.flow.read_paused
 
     def was_asked(self) -> bool:
@@ -94,17 +90,17 @@ class HttpProtocol(HttpToolsProtocol):
     # From a head to a request.
 
     def begin_head(self) -> None:
-        """Forget the request before. The ASGI scope is made later, for those that need one."""
+        """Forget the previous request. The ASGI scope is made later, only for requests that need one."""
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
     def take_over(self, cycle: FastCycle) -> None:
-        """The fast path answers the request whose head is read."""
+        """Let the fast path answer the request whose head is complete."""
         self.cycle = cycle  # type: ignore[assignment]
 
     def hand_to_application(self) -> None:
-        """The ASGI application answers the request whose head is read."""
+        """Let the ASGI application answer the request whose head is complete."""
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
@@ -112,27 +108,27 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def end_body(self) -> None:
-        """The body of a request of the application is complete."""
+        """End the body of a request of the application."""
         super().on_message_complete()
 
     # From an answer to the next request.
 
     def finish_fast(self, cycle: FastCycle) -> bool:
-        """An answer of the fast path is due; False where the client is gone."""
+        """Mark a request of the fast path as answered; False if the client is gone."""
         cycle.response_complete = True
         return not cycle.disconnected and not self.transport.is_closing()
 
     def run(self, task: asyncio.Task[Any], then: Callable[[asyncio.Task[Any]], None]) -> None:
-        """Keep a task of the fast path alive, and let a stop of the worker wait for it."""
+        """Keep a task of the fast path alive, and let the stop of the worker wait for it."""
         self.tasks.add(task)
         task.add_done_callback(then)
 
     def count_answer(self) -> None:
-        """uvicorn stops a worker after so many."""
+        """Count an answer: uvicorn stops a worker after `max_requests` of them."""
         self.server_state.total_requests += 1
 
     def start_next(self) -> bool:
-        """Begin with the next queued request; False if there is none."""
+        """Start the next queued request; False if there is none."""
         self.flow.resume_reading()
         if not self.pipeline:
             return False
@@ -141,12 +137,12 @@ class HttpProtocol(HttpToolsProtocol):
         return True
 
     def close_after_answer(self) -> None:
-        """The answer in progress is the last one of the connection."""
+        """Make the answer in progress the last one of the connection."""
         self.cycle.keep_alive = False
 
     def break_body(self) -> bool:
-        """The body in hand went wrong: its reader must not take what has come for the whole. True if an
-        answer was begun, or another one has to be given first.
+        """End an incomplete body as broken, so that its reader does not take it for complete. True if its
+        answer was begun, or if an earlier answer is due first.
         """
         cycle: Any = self.cycle
         answered = cycle.response_complete or getattr(cycle, "response_started", False)
@@ -159,5 +155,5 @@ class HttpProtocol(HttpToolsProtocol):
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers of every answer; a new list whenever the date changes."""
+        """The headers of every answer; a new list whenever the date changes."""
         return self.server_state.default_headers

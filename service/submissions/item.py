@@ -1,4 +1,4 @@
-"""One submission on its way through the intake, and what can be said of it at the end."""
+"""A submission in the intake, and its outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from board.errors import LeaderboardError, StoreUnavailable
 
 
 class QueueFull(StoreUnavailable):
-    """The bounded queue is full; nothing was written."""
+    """The queue is full; nothing was written."""
 
     code = "overloaded"
 
@@ -22,17 +22,17 @@ class ScoreOutOfRange(LeaderboardError):
 
 
 class KeyReused(LeaderboardError):
-    """The idempotency key was used before for another submission; nothing was written."""
+    """The idempotency key was used for another submission; nothing was written."""
 
     code = "idempotency-key-reused"
 
 
 Outcome = tuple[int, int] | LeaderboardError
-"""(score, version) of a submission that counts, or why it does not."""
+"""(score, version) of a submission that counts, or the error of one that does not."""
 
 
 class Promise(Protocol):
-    """The side of a future that the intake needs."""
+    """The part of a future's interface that the intake uses."""
 
     def done(self) -> bool: ...
 
@@ -42,11 +42,12 @@ class Promise(Protocol):
 
 
 class Item:
-    """`future` gets (score, version) or an error; `digest` and `fingerprint` are 32 hex digits, or None without a key.
+    """One submission.
 
-    `trace` is the `traceparent` that goes with it to the relay, where there is one.
+    `future` gets (score, version) or an error. `deadline` is the loop's time in seconds. `digest` and `fingerprint` are
+    32 hex digits each, or None without an idempotency key. `trace` is the `traceparent` for the relay, or None.
 
-    `weight` is how many items go into one statement with this one and behind it: 1, or all of its request.
+    `weight` is the number of items that must go into one statement, from this one on: 1, or all of a batch request.
     """
 
     weight = 1
@@ -74,17 +75,17 @@ class Item:
         self.trace: str | None = None
 
     def set_key(self, key: str) -> None:
-        """Give the submission its idempotency key."""
+        """Set the submission's idempotency key."""
         self.digest, self.fingerprint = make_digest(self.season, key), make_digest(self.user, str(self.delta))
 
     def fail(self, error: LeaderboardError) -> None:
-        """Answer with an error, unless the caller is gone or answered."""
+        """Answer with an error, unless the caller is gone or already answered."""
         if not self.future.done():
             self.future.set_exception(error)
 
 
 class BatchRequest:
-    """Submissions of one request, written by one statement. `future` gets an outcome for each, in order."""
+    """The submissions of one request, written by one statement. `future` gets an outcome for each, in order."""
 
     def __init__(self, future: asyncio.Future[list[Outcome]], size: int) -> None:
         self.future: Final = future
@@ -92,7 +93,7 @@ class BatchRequest:
         self.open = size
 
     def close(self, at: int, outcome: Outcome) -> None:
-        """Note what became of a submission; the last one answers the request."""
+        """Record the outcome of the submission at an index; the last outcome answers the request."""
         self.outcomes[at] = outcome
         self.open -= 1
         if not self.open and not self.future.done():
@@ -100,7 +101,7 @@ class BatchRequest:
 
 
 class BatchItem(Item):
-    """One submission of a request. PERF: it is its own promise; a future each would double what a submission costs."""
+    """One submission of a batch request. PERF: it is its own promise; a future each would double its cost."""
 
     __slots__ = ("at", "request", "weight")
 
@@ -121,5 +122,5 @@ class BatchItem(Item):
 
 
 def make_digest(first: str, second: str) -> str:
-    """32 hex digits of SHA-256 over two texts; what is kept of an idempotency key, and of what it was used for."""
+    """32 hex digits of SHA-256 over two texts: the stored form of an idempotency key, and of its submission."""
     return hashlib.sha256(f"{first}\0{second}".encode()).hexdigest()[:32]

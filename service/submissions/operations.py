@@ -18,7 +18,7 @@ _KEY: Final = Parameter(
     name="Idempotency-Key",
     place="header",
     kind=IdempotencyKey,
-    meaning="A quoted string, as the header's draft has it; bare is accepted, too.",
+    meaning="A quoted string (RFC 8941), or the bare text.",
     problem=p.INVALID_KEY,
     required=False,
 )
@@ -26,7 +26,7 @@ _TRACE: Final = Parameter(
     name="traceparent",
     place="header",
     kind=str,
-    meaning="W3C Trace Context; the trace goes on until the board shows the score, if the server traces.",
+    meaning="W3C Trace Context. If the server traces, the trace goes on until the board shows the score.",
     required=False,
 )
 _WRITE: Final = (p.INTERNAL, p.OVERLOADED, p.STORE_UNAVAILABLE, p.OUTCOME_UNKNOWN)

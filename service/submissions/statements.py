@@ -1,4 +1,4 @@
-"""The statements of the intake, on one PostgreSQL connection."""
+"""The intake's statements, on one PostgreSQL connection."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from board.pg.queries import queries
 from service.submissions.item import Item
 
 WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
-"""What `submit` says of a submission; see the query."""
+"""The statuses of a submission in the rows of `submit`; see the query."""
 
 
 def make_session_settings(deadline_s: float) -> dict[str, str]:
-    """Settings of an intake's connection for its whole life."""
+    """PostgreSQL's settings for a connection of the intake."""
     return {
         "statement_timeout": f"{int(deadline_s * 1000)}ms",
         "jit": "off",
         "plan_cache_mode": "force_generic_plan",
-        # PERF: the batch's joins are between its own small sets; a nested loop over 1,000 x 1,000 is the one
-        # bad plan there is, and statistics of a function's rows do not rule it out.
+        # PERF: the statement joins the batch's own small sets. The only bad plan is a nested loop over 1,000 x 1,000
+        # rows, and PostgreSQL's estimates for a function's rows do not rule it out.
         "enable_nestloop": "off",
     }
 
 
 class NotWritten(Exception):
-    """PostgreSQL rolled the statement back for a passing reason."""
+    """PostgreSQL rolled the statement back for a temporary reason; nothing was written."""
 
 
 class StatementRejected(Exception):
-    """PostgreSQL refused the statement because of what is in it."""
+    """PostgreSQL rejected a value in the statement; nothing was written."""
 
 
 class IdempotencyConflict(Exception):
-    """An idempotency key of the batch was used by a concurrent batch; all was rolled back. Sent again it is found."""
+    """A concurrent batch used an idempotency key of this batch; nothing was written. The next attempt finds the key."""
 
 
 class Writer:
-    """One autocommit connection that runs the intake's statements."""
+    """One connection in autocommit mode that runs the intake's statements. Not for concurrent use."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], patience_s: float) -> None:
-        # PostgreSQL gives up on a statement after the deadline by itself; no word long after that is a dead network.
+        # PostgreSQL cancels a statement at the deadline. No reply long after it means a dead network.
         self._patience_s: Final = patience_s
         self._connection: Final = connection
         self._cursor: Final = connection.cursor(binary=True)
@@ -58,7 +58,7 @@ class Writer:
 
     @classmethod
     async def connect(cls, url: str, deadline_s: float) -> Writer:
-        """Connect. Raises `ServerUnreachable`."""
+        """Connect; statements are cancelled after `deadline_s` seconds. Raises `ServerUnreachable`."""
         connection = await connect_async(url, "leaderboard-intake", session=make_session_settings(deadline_s))
         adapt_arrays(connection)
         return cls(connection, 2 * deadline_s + 0.2)
@@ -71,14 +71,18 @@ class Writer:
         await self._connection.close()
 
     async def submit(self, batch: list[Item]) -> list[tuple[int, int, int]]:
-        """One statement: (status, score, version) of each submission, in the order of the batch."""
+        """Write a batch with one statement and commit; (status, score, version) of each submission, in order.
+
+        The statuses are those above; score and version count for `WRITTEN` and `REPLAYED` only. Raises `NotWritten`,
+        `StatementRejected` and `IdempotencyConflict` (all rolled back), or `OutcomeUnknown`.
+        """
         parameters = {
             "seasons": TextArray(pack_text_array([item.season for item in batch])),
             "users": TextArray(pack_text_array([item.user for item in batch])),
             "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
         }
-        # PERF: the look-up and insertion of keys costs a batch a fifth more, so batches without keys go without it.
-        # Those with a trace take the longest way, whether they have keys or not.
+        # PERF: looking up and inserting keys costs a batch a fifth more, so batches without keys omit it. Batches with
+        # a trace run the longest statement, with or without keys.
         if not any(item.digest or item.trace for item in batch):
             rows = await self._run(self._submit, parameters, fetch=True)
             return [(status, score, version) for _, status, score, version in rows]
@@ -95,7 +99,10 @@ class Writer:
         ]
 
     async def create_seasons(self, seasons: set[str]) -> None:
-        """Give each season that has none its first period."""
+        """Create the seasons that do not exist, each with its first period.
+
+        Raises `NotWritten`, `StatementRejected`, `OutcomeUnknown`.
+        """
         names = sorted(seasons)
         await self._run(self._create, {"seasons": names, "partitions": [partition_of(name) for name in names]})
 
@@ -107,7 +114,7 @@ class Writer:
         except psycopg.Error as error:
             text = first_line(error)
             state = error.sqlstate or ""
-            # Also with an error state at hand: 57P01 and its kin can strike after the commit record is written.
+            # Even if PostgreSQL sent an error: 57P01 and others can come after the commit record is written.
             if self._connection.closed:
                 raise OutcomeUnknown(text) from error
             if state == "23505":

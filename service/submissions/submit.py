@@ -24,16 +24,16 @@ class Submitter:
         self._submit: Final = intake.submit
 
     async def submit(self, season: str, submission: Submission, caller: Caller) -> Answer:
-        """Add to a player's score; answered after the commit. Raises what `Intake.submit` raises."""
+        """Add to a player's score (`Accepted`, 202); answered after the commit. Raises as `Intake.submit` does."""
         user = submission.userId
         key = submission.submissionId
         if caller.player is not None and (excess := find_excess(caller.player, submission)) is not None:
             return REFUSALS_BY_CODE[excess.code]
         if caller.key is not None:
-            named = parse_idempotency_key(caller.key)
-            if named is None or (key is not None and key != named):
+            header_key = parse_idempotency_key(caller.key)
+            if header_key is None or (key is not None and key != header_key):
                 return problems.INVALID_KEY.answer
-            key = named
+            key = header_key
         if caller.player is not None and key is not None:
             key = key_of_player(user, key)
         score, version = await self._submit(season, user, submission.delta, key, caller.trace)

@@ -1,4 +1,4 @@
-"""Batch submission: many submissions in one request, an answer for each, one commit for all that count."""
+"""Batch requests: many submissions in one request, a result for each, one commit for those that count."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ _REFUSALS: Final[dict[str, BatchResult]] = {}
 
 
 class BatchSubmitter:
-    """Batches of one worker. Its intake is its own, so that no single submission waits behind thousands."""
+    """Batch requests of one worker. They have their own intake, so that a single submission never waits behind them."""
 
     def __init__(self, intake: Intake) -> None:
         self._submit_all: Final = intake.submit_all
 
     async def submit(self, season: str, judged: list[Judged], caller: Caller) -> Answer:
-        """Write what is good, answer for each submission in order. Raises what `Intake.submit_all` raises."""
+        """Write the valid submissions; answer with a result for each, in order (`BatchAnswer`, 200).
+
+        If every submission failed because of the servers, the answer is that error. Raises as `Intake.submit_all` does.
+        """
         if caller.key is not None:
             return problems.INVALID_KEY.with_detail("A batch takes no Idempotency-Key; give each item a submissionId.")
         player = caller.player
@@ -44,7 +47,7 @@ class BatchSubmitter:
             outcomes = await self._submit_all(season, items, caller.trace)
             failures = [problem_of(outcome) for outcome in outcomes if isinstance(outcome, LeaderboardError)]
             if len(failures) == len(judged) and min(problem.status for problem in failures) >= 500:
-                # Nothing is known to count, and the servers are to blame: that is what clients retry by.
+                # Nothing is known to count, and the servers are the cause: clients retry on such a status.
                 return max(failures, key=lambda problem: problem.status).answer
         written = iter(zip(good, outcomes, strict=True))
         results = [make_refusal(one) if isinstance(one, Problem) else make_result(*next(written)) for one in judged]
@@ -52,19 +55,19 @@ class BatchSubmitter:
 
 
 def judge_for(player: Player, judged: Judged) -> Judged:
-    """The submission, unless the player's token does not allow it."""
+    """The submission, or the problem if the player's token does not allow it."""
     return (find_excess(player, judged) or judged) if isinstance(judged, Submission) else judged
 
 
 def make_result(submission: Submission, outcome: Outcome) -> BatchResult:
-    """The result of an item that was sent to PostgreSQL."""
+    """Make the result of a submission that was sent to PostgreSQL."""
     if isinstance(outcome, LeaderboardError):
         return make_refusal(problem_of(outcome))
     return BatchResult(202, userId=submission.userId, score=outcome[0], version=outcome[1])
 
 
 def make_refusal(problem: Problem) -> BatchResult:
-    """The result of an item that does not count. PERF: made once for each problem."""
+    """Make the result of a submission that does not count. PERF: once for each problem."""
     result = _REFUSALS.get(problem.code)
     if result is None:
         result = _REFUSALS[problem.code] = BatchResult(problem.status, code=problem.code, detail=problem.title)

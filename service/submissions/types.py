@@ -1,4 +1,4 @@
-"""What travels over HTTP when scores are submitted. The OpenAPI document is made from these types."""
+"""Bodies of requests and answers of submissions. The OpenAPI document is made from these types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from service.contract.types import INT64_MAX, INT64_MIN, Score, SeasonId, UserId, Version
 
-# Printable ASCII, no space at either end: what a header can carry unchanged.
+# Printable ASCII without a space at either end: a header carries it unchanged.
 KEY_TEXT: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
 IdempotencyKey = Annotated[
     str,
@@ -23,7 +23,7 @@ IdempotencyKey = Annotated[
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client posts: add `delta` to the player's score. `submissionId` is the `Idempotency-Key` in the body."""
+    """Add `delta` to the player's score. `submissionId` is the idempotency key, if the header does not carry it."""
 
     userId: UserId
     delta: Annotated[
@@ -38,19 +38,19 @@ _Several = msgspec.Meta(min_length=1, max_length=BATCH_MOST)
 
 
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Up to 5,000 submissions to one season. Each is judged by itself; those that count are committed together."""
+    """Up to 5,000 submissions to one season. Each has its own result; those that count are committed together."""
 
     submissions: Annotated[list[Submission], _Several]
 
 
 class LooseBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A batch whose items are not decoded yet."""
+    """A batch with its submissions not decoded yet."""
 
     submissions: Annotated[list[msgspec.Raw], _Several]
 
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one: 202 with `userId`, `score`, `version`; else an error's `status`, `code`, `detail`."""
+    """The result of one submission: 202 with `userId`, `score`, `version`; or an error's `status`, `code`, `detail`."""
 
     status: int
     userId: UserId | msgspec.UnsetType = msgspec.UNSET
@@ -61,7 +61,7 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
-    """A result for each submission, in the order they were sent."""
+    """A result for each submission, in the order of the request."""
 
     seasonId: SeasonId
     results: list[BatchResult]

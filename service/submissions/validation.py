@@ -1,4 +1,4 @@
-"""Decoding and checking submissions: what passes can be refused for one reason only, a sum past 64 bits."""
+"""Decoding and validation of submissions. PostgreSQL can reject a valid one only for its sum or its key."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from service.submissions.types import KEY_TEXT, Batch, LooseBatch, Submission
 _KEY: Final = re.compile(KEY_TEXT)
 
 Judged = Submission | Problem
-"""An item of a batch, or what is wrong with it."""
+"""A submission of a batch, or its problem."""
 
 
-class Named(msgspec.Struct, frozen=True, gc=False):
-    """As much of a submission as a quota has to know."""
+class PlayerOnly(msgspec.Struct, frozen=True, gc=False):
+    """The part of a submission that quotas need."""
 
     userId: str
 
@@ -32,11 +32,11 @@ class Named(msgspec.Struct, frozen=True, gc=False):
 _decode = msgspec.json.Decoder(Submission).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 _decode_loose = msgspec.json.Decoder(LooseBatch).decode
-_decode_named = msgspec.json.Decoder(Named).decode
+_decode_player = msgspec.json.Decoder(PlayerOnly).decode
 
 
 def decode_submission(body: bytes) -> Submission:
-    """Decode and check the body of a submission. Raises `Rejected`."""
+    """Decode and validate the body of a submission. Raises `Rejected`."""
     try:
         submission = _decode(body)
     except msgspec.ValidationError as error:
@@ -51,16 +51,16 @@ def decode_submission(body: bytes) -> Submission:
 
 
 def decode_batch(body: bytes) -> list[Judged]:
-    """Decode the body of a batch and check each item by itself. Raises `Rejected` where the body as a
-    whole does not fit.
+    """Decode the body of a batch, and validate each submission by itself. Raises `Rejected` where the
+    body as a whole does not match the schema.
     """
     try:
         plain = _decode_batch(body).submissions
-        # Perhaps a member is there twice, see `has_duplicates`: then each item has to be looked at.
+        # Otherwise a member may be there twice, see `has_duplicates`: each item is then decoded by itself.
         if body.count(b'"') == 2 + sum(map(count_quotes, plain)) and b"\\" not in body:
             return list(map(judge, plain))
     except msgspec.ValidationError:
-        # One that does not fit must not take the others with it: look at each by itself.
+        # One wrong item must not fail the others: each is decoded by itself.
         pass
     except UNDECODABLE as error:
         raise Rejected(problems.MALFORMED_JSON.answer) from error
@@ -76,12 +76,12 @@ def decode_batch(body: bytes) -> list[Judged]:
 
 
 def judge(submission: Submission) -> Judged:
-    """The submission itself, or what is wrong with it."""
+    """The submission, or its problem."""
     return find_problem(submission) or submission
 
 
 def judge_raw(raw: bytes) -> Judged:
-    """Decode one item of a batch."""
+    """Decode and validate one submission of a batch."""
     try:
         submission = _decode(raw)
     except msgspec.ValidationError as error:
@@ -90,10 +90,10 @@ def judge_raw(raw: bytes) -> Judged:
 
 
 def has_duplicates(text: bytes, submission: Submission) -> bool:
-    """Whether the JSON that became this submission names a member twice; msgspec silently takes the last.
+    """Whether the JSON of this submission has a duplicate member. msgspec silently takes the last one.
 
-    PERF: in JSON without a backslash every string has two quotes, so their number tells exactly how many strings there
-    are: the names and values that must be there, or more. Everything else is looked at closely.
+    PERF: in JSON without a backslash every string has two quotes. Their number shows whether there are more strings
+    than the submission's names and values. Only then, or with a backslash, is the JSON parsed again.
     """
     if text.count(b'"') == count_quotes(submission) and b"\\" not in text:
         return False
@@ -101,12 +101,12 @@ def has_duplicates(text: bytes, submission: Submission) -> bool:
 
 
 def count_quotes(submission: Submission) -> int:
-    """How many quotes a submission has when it is written plainly."""
+    """Count the quotes of a submission without duplicate members and escapes."""
     return 6 if submission.submissionId is None else 10
 
 
 def problem_of_member(error: msgspec.ValidationError) -> Problem:
-    """The problem of a submission that is JSON but does not fit, by the member at fault."""
+    """The problem of JSON that is no submission, by the wrong member."""
     text = str(error)
     if text.endswith("`$.userId`"):
         return problems.INVALID_USER
@@ -118,7 +118,7 @@ def problem_of_member(error: msgspec.ValidationError) -> Problem:
 
 
 def find_problem(submission: Submission) -> Problem | None:
-    """What is wrong with a submission that fits the types; None if nothing."""
+    """Find the problem of a submission of the right type; None if it is valid."""
     if not is_plain(submission.userId, USER_ID_MAX):
         return problems.INVALID_USER
     if submission.delta == 0:
@@ -127,7 +127,7 @@ def find_problem(submission: Submission) -> Problem | None:
 
 
 def find_excess(player: Player, submission: Submission) -> Problem | None:
-    """What in a submission goes beyond what the player's token allows; None if nothing."""
+    """Find the problem of a submission that the player's token does not allow; None if it does."""
     if submission.userId != player.user:
         return problems.PLAYER_FORBIDDEN
     if not player.low <= submission.delta <= player.high:
@@ -136,7 +136,7 @@ def find_excess(player: Player, submission: Submission) -> Problem | None:
 
 
 def parse_idempotency_key(header: str) -> str | None:
-    """The key in an `Idempotency-Key` header: a quoted string (RFC 8941), or bare for convenience; None if unusable."""
+    """The key of an `Idempotency-Key` header: a quoted string (RFC 8941), or the bare text; None if malformed."""
     text = header.strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
@@ -144,34 +144,34 @@ def parse_idempotency_key(header: str) -> str | None:
 
 
 def key_of_player(user: str, key: str) -> str:
-    """A player's own key, which no other player and no game server can use first. No user id or key has a NUL."""
+    """A player's idempotency key, apart from those of other players and of game servers: ids and keys have no NUL."""
     return f"{user}\0{key}"
 
 
 def cost_submission(decoded: Any, body: bytes | None) -> Cost:
-    """One unit for the key, one for the player it names, though the rest of it does not fit."""
+    """One unit for the key, and one for the player, even if the rest of the body is wrong."""
     if isinstance(decoded, Submission):
         return Cost(1, {decoded.userId: 1})
-    named: list[Named] = []
+    players: list[PlayerOnly] = []
     with suppress(*UNDECODABLE):
-        named.append(_decode_named(body or b""))
-    return Cost(1, count_players(named))
+        players.append(_decode_player(body or b""))
+    return Cost(1, count_players(players))
 
 
 def cost_batch(decoded: Any, body: bytes | None) -> Cost:
-    """As many units as the batch has items, for the key and for the players they name."""
+    """One unit for each submission, for the key and for the submission's player."""
     if decoded is not None and not any(isinstance(one, Problem) for one in decoded):
         return Cost(len(decoded), Counter(one.userId for one in decoded))
     items: list[msgspec.Raw] = []
-    named: list[Named] = []
+    players: list[PlayerOnly] = []
     with suppress(*UNDECODABLE):
         items = _decode_loose(body or b"").submissions
     for item in items:
         with suppress(*UNDECODABLE):
-            named.append(_decode_named(item))
-    return Cost(max(1, len(items)), count_players(named))
+            players.append(_decode_player(item))
+    return Cost(max(1, len(items)), count_players(players))
 
 
-def count_players(named: list[Named]) -> Counter[str]:
-    """How many submissions each player has there."""
-    return Counter(one.userId for one in named if is_plain(one.userId, USER_ID_MAX))
+def count_players(players: list[PlayerOnly]) -> Counter[str]:
+    """Count the submissions of each player."""
+    return Counter(one.userId for one in players if is_plain(one.userId, USER_ID_MAX))
