@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import psycopg
 import pytest
-from support.relays import Hand, S, equal
+from support.relays import Hand, S, Stepped, equal
 from support.waiting import eventually
 from support.world import World
 
-from relay.batch import Refused, Verdict, relay_batch
-from relay.session import RelaySession
+from relay.batch import Refused, relay_batch
 
 
-class Paused(RelaySession):
+class Paused(Stepped):
     """Stands still between reading PostgreSQL and writing Redis, until told."""
 
     reached: threading.Event
     go: threading.Event
 
-    def apply(self, partition: int, fence: int, committed: int, rows: list[Any]) -> Verdict:
-        self.reached.set()
-        assert self.go.wait(20)
-        return super().apply(partition, fence, committed, rows)
+    def pass_by(self, point: str) -> None:
+        if point == "before apply":
+            self.reached.set()
+            assert self.go.wait(20)
 
 
 def test_a_zombies_write_is_refused(world: World) -> None:

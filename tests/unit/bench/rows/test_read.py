@@ -1,0 +1,35 @@
+"""Answers to reads: right ones are accepted, wrong ones found."""
+
+from __future__ import annotations
+
+from bench.rows import read
+
+ORDER = [(f"player-{n}", 1_000 - n // 2) for n in range(200)]
+
+TRUTH = read.ExpectedOrder(ORDER, {user: at for at, (user, _) in enumerate(ORDER)})
+
+
+def top(count: int) -> dict[str, object]:
+    return {"items": [{"userId": user, "score": score} for user, score in ORDER[:count]]}
+
+
+def window(first: int, end: int) -> dict[str, object]:
+    items = [{"rank": n + 1, "userId": ORDER[n][0], "score": ORDER[n][1]} for n in range(first, end)]
+    return {"userId": "player-3", "range": 5, "items": items}
+
+
+def test_right_answers_are_accepted() -> None:
+    assert read.check_top(TRUTH, "", top(100)) == ""
+    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 999}) == ""
+    assert read.check_around(TRUTH, "player-3", window(0, 9)) == ""
+    assert read.check_around(TRUTH, "player-199", window(194, 200)) == ""
+
+
+def test_wrong_answers_are_not() -> None:
+    swapped = top(10)
+    swapped["items"] = [{"userId": user, "score": score} for user, score in [*ORDER[1::-1], *ORDER[2:10]]]
+    assert read.check_top(TRUTH, "", swapped)
+    assert read.check_top(TRUTH, "", top(9))
+    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 5, "score": 999})
+    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 998})
+    assert read.check_around(TRUTH, "player-3", window(0, 8))
