@@ -1,4 +1,4 @@
-"""Composition root of a worker: builds every part once, hands each what it needs, and ends them in order."""
+"""The composition root of a worker: it builds every part once, connects the parts, and ends them in order."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ App = falcon.asgi.App[Any, Any]
 
 
 class WorkerContext(msgspec.Struct, frozen=True):
-    """What serves the requests of one worker, complete: the ASGI application, and what each connection needs."""
+    """A complete worker: the ASGI application, and the parts that each connection needs."""
 
     app: App
     routes: FastRoutes
@@ -64,14 +64,14 @@ class WorkerContext(msgspec.Struct, frozen=True):
 
 
 class Access(msgspec.Struct, frozen=True):
-    """Where credentials are known from."""
+    """The sources of credentials, and the authorizer. `jwks` is None unless tokens have public keys."""
 
     keyring: Keyring
     jwks: Jwks | None
     authorizer: Authorizer
 
     async def start(self) -> None:
-        """Begin to read the keys; returns when each source was tried once."""
+        """Start reading the keys; returns after the first attempt at each source."""
         self.keyring.start(self.authorizer.forget)
         if self.jwks is not None:
             self.jwks.start(self.authorizer.forget)
@@ -79,14 +79,14 @@ class Access(msgspec.Struct, frozen=True):
         await self.keyring.wait_for_first_try()
 
     async def stop(self) -> None:
-        """End it."""
+        """Stop reading the keys."""
         await self.keyring.stop()
         if self.jwks is not None:
             await self.jwks.stop()
 
 
 class Lifespan:
-    """Falcon middleware that ends the parts of a worker, in order, when its last request is answered."""
+    """Falcon middleware that ends the parts of a worker in order, after its last answer."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Lifespan:
         self._limiter: Final = limiter
 
     async def process_shutdown(self, scope: Any, event: Any) -> None:
-        """Commit what is queued, then close."""
+        """Commit queued submissions, then close all parts. The commits have `grace_s` seconds."""
         try:
             async with asyncio.timeout(self._grace_s):
                 await asyncio.gather(*(intake.stop() for intake in self._intakes))
@@ -129,8 +129,8 @@ class Lifespan:
 
 
 async def build_worker(s: Settings, row: Row) -> WorkerContext:
-    """Build and start the parts of a worker, inside its event loop. It counts in `row`. An error here
-    ends the process.
+    """Build and start the parts of a worker, inside its event loop. It counts in `row`. An error ends
+    the process.
     """
     keys = Keyspace(s.redis_prefix)
     redis = AsyncRedis(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=SCRIPTS, name="leaderboard-api")
@@ -210,7 +210,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
 def make_app(
     s: Settings, endpoints: tuple[Endpoint, ...], limiter: ConnectionLimiter, traffic: Traffic, *outermost: Any
 ) -> App:
-    """The ASGI application: the ordinary path to every endpoint."""
+    """Make the ASGI application: the ordinary path to every endpoint. `outermost` comes before all other middleware."""
     middleware: list[Any] = [*outermost, Metering(traffic)]
     if s.origins:
         middleware.append(CorsMiddleware(s.origins))
@@ -228,14 +228,14 @@ def make_app(
 
 
 def make_access(s: Settings) -> Access:
-    """The keyring, the source of token keys where there is one, and the authorizer that asks both."""
+    """Make the sources of credentials, and the authorizer."""
     keyring = Keyring(s.database_url)
     jwks = Jwks(s.token_jwks, s.token_algorithm) if s.token_jwks else None
     return Access(keyring, jwks, Authorizer(keyring, make_tokens(s, jwks)))
 
 
 def make_tokens(s: Settings, jwks: Jwks | None) -> Tokens | None:
-    """What verifies players' tokens; None when there are none."""
+    """Make the verifier of players' tokens; None if the settings have no algorithm for them."""
     if not s.token_algorithm:
         return None
     return Tokens(

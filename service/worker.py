@@ -20,7 +20,7 @@ log: Final = logging.getLogger(__name__)
 
 
 class BootFailure:
-    """A context in which an error ends the process, and the whole server: it must not serve errors."""
+    """A context in which an error ends the process and the whole server, which must not serve errors."""
 
     def __enter__(self) -> None:
         pass
@@ -34,17 +34,17 @@ class BootFailure:
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
-    """Same worker, its parts chosen instead of guessed, and nothing done per request that nothing reads."""
+    """uvicorn's worker with fixed parts, and without access log and other work per request that has no reader."""
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012
         "loop": "uvloop",
         "ws": "none",
         "lifespan": "on",
-        # gunicorn already tells of starts and stops.
+        # gunicorn already logs starts and stops.
         "log_level": "warning",
         "access_log": False,
         "server_header": False,
-        # On every answer of both paths. Boards change within milliseconds: a stored answer is an old one.
+        # On every answer of both paths. Boards change within milliseconds, so answers must not be stored.
         "headers": [("x-content-type-options", "nosniff"), ("cache-control", "no-store")],
         "proxy_headers": False,
     }
@@ -52,18 +52,18 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     wsgi: Any
 
     async def _serve(self) -> None:
-        # uvloop closes a socket it is given and detaches Python's object from it, so that nothing is closed twice. With
-        # gunicorn's wrappers it cannot: each stop ended with "Bad file descriptor".
+        # uvloop closes a socket and detaches Python's object, so that it is not closed twice. It cannot do so with
+        # gunicorn's wrappers: each stop would end with "Bad file descriptor".
         self.sockets: list[Any] = [wrapper.sock for wrapper in self.sockets]
         with BootFailure():
-            # What gunicorn loads as the application builds the worker: that needs the event loop, which runs by now.
+            # gunicorn's "application" is `build_worker`. It needs the event loop, which runs by now.
             context: WorkerContext = await self.wsgi()
         self.wsgi = context.app
         self.config.http = partial(FastPath, context.routes, context.limiter, context.traffic)
         await super()._serve()
 
     async def callback_notify(self) -> None:
-        """Called by uvicorn now and then. A worker without a master ends, wherever the kernel did not see to it."""
+        """Called by uvicorn regularly. A worker without a master ends, also where the kernel does not end it."""
         await super().callback_notify()
         if os.getppid() != self.ppid:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""Access: keys, players' tokens, and the authorizer that both paths ask."""
+"""Access: keys, players' tokens, grants, quotas, and the authorizer of both paths."""

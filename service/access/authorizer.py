@@ -1,4 +1,4 @@
-"""Authorization: from the bytes of a header to what they allow, or to the answer that says why not."""
+"""Authorization: from the `Authorization` header to a grant, or to the answer that refuses it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from service.contract.problems import Problem
 from service.contract.scopes import BITS, Scope
 
 CACHED_MOST: Final = 8_192
-CREDENTIAL_MOST: Final = 4_096
+"""Verified credentials in memory."""
+CREDENTIAL_MOST_BYTES: Final = 4_096
 
-# RFC 6750: one space, one token68. One spelling only, so that nobody fills the cache with a credential in many.
-_BEARER: Final = re.compile(rb"[Bb]earer ([A-Za-z0-9._~+/=-]{1,%d})" % CREDENTIAL_MOST)
+# RFC 6750: one space, one token68. One spelling only: a client must not fill the cache with spellings of a credential.
+_BEARER: Final = re.compile(rb"[Bb]earer ([A-Za-z0-9._~+/=-]{1,%d})" % CREDENTIAL_MOST_BYTES)
 _KEY: Final = PREFIX.encode()
 
 _CHALLENGE: Final = 'Bearer realm="leaderboard"'
 
 
 def make_challenge(problem: Problem, error: str = "", scope: Scope | None = None) -> Answer:
-    """A refusal with the `WWW-Authenticate` of RFC 6750."""
+    """Make a refusal with `WWW-Authenticate` (RFC 6750, 3)."""
     more = f', error="{error}"' if error else ""
     if scope is not None:
         more += f', scope="{scope}"'
@@ -50,11 +51,11 @@ REFUSALS_BY_CODE: Final = {
     problem.code: make_challenge(problem, "insufficient_scope")
     for problem in (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 }
-"""What is refused only after the body was read."""
+"""Refusals that depend on the body, by the code of the problem."""
 
 
 class Tokens(Protocol):
-    """Whoever verifies player tokens."""
+    """The interface of a verifier of players' tokens."""
 
     @property
     def loaded(self) -> bool: ...
@@ -63,7 +64,10 @@ class Tokens(Protocol):
 
 
 class Authorizer:
-    """Admission of one worker. PERF: a credential that was verified is found again by its bytes, in one look-up."""
+    """Admits the credentials of one worker: keys by the keyring, players' tokens by `tokens` (None: none is valid).
+
+    PERF: a verified credential is cached by its bytes, and found again in one look-up.
+    """
 
     def __init__(self, keyring: Keyring, tokens: Tokens | None = None) -> None:
         self._keyring: Final = keyring
@@ -71,11 +75,14 @@ class Authorizer:
         self._known: Final[dict[bytes, Grant]] = {}
 
     def forget(self) -> None:
-        """Verify everything again: keys have changed."""
+        """Drop all verified credentials, since keys have changed."""
         self._known.clear()
 
     def admit(self, header: bytes | None, scope: int, season: str | None) -> Grant | Answer:
-        """Whether the bearer may do what needs `scope` (a bit) in `season` (None: the operation belongs to none)."""
+        """Admit a header for an operation; returns the grant, or the answer that refuses it (401, 403, 503).
+
+        `scope` is the bit of the operation's scope; `season` is None if the operation belongs to none.
+        """
         grant = self._known.get(header) if header is not None else None
         if grant is None or grant.until <= time():
             found = self._verify(header)
@@ -89,7 +96,7 @@ class Authorizer:
         return grant
 
     def _verify(self, header: bytes | None) -> Grant | Answer:
-        """The long way, once for each credential."""
+        """Verify a credential that is not in the cache."""
         if header is None:
             return MISSING
         found = _BEARER.fullmatch(header)

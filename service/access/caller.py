@@ -1,4 +1,4 @@
-"""Who asks for a change, and what else of the request its handler has to know."""
+"""The caller of an operation that writes, with the parts of its request that the handler needs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from service.access.grant import Player
 class Caller(msgspec.Struct, frozen=True, gc=False):
     """The caller of an operation that writes.
 
-    `player` is the one whose token the request carries; None for a key, and for a server that runs
-    open. `key` is the text of its `Idempotency-Key` header; an empty text, which is not a key, if the
-    header came twice. `trace` is the `traceparent` of the request's span, where the trace is
-    recorded: what the relay does goes on from there.
+    `player` is the player of the request's token; None for a key, and on an open server. `key` is the
+    text of its `Idempotency-Key` header; an empty text, which is no valid key, if the header was sent
+    twice. `trace` is the `traceparent` of the request's span, if the trace is recorded; the relay's
+    span follows it.
     """
 
     player: Player | None = None
@@ -24,4 +24,4 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 
 
 ANONYMOUS: Final = Caller()
-"""PERF: shared by the requests of which nothing more is known: nearly all."""
+"""PERF: shared by the requests without any of the three: nearly all."""

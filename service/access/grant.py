@@ -1,4 +1,4 @@
-"""What a verified credential allows."""
+"""Grants: the rights of a verified credential."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from service.contract.types import INT64_MAX, INT64_MIN
 
 
 class Player(msgspec.Struct, frozen=True, gc=False):
-    """The one player a token speaks for, and the smallest and greatest `delta` it may submit."""
+    """The player of a token, and the least and greatest `delta` that the token allows."""
 
     user: str
     low: int = INT64_MIN
@@ -16,9 +16,11 @@ class Player(msgspec.Struct, frozen=True, gc=False):
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
-    """Scopes as bits (`pack_scopes`), seasons or None for all, Unix time at which it ends, and for a token its player.
+    """The rights of a credential.
 
-    `name` tells whose it is, without any secret: ``k:<id of the key>`` or ``u:<player>``.
+    `name` identifies it without a secret: ``k:<id of the key>`` or ``u:<player>``. `scopes` are bits (`pack_scopes`).
+    `seasons` are the allowed ones; None: all. `until` is the Unix time in seconds at which the grant ends. `player` is
+    that of a token; None for a key.
     """
 
     name: str

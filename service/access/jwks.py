@@ -22,28 +22,34 @@ log: Final = logging.getLogger(__name__)
 
 REFRESH_S: Final = 300.0
 HURRY_S: Final = 5.0
-"""A key that is not known makes us look again, but not more often than this."""
+"""The least time between two reads. An unknown key causes a read, but no more often than this."""
 PATIENCE_S: Final = 5.0
-SIZE_MOST: Final = 1024 * 1024
+"""The longest wait for the source."""
+SIZE_MOST_BYTES: Final = 1024 * 1024
 KEYS_MOST: Final = 100
+"""Keys of a set; further ones are ignored."""
 
 KEY_TYPES: Final = {"RS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519")}
-"""Algorithm -> type and curve of its keys."""
+"""Algorithm -> type and curve of its keys (RFC 7518, RFC 8037)."""
 
 
 class Unusable(Exception):
-    """What was read is no set of keys, or could not be read."""
+    """The source cannot be read, or is no set of keys."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The address was given by the operator; nobody else shall choose another."""
+    """Follows no redirect: only the operator chooses the address."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
 
 
 class Jwks(Refresher):
-    """The keys of one algorithm from one source. The last good set stays in force while the source is away."""
+    """The public keys of one algorithm from one source (RFC 7517), read again every `refresh_s` seconds.
+
+    `source` is a URL or the path of a file, `algorithm` a name in `KEY_TYPES`. While the source cannot be read, the
+    last set that was read stays in force.
+    """
 
     def __init__(self, source: str, algorithm: str, *, refresh_s: float = REFRESH_S, hurry_s: float = HURRY_S) -> None:
         super().__init__("jwks")
@@ -60,7 +66,7 @@ class Jwks(Refresher):
         return self._keys is not None
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
-        """The key of this name; without a name the only key there is. An unknown name makes us look again soon."""
+        """Find the key with an id; without an id, the only key of the set. An unknown id causes another read soon."""
         keys = self._keys or {}
         if kid is None:
             return next(iter(keys.values())) if len(keys) == 1 else None
@@ -79,7 +85,7 @@ class Jwks(Refresher):
             except (Unusable, TimeoutError) as error:
                 self._tried.set()
                 log.warning(
-                    "the keys of players' tokens cannot be read from %s: %s", self._source, error or "time is up"
+                    "the keys of players' tokens cannot be read from %s: %s", self._source, error or "timed out"
                 )
                 await asyncio.sleep(backoff.failed())
                 continue
@@ -87,7 +93,7 @@ class Jwks(Refresher):
             if text != self._text:
                 log.info("%d keys for players' tokens", len(keys))
                 self._keys, self._text = keys, text
-                # A key may be gone because it was stolen: what it has signed counts no more.
+                # A key may be gone because it was stolen: its tokens must not stay valid.
                 on_change()
             self._tried.set()
             self._wake.clear()
@@ -100,35 +106,37 @@ class Jwks(Refresher):
 
 
 def read_source(source: str) -> bytes:
-    """The text of the set. Raises `Unusable`."""
+    """Read the text of a set from a file or a URL. Raises `Unusable`; `TimeoutError` if the server is too slow."""
     try:
         if not source.startswith(("https://", "http://")):
             with Path(source).open("rb") as file:
-                text = file.read(SIZE_MOST + 1)
+                text = file.read(SIZE_MOST_BYTES + 1)
         else:
             handlers = (_NoRedirect(), urllib.request.HTTPSHandler(context=ssl.create_default_context()))
             with urllib.request.build_opener(*handlers).open(source, timeout=PATIENCE_S) as answer:
                 text = read_within(PATIENCE_S, answer)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unusable(str(error)) from error
-    if len(text) > SIZE_MOST:
-        raise Unusable(f"more than {SIZE_MOST} bytes")
+    if len(text) > SIZE_MOST_BYTES:
+        raise Unusable(f"more than {SIZE_MOST_BYTES} bytes")
     return text
 
 
 def read_within(seconds: float, answer: http.client.HTTPResponse) -> bytes:
-    """The body, or what of it shows that it is too large. Raises `TimeoutError`: pieces that come for ever would keep
-    a thread for ever."""
+    """Read a body, up to the first bytes beyond `SIZE_MOST_BYTES`. Raises `TimeoutError`.
+
+    The socket's own timeout is for each piece: slow pieces without an end would occupy a thread forever.
+    """
     text, end = b"", monotonic() + seconds
-    while len(text) <= SIZE_MOST and (piece := answer.read1(SIZE_MOST)):
+    while len(text) <= SIZE_MOST_BYTES and (piece := answer.read1(SIZE_MOST_BYTES)):
         text += piece
         if monotonic() > end:
-            raise TimeoutError("time is up")
+            raise TimeoutError("timed out")
     return text
 
 
 def parse_keys(text: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
-    """Name -> key, of those that fit the algorithm; others are passed over. Raises `Unusable` when none is left."""
+    """Parse a set: key id -> key of the algorithm. Other keys are ignored. Raises `Unusable` if none is left."""
     try:
         entries = msgspec.json.decode(text, type=dict[str, Any]).get("keys")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -142,14 +150,14 @@ def parse_keys(text: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
         try:
             found[entry.get("kid")] = jwt.PyJWK(entry, algorithm)
         except jwt.PyJWTError as error:
-            log.warning("a key for players' tokens is passed over: %s", type(error).__name__)
+            log.warning("a key for players' tokens is ignored: %s", type(error).__name__)
     if not found:
         raise Unusable(f"no public key for {algorithm}")
     return found
 
 
 def is_usable(entry: dict[str, Any], algorithm: str) -> bool:
-    """Whether a key is public, meant for signatures, and of the type that the algorithm takes."""
+    """Whether a key is public, for signatures, and of the type of the algorithm."""
     kind, curve = KEY_TYPES[algorithm]
     return (
         entry.get("kty") == kind

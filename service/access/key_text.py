@@ -1,7 +1,7 @@
 """The text of a key: ``lb_<id>_<secret><checksum>``.
 
-The prefix lets secret scanners find it, the checksum tells a typo from a stranger without asking anybody. The id is
-public; the secret has 190 bits, so a plain SHA-256 of it can be stored: there is nothing to guess.
+Secret scanners find a key by its prefix. The checksum detects a typo without a look-up. The id is public. The secret
+has 190 random bits and cannot be guessed, so its plain SHA-256 is stored.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class KeyText(msgspec.Struct, frozen=True):
 
 
 def is_id(text: str) -> bool:
-    """Whether a text can be a key's id at all."""
+    """Whether a text has the form of a key's id."""
     return _ID.fullmatch(text) is not None
 
 
 def compute_checksum(text: str) -> str:
-    """CRC-32 in six characters of the alphabet."""
+    """Compute the CRC-32 of a text, as six characters of the alphabet."""
     number = zlib.crc32(text.encode())
     digits = ""
     for _ in range(CHECKSUM_LENGTH):
@@ -49,24 +49,24 @@ def compute_checksum(text: str) -> str:
 
 
 def hash_secret(secret: str) -> bytes:
-    """What is stored of a secret."""
+    """The stored form of a secret: its SHA-256, 32 bytes."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def draw_text(length: int) -> str:
-    """Random characters of the alphabet."""
+    """Draw random characters of the alphabet."""
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
 def make_key() -> tuple[str, KeyText]:
-    """A new key: its text, to be shown once, and what is kept of it."""
+    """Make a new key: its text, to be shown once, and its stored form."""
     name, secret = draw_text(ID_LENGTH), draw_text(SECRET_LENGTH)
     text = f"{PREFIX}{name}_{secret}"
     return text + compute_checksum(text), KeyText(name, hash_secret(secret))
 
 
 def parse_key(text: str) -> KeyText | None:
-    """Take a key's text apart; None when it cannot be one, which includes every single wrong character."""
+    """Parse a key's text; None if it is malformed. The checksum detects every single wrong character."""
     found = _TEXT.fullmatch(text)
     if found is None or compute_checksum(text[:-CHECKSUM_LENGTH]) != found[3]:
         return None

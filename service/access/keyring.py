@@ -1,7 +1,7 @@
-"""All keys in the memory of a worker, so that checking one asks nobody.
+"""All keys in the memory of a worker, so that checking one needs no query.
 
-PostgreSQL is asked once a second for a version number, and for the keys only when it has changed. While PostgreSQL does
-not answer, the last known keys stay in force: nobody can change them then, and reads need no PostgreSQL.
+Every `REFRESH_S` the worker asks PostgreSQL for a version number, and reads the keys only if it has changed. While
+PostgreSQL does not answer, the last known keys stay in force: they cannot change then, and reads need no PostgreSQL.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ log: Final = logging.getLogger(__name__)
 
 REFRESH_S: Final = 0.5
 PATIENCE_S: Final = 1.0
+"""The longest wait for PostgreSQL."""
 _NO_DIGEST: Final = bytes(32)
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A key as a worker knows it: SHA-256 of the secret, whether it is revoked, and what it allows."""
+    """A key in a worker's memory: the SHA-256 of its secret, whether it is revoked, and its grant."""
 
     digest: bytes
     revoked: bool
@@ -45,7 +46,10 @@ Refusal = Literal["unknown", "revoked", "expired"]
 
 
 class Keyring(Refresher):
-    """The keys of one worker. A worker that has changed a key itself calls `hurry`."""
+    """The keys of one worker, kept up to date from PostgreSQL.
+
+    A change counts in every worker within two seconds. A worker that changes a key itself calls `hurry`.
+    """
 
     def __init__(self, database_url: str) -> None:
         super().__init__("keyring")
@@ -62,7 +66,7 @@ class Keyring(Refresher):
         return self._version is not None
 
     def find(self, text: KeyText) -> Grant | Refusal:
-        """What a key allows, or why nothing. A wrong secret costs the same as an id that does not exist."""
+        """Find a key's grant, or the reason for its refusal. A wrong secret takes as long as an unknown id."""
         held = self._held.get(text.id)
         if not hmac.compare_digest(_NO_DIGEST if held is None else held.digest, text.digest) or held is None:
             return "unknown"
@@ -77,7 +81,7 @@ class Keyring(Refresher):
             try:
                 connection = await connect_async(self._url, "leaderboard-access", timeout_s=PATIENCE_S)
                 try:
-                    # Whatever was read before: on a new connection it may be another database's.
+                    # Read in any case: a new connection may lead to another database.
                     await self._read(connection)
                     on_change()
                     backoff.succeeded()
@@ -96,7 +100,7 @@ class Keyring(Refresher):
             except (ServerUnreachable, psycopg.Error) as error:
                 self._tried.set()
                 if not failing:
-                    known = "the last known ones stay in force" if self.loaded else "nobody can be let in"
+                    known = "the last known ones stay in force" if self.loaded else "requests are refused"
                     log.warning("the keys cannot be read, %s: %s", known, first_line(error))
                     failing = True
                 await asyncio.sleep(backoff.failed())

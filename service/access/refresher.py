@@ -1,4 +1,4 @@
-"""What follows a source of keys in the background, so that no request ever waits for it."""
+"""Keeping a copy of a source of keys up to date in the background. No request waits for the source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log: Final = logging.getLogger(__name__)
 
 
 class Refresher(ABC):
-    """A task with a beginning and an end. Who derives from it sets `_tried` when its first attempt has ended."""
+    """A background task. A derived class sets `_tried` when its first attempt to read has ended."""
 
     def __init__(self, name: str) -> None:
         self._name: Final = name
@@ -29,29 +29,29 @@ class Refresher(ABC):
 
     @abstractmethod
     async def _refresh(self, on_change: Callable[[], None]) -> None:
-        """Read, and read again, until cancelled."""
+        """Read the source again and again, until cancelled."""
 
     def start(self, on_change: Callable[[], None]) -> None:
-        """Begin; `on_change` is called when what was read may differ from what was known before."""
+        """Start the task. `on_change` is called when the keys may have changed."""
         self._task = asyncio.create_task(self._refresh(on_change), name=self._name)
         self._task.add_done_callback(self._ended)
 
     async def wait_for_first_try(self) -> None:
-        """Wait until the first attempt to read has ended, well or not."""
+        """Wait until the first attempt to read has ended, successful or not."""
         await self._tried.wait()
 
     async def stop(self) -> None:
-        """End for good."""
+        """Stop the task, and wait for its end."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def hurry(self) -> None:
-        """Look soon."""
+        """Read the source soon."""
         self._wake.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """After a defect the worker ends and another takes its place: unfollowed, a withdrawn key would stay good."""
+        """After a defect, end the worker; another one replaces it. Otherwise a revoked key would stay valid."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.critical("%s has failed; this worker ends", self._name, exc_info=error)

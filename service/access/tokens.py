@@ -1,6 +1,6 @@
-"""Players' tokens: JSON Web Tokens, verified once and remembered by the gate until they expire.
+"""Players' tokens: JSON Web Tokens (RFC 7519), verified once and cached by the authorizer until they expire.
 
-Algorithm, issuer and audience are pinned by settings; the token's own header decides nothing but which key of the set.
+Settings pin algorithm, issuer and audience. The token's own header only chooses the key of the set.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from service.contract.types import INT64_MAX, INT64_MIN, SEASON_ID_MAX, USER_ID_
 from service.contract.validation import is_plain
 
 LEEWAY_S: Final = 5
-"""How far the clocks of issuer and server may differ."""
+"""The tolerated difference between the clocks of issuer and server."""
 REQUIRED: Final = ["exp", "aud", "iss", "sub"]
 
-# RFC 7515: no padding. One spelling only, see the authorizer.
+# RFC 7515: no padding. One spelling only, see `authorizer`.
 _COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 _Delta = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What we read of a token that was verified. `seasons` and the bounds of `delta` may be missing: no limit."""
+    """The claims that the service reads. Without `seasons` or a bound of `delta` there is no such limit."""
 
     sub: str
     exp: float
@@ -37,7 +37,7 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class VerificationKeys(Protocol):
-    """Where the keys that verify come from."""
+    """The interface of a source of verification keys."""
 
     @property
     def loaded(self) -> bool: ...
@@ -46,7 +46,7 @@ class VerificationKeys(Protocol):
 
 
 class Secret:
-    """One shared secret, for HS256; it has no name."""
+    """One shared secret, for HS256."""
 
     loaded = True
 
@@ -54,12 +54,15 @@ class Secret:
         self._secret: Final = secret.encode()
 
     def find(self, kid: str | None) -> bytes | None:
-        """The secret, whatever the token calls it."""
+        """The secret, for every key id."""
         return self._secret
 
 
 class Tokens:
-    """Verifies tokens with one algorithm; `scopes` are those that every token has."""
+    """Verifies tokens with one algorithm, issuer and audience. Every valid token gets `scopes`.
+
+    Tokens need the claims of `REQUIRED`, and a key of at least the length that RFC 7518 requires.
+    """
 
     def __init__(
         self, keys: VerificationKeys, *, algorithm: str, issuer: str, audience: str, scopes: tuple[Scope, ...]
@@ -77,7 +80,7 @@ class Tokens:
         return self._keys.loaded
 
     def find(self, text: bytes) -> Grant | str:
-        """What a token allows, or the name of the reason why nothing (see `authorizer.REFUSALS_BY_REASON`)."""
+        """Verify a token; its grant, or the reason of its refusal (a key of `authorizer.REFUSALS_BY_REASON`)."""
         if _COMPACT.fullmatch(text) is None:
             return "malformed"
         try:
@@ -103,7 +106,7 @@ class Tokens:
         except jwt.DecodeError:
             return "malformed"
         except RecursionError:
-            # Its header is read before anything is verified: whoever sends brackets only gets no more than this.
+            # The header is parsed before the signature is verified; deep nesting in it ends here.
             return "malformed"
         except (jwt.InvalidTokenError, msgspec.ValidationError):
             return "claims"

@@ -1,4 +1,4 @@
-"""The operations that ask a board. All of them read Redis only."""
+"""The operations that read boards. All of them read Redis only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rank reads: the ranks of players, and the windows of a board around them.
+"""Rank reads: the ranks of players, and their neighbours on the board.
 
 All rank reads of one board in one turn of the event loop are one call of a script. A call costs
 Redis several times as much as a rank in it.
@@ -19,15 +19,15 @@ from board.redis.scripts import script
 RANK: Final = script("rank")
 PLAYERS_MOST: Final = 16
 ITEMS_MOST: Final = 512
-"""Of one call. Redis does nothing else meanwhile."""
+"""The most players and entries of one call. Redis does nothing else meanwhile."""
 
 Window = tuple[int, int, list[bytes]]
-"""Own rank, rank of the first, (member, zscore, …); ranks from 0."""
+"""The player's rank, the rank of the first entry, and the entries (member, zscore, …). Ranks start at 0."""
 Asked = list[tuple[bytes, asyncio.Future[Window]]]
 
 
 class SeasonNotFound(LeaderboardError):
-    """No score was ever posted to the season."""
+    """The season has no submission."""
 
     code = "season-not-found"
 
@@ -39,18 +39,21 @@ class PlayerNotFound(LeaderboardError):
 
 
 class RankReads:
-    """The rank reads of one event loop."""
+    """The rank reads of one event loop.
 
-    def __init__(self, pipe: AsyncRedis, keys: Keyspace) -> None:
-        self._pipe: Final = pipe
+    A call is sent at the end of the loop's turn, or as soon as it has `PLAYERS_MOST` players or `ITEMS_MOST` entries.
+    """
+
+    def __init__(self, redis: AsyncRedis, keys: Keyspace) -> None:
+        self._redis: Final = redis
         self._keys: Final = keys
         self._loop: Final = asyncio.get_running_loop()
         self._open: dict[tuple[str, int], Asked] = {}
 
     def ask(self, season: str, user: str, side: int) -> asyncio.Future[Window]:
-        """The window with `side` players on each side of `user`.
+        """Ask for the player `user`, with `side` neighbours on each side. The future gets a `Window`.
 
-        The future raises `SeasonNotFound`, `PlayerNotFound`, `BoardRebuilding`, `BoardUnavailable`.
+        It raises `SeasonNotFound`, `PlayerNotFound`, `BoardRebuilding`, `BoardUnavailable`.
         """
         future: asyncio.Future[Window] = self._loop.create_future()
         if not self._open:
@@ -70,7 +73,7 @@ class RankReads:
         for (season, side), asked in taken.items():
             if asked:
                 self._send(season, side, asked)
-        self._pipe.flush()
+        self._redis.flush()
 
     def _send(self, season: str, side: int, asked: Asked) -> None:
         partition = partition_of(season)
@@ -86,18 +89,18 @@ class RankReads:
             b"%d" % side,
             *(user for user, _ in asked),
         )
-        self._pipe.call(RANK, call, partial(_deliver, asked))
+        self._redis.call(RANK, call, partial(_deliver, asked))
 
 
 def _deliver(asked: Asked, reply: Any) -> None:
-    """Give each what is its own of a reply, or all of them what it failed with."""
+    """Give each read its part of a reply, or its error."""
     if isinstance(reply, BoardUnavailable):
         fail(asked, BoardUnavailable, str(reply))
     elif not reply:
         fail(asked, BoardRebuilding, "the board is being rebuilt")
     else:
         for at, (_, future) in enumerate(asked, 1):
-            if future.done():  # nobody waits any more
+            if future.done():  # its client is gone
                 continue
             if window := reply[at]:
                 future.set_result(window)
@@ -110,7 +113,7 @@ def _deliver(asked: Asked, reply: Any) -> None:
 
 
 def fail(asked: Asked, kind: type[LeaderboardError], text: str) -> None:
-    """The same for all, each with an exception of its own: a raised one carries its traceback."""
+    """Fail all reads, each with its own exception: a raised exception holds its traceback."""
     for _, future in asked:
         if not future.done():
             future.set_exception(kind(text))

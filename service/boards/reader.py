@@ -1,4 +1,4 @@
-"""Reading boards: Redis only, rendered as bytes. Equal reads of a top list are one read."""
+"""Reading boards from Redis, as JSON bytes. Equal reads of a top list that overlap are one read."""
 
 from __future__ import annotations
 
@@ -23,17 +23,21 @@ COUNT: Final = script("count")
 SCRIPTS: Final = (TOP, RANK, COUNT)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
+"""Top lists in memory."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class BoardReader:
-    """Reads of one worker. Raises `BoardRebuilding` and `BoardUnavailable` rather than show half a board."""
+    """The reads of one worker. A top list is reused for `cache_s` seconds.
 
-    def __init__(self, pipe: AsyncRedis, keys: Keyspace, cache_s: float) -> None:
-        self._pipe: Final = pipe
+    Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board.
+    """
+
+    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float) -> None:
+        self._redis: Final = redis
         self._keys: Final = keys
-        self._rank_reads: Final = RankReads(pipe, keys)
+        self._rank_reads: Final = RankReads(redis, keys)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int], Answer] = {}
@@ -41,7 +45,7 @@ class BoardReader:
         self._asked: dict[tuple[str, int], tuple[asyncio.Task[Answer], float]] = {}
 
     async def read_top(self, season: str, limit: int) -> Answer:
-        """The best `limit` players (`Top`); an unknown season has none."""
+        """Read the best `limit` players (`Top`); an unknown season has none."""
         key = (season, limit)
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
@@ -50,12 +54,12 @@ class BoardReader:
         elif (answer := self._cached.get(key)) is not None:
             return answer
         task, began = self._asked.get(key, (None, 0.0))
-        # A read that has been under way for longer may be older than a reset that is answered by now (see `shows`).
+        # A read under way for longer may be older than a reset that is already answered (`SeasonReset`).
         if task is None or now - began > self._cache_s:
             task = self._loop.create_task(self._fetch_top(key))
             self._asked[key] = (task, now)
             task.add_done_callback(partial(self._forget_read, key))
-        # Shielded: the one who hangs up must not take the answer from the others.
+        # Shielded: a client that hangs up must not cancel the read of the others.
         return await asyncio.shield(task)
 
     def _forget_read(self, key: tuple[str, int], task: asyncio.Task[Answer]) -> None:
@@ -67,19 +71,19 @@ class BoardReader:
         began = self._cached_since
         partition = partition_of(season)
         name = season.encode()
-        reply = await self._pipe.run(
+        reply = await self._redis.run(
             TOP, b"2", self._keys.watermark[partition], self._keys.board(partition, name), b"%d" % (limit - 1)
         )
         if not reply:
             raise BoardRebuilding("the board is being rebuilt")
         answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
-        # Kept only in the window it was asked in: no answer is ever older than the window is long.
+        # Kept only in the window in which it was asked for: no answer gets older than the window is long.
         if self._cached_since == began:
             self._cached[key] = answer
         return answer
 
     async def read_rank(self, season: str, user: str) -> Answer:
-        """A player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
+        """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
         rank, _, (member, zscore) = await self._rank_reads.ask(season, user, 0)
         shown = PlayerRank(
             seasonId=season,
@@ -91,7 +95,7 @@ class BoardReader:
         return Answer(200, _encode(shown))
 
     async def read_around(self, season: str, user: str, side: int) -> Answer:
-        """A player's neighbours (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
+        """Read a player and `side` neighbours on each side (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
         _, first, items = await self._rank_reads.ask(season, user, side)
         body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
             _encode(season),
@@ -102,9 +106,9 @@ class BoardReader:
         return Answer(200, body)
 
     async def read_count(self, season: str) -> Answer:
-        """The number of players on the board (`Count`); 0 for an unknown season."""
+        """Count the players on the board (`Count`); 0 for an unknown season."""
         partition = partition_of(season)
-        reply = await self._pipe.run(
+        reply = await self._redis.run(
             COUNT, b"2", self._keys.watermark[partition], self._keys.board(partition, season.encode())
         )
         if not reply:

@@ -1,4 +1,4 @@
-"""What travels over HTTP when boards are read, and the bounds of the reads."""
+"""Answers of the reads of boards, and the bounds of their parameters."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Top(msgspec.Struct, frozen=True):
 
 
 class PlayerRank(msgspec.Struct, frozen=True):
-    """Where a player stands. `version` tells which submissions the board already shows."""
+    """A player's rank and score. `version` tells which submissions the board already shows."""
 
     seasonId: SeasonId
     userId: UserId
@@ -47,7 +47,7 @@ class PlayerRank(msgspec.Struct, frozen=True):
 
 
 class Around(msgspec.Struct, frozen=True):
-    """A player's neighbours, best first, all read at one instant."""
+    """A player and the neighbours, best first, all read at one instant."""
 
     seasonId: SeasonId
     userId: UserId

@@ -16,5 +16,5 @@ class Document:
         self._answer: Final = Answer(200, msgspec.json.encode(document))
 
     async def read(self) -> Answer:
-        """The whole document."""
+        """Read the document (200)."""
         return self._answer

@@ -1,4 +1,4 @@
-"""The operation that describes all others."""
+"""The operation that serves the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from service.contract.scopes import PUBLIC
 from service.health.probes import Probes
 from service.health.types import Health, Readiness
 
-_LIVE: Final = {200: ("It does.", Health)}
+_LIVE: Final = {200: ("The process answers.", Health)}
 
 OPERATIONS: Final = (
     Operation(
@@ -36,7 +36,7 @@ OPERATIONS: Final = (
         path="/readyz",
         handler=Probes.report_ready,
         scope=PUBLIC,
-        summary="Redis, PostgreSQL and the schema are there.",
+        summary="Whether Redis, PostgreSQL and the schema are ready.",
         answers={200: ("Ready.", Readiness), 503: ("Not ready.", Readiness)},
     ),
 )

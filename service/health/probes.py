@@ -1,4 +1,4 @@
-"""Readiness: does each part this worker needs answer in time?"""
+"""Probes: whether the process answers, and whether Redis and PostgreSQL answer it in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _PING: Final = pack((b"PING",))
 
 
 class Probes:
-    """Checks of one worker, on a database connection of their own that is kept between calls."""
+    """The probes of one worker. Each check has `deadline_s` seconds.
+
+    They have their own PostgreSQL connection, which stays open between calls.
+    """
 
     def __init__(self, database_url: str, redis: AsyncRedis, deadline_s: float) -> None:
         self._url: Final = database_url
@@ -35,11 +38,11 @@ class Probes:
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     async def report_live(self) -> Answer:
-        """The process answers, whatever its servers do."""
+        """Report that the process answers (`Health`, 200), whatever the state of its servers."""
         return ALIVE
 
     async def report_ready(self) -> Answer:
-        """Whether this worker can serve."""
+        """Report whether this worker can serve (`Readiness`, 200 or 503)."""
         state = await self.check()
         body: bytes = _encode(state)
         if state.status == "ready":
@@ -47,13 +50,13 @@ class Probes:
         return Answer(503, body, retry_after_s=RETRY_AFTER_S)
 
     async def check(self) -> Readiness:
-        """All checks at once, each within the deadline."""
+        """Check Redis, PostgreSQL and the schema, all at once."""
         redis, (postgres, schema_state) = await asyncio.gather(self._ask_redis(), self._ask_postgres())
         ready = (redis, postgres, schema_state) == ("ok", "ok", "ok")
         return Readiness("ready" if ready else "not_ready", redis, postgres, schema_state)
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
 
@@ -84,7 +87,7 @@ class Probes:
         return "ok", "ok"
 
     async def _drop(self) -> None:
-        """A connection whose answer did not come is of no more use."""
+        """Close a connection whose answer did not come: a late answer would be taken for that of the next query."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()

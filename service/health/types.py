@@ -1,4 +1,4 @@
-"""What the probes answer."""
+"""Answers of the probes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether this worker can serve, and what each part says."""
+    """Whether this worker can serve, and the state of each part."""
 
     status: Literal["ready", "not_ready"]
     redis: Literal["ok", "down"]

@@ -1,4 +1,4 @@
-"""The operations on keys over HTTP. Rare, so each has a connection and a thread of its own."""
+"""Administering keys over HTTP. The operations are rare: each opens a connection, in a thread."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class KeyManager:
-    """Keys, administered. `on_change` is called after each change; without it everything is refused:
-    see `KEYS_ARE_OFF`.
+    """The operations on keys, of one worker.
+
+    Each has at most twice `deadline_s` seconds, and answers `OUTCOME_UNKNOWN` after that. `on_change` is
+    called after each call; None: the server is open, and every call is refused (`KEYS_ARE_OFF`). All of
+    them raise `StoreUnavailable`, `ServerUnreachable` and `OutcomeUnknown`.
     """
 
     def __init__(self, database_url: str, deadline_s: float, on_change: Callable[[], None] | None) -> None:
@@ -33,19 +36,19 @@ class KeyManager:
         self._on_change: Final = on_change
 
     async def create(self, wanted: Wanted, caller: Caller) -> Answer:
-        """Make a key."""
+        """Make a key (`NewKey`, 201)."""
         return await self._answer(201, lambda db: store.create_key(db, wanted))
 
     async def list(self) -> Answer:
-        """All keys."""
+        """List all keys (`KeyList`, 200)."""
         return await self._answer(200, lambda db: KeyList(store.list_keys(db)))
 
     async def rotate(self, name: str, rotation: Rotation, caller: Caller) -> Answer:
-        """Give a key a successor."""
+        """Give a key a successor (`NewKey`, 201). Raises `KeyNotFound`, `KeyNotRotatable`."""
         return await self._answer(201, lambda db: store.rotate_key(db, name, rotation.graceS))
 
     async def revoke(self, name: str, caller: Caller) -> Answer:
-        """End a key."""
+        """Revoke a key (`Key`, 200). Raises `KeyNotFound`."""
         return await self._answer(200, lambda db: store.revoke_key(db, name))
 
     async def _answer(self, status: int, call: Callable[[psycopg.Connection[Any]], Any]) -> Answer:
@@ -73,5 +76,5 @@ class KeyManager:
 
 
 def decode_rotation(body: bytes) -> Rotation:
-    """The body of a rotation; an empty one means the usual time of grace. Raises `Rejected`."""
+    """Decode the body of a rotation; an empty one means the default time of grace. Raises `Rejected`."""
     return Rotation() if body == b"" else decode_strictly(Rotation, body)

@@ -13,7 +13,7 @@ from service.keys.manage import KeyManager, decode_rotation
 from service.keys.types import Key, KeyId, KeyList, NewKey, Rotation, Wanted
 
 _KEY_ID: Final = Parameter(
-    name="id", place="path", kind=KeyId, meaning="The key's id: what stands between its first two underscores."
+    name="id", place="path", kind=KeyId, meaning="The key's id: the text between its first two underscores."
 )
 _STORE: Final = (p.KEYS_ARE_OFF, p.STORE_UNAVAILABLE, p.OUTCOME_UNKNOWN)
 _BODY_MOST: Final = 128 * KIB
@@ -25,7 +25,7 @@ OPERATIONS: Final = (
         path="/v1/keys",
         handler=KeyManager.create,
         scope="admin",
-        summary="Make a key. Its text is in this answer and nowhere else.",
+        summary="Make a key. Only this answer has its text.",
         body=Body(kind=Wanted, most=_BODY_MOST, decode=partial(decode_strictly, Wanted)),
         answers={201: ("The key.", NewKey)},
         problems=_STORE,
@@ -58,9 +58,9 @@ OPERATIONS: Final = (
         path="/v1/keys/{id}",
         handler=KeyManager.revoke,
         scope="admin",
-        summary="End a key, everywhere within two seconds. Done twice it is the same.",
+        summary="Revoke a key, on every server within two seconds. Revoking it again changes nothing.",
         parameters=(_KEY_ID,),
-        answers={200: ("The key, ended.", Key)},
+        answers={200: ("The revoked key.", Key)},
         problems=(p.KEY_NOT_FOUND, *_STORE),
     ),
 )

@@ -1,4 +1,4 @@
-"""Keys in PostgreSQL: made, listed, rotated, revoked. What the command and `/v1/keys` both call."""
+"""Keys in PostgreSQL, for the command and for `/v1/keys`. Every function may raise `psycopg.Error`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST_NAME: Final = "first"
 
 
 def check_wanted(wanted: Wanted) -> None:
-    """Raise `UsageError` for what the types do not say."""
+    """Check the names, which their types do not. Raises `UsageError`."""
     if not is_plain(wanted.name, NAME_MAX):
         raise UsageError(f"a key's name has 1 to {NAME_MAX} characters, none of them a control character")
     for season in wanted.seasons or ():
@@ -29,14 +29,14 @@ def check_wanted(wanted: Wanted) -> None:
 
 
 def create_key(db: psycopg.Connection[Any], wanted: Wanted) -> NewKey:
-    """Make a key. Raises `UsageError`, `psycopg.Error`."""
+    """Make a key. Raises `UsageError`."""
     check_wanted(wanted)
     with db.transaction():
         return _insert(db, wanted.name, sorted(set(wanted.scopes)), wanted.seasons, wanted.lifeS)
 
 
 def create_first_key(db: psycopg.Connection[Any]) -> NewKey | None:
-    """The key of a first start, with every scope; None if one was ever made. Of concurrent callers one gets it."""
+    """Make the key of a first start, with every scope; None if there ever was a key. One concurrent caller gets it."""
     with db.transaction():
         db.execute(queries()["lock_access"])
         row = db.execute(queries()["any_key"]).fetchone()
@@ -46,12 +46,12 @@ def create_first_key(db: psycopg.Connection[Any]) -> NewKey | None:
 
 
 def list_keys(db: psycopg.Connection[Any]) -> list[Key]:
-    """All keys."""
+    """List all keys."""
     return [_make_key(row) for row in db.execute(queries()["list_keys"])]
 
 
 def rotate_key(db: psycopg.Connection[Any], name: str, grace_s: int) -> NewKey:
-    """Give a key a successor of the same kind and the same length of life; the old one ends after `grace_s` seconds.
+    """Give a key a successor with the same rights and lifetime; the old key expires after `grace_s` seconds.
 
     Raises `KeyNotFound`, `KeyNotRotatable`.
     """
@@ -69,7 +69,7 @@ def rotate_key(db: psycopg.Connection[Any], name: str, grace_s: int) -> NewKey:
 
 
 def revoke_key(db: psycopg.Connection[Any], name: str) -> Key:
-    """End a key now; done twice it is the same. Raises `KeyNotFound`."""
+    """Revoke a key now; revoking it again changes nothing. Raises `KeyNotFound`."""
     _check_id(name)
     row = db.execute(queries()["revoke_key"], {"id": name}).fetchone()
     if row is None:
@@ -78,7 +78,7 @@ def revoke_key(db: psycopg.Connection[Any], name: str) -> Key:
 
 
 def _check_id(name: str) -> None:
-    """Raise `KeyNotFound` for what can be no id: PostgreSQL would refuse a NUL, as if it were itself in trouble."""
+    """Raise `KeyNotFound` for a text that cannot be an id. PostgreSQL would fail on a NUL."""
     if not key_text.is_id(name):
         raise KeyNotFound(f"there is no key {name!r}")
 
@@ -116,5 +116,5 @@ def _store(
 
 
 def _make_key(row: Sequence[Any]) -> Key:
-    name, title, scopes, seasons, made, *rest = row
-    return Key(name, title, scopes, made, *(msgspec.UNSET if value is None else value for value in (seasons, *rest)))
+    name, title, scopes, seasons, created, *rest = row
+    return Key(name, title, scopes, created, *(msgspec.UNSET if value is None else value for value in (seasons, *rest)))

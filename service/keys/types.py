@@ -1,4 +1,4 @@
-"""What travels over HTTP when keys are administered."""
+"""Bodies of requests and answers of the operations on keys."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ NAME_MAX: Final = 100
 SEASONS_MOST: Final = 1_000
 LIFE_MOST_S: Final = 10 * 366 * 86_400
 GRACE_S: Final = 86_400
+"""The default time of grace of a rotation."""
 
 KeyId = Annotated[str, msgspec.Meta(pattern=f"^{ID_TEXT}$", examples=["4fT9s0aKqZ"])]
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
 
 class Key(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A key without its secret. `seasons` is missing when it is good for all; `expiresAt`, `revokedAt` when they are
-    not to come; `rotatedAt` and `successor` unless another has taken its place."""
+    """A key without its secret. Without `seasons` it allows all seasons; without `expiresAt` it never expires; without
+    `revokedAt` it is not revoked; without `rotatedAt` and `successor` it was not rotated."""
 
     id: KeyId
     name: str
@@ -36,20 +37,20 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NewKey(msgspec.Struct, frozen=True):
-    """A key just made. `key` is its text, which nobody can show again."""
+    """A new key. `key` is its text, which cannot be shown again."""
 
     key: str
     made: Key
 
 
 class KeyList(msgspec.Struct, frozen=True):
-    """All keys, the oldest first; the expired and the revoked for 400 days."""
+    """All keys, the oldest first. Expired and revoked keys are listed for 400 days."""
 
     keys: list[Key]
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a new key shall be good for. Without `seasons` for all, without `lifeS` (seconds) until it is revoked."""
+    """The rights of a new key. Without `seasons` it allows all seasons; without `lifeS` (seconds) it never expires."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MAX, examples=["game server"])]
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(SCOPES), examples=[["read", "submit"]])]

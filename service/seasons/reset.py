@@ -1,4 +1,4 @@
-"""Resetting a season: answered when no reader can see the old period any more."""
+"""Resetting a season: the answer comes when no reader can see the old period any more."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from service.contract.answers import Answer
 from service.seasons.store import SeasonStore
 from service.seasons.types import Deleted
 
-AGAIN_S: Final = 0.002
-"""Between two looks at the period that Redis shows."""
+POLL_S: Final = 0.002
+"""The pause between two reads of the period that Redis shows."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class SeasonReset:
-    """Resets of one worker. `cache_s` is how long a worker may still hand out a top list that it has read before."""
+    """The resets of one worker.
+
+    A reset waits at most `deadline_s` seconds for Redis. `cache_s` is the time for which workers reuse a top list.
+    """
 
     def __init__(
         self, store: SeasonStore, redis: AsyncRedis, keys: Keyspace, poker: Poker, *, deadline_s: float, cache_s: float
@@ -39,7 +42,7 @@ class SeasonReset:
         self._loop: Final = asyncio.get_running_loop()
 
     async def reset(self, season: str, caller: Caller) -> Answer:
-        """Begin a new period. Raises what `SeasonStore.reset` raises."""
+        """Begin a new period (`Deleted`, 200; or `RESET_PENDING`). Raises as `SeasonStore.reset` does."""
         deadline = self._loop.time() + self._deadline_s
         turned = await self._store.reset(season)
         if turned is not None:
@@ -50,7 +53,7 @@ class SeasonReset:
         return Answer(200, _encode(Deleted(season, True)))
 
     async def wait_until_shown(self, season: str, period: int, deadline: float) -> bool:
-        """Wait until Redis shows a season's period (or a later one); False when the loop's clock passes `deadline`."""
+        """Wait until Redis shows a season's period or a later one; False if the loop's time passes `deadline`."""
         command = pack((b"HGET", self._keys.periods[partition_of(season)], season.encode()))
         while True:
             try:
@@ -58,9 +61,9 @@ class SeasonReset:
             except BoardUnavailable:
                 shown = None
             if shown is not None and shown.isdigit() and int(shown) >= period:
-                # Other workers may still hand out what they read a moment ago.
+                # Other workers may still answer with a top list that they have just read.
                 await asyncio.sleep(self._cache_s)
                 return True
             if self._loop.time() >= deadline:
                 return False
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""Resetting a season: a new period is one row, however many players there were."""
+"""Seasons in PostgreSQL. A reset writes one row, a new period, whatever the number of players."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from board.pg.queries import queries
 
 
 class SeasonStore:
-    """Seasons in PostgreSQL. Opens a connection per call: resets are rare, and must not wait behind batches."""
+    """Resets in PostgreSQL, each within `deadline_s` seconds.
+
+    Each call opens a connection: resets are rare, and must not wait for batches.
+    """
 
     def __init__(self, database_url: str, deadline_s: float) -> None:
         self._url: Final = database_url
@@ -22,10 +25,10 @@ class SeasonStore:
         self._reset: Final = texts["reset_season"]
 
     async def reset(self, season: str) -> tuple[int, int] | None:
-        """End the season's period and start the next; returns (partition, new period), None for no such season.
+        """End the season's period and begin the next; returns (partition, new period), or None for an unknown season.
 
-        The lock waits for every batch that is writing to the old period; later ones see the new one. Raises
-        `StoreUnavailable` (nothing happened), `ServerUnreachable`, `OutcomeUnknown`.
+        The lock waits for every batch that writes to the old period; later batches see the new one. Raises
+        `StoreUnavailable` and `ServerUnreachable` (nothing was written), or `OutcomeUnknown`.
         """
         session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
         connection = await connect_async(self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s)
@@ -36,10 +39,10 @@ class SeasonStore:
                     if row is None:
                         return None
                     partition, period = row
-                    made = await (await connection.execute(self._reset, {"period": period})).fetchone()
-                    if made is None:
+                    created = await (await connection.execute(self._reset, {"period": period})).fetchone()
+                    if created is None:
                         raise StoreUnavailable("the season could not be reset")
-            return partition, made[0]
+            return partition, created[0]
         except psycopg.Error as error:
             if connection.closed:
                 raise OutcomeUnknown(first_line(error)) from error

@@ -1,4 +1,4 @@
-"""What travels over HTTP when seasons are administered."""
+"""Answers of the operations that administer seasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.contract.types import SeasonId
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """The season's board is empty; submissions from now on start a new period."""
+    """The season's board is empty; submissions from now on count in a new period."""
 
     seasonId: SeasonId
     deleted: Literal[True]

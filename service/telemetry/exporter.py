@@ -1,4 +1,4 @@
-"""Shows the metrics of all workers: ``python -m service.telemetry.exporter FD``. Kept running by gunicorn's master."""
+"""The exporter of all workers' metrics, run by gunicorn's master: ``python -m service.telemetry.exporter FD``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ log: Final = logging.getLogger(__name__)
 
 
 class ExporterSupervisor:
-    """Keeps the exporter of a sheet running; ends with the master (the kernel sees to it)."""
+    """Keeps the exporter of a sheet running. Without `metrics_bind` in the settings there is none.
+
+    The kernel ends the exporter with the master.
+    """
 
     def __init__(self, settings: Settings, sheet: Sheet) -> None:
         self.settings: Final = settings
@@ -34,13 +37,13 @@ class ExporterSupervisor:
         self.due = 0.0
 
     def keep_running(self) -> None:
-        """Start it, or start it again. gunicorn may have reaped it before: `poll` knows that it is gone then, too."""
+        """Start the exporter if it does not run. `poll` works even if gunicorn has already reaped the process."""
         if not self.settings.metrics_bind:
             return
         now = time.monotonic()
         if self.process is not None and self.process.poll() is not None:
             delay = self.backoff.failed()
-            log.error("the metrics' exporter has ended, again in %.1f s", delay)
+            log.error("the metrics' exporter has ended; it starts again in %.1f s", delay)
             self.process, self.due = None, now + delay
         if self.process is None and now >= self.due:
             argv = [sys.executable, "-m", "service.telemetry.exporter", str(self.sheet.fd)]
@@ -49,7 +52,7 @@ class ExporterSupervisor:
 
 
 def main(argv: list[str]) -> int:
-    """Export until told to stop; the exit status."""
+    """Export until stopped; returns the exit status."""
     stop = Stop()
     try:
         settings = load()

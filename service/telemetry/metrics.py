@@ -1,4 +1,4 @@
-"""Every metric of the API, and the one line of the hot path that counts."""
+"""All metrics of the API, and their recording."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.routes import OPERATIONS
 
 OTHER: Final = "other"
 NAMES: Final = (*(op.name for op in OPERATIONS), OTHER)
-"""Operations by their name in the OpenAPI document; `other` is everything that is none, malformed HTTP too."""
+"""The operations' names in the OpenAPI document; `other` counts all other requests, also malformed HTTP."""
 _CODES: Final = sorted(
     {*(p.status for p in PROBLEMS.values()), *(status for op in OPERATIONS for status in op.answers)}
 )
@@ -29,7 +29,7 @@ _LATENCY: Final = (
     0.00025, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.5,
 )  # fmt: skip
 
-# Answers that were given. The rate of 5xx of it is what users see of a failure.
+# The rate of its 5xx is the part of a failure that users see.
 REQUESTS: Final = Metric(
     "leaderboard_http_requests_total",
     "Answered requests.",
@@ -47,9 +47,9 @@ LATENCY: Final = Metric(
     NS,
     sparse=True,
 )
-# Near LEADERBOARD_INTAKE_QUEUE clients are about to be refused with 503.
+# Near LEADERBOARD_INTAKE_QUEUE, clients will soon be refused with 503.
 DEPTH: Final = Metric("leaderboard_intake_queued", "Submissions that wait for their commit.", "gauge", (_QUEUE,))
-# Grows with load by itself; always 1 means an idle server.
+# Grows with load. A constant 1 means an idle server.
 BATCH: Final = Metric(
     "leaderboard_intake_batch_size",
     "Submissions in one statement and commit.",
@@ -57,7 +57,7 @@ BATCH: Final = Metric(
     (_QUEUE,),
     (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000),
 )
-# PostgreSQL's own time, the disk's flush included.
+# The time of PostgreSQL, including the flush of the disk.
 COMMIT: Final = Metric(
     "leaderboard_intake_commit_seconds",
     "Time of one statement with its commit.",
@@ -66,9 +66,9 @@ COMMIT: Final = Metric(
     _LATENCY,
     NS,
 )
-# 0 of a queue that has been used means that PostgreSQL cannot be reached.
+# 0 for a queue in use means that PostgreSQL cannot be reached.
 CONNECTIONS: Final = Metric("leaderboard_intake_connections", "Open PostgreSQL connections.", "gauge", (_QUEUE,))
-# The same connection and queue the reads go through.
+# On the connection and queue of the reads.
 REDIS: Final = Metric(
     "leaderboard_redis_ping_seconds",
     "Round trip of a PING twice a second on the connection of the reads.",
@@ -78,7 +78,7 @@ REDIS: Final = Metric(
 )
 REDIS_FAILURES: Final = Metric("leaderboard_redis_ping_failures_total", "PINGs without an answer in time.", "counter")
 REDIS_WAITING: Final = Metric("leaderboard_redis_waiting", "Commands that wait for Redis' reply.", "gauge")
-# How late a timer fires: what every request of the worker waits before anybody looks at it.
+# A timer's lateness is the time that every request of the worker waits before it is read.
 LAG: Final = Metric(
     "leaderboard_event_loop_lag_seconds",
     "How late a timer of the event loop fires, looked at twice a second.",
@@ -93,11 +93,12 @@ REGISTRY: Final = Registry(
     (REQUESTS, LATENCY, DEPTH, BATCH, COMMIT, CONNECTIONS, REDIS, REDIS_FAILURES, REDIS_WAITING, LAG, WORKERS, STARTS)
 )
 
-EVERY_S: Final = 0.5
+SAMPLE_S: Final = 0.5
+"""The pause between two samples."""
 
 
 class Traffic:
-    """Counts answers. `note` is on the hot path: a count, a bucket and a sum, nothing else."""
+    """Counts the answers of one worker. PERF: `note` is on the hot path and writes a count, a bucket and a sum."""
 
     def __init__(self, row: Row) -> None:
         self._cells: Final = row.cells
@@ -108,7 +109,7 @@ class Traffic:
         self._sum: Final = len(self._edges) + 1
 
     def note(self, operation: int, status: int, started_ns: int) -> None:
-        """An answer of an operation (index in `NAMES`) to a request that began then, by `perf_counter_ns`."""
+        """Count an answer. `operation` is an index in `NAMES`, `started_ns` the request's start (`perf_counter_ns`)."""
         took = perf_counter_ns() - started_ns
         cells = self._cells
         cells[self._counts[operation] + self._offsets.get(status, len(_CODES))] += 1
@@ -118,7 +119,7 @@ class Traffic:
 
 
 def observe_batches(row: Row, queue: str) -> Callable[[int, int], None]:
-    """What an intake tells of each batch: submissions and nanoseconds."""
+    """Make the `on_batch` of an intake: it records a batch's number of submissions, and its nanoseconds."""
 
     def note(size: int, took_ns: int) -> None:
         row.observe(BATCH, size, queue)
@@ -127,22 +128,22 @@ def observe_batches(row: Row, queue: str) -> Callable[[int, int], None]:
     return note
 
 
-async def sample_worker(row: Row, pipe: AsyncRedis, intakes: dict[str, Any]) -> None:
-    """Sample what is a state and not an event, until cancelled."""
+async def sample_worker(row: Row, redis: AsyncRedis, intakes: dict[str, Any]) -> None:
+    """Sample gauges, the loop's lag and the ping of Redis every `SAMPLE_S` seconds, until cancelled."""
     row.put(WORKERS, 1)
     row.add(STARTS)
     ping = pack((b"PING",))
     while True:
         before = perf_counter_ns()
-        await asyncio.sleep(EVERY_S)
-        row.observe(LAG, max(0, perf_counter_ns() - before - int(EVERY_S / NS)))
+        await asyncio.sleep(SAMPLE_S)
+        row.observe(LAG, max(0, perf_counter_ns() - before - int(SAMPLE_S / NS)))
         for queue, intake in intakes.items():
             row.put(DEPTH, intake.depth, queue)
             row.put(CONNECTIONS, intake.connections, queue)
-        row.put(REDIS_WAITING, pipe.waiting)
+        row.put(REDIS_WAITING, redis.waiting)
         started = perf_counter_ns()
         try:
-            await pipe.ask(ping)
+            await redis.ask(ping)
             row.observe(REDIS, perf_counter_ns() - started)
         except BoardUnavailable:
             row.add(REDIS_FAILURES)

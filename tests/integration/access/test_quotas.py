@@ -269,8 +269,8 @@ def test_without_redis_submissions_go_on(behind_redis_proxy: World, redis_proxy:
             assert answer.status == 202 and "ratelimit" not in answer.headers
         redis_proxy.open()
         eventually(lambda: "ratelimit" in post(http, key, "cyd").headers)
-        assert "limits are not kept, requests are let through" in api.command.text()
-        assert "limits are kept again" in api.command.text()
+        assert "quotas are not enforced, requests are let through" in api.command.text()
+        assert "quotas are enforced again" in api.command.text()
 
 
 @pytest.mark.parametrize("fault", ["cut", "freeze"])
