@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import conninfo
 
-from board.errors import InvalidSetting, ServerUnreachable
+from board.errors import InvalidSetting, OutcomeUnknown, ServerUnreachable, StoreUnavailable
 
 
 def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
@@ -40,6 +40,17 @@ def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, to be quoted in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def make_write_error(
+    error: psycopg.Error, connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
+) -> OutcomeUnknown | StoreUnavailable:
+    """What an error means for a change: not written, unless the connection is closed. Then it may be written.
+
+    That holds even where PostgreSQL sent an error: 57P01 and others can come after the commit record is written.
+    """
+    kind = OutcomeUnknown if connection.closed else StoreUnavailable
+    return kind(first_line(error))
 
 
 def connect(

@@ -11,9 +11,9 @@ import msgspec
 import psycopg
 from rich.table import Table
 
-from board.errors import OutcomeUnknown, StoreUnavailable, UsageError
+from board.errors import UsageError
 from board.pg import schema
-from board.pg.connections import first_line
+from board.pg.connections import make_write_error
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.connections import connect_postgres
@@ -39,9 +39,7 @@ def open_store(call: Invocation) -> Iterator[psycopg.Connection[Any]]:
         try:
             yield db
         except psycopg.Error as error:
-            if db.closed:
-                raise OutcomeUnknown(f"the connection to PostgreSQL broke: {first_line(error)}") from error
-            raise StoreUnavailable(f"PostgreSQL refused: {first_line(error)}") from error
+            raise make_write_error(error, db) from error
 
 
 def create(call: Invocation) -> int:

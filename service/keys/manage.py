@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 import psycopg
 
-from board.errors import OutcomeUnknown, StoreUnavailable, UsageError
-from board.pg.connections import connect, first_line
+from board.errors import UsageError
+from board.pg.connections import connect, make_write_error
 from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
@@ -70,9 +70,7 @@ class KeyManager:
             try:
                 return call(db)
             except psycopg.Error as error:
-                if db.closed:
-                    raise OutcomeUnknown(first_line(error)) from error
-                raise StoreUnavailable(first_line(error)) from error
+                raise make_write_error(error, db) from error
 
 
 def decode_rotation(body: bytes) -> Rotation:

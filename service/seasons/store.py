@@ -6,8 +6,8 @@ from typing import Final
 
 import psycopg
 
-from board.errors import OutcomeUnknown, StoreUnavailable
-from board.pg.connections import connect_async, first_line, lifeline
+from board.errors import StoreUnavailable
+from board.pg.connections import connect_async, lifeline, make_write_error
 from board.pg.queries import queries
 
 
@@ -44,8 +44,6 @@ class SeasonStore:
                         raise StoreUnavailable("the season could not be reset")
             return partition, created[0]
         except psycopg.Error as error:
-            if connection.closed:
-                raise OutcomeUnknown(first_line(error)) from error
-            raise StoreUnavailable(first_line(error)) from error
+            raise make_write_error(error, connection) from error
         finally:
             await connection.close()

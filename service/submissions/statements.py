@@ -10,7 +10,7 @@ from _speedups import pack_int8_array, pack_text_array
 from board.errors import OutcomeUnknown
 from board.partitions import partition_of
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
-from board.pg.connections import connect_async, first_line, lifeline
+from board.pg.connections import connect_async, first_line, lifeline, make_write_error
 from board.pg.queries import queries
 from service.submissions.item import Item
 
@@ -112,11 +112,10 @@ class Writer:
                 await self._cursor.execute(query, parameters, prepare=True)
                 return await self._cursor.fetchall() if fetch else []
         except psycopg.Error as error:
-            text = first_line(error)
-            state = error.sqlstate or ""
-            # Even if PostgreSQL sent an error: 57P01 and others can come after the commit record is written.
-            if self._connection.closed:
-                raise OutcomeUnknown(text) from error
+            meaning = make_write_error(error, self._connection)
+            if isinstance(meaning, OutcomeUnknown):
+                raise meaning from error
+            text, state = first_line(error), error.sqlstate or ""
             if state == "23505":
                 raise IdempotencyConflict(text) from error
             if state[:2] in ("22", "23", "42"):

@@ -86,8 +86,8 @@ MUTANTS: Final = (
         (
             (
                 "service/submissions/statements.py",
-                "raise OutcomeUnknown(text) from error",
-                "raise NotWritten(text) from error",
+                "raise meaning from error",
+                "raise NotWritten(str(meaning)) from error",
             ),
         ),
         "postgres: connection cut during COMMIT",
