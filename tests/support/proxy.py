@@ -135,6 +135,10 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        if self._refusing:
+            # The server must not see a connection that is refused.
+            client.close()
+            return
         try:
             server = connect(self.target)
         except OSError:
