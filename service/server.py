@@ -29,7 +29,7 @@ from service.telemetry.metrics import REGISTRY
 log: Final = logging.getLogger(__name__)
 
 WORKER_SILENCE_S: Final = 30
-FIRST_HANDED: Final = 3
+FIRST_INHERITED: Final = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 
 
@@ -154,7 +154,7 @@ def check_bind(settings: Settings) -> None:
         if opened != len(settings.binds):
             raise InvalidSetting(f"systemd has opened {opened} sockets for {len(settings.binds)}: {settings.binds}")
         if settings.auth == "open" and settings.open_to_the_world != "yes":
-            _check_local(range(FIRST_HANDED, FIRST_HANDED + opened))
+            _check_local(range(FIRST_INHERITED, FIRST_INHERITED + opened))
         return
     for bind in settings.binds:
         tcp = address(bind)

@@ -59,7 +59,7 @@ def test_an_open_server_takes_no_socket_that_others_reach(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as opened:
         opened.bind((host, 0))
-        monkeypatch.setattr("service.server.FIRST_HANDED", opened.fileno())
+        monkeypatch.setattr("service.server.FIRST_INHERITED", opened.fileno())
         if refused:
             with pytest.raises(InvalidSetting, match="LEADERBOARD_OPEN_TO_THE_WORLD"):
                 check_bind(load(given))
