@@ -165,8 +165,7 @@ class Connection(HttpProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is written: start the next request, or wait for one. The limiter closes idle connections."""
-        self.count_answer()
-        if self.transport.is_closing() or self.start_next():
+        if self.start_next():
             return
         if self._ended:
             self.transport.close()

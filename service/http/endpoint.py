@@ -30,7 +30,7 @@ from service.http.tracing import Traces, format_traceparent, run_in_span
 Order = Callable[[bytes | None], Coroutine[Any, Any, Answer]]
 """The rest of a request, once its body is complete (None: longer than the operation takes)."""
 
-Texts = Sequence[str | None]
+Texts = list[str | None]
 """The texts of the parameters of path and query, in the operation's order; None: not sent."""
 
 
@@ -55,9 +55,9 @@ class Endpoint:
         self.operation: Final = operation
         self.index: Final = index
         self._handle: Final = handle
-        guarded = operation.scope is not None
-        self._authorizer: Final = authorizer if guarded else None
-        self._quotas: Final = quotas if guarded else None
+        self._authorizer: Final = authorizer if operation.scope is not None else None
+        self.guarded: Final = self._authorizer is not None
+        self._quotas: Final = quotas if operation.scope is not None else None
         self._scope: Final = 0 if operation.scope is None else BITS[operation.scope]
         self._traces: Final = traces
         self._parsers: Final = tuple(parameter.parse for parameter in operation.inputs)
@@ -65,6 +65,10 @@ class Endpoint:
         self._season: Final = names.index("sid") if "sid" in names else None
         self._read: Final = None if operation.body is None else operation.body.make_reader()
         self._writes: Final = operation.writes
+        # PERF: most reads need none of what `_prepare` looks for.
+        plain = self._quotas is None and not self._writes
+        self.prepare: Final[Callable[..., Order]] = self._prepare_read if plain else self._prepare
+        """Prepare the order of an admitted request; see `_prepare` for the arguments."""
 
     def admit(self, credential: bytes | None, texts: Texts) -> Grant | Answer | None:
         """Admit a credential: its grant, or the answer that refuses it; None if the operation needs none."""
@@ -72,7 +76,23 @@ class Endpoint:
             return None
         return self._authorizer.admit(credential, self._scope, None if self._season is None else texts[self._season])
 
-    def prepare(
+    def _prepare_read(
+        self,
+        grant: Grant | None,
+        texts: Texts,
+        content_type: str | None = None,
+        key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Order:
+        """Prepare an operation that has neither a body nor a caller nor a cost."""
+        try:
+            values = [parse(text) for parse, text in zip(self._parsers, texts, strict=True)]
+        except Rejected as rejected:
+            return partial(reply, rejected.answer)
+        handle = self._handle
+        return lambda body: handle(*values)
+
+    def _prepare(
         self,
         grant: Grant | None,
         texts: Texts,
@@ -84,8 +104,7 @@ class Endpoint:
         values: list[Any] = []
         refusal: Answer | None = None
         try:
-            for parse, text in zip(self._parsers, texts, strict=True):
-                values.append(parse(text))
+            values = [parse(text) for parse, text in zip(self._parsers, texts, strict=True)]
         except Rejected as rejected:
             refusal = rejected.answer
         caller: Caller | None = None
@@ -105,11 +124,13 @@ class Endpoint:
         elif refusal is not None:
             order = partial(reply, refusal)
         elif caller is None:
-            handle = self._handle
-            order = lambda body: handle(*values)  # noqa: E731
+            order = partial(self._call, values)
         else:
             order = partial(self._start, values, content_type, caller)
         return order if span is None else partial(run_in_span, span, order)
+
+    def _call(self, values: list[Any], body: bytes | None) -> Coroutine[Any, Any, Answer]:
+        return self._handle(*values)
 
     def _start(
         self, values: list[Any], content_type: str | None, caller: Caller, body: bytes | None

@@ -44,7 +44,10 @@ class _Request(FastCycle):
     __slots__ = ("operation", "order", "request_id", "started_ns")
 
     def __init__(self, request_id: str | None, operation: int, order: Order, keep_alive: bool) -> None:
-        super().__init__(keep_alive)
+        self.keep_alive = keep_alive
+        self.body = b""
+        self.more_body = True
+        self.disconnected = self.response_complete = False
         self.request_id = request_id
         self.operation = operation
         self.order = order
@@ -149,7 +152,7 @@ class FastPath(Connection):
     def _deliver(self, request: _Request, task: asyncio.Task[Answer]) -> None:
         """Write the answer of a request of the fast path in one piece."""
         self.tasks.discard(task)
-        is_awaited = self.finish_fast(request)
+        request.response_complete = True
         if task.cancelled():
             self.transport.close()
             return
@@ -163,7 +166,7 @@ class FastPath(Connection):
             answer = problems.INTERNAL.answer
             request_id = request_id or make_request_id()
             log.error("a request of the fast path failed", exc_info=error, extra={"request_id": request_id})
-        if not is_awaited:
+        if request.disconnected or self.transport.is_closing():
             return
         self._traffic.note(request.operation, answer.status, request.started_ns)
         if answer.status >= 400:

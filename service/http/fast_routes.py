@@ -11,13 +11,14 @@ from functools import partial
 from typing import Final
 
 from service.contract.answers import Answer
-from service.http.endpoint import Endpoint, Order, reply
+from service.contract.operation import Operation
+from service.http.endpoint import Endpoint, Order, Texts, reply
 from service.http.request_ids import accept_request_id
 
 BODY_MOST_BYTES: Final = 16 * 1024
 """A longer body takes the ordinary path."""
 
-_PLAIN: Final = rb"[A-Za-z0-9_.~-]+"
+_PLAIN: Final = r"[A-Za-z0-9_.~-]+"
 _is_plain: Final = re.compile(_PLAIN).fullmatch
 
 # PERF: one look-up for all headers that few requests have. All but the last two need the ordinary path: for an encoded
@@ -39,55 +40,57 @@ Matched = tuple[str | None, int, Order]
 
 
 class FastRoute:
-    """One operation of the fast path: its method, and the places of its parameters."""
+    """One operation of the fast path: its method, and the groups of the pattern that hold its parameters."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, groups: tuple[int, ...]) -> None:
         operation = endpoint.operation
         self.endpoint: Final = endpoint
+        self.groups: Final = groups
         self.method: Final = operation.method.encode()
         self.takes_body: Final = operation.body is not None
-        inputs = operation.inputs
-        self.path_names: Final = [one.name for one in inputs if one.place == "path"]
-        assert self.path_names == [one.name for one in inputs[: len(self.path_names)]], "path parameters come first"
-        self.query: Final = {one.name.encode(): index for index, one in enumerate(inputs) if one.place == "query"}
-        self.required: Final = tuple(
-            index for index, one in enumerate(inputs) if one.place == "query" and one.required and one.default is None
-        )
-        self.blank: Final[list[str | None]] = [None] * len(self.query)
+        names = [one.name for one in operation.inputs]
+        self._query: Final = {one.name: names.index(one.name) for one in operation.inputs if one.place == "query"}
 
-    def read_query(self, query: bytes, texts: list[str | None]) -> bool:
+    def read_query(self, query: str, texts: list[str | None]) -> bool:
         """Put the parameters of a query into their places in `texts`; False if it needs the ordinary path."""
-        if query:
-            for pair in query.split(b"&"):
-                name, _, value = pair.partition(b"=")
-                index = self.query.get(name)
-                if index is None or texts[index] is not None or _is_plain(value) is None:
-                    return False
-                texts[index] = value.decode()
-        return all(texts[index] is not None for index in self.required)
+        for pair in query.split("&"):
+            name, _, value = pair.partition("=")
+            index = self._query.get(name)
+            if index is None or texts[index] is not None or _is_plain(value) is None:
+                return False
+            texts[index] = value
+        return True
 
 
 class FastRoutes:
     """The fast operations of one worker."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        routes = [FastRoute(endpoint) for endpoint in endpoints if endpoint.operation.fast]
-        paths = PathPattern([route.endpoint.operation.path for route in routes])
-        self._match: Final = re.compile(paths.pattern).fullmatch
-        # An empty group ends each path in the pattern: the last matched group identifies the path.
-        self._routes: Final = {end: (routes[place], groups) for end, (place, groups) in paths.ends.items()}
+        fast = [endpoint for endpoint in endpoints if endpoint.operation.fast]
+        targets = TargetPattern([endpoint.operation for endpoint in fast])
+        self._match: Final = re.compile(targets.pattern).fullmatch
+        # An empty group ends each target in the pattern: the last matched group identifies the operation.
+        self._routes: Final = {end: FastRoute(fast[place], groups) for end, (place, groups) in targets.ends.items()}
 
     def match(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> Matched | None:
         """Match a request; None if it needs the ordinary path. Names of headers are in lower case.
 
         The credential is already admitted, or the order answers with the refusal.
         """
-        path, mark, query = url.partition(b"?")
-        found = self._match(path)
+        # Latin-1 decodes all bytes, and the pattern has none beyond ASCII.
+        target = url.decode("latin-1")
+        found = self._match(target)
+        query = ""
         if found is None:
-            return None
-        route, groups = self._routes[found.lastindex or 0]
+            # Perhaps the parameters are in another order than the operation's.
+            path, _, query = target.partition("?")
+            if not query or (found := self._match(path)) is None:
+                return None
+        route = self._routes[found.lastindex or 0]
         if method != route.method:
+            return None
+        texts: Texts = [found[group] for group in route.groups]
+        if query and not route.read_query(query, texts):
             return None
         content_type: str | None = None
         key: str | None = None
@@ -124,12 +127,8 @@ class FastRoutes:
                     return None
         if hosts != 1 or not (0 <= length <= BODY_MOST_BYTES if route.takes_body else length <= 0):
             return None
-        texts: list[str | None] = [found[group].decode() for group in groups]
-        texts += route.blank
-        if (mark or route.required) and not route.read_query(query, texts):
-            return None
         endpoint = route.endpoint
-        verdict = endpoint.admit(credential, texts)
+        verdict = endpoint.admit(credential, texts) if endpoint.guarded else None
         order: Order
         if isinstance(verdict, Answer):
             order = partial(reply, verdict)
@@ -138,45 +137,54 @@ class FastRoutes:
         return (None if request_id is None else accept_request_id(request_id)), endpoint.index, order
 
 
-class PathPattern:
-    """One pattern for several paths. `ends` maps the group that ends a path to the index of the path
-    and to the groups of its parameters.
+class TargetPattern:
+    """One pattern for the targets of several operations: their paths, and their queries in the order of the table.
+
+    `ends` maps the group that ends a target to the index of the operation and to the groups of its
+    parameters. A parameter of the query may be missing.
 
     PERF: paths share their first segments in the pattern, so a request is compared with each segment
     once.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self._operations: Final = operations
         self._groups = 0
         self.ends: Final[dict[int, tuple[int, tuple[int, ...]]]] = {}
-        split = [(place, path.strip("/").split("/")) for place, path in enumerate(paths)]
+        split = [(place, one.path.strip("/").split("/")) for place, one in enumerate(operations)]
         self.pattern: Final = self._branch(split, ())
 
-    def _branch(self, paths: list[tuple[int, list[str]]], parameters: tuple[int, ...]) -> bytes:
+    def _branch(self, paths: list[tuple[int, list[str]]], parameters: tuple[int, ...]) -> str:
         """The pattern of the rest of these paths, behind a prefix that they share."""
         branches: dict[str, list[tuple[int, list[str]]]] = {}
         for place, (first, *rest) in paths:
             branches.setdefault("{}" if first.startswith("{") else first, []).append((place, rest))
         return join_branches([self._segment(first, rests, parameters) for first, rests in branches.items()])
 
-    def _segment(self, first: str, rests: list[tuple[int, list[str]]], parameters: tuple[int, ...]) -> bytes:
-        segment = re.escape(first.encode())
+    def _segment(self, first: str, rests: list[tuple[int, list[str]]], parameters: tuple[int, ...]) -> str:
+        segment = re.escape(first)
         if first == "{}":
-            segment, parameters = b"(%b)" % _PLAIN, (*parameters, self._next_group())
-        follow = []
-        for place, rest in rests:
-            if not rest:
-                self.ends[self._next_group()] = place, parameters
-                follow.append(b"()")
+            segment, parameters = f"({_PLAIN})", (*parameters, self._next_group())
+        follow = [self._end(place, parameters) for place, rest in rests if not rest]
         if longer := [(place, rest) for place, rest in rests if rest]:
             follow.append(self._branch(longer, parameters))
-        return b"/%b%b" % (segment, join_branches(follow))
+        return f"/{segment}{join_branches(follow)}"
+
+    def _end(self, place: int, parameters: tuple[int, ...]) -> str:
+        """The pattern of an operation's query, and of the group that ends its target."""
+        names = [one.name for one in self._operations[place].inputs if one.place == "query"]
+        groups = [self._next_group() for _ in names]
+        self.ends[self._next_group()] = place, (*parameters, *groups)
+        query = ""
+        for at, name in reversed(list(enumerate(names))):
+            query = f"(?:{'&' if at else '[?]'}{re.escape(name)}=({_PLAIN}){query})?"
+        return f"{query}()"
 
     def _next_group(self) -> int:
         self._groups += 1
         return self._groups
 
 
-def join_branches(patterns: list[bytes]) -> bytes:
+def join_branches(patterns: list[str]) -> str:
     """A pattern of which any of these is an alternative."""
-    return patterns[0] if len(patterns) == 1 else b"(?:%b)" % b"|".join(patterns)
+    return patterns[0] if len(patterns) == 1 else f"(?:{'|'.join(patterns)})"

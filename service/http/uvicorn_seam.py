@@ -41,18 +41,17 @@ class _NoEvent:
 
 class FastCycle:
     """A request of the fast path, with the attributes that uvicorn's protocol expects of a request in
-    progress.
+    progress. A derived class sets them. PERF: not by an `__init__` here, a second call for each request.
     """
 
-    __slots__ = ("body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete")
+    __slots__ = ("body", "disconnected", "keep_alive", "more_body", "response_complete")
 
-    def __init__(self, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-        self.body = b""
-        self.more_body = True
-        self.disconnected = False
-        self.response_complete = False
-        self.message_event = _NoEvent
+    message_event = _NoEvent
+    body: bytes
+    disconnected: bool
+    keep_alive: bool
+    more_body: bool
+    response_complete: bool
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -113,22 +112,19 @@ class HttpProtocol(HttpToolsProtocol):
 
     # From an answer to the next request.
 
-    def finish_fast(self, cycle: FastCycle) -> bool:
-        """Mark a request of the fast path as answered; False if the client is gone."""
-        cycle.response_complete = True
-        return not cycle.disconnected and not self.transport.is_closing()
-
     def run(self, task: asyncio.Task[Any], then: Callable[[asyncio.Task[Any]], None]) -> None:
         """Keep a task of the fast path alive, and let the stop of the worker wait for it."""
         self.tasks.add(task)
         task.add_done_callback(then)
 
-    def count_answer(self) -> None:
-        """Count an answer: uvicorn stops a worker after `max_requests` of them."""
-        self.server_state.total_requests += 1
-
     def start_next(self) -> bool:
-        """Start the next queued request; False if there is none."""
+        """Count an answer, and start the next queued request; False if the connection has to wait for one.
+
+        uvicorn stops a worker after `max_requests` answers.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return True
         self.flow.resume_reading()
         if not self.pipeline:
             return False
