@@ -67,7 +67,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
         most, decode, required = self.most, self.decode, self.required
 
         def read(content_type: str | None, body: bytes | None) -> Any:
-            if body == b"" and not required:
+            if not required and body == b"":
                 return decode(body)
             if content_type is not None and not is_json(content_type):
                 raise Rejected(problems.UNSUPPORTED_MEDIA_TYPE.answer)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from operator import call
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +31,8 @@ from service.http.tracing import Traces, format_traceparent, run_in_span
 Order = Callable[[bytes | None], Coroutine[Any, Any, Answer]]
 """The rest of a request, once its body is complete (None: longer than the operation takes)."""
 
-Texts = list[str | None]
-"""The texts of the parameters of path and query, in the operation's order; None: not sent."""
+Texts = Sequence[str | None]
+"""The texts of the parameters of path and query, in the operation's order; None: not sent. More may follow."""
 
 
 async def reply(answer: Answer, body: bytes | None = None) -> Answer:
@@ -65,9 +66,9 @@ class Endpoint:
         self._season: Final = names.index("sid") if "sid" in names else None
         self._read: Final = None if operation.body is None else operation.body.make_reader()
         self._writes: Final = operation.writes
-        # PERF: most reads need none of what `_prepare` looks for.
-        plain = self._quotas is None and not self._writes
-        self.prepare: Final[Callable[..., Order]] = self._prepare_read if plain else self._prepare
+        # PERF: most requests need little of what `_prepare` looks for.
+        plain = self._prepare_write if operation.writes else self._prepare_read
+        self.prepare: Final[Callable[..., Order]] = plain if self._quotas is None else self._prepare
         """Prepare the order of an admitted request; see `_prepare` for the arguments."""
 
     def admit(self, credential: bytes | None, texts: Texts) -> Grant | Answer | None:
@@ -86,11 +87,28 @@ class Endpoint:
     ) -> Order:
         """Prepare an operation that has neither a body nor a caller nor a cost."""
         try:
-            values = [parse(text) for parse, text in zip(self._parsers, texts, strict=True)]
+            values = list(map(call, self._parsers, texts))
         except Rejected as rejected:
             return partial(reply, rejected.answer)
         handle = self._handle
         return lambda body: handle(*values)
+
+    def _prepare_write(
+        self,
+        grant: Grant | None,
+        texts: Texts,
+        content_type: str | None = None,
+        key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Order:
+        """Prepare an operation that has no cost. PERF: nearly all callers are anonymous."""
+        if key is not None or traceparent is not None or (grant is not None and grant.player is not None):
+            return self._prepare(grant, texts, content_type, key, traceparent)
+        try:
+            values = list(map(call, self._parsers, texts))
+        except Rejected as rejected:
+            return partial(reply, rejected.answer)
+        return partial(self._start, values, content_type, ANONYMOUS)
 
     def _prepare(
         self,
@@ -104,7 +122,7 @@ class Endpoint:
         values: list[Any] = []
         refusal: Answer | None = None
         try:
-            values = [parse(text) for parse, text in zip(self._parsers, texts, strict=True)]
+            values = list(map(call, self._parsers, texts))
         except Rejected as rejected:
             refusal = rejected.answer
         caller: Caller | None = None
@@ -113,11 +131,7 @@ class Endpoint:
             if traceparent is not None:
                 span = self._traces.begin(self.operation.name, traceparent)
             player = None if grant is None else grant.player
-            # PERF: nearly all requests have none of the three.
-            if player is None and key is None and span is None:
-                caller = ANONYMOUS
-            else:
-                caller = Caller(player, key, format_traceparent(span))
+            caller = Caller(player, key, format_traceparent(span))
         order: Order
         if self._quotas is not None and grant is not None:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)

@@ -109,7 +109,10 @@ class FastPath(Connection):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self.begin_head()
+        # The ASGI scope is made later, for those that need one.
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self._open = self._in_head = True
         if self._bytes:
             self._bytes = 1

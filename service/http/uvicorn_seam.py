@@ -88,12 +88,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     # From a head to a request.
 
-    def begin_head(self) -> None:
-        """Forget the previous request. The ASGI scope is made later, only for requests that need one."""
-        self.url = b""
-        self.expect_100_continue = False
-        self.headers = []
-
     def take_over(self, cycle: FastCycle) -> None:
         """Let the fast path answer the request whose head is complete."""
         self.cycle = cycle  # type: ignore[assignment]

@@ -43,8 +43,14 @@ def decode_submission(body: bytes) -> Submission:
         raise Rejected(problem_of_member(error).with_detail(str(error))) from error
     except UNDECODABLE as error:
         raise Rejected(problems.MALFORMED_JSON.answer) from error
-    if has_duplicates(body, submission):
+    # PERF: the first look of `has_duplicates` without a call for each submission.
+    plain = body.count(b'"') == (6 if submission.submissionId is None else 10) and b"\\" not in body
+    if not plain and has_duplicates(body, submission):
         raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
+    user = submission.userId
+    # PERF: likewise of `find_problem`.
+    if submission.delta and 0 < len(user) <= USER_ID_MAX and user.isascii() and user.isprintable():
+        return submission
     if (problem := find_problem(submission)) is not None:
         raise Rejected(problem.answer)
     return submission
