@@ -100,8 +100,8 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.run ## write the pages that are generated from the code
-	@$(BIN)/python -m board.config.page > docs/settings.md
-	@$(BIN)/python -m service.http.page docs/api.md
+	@$(BIN)/python -m board.config.settings_page > docs/settings.md
+	@$(BIN)/python -m service.http.api_page docs/api.md
 
 lock: $(VENV)/.supply ## resolve pyproject.toml into locks/: the version and the hashes of every package
 	@{ echo build; $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'; } \

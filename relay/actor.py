@@ -26,12 +26,12 @@ from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.batch import BatchResult, Refused, pending_partitions, relay_batch
-from relay.history import suspects
 from relay.holds import Holds
 from relay.rebuild import clear_leftovers
 from relay.repairs import Repairs
 from relay.schedule import Schedule
 from relay.session import RelaySession
+from relay.watermarks import suspects
 
 log: Final = logging.getLogger(__name__)
 

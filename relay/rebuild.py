@@ -14,8 +14,8 @@ from board.pg.queries import queries
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
 from relay.batch import Refused, Verdict, claim, verdict_of
-from relay.history import watermark
 from relay.session import RelaySession
+from relay.watermarks import watermark
 
 log: Final = logging.getLogger(__name__)
 

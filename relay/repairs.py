@@ -14,11 +14,11 @@ from board.process.stop import Stop
 from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.batch import Refused, set_aside
-from relay.history import is_past
 from relay.rebuild import rebuild
 from relay.sampler import Sampler
 from relay.schedule import Schedule
 from relay.session import RelaySession
+from relay.watermarks import is_past
 
 log: Final = logging.getLogger(__name__)
 

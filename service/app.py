@@ -26,7 +26,6 @@ from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
 from service.boards.reader import SCRIPTS, BoardReader
-from service.document.document import Document
 from service.health.probes import Probes
 from service.http import resource
 from service.http.authorization import AuthMiddleware
@@ -40,6 +39,7 @@ from service.http.request import Request
 from service.http.router import ExactRouter
 from service.http.tracing import Traces
 from service.keys.manage import KeyManager
+from service.openapi.document import Document
 from service.routes import OPERATIONS
 from service.seasons.reset import SeasonReset
 from service.seasons.store import SeasonStore

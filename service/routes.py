@@ -6,9 +6,9 @@ from typing import Final
 
 from service.boards import operations as boards
 from service.contract.operation import Operation
-from service.document import operations as document
 from service.health import operations as health
 from service.keys import operations as keys
+from service.openapi import operations as openapi
 from service.seasons import operations as seasons
 from service.submissions import operations as submissions
 
@@ -18,5 +18,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *seasons.OPERATIONS,
     *keys.OPERATIONS,
     *health.OPERATIONS,
-    *document.OPERATIONS,
+    *openapi.OPERATIONS,
 )

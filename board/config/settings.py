@@ -1,7 +1,7 @@
 """All settings: names, defaults, ranges and meanings.
 
 `board.config.load` reads them from the environment. ``docs/settings.md`` is written from the fields below
-(``python -m board.config.page``); a test compares the two.
+(``python -m board.config.settings_page``); a test compares the two.
 """
 
 from __future__ import annotations

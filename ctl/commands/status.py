@@ -14,7 +14,7 @@ from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
-from ctl.status_report import Status, read_status
+from ctl.status_reader import Status, read_status
 
 REFRESH_S: Final = 1.0
 LEFT_ALIGNED: Final = ("state", "last commit")

@@ -11,7 +11,7 @@ from psycopg.rows import scalar_row
 from board.config.settings import Settings
 from board.pg.queries import queries
 from ctl.diagnosis.finding import Finding, judge
-from ctl.status_report import read_status
+from ctl.status_reader import read_status
 
 HINT_AGE_MOST_S: Final = 10.0
 

@@ -23,7 +23,7 @@ class Mutant(msgspec.Struct, frozen=True):
 
 LOW_FENCE: Final = (
     ("board/redis/lua/apply.lua", "elseif tonumber(held[1]) < committed then", "elseif false then"),
-    ("relay/history.py", "w.fence < w.committed or ", ""),
+    ("relay/watermarks.py", "w.fence < w.committed or ", ""),
 )
 
 MUTANTS: Final = (
@@ -53,14 +53,14 @@ MUTANTS: Final = (
         "the identity of PostgreSQL is not compared",
         (
             ("board/redis/lua/apply.lua", "elseif held[2] ~= ARGV[3] then", "elseif false then"),
-            ("relay/history.py", "w.identity != session.identity or ", ""),
+            ("relay/watermarks.py", "w.identity != session.identity or ", ""),
         ),
         "postgres: lagging standby promoted",
         ("I3",),
     ),
     Mutant(
         "a PostgreSQL set back in time goes unnoticed",
-        (("relay/history.py", "if highest <= drawn:", "if True:"),),
+        (("relay/watermarks.py", "if highest <= drawn:", "if True:"),),
         "postgres: volume set back",
         ("I3", "I6"),
     ),

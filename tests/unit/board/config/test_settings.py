@@ -9,8 +9,8 @@ import pytest
 from support.repository import REPOSITORY
 
 from board.config.load import load
-from board.config.page import markdown
 from board.config.settings import Settings, default_data_dir, environment, setting_specs
+from board.config.settings_page import markdown
 from board.config.shown import mask, shown
 from board.errors import InvalidSetting
 

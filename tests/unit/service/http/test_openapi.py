@@ -12,8 +12,8 @@ from support.repository import REPOSITORY
 
 from service.contract import problems
 from service.contract.types import PLAIN_TEXT
+from service.http.api_page import update_page
 from service.http.openapi import make_document
-from service.http.page import update_page
 from service.routes import OPERATIONS
 from service.submissions.types import Submission
 

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/api.md from the table of operations: ``python -m service.http.page docs/api.md``."""
+"""Writes the tables of docs/api.md from the table of operations: ``python -m service.http.api_page docs/api.md``."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from service.contract.operation import Operation
 from service.contract.scopes import PUBLIC
-from service.document.document import Document
+from service.openapi.document import Document
 
 OPERATIONS: Final = (
     Operation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.history import is_past
+from relay.watermarks import is_past
 
 
 def test_is_past() -> None:

@@ -76,7 +76,7 @@ class PartitionRow(msgspec.Struct, frozen=True):
 
 
 class AilingRow(msgspec.Struct, frozen=True):
-    """A row of the query `ailing`."""
+    """A row of the query `seasons_set_aside`: a season that is set aside (table `ailing`)."""
 
     season_id: str
     partition: int

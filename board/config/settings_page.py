@@ -1,4 +1,4 @@
-"""Writes ``docs/settings.md``: ``python -m board.config.page``."""
+"""Writes ``docs/settings.md``: ``python -m board.config.settings_page``."""
 
 from __future__ import annotations
 
