@@ -1,8 +1,9 @@
 """A client's connection: the bounds of requests in size and time, and the ways to end a connection.
 
 uvicorn parses with llhttp and has few bounds of its own. This module adds the others: the size of heads and messages,
-the time for a head, the progress of bodies and answers, and idle time. A request in one piece, as nearly all are, costs
-a few attribute stores. `service.http.connection_limits` checks the time of every connection once a second.
+the number of requests queued, the time for a head, the progress of bodies and answers, and idle time. A request in one
+piece, as nearly all are, costs a few attribute stores. `service.http.connection_limits` checks the time of every
+connection once a second.
 """
 
 from __future__ import annotations
@@ -17,11 +18,21 @@ import httptools
 from service.contract import problems
 from service.contract.answers import Answer
 from service.http.connection_limits import Client, ConnectionLimiter
-from service.http.heads import HEAD_MOST_BYTES, HEADER_MOST_BYTES, write_without_upgrade
+from service.http.heads import (
+    HEAD_END,
+    HEAD_MOST_BYTES,
+    HEADER_MOST_BYTES,
+    RTSP,
+    split_at_head,
+    write_without_upgrade,
+)
 from service.http.uvicorn_seam import HttpProtocol
 
 MESSAGE_MOST_BYTES: Final = 5 * 1024 * 1024
 """Bytes of one request on the wire: the largest body with chunk sizes, chunk extensions and trailers."""
+
+SMALL_BYTES: Final = 512
+"""A piece of at most this size is parsed whole. It holds no more than 20 requests of the shortest form."""
 
 RATE_LEAST: Final = 500
 """Bytes a second. A body or a reader that stays slower is given up."""
@@ -61,6 +72,12 @@ class Connection(HttpProtocol):
         self._in_head = False  # nor is its head
         # 0: the request comes in small pieces. 1: a large piece came, so sizes are checked. Above: bytes so far.
         self._bytes = 0
+        self._credited = 0  # of these bytes, those that have moved `_since`
+        self._rest, self._at = b"", 0  # bytes that wait for room in the queue, and how many of them are parsed
+        self._begun = b""  # bytes of an incomplete head
+        self._kept = False  # any of the two
+        self._raw = b""  # bytes being parsed in which a request line may name another protocol
+        self._held = False  # reading waits for room, too
         self._ended = False  # no more requests are read
         self._declined = False  # the request was parsed again without its upgrade
         self._why: Answer | None = None  # the refusal for which the parser was stopped
@@ -87,10 +104,23 @@ class Connection(HttpProtocol):
         if self.client is not None:
             self._limiter.leave_from(self.client[0])
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes have arrived."""
-        if len(data) > HEADER_MOST_BYTES and not self._bytes:
-            self._bytes = 1
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more: a half-close, or its end. Complete requests are answered before the close.
+
+        Returns whether the transport stays open until then. A request that is not complete counts as broken off.
+        """
+        if self._open and not self._in_head and self.was_asked():
+            self.break_body()
+        self._open = False
+        if not self._ended:
+            self._stop_reading()
+        return self.is_answering()
+
+    def data_received(self, data: bytes, is_piece: bool = False) -> None:
+        """Bytes have arrived. `is_piece`: they are cut to be parsed whole. PERF: so are most as they come."""
+        if not is_piece and (len(data) > SMALL_BYTES or self._kept or RTSP in data):
+            self._parse_in_pieces(data)
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -99,8 +129,70 @@ class Connection(HttpProtocol):
             self.refuse(self._why or problems.BAD_REQUEST.answer)
         if self._open:
             self._count_piece(len(data))
+            self._keep_begun(data)
         elif self._bytes:
             self._bytes = 0
+            self._begun = b""
+
+    def _parse_in_pieces(self, data: bytes) -> None:
+        """Parse as many requests as the queue has room for. The rest waits until answers went out.
+
+        The parser cannot be stopped at a request. So the bytes are cut behind heads: a piece with `n` ends of heads
+        queues at most `n` requests, and one more if its first bytes end a head.
+        """
+        data, at = self._rest + data, self._at
+        self._rest, self._at = b"", 0
+        size = len(data)
+        while at < size and not self._ended and not self.transport.is_closing():
+            room = self.count_room()
+            if room <= 0:
+                self._rest, self._at = data, at
+                break
+            end = at
+            while room > 0 and end < size:
+                found = data.find(HEAD_END, end)
+                end = size if found < 0 else found + len(HEAD_END)
+                room -= 1
+            piece = data if end - at == size else data[at:end]
+            at = end
+            if len(piece) > HEADER_MOST_BYTES and not self._bytes:
+                self._bytes = 1
+            if self._begun or RTSP in piece:
+                self._raw = self._begun + piece
+            self.data_received(piece, True)
+            self._raw = b""
+        self._kept = bool(self._rest or self._begun)
+        self._hold_if_full()
+
+    def _hold_if_full(self) -> None:
+        """Read no more while the queue has no room."""
+        if not self._ended and not self._held and (self._rest or self.count_room() <= 0):
+            self._held = True
+            self.hold_reading()
+
+    def _go_on(self) -> None:
+        """An answer went out: parse the rest as far as there is room now, and then read on."""
+        self._held = False
+        self._parse_in_pieces(b"")
+        if not self._held:
+            self.release_reading()
+
+    def _keep_begun(self, data: bytes) -> None:
+        """Keep the bytes of an incomplete head, up to the end of `data`; perhaps with a body in front of it."""
+        if not self._in_head:
+            self._begun = b""
+            return
+        begun = self._begun + data
+        end_before = begun.rfind(HEAD_END, max(0, len(self._begun) - len(HEAD_END)))
+        self._begun = begun[end_before + 1 :][-HEAD_MOST_BYTES:]
+        self._kept = True
+
+    def _check_name(self) -> None:
+        """Refuse a request whose line, in `_raw`, names RTSP."""
+        if RTSP in self._raw:
+            # The next request of the piece begins in what is left.
+            named, self._raw = split_at_head(self._raw, self.parser.get_method(), self.url)
+            self._check(problems.VERSION_NOT_SUPPORTED.answer if named == b"RTSP" else None)
 
     def _decline(self, rest: bytes) -> None:
         """Parse a request again without its wish for another protocol (RFC 9110, 7.8). `rest` follows the head.
@@ -114,13 +206,15 @@ class Connection(HttpProtocol):
         old = self.parser
         head = write_without_upgrade(old.get_method(), old.get_http_version(), self.url, self.headers)
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(head + rest)
+        if self._raw:
+            self._raw = head + self._raw
+        self.data_received(head + rest, True)
 
     def _count_piece(self, size: int) -> None:
         """Count a piece of a request that is not complete."""
         if self._bytes < 2:
             # The first piece may begin with bytes of the previous request: counting starts with the next piece.
-            self._bytes = 2
+            self._bytes = self._credited = 2
             self._since = self._limiter.tick
         else:
             self._bytes += size
@@ -158,6 +252,9 @@ class Connection(HttpProtocol):
         self._ended = True
         self._since = self._limiter.tick
         self.parser = _NoParser()  # type: ignore[assignment]
+        self._rest, self._begun, self._at = b"", b"", 0
+        self._kept = self._held = False
+        self.release_reading()
 
     def _write(self, answer: Answer, *, keep_alive: bool) -> None:
         """Write head and body at once."""
@@ -166,6 +263,8 @@ class Connection(HttpProtocol):
     def on_response_complete(self) -> None:
         """An answer is written: start the next request, or wait for one. The limiter closes idle connections."""
         if self.start_next():
+            if self._held and not self.transport.is_closing():
+                self._go_on()
             return
         if self._ended:
             self.transport.close()
@@ -193,8 +292,15 @@ class Connection(HttpProtocol):
         elif self.has_answered():
             if silent > UNREAD_S:
                 self.refuse(problems.REQUEST_TIMEOUT.answer)
-        elif silent > limits.receive_s + self._bytes // RATE_LEAST:
+        elif self._count_lag(tick) > limits.receive_s:
             self.refuse(problems.REQUEST_TIMEOUT.answer)
+
+    def _count_lag(self, tick: int) -> int:
+        """Count the seconds that a body is behind `RATE_LEAST`. Being ahead gives no credit for later silence."""
+        earned = (self._bytes - self._credited) // RATE_LEAST
+        self._credited += earned * RATE_LEAST
+        self._since = min(tick, self._since + earned)
+        return tick - self._since
 
     def _reset(self) -> None:
         """Reset the connection. Without SO_LINGER the kernel would keep its unread answers for minutes."""

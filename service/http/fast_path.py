@@ -121,6 +121,8 @@ class FastPath(Connection):
         """The head is complete: choose the path."""
         if self._bytes or len(self.headers) > HEADERS_MOST:
             self._check(check_size(self.url, self.headers))
+        if self._raw:
+            self._check_name()
         if self.may_answer_at_once():
             parser = self.parser
             matched = self._routes.match(parser.get_method(), self.url, self.headers)
@@ -131,9 +133,10 @@ class FastPath(Connection):
                 return
         if self.parser.should_upgrade():
             return
-        self._check(check_protocol(self.parser.get_http_version(), self.url, self.headers))
+        self._check(check_protocol(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers))
         self._request = None
         self.hand_to_application()
+        self._hold_if_full()
         self._in_head = False
         self.headers = Dropped()
         if self._leaving:
