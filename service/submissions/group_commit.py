@@ -275,7 +275,11 @@ class Intake:
             answered = waiting = 0
             try:
                 while not writer.closed:
-                    await self._wake.wait()
+                    if not self._wake.is_set():
+                        await self._wake.wait()
+                        if not writer.is_open():
+                            log.info("PostgreSQL has closed an idle connection of the intake, connecting again")
+                            break
                     await self._wait_for_senders(answered, waiting)
                     await self._gather()
                     batch = self._take()
