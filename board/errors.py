@@ -51,6 +51,13 @@ class WrongSchemaVersion(LeaderboardError):
     exit_code = 4
 
 
+class UnsuitableServer(LeaderboardError):
+    """A server is too old, or set up in a way that the code cannot work with."""
+
+    code = "unsuitable-server"
+    exit_code = 4
+
+
 class PortTaken(LeaderboardError):
     """Another process listens on the address the service should bind to."""
 

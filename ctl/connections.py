@@ -12,6 +12,7 @@ from board.config.settings import Settings
 from board.errors import ServerUnreachable
 from board.pg import schema
 from board.pg.connections import connect
+from board.pg.requirements import check_pooling
 from board.redis.sync_redis import SyncRedis
 
 APPLICATION: Final = "leaderboard-ctl"
@@ -20,12 +21,15 @@ APPLICATION: Final = "leaderboard-ctl"
 RETRY_S: Final = 0.25
 
 
-def connect_postgres(s: Settings, wait_s: float = 0.0) -> psycopg.Connection[Any]:
-    """An autocommit connection; tried again for `wait_s` seconds. Raises `ServerUnreachable`."""
+def connect_postgres(s: Settings, wait_s: float = 0.0, *, writes: bool = False) -> psycopg.Connection[Any]:
+    """An autocommit connection; tried again for `wait_s` seconds.
+
+    Raises `ServerUnreachable`; with `writes` also for a server that accepts no changes.
+    """
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return connect(s.database_url, APPLICATION)
+            return connect(s.database_url, APPLICATION, writes=writes)
         except ServerUnreachable:
             if time.monotonic() >= deadline:
                 raise
@@ -37,9 +41,18 @@ def make_redis(s: Settings) -> SyncRedis:
     return SyncRedis(s.redis_url, APPLICATION)
 
 
+def check_pooler(s: Settings, db: psycopg.Connection[Any]) -> None:
+    """Raise `UnsuitableServer` if a pooler in front of PostgreSQL divides sessions between clients."""
+    check_pooling(db, s.database_url, APPLICATION)
+
+
 def check_postgres(s: Settings) -> None:
-    """Raise `ServerUnreachable` or `WrongSchemaVersion` unless PostgreSQL answers with the right schema."""
+    """Check that PostgreSQL answers, that it is suitable, and that it has the right schema.
+
+    Raises `ServerUnreachable`, `UnsuitableServer` or `WrongSchemaVersion`.
+    """
     with connect_postgres(s) as db:
+        check_pooler(s, db)
         schema.check(db)
 
 

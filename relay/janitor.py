@@ -36,12 +36,17 @@ class Janitor:
         self.sql: Final = queries()
 
     def run(self) -> None:
-        """Work until stopped; reconnect after a lost connection."""
+        """Work until stopped; reconnect after a lost connection, and where PostgreSQL accepts no changes."""
         while not self.stop.requested:
             try:
-                with connect(self.settings.database_url, "leaderboard-janitor", session=SESSION) as db:
+                with connect(self.settings.database_url, "leaderboard-janitor", session=SESSION, writes=True) as db:
                     self.keep_house(db)
-            except (psycopg.OperationalError, psycopg.InterfaceError, ServerUnreachable) as error:
+            except (
+                psycopg.OperationalError,
+                psycopg.InterfaceError,
+                psycopg.errors.ReadOnlySqlTransaction,
+                ServerUnreachable,
+            ) as error:
                 log.warning("connection lost: %s", first_line(error))
                 self.stop.wait(EVERY_S)
 

@@ -13,7 +13,7 @@ from board.config.settings import Settings
 from board.errors import ServerUnreachable
 from board.observe.exporter import Collector, export
 from board.observe.metrics import NS, Metric, Registry, Sample, Sheet
-from board.pg.connections import connect, first_line
+from board.pg.connections import connect, first_line, is_open
 from board.pg.queries import queries
 from board.process.stop import Stop
 
@@ -106,6 +106,9 @@ class Database:
 
     def read(self) -> list[tuple[Metric, list[Sample]]]:
         """The gauges of the database, as metrics and samples. Raises `psycopg.Error` or `ServerUnreachable`."""
+        if self.db is not None and not is_open(self.db):
+            self.db.close()
+            self.db = None
         if self.db is None:
             self.db = connect(self.url, "leaderboard-metrics", session=SESSION)
             self.db.row_factory = namedtuple_row

@@ -9,8 +9,9 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import namedtuple_row
 
+from board.errors import ServerUnreachable
 from board.pg.arrays import adapt_arrays
-from board.pg.connections import connect
+from board.pg.connections import connect, first_line
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import SyncRedis
@@ -52,7 +53,7 @@ class RelaySession:
         self.redis: Final = SyncRedis(redis_url, "leaderboard-relay", redis_timeout_s)
         self.redis.connect()
         self.sql: Final = queries()
-        self.db: Final = connect(database_url, "leaderboard-relay", session=SESSION)
+        self.db: Final = connect(database_url, "leaderboard-relay", session=SESSION, writes=True)
         adapt_arrays(self.db)
         self.cursor: Final[psycopg.Cursor[Any]] = self.db.cursor(binary=True, row_factory=namedtuple_row)
         self.identity: Final[str] = self.value("identity")
@@ -64,7 +65,7 @@ class RelaySession:
 
     def fetch(self, name: str, **parameters: Any) -> list[Any]:
         """Run a named query; return its rows, named tuples of the query's columns. Arrays are bytes."""
-        return self.cursor.execute(self.sql[name], parameters or None, prepare=True).fetchall()
+        return self._run(name, parameters or None).fetchall()
 
     def value(self, name: str, **parameters: Any) -> Any:
         """Run a named query of one row and one column; return its value."""
@@ -73,7 +74,14 @@ class RelaySession:
 
     def execute(self, name: str, **parameters: Any) -> None:
         """Run a named query that returns no rows."""
-        self.cursor.execute(self.sql[name], parameters, prepare=True)
+        self._run(name, parameters)
+
+    def _run(self, name: str, parameters: dict[str, Any] | None) -> psycopg.Cursor[Any]:
+        try:
+            return self.cursor.execute(self.sql[name], parameters, prepare=True)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            # A new session finds the server that accepts changes, or waits for it.
+            raise ServerUnreachable(f"PostgreSQL accepts no changes: {first_line(error)}") from error
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -1,30 +1,65 @@
-"""Connections to PostgreSQL, synchronous and asynchronous."""
+"""Connections to PostgreSQL, synchronous and asynchronous.
+
+The session is the program's own. `ALTER ROLE … SET`, `ALTER DATABASE … SET`, options of the URL and PG* variables
+decide nothing that the code depends on: every connection begins with one statement that sets `PINNED`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import select
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import conninfo
 
 from board.errors import InvalidSetting, OutcomeUnknown, ServerUnreachable, StoreUnavailable
 
+PINNED: Final[dict[str, str]] = {
+    # Texts travel in UTF-8, those that the kernels pack included (`board.pg.arrays`).
+    "client_encoding": "UTF8",
+    # Claim and take are two statements with two snapshots (docs/decisions.md, D1). A submission that waited for a lock
+    # reads the new row; under REPEATABLE READ it would fail.
+    "default_transaction_isolation": "read committed",
+    # The caller decides how long its work may take: a rebuild takes minutes.
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    # The texts of values, and the reading of literals.
+    "standard_conforming_strings": "on",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+}
+"""PostgreSQL's settings for every connection; those of the caller (`session`) go before them.
+
+These stay as role and URL say: `search_path`, `synchronous_commit`, and `default_transaction_read_only`, by which an
+administrator protects a database.
+"""
+
+_SINCE: Final = {"idle_session_timeout": 14_00_00, "transaction_timeout": 17_00_00}
+"""The versions from which on there are these settings."""
+
 
 def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
     """The connection string with the application's name, and bounds on connecting and on silent networks.
 
-    Options of the URL win. Raises `InvalidSetting`.
+    Options of the URL win, but for the name, by which `restore` and `doctor` know the processes, and the encoding.
+    PGOPTIONS does not count: options are those of the URL. Raises `InvalidSetting`.
     """
     if not database_url:
         raise InvalidSetting("DATABASE_URL is empty; set it, or use `leaderboard run`, which starts its own server")
     defaults: dict[str, Any] = {
         "connect_timeout": connect_timeout_s,
-        "application_name": application,
+        "options": "",
         "tcp_user_timeout": 10_000,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
@@ -32,7 +67,8 @@ def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
     }
     try:
         given = conninfo.conninfo_to_dict(database_url)
-        return conninfo.make_conninfo(database_url, **{k: v for k, v in defaults.items() if k not in given})
+        added = {name: value for name, value in defaults.items() if name not in given}
+        return conninfo.make_conninfo(database_url, **added, application_name=application, client_encoding="UTF8")
     except psycopg.ProgrammingError as error:
         raise InvalidSetting(f"DATABASE_URL is no PostgreSQL connection string: {first_line(error)}") from error
 
@@ -54,36 +90,108 @@ def make_write_error(
 
 
 def connect(
-    database_url: str, application: str, *, autocommit: bool = True, session: dict[str, str] | None = None
+    database_url: str,
+    application: str,
+    *,
+    autocommit: bool = True,
+    session: dict[str, str] | None = None,
+    writes: bool = False,
 ) -> psycopg.Connection[Any]:
-    """Open a synchronous connection. `session`: PostgreSQL settings for its whole life. Raises `ServerUnreachable`."""
+    """Open a synchronous connection. `session`: PostgreSQL settings for its whole life.
+
+    Raises `ServerUnreachable`; with `writes` also for a server that accepts no changes.
+    """
     text = dsn(database_url, application)
     try:
-        connection = psycopg.connect(text, autocommit=True)
-        for name, value in (session or {}).items():
-            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-        connection.autocommit = autocommit
-    except psycopg.OperationalError as error:
+        with contextlib.ExitStack() as undo:
+            connection = psycopg.connect(text, autocommit=True)
+            undo.callback(connection.close)
+            row = connection.execute(*make_first_statement(connection.info.server_version, session)).fetchone()
+            if writes:
+                check_writable(row)
+            connection.autocommit = autocommit
+            undo.pop_all()
+    except psycopg.Error as error:
         raise ServerUnreachable(f"PostgreSQL does not answer: {first_line(error)}") from error
     return connection
 
 
 async def connect_async(
-    database_url: str, application: str, *, session: dict[str, str] | None = None, timeout_s: float = 5.0
+    database_url: str,
+    application: str,
+    *,
+    session: dict[str, str] | None = None,
+    timeout_s: float = 5.0,
+    writes: bool = False,
 ) -> psycopg.AsyncConnection[Any]:
-    """Open an asynchronous autocommit connection within `timeout_s` seconds. Raises `ServerUnreachable`."""
+    """Open an asynchronous autocommit connection within `timeout_s` seconds.
+
+    Raises `ServerUnreachable`; with `writes` also for a server that accepts no changes.
+    """
     text = dsn(database_url, application)
+    deadline = asyncio.get_running_loop().time() + timeout_s
     try:
         # libpq's own connect_timeout takes whole seconds, and at least two.
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout_at(deadline):
             connection = await psycopg.AsyncConnection.connect(text, autocommit=True)
-            for name, value in (session or {}).items():
-                await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(connection.close)
+            with lifeline(connection, deadline - asyncio.get_running_loop().time()):
+                first = make_first_statement(connection.info.server_version, session)
+                row = await (await connection.execute(*first)).fetchone()
+            if writes:
+                check_writable(row)
+            undo.pop_all()
     except TimeoutError as error:
         raise ServerUnreachable(f"PostgreSQL does not answer within {timeout_s:g} s") from error
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise ServerUnreachable(f"PostgreSQL does not answer: {first_line(error)}") from error
     return connection
+
+
+def make_first_statement(server_version: int, session: dict[str, str] | None) -> tuple[bytes, list[str]]:
+    """The first statement of a session, and its parameters.
+
+    It sets all settings in one round trip. Its first column says whether the session accepts no changes: the server is
+    a standby, or `default_transaction_read_only` is on.
+    """
+    settings = PINNED | (session or {})
+    pairs = [(name, value) for name, value in settings.items() if server_version >= _SINCE.get(name, 0)]
+    calls = b", set_config(%s, %s, false)" * len(pairs)
+    return b"SELECT current_setting('transaction_read_only')::boolean" + calls, [
+        text for pair in pairs for text in pair
+    ]
+
+
+def check_writable(row: tuple[Any, ...] | None) -> None:
+    """Raise `ServerUnreachable` if the first statement's row says that the session accepts no changes."""
+    if row is not None and row[0]:
+        raise ServerUnreachable(
+            "PostgreSQL accepts no changes: it is a standby, or default_transaction_read_only is on"
+        )
+
+
+async def is_read_only(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether the session accepts no changes."""
+    row = await (await connection.execute("SELECT current_setting('transaction_read_only')::boolean")).fetchone()
+    return row is not None and bool(row[0])
+
+
+def is_open(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> bool:
+    """Whether an idle connection is still open, as far as this end has been told. Neither waits nor asks the server.
+
+    A server that ends, or a pooler that limits idle time, closes connections between two statements. Found out here,
+    that is a new connection; found out by a statement, the statement's outcome is unknown.
+    """
+    look = select.poll()
+    try:
+        look.register(connection.fileno(), select.POLLIN)
+        # Messages that belong to no statement are consumed: the reason for the end comes before the end.
+        while look.poll(0):
+            connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def sever(connection: psycopg.AsyncConnection[Any]) -> None:

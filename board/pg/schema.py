@@ -18,6 +18,7 @@ import psycopg
 from board.errors import WrongSchemaVersion
 from board.partitions import PARTITIONS
 from board.pg.queries import queries
+from board.pg.requirements import check_server
 
 Stage = Literal["pre", "post"]
 
@@ -66,7 +67,13 @@ def verdict(versions: list[int]) -> None:
 
 
 def check(connection: psycopg.Connection[Any]) -> None:
-    """Raise `WrongSchemaVersion` unless the database fits this release."""
+    """Raise `UnsuitableServer` or `WrongSchemaVersion` unless server and schema fit this release."""
+    check_server(connection)
+    check_version(connection)
+
+
+def check_version(connection: psycopg.Connection[Any]) -> None:
+    """Raise `WrongSchemaVersion` unless the schema fits this release."""
     try:
         versions = [version for (version,) in connection.execute(queries()["schema_versions"])]
     except psycopg.errors.UndefinedTable:
@@ -83,8 +90,9 @@ def migrate(
     """Apply the missing migrations, each in a transaction of its own; return the versions applied.
 
     Parameters: an autocommit connection; `stage` limits to `pre` or `post`. Concurrent callers wait for each other.
-    Raises `WrongSchemaVersion` if an applied migration is not the one this release has.
+    Raises `UnsuitableServer`, and `WrongSchemaVersion` if an applied migration is not the one this release has.
     """
+    check_server(connection)
     applied_now = []
     lock = "hashtextextended('leaderboard migrate ' || current_schema(), 0)"
     connection.execute(f"SELECT pg_advisory_lock({lock})".encode())

@@ -20,7 +20,8 @@ def run(call: Invocation) -> int:
     """
     s, target = call.settings(), call.arguments.file
     with connect_postgres(s) as db:
-        schema.check(db)
+        # The dump of an unsuitable server is the way to a suitable one.
+        schema.check_version(db)
         name, tables = read_schema(db)
         assert name is not None, "its version has just been read"
         program = find_program("pg_dump", db.info.server_version // 10_000)

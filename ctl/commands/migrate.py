@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
+import psycopg
+
 from board.pg import schema
+from board.pg.connections import make_write_error
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
-from ctl.connections import connect_postgres
+from ctl.connections import check_pooler, connect_postgres
 
 
 def run(call: Invocation) -> int:
     """Apply the migrations that the database does not have yet."""
-    args = call.arguments
-    with connect_postgres(call.settings(), args.wait) as db:
-        applied = schema.migrate(db, output.note, stage=args.stage)
+    s, args = call.settings(), call.arguments
+    with connect_postgres(s, args.wait, writes=True) as db:
+        check_pooler(s, db)
+        try:
+            applied = schema.migrate(db, output.note, stage=args.stage)
+        except psycopg.Error as error:
+            raise make_write_error(error, db) from error
     if args.json:
         output.print_json({"applied": applied, "required": schema.required()})
     else:

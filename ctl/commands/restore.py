@@ -15,13 +15,16 @@ from psycopg.rows import scalar_row
 from board.errors import UsageError
 from board.pg import schema
 from board.pg.queries import queries
+from board.pg.requirements import check_server
 from ctl import output
 from ctl.board_rebuild import rebuild_boards
 from ctl.command import JSON, Command, Example, Invocation, argument
-from ctl.connections import connect_postgres
+from ctl.connections import check_pooler, connect_postgres
 from ctl.postgres_tools import find_program, read_schema, run_program
 
-_ADMINISTRATORS_ENTRY: Final = re.compile(r" (SCHEMA|COMMENT|ACL|DEFAULT ACL) ")
+_ENTRY: Final = r"\d+; \d+ \d+ "
+"""The beginning of an entry in the list of pg_restore: its number, and two of the catalog."""
+_ADMINISTRATORS_ENTRY: Final = re.compile(_ENTRY + r"(?:SCHEMA|COMMENT|ACL|DEFAULT ACL) ")
 
 
 def run(call: Invocation) -> int:
@@ -34,7 +37,9 @@ def run(call: Invocation) -> int:
     source: Path = args.file
     if not source.is_file():
         raise UsageError(f"there is no file {source}")
-    with connect_postgres(s) as db:
+    with connect_postgres(s, writes=True) as db:
+        check_server(db)
+        check_pooler(s, db)
         name, tables = read_schema(db)
         if name is None:
             raise UsageError("the schema of the search path does not exist; create it first")
@@ -56,7 +61,7 @@ def run(call: Invocation) -> int:
             *("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", "--verbose"),
             *(f"--use-list={chosen.name}", f"--dbname={conninfo.make_conninfo(dbname=database)}", str(source)),
         ]
-        total = sum(" TABLE DATA " in line for line in contents)
+        total = sum(re.match(_ENTRY + "TABLE DATA ", line) is not None for line in contents)
         run_program(argv, s, "processing data for table", total, "restoring", quiet=args.json)
     with connect_postgres(s) as db:
         schema.migrate(db, output.note)
@@ -78,8 +83,11 @@ def list_contents(program: str, source: Path, schema_name: str) -> list[str]:
     if done.returncode:
         raise UsageError(f"{source} is no backup: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith(";")]
-    lines = [line for line in lines if not _ADMINISTRATORS_ENTRY.search(line)]
-    if not any(" TABLE " in line and f" {schema_name} schema_migration " in line for line in lines):
+    lines = [line for line in lines if not _ADMINISTRATORS_ENTRY.match(line)]
+    # In this list a line break of a name is a space.
+    shown = re.sub(r"[\r\n]", " ", schema_name)
+    table = re.compile(_ENTRY + rf"TABLE {re.escape(shown)} schema_migration ")
+    if not any(map(table.match, lines)):
         raise UsageError(f"{source} has no leaderboard in a schema named {schema_name}")
     return lines
 

@@ -21,7 +21,7 @@ from board.process.stop import Stop
 from board.process.supervisor import ChildSpec, Supervisor
 from ctl import output
 from ctl.command import Command, Example, Invocation, argument
-from ctl.connections import check_redis, connect_postgres
+from ctl.connections import check_pooler, check_redis, connect_postgres
 from ctl.embedded import Embedded
 from relay.pool import Pool
 from service.server import check_bind
@@ -49,7 +49,8 @@ def run(call: Invocation) -> int:
         output.print_settings(s)
         for line in servers.describe():
             output.note(line)
-        with connect_postgres(s) as db:
+        with connect_postgres(s, writes=True) as db:
+            check_pooler(s, db)
             schema.migrate(db, output.note)
             schema.check(db)
         check_redis(s)

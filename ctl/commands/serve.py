@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+import psycopg
+
 from board.config.settings import Settings
 from board.observe.log import setup
+from board.pg.connections import make_write_error
 from ctl import output
 from ctl.command import Command, Example, Invocation, argument
 from ctl.connections import check_servers, connect_postgres
@@ -49,9 +52,15 @@ def warn_of_open_access(s: Settings) -> None:
 
 
 def create_first_key(s: Settings) -> None:
-    """Create and print a key with all scopes, unless a key was ever created. Raises `ServerUnreachable`."""
+    """Create and print a key with all scopes, unless a key was ever created.
+
+    Raises `ServerUnreachable`, and `StoreUnavailable` or `OutcomeUnknown` if PostgreSQL refuses.
+    """
     with connect_postgres(s) as db:
-        new = keystore.create_first_key(db)
+        try:
+            new = keystore.create_first_key(db)
+        except psycopg.Error as error:
+            raise make_write_error(error, db) from error
     if new is not None:
         output.note(
             "There was no key yet. This one has all scopes, and is not shown again; create others with "

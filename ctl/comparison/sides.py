@@ -42,7 +42,7 @@ class Sides:
 
     def __init__(self, s: Settings, keys: Keyspace) -> None:
         self.keys: Final = keys
-        self.claims: Final = connect(s.database_url, APPLICATION)
+        self.claims: Final = connect(s.database_url, APPLICATION, writes=True)
         self.reads: Final = connect(s.database_url, APPLICATION)
         self.reads.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self.scalars: Final = self.reads.cursor(row_factory=scalar_row)

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from board.config.settings import Settings
-from board.errors import BoardUnavailable, LeaderboardError
+from board.errors import BoardUnavailable, LeaderboardError, WrongSchemaVersion
 from board.pg import schema
 from board.pg.connections import first_line
 from board.pg.queries import queries
@@ -17,7 +17,7 @@ from board.redis.sync_redis import ResponseError
 from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding
 from ctl.diagnosis.host import examine_host
-from ctl.diagnosis.postgres import examine_buffers, examine_postgres
+from ctl.diagnosis.postgres import examine_buffers, examine_pooling, examine_postgres
 from ctl.diagnosis.redis import examine_keys, examine_redis
 from ctl.diagnosis.relays import examine_relays
 
@@ -28,13 +28,14 @@ def examine(s: Settings) -> Iterator[Finding]:
     try:
         with connect_postgres(s) as db:
             yield from examine_postgres(db)
+            yield examine_pooling(s, db)
             try:
-                schema.check(db)
+                schema.check_version(db)
                 yield Finding("schema", "ok", f"version {schema.required()}")
                 seasons = db.cursor(row_factory=scalar_row).execute(queries()["season_names"]).fetchall()
                 yield examine_buffers(db)
                 yield from examine_relays(s, db)
-            except LeaderboardError as error:
+            except WrongSchemaVersion as error:
                 yield Finding("schema", "error", str(error), "run `leaderboard migrate`")
     except (LeaderboardError, psycopg.Error) as error:
         yield Finding("PostgreSQL", "error", first_line(error), "is it running, and is DATABASE_URL right?")

@@ -1,4 +1,4 @@
-"""Checks of PostgreSQL: version, settings, clock, connections, transactions, role, memory."""
+"""Checks of PostgreSQL: version, encoding, pooler, settings, clock, connections, transactions, role, memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
+from board.config.settings import Settings
+from board.errors import UnsuitableServer
 from board.pg.queries import queries
+from board.pg.requirements import ENCODING, OLDEST, read_encoding
+from ctl.connections import check_pooler
 from ctl.diagnosis.finding import Finding, Severity, judge
 
-OLDEST: Final = 15
 SKEW_MOST_S: Final = 1.0
 TRANSACTION_MOST_S: Final = 300.0
 CONNECTIONS_MOST: Final = 0.8
@@ -50,6 +53,7 @@ class ServerState(msgspec.Struct, frozen=True):
     used: float
     longest_s: float
     standby: bool
+    read_only: bool
 
 
 class Buffers(msgspec.Struct, frozen=True):
@@ -64,6 +68,14 @@ def examine_postgres(db: psycopg.Connection[Any]) -> Iterator[Finding]:
     version = db.info.server_version // 10_000
     oldest = f"{OLDEST} is the oldest supported version"
     yield judge("PostgreSQL", f"version {version}", version >= OLDEST, "error", oldest)
+    encoding = read_encoding(db)
+    yield judge(
+        "PostgreSQL encoding",
+        encoding,
+        encoding == ENCODING,
+        "error",
+        f"user ids need {ENCODING}: backup, `createdb --template=template0 --encoding={ENCODING}`, restore",
+    )
     for name, value in db.execute(queries()["doctor_settings"], {"names": list(SETTINGS)}).fetchall():
         rule = SETTINGS[name]
         yield judge(f"PostgreSQL {name}", value, value in rule.fine, rule.severity, rule.advice)
@@ -94,6 +106,19 @@ def examine_postgres(db: psycopg.Connection[Any]) -> Iterator[Finding]:
     )
     if state.standby:
         yield Finding("PostgreSQL role", "error", "a standby", "DATABASE_URL must lead to the primary")
+    elif state.read_only:
+        advice = "scores cannot be written: set default_transaction_read_only to off (server, database or role)"
+        yield Finding("PostgreSQL role", "error", "accepts no changes", advice)
+
+
+def examine_pooling(s: Settings, db: psycopg.Connection[Any]) -> Finding:
+    """Whether sessions belong to their clients. Raises `psycopg.Error`."""
+    try:
+        check_pooler(s, db)
+    except UnsuitableServer:
+        advice = "a pooler divides sessions between clients; PgBouncer needs pool_mode = session"
+        return Finding("PostgreSQL sessions", "error", "shared with other clients", advice)
+    return Finding("PostgreSQL sessions", "ok", "belong to their clients")
 
 
 def examine_buffers(db: psycopg.Connection[Any]) -> Finding:

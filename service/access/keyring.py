@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 
 from board.errors import ServerUnreachable
-from board.pg.connections import connect_async, first_line, lifeline
+from board.pg.connections import connect_async, first_line, is_read_only, lifeline
 from board.pg.queries import queries
 from board.process.backoff import Backoff
 from service.access.grant import Grant
@@ -79,16 +79,23 @@ class Keyring(Refresher):
         failing = False
         while True:
             try:
-                connection = await connect_async(self._url, "leaderboard-access", timeout_s=PATIENCE_S)
+                connection = await connect_async(
+                    self._url, "leaderboard-access", timeout_s=PATIENCE_S, writes=self.loaded
+                )
                 try:
                     # Read in any case: a new connection may lead to another database.
                     await self._read(connection)
                     on_change()
                     backoff.succeeded()
                     failing = False
+                    with lifeline(connection, PATIENCE_S):
+                        fleeting = await is_read_only(connection)
                     while True:
                         self._tried.set()
                         await self._pause()
+                        if fleeting:
+                            # Of a standby the first keys are taken only: it may not know yet which are revoked.
+                            break
                         with lifeline(connection, PATIENCE_S):
                             cursor = await connection.execute(self._ask, {"seen": self._version})
                             changed = await cursor.fetchone() is not None

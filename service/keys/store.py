@@ -37,12 +37,19 @@ def create_key(db: psycopg.Connection[Any], wanted: Wanted) -> NewKey:
 
 def create_first_key(db: psycopg.Connection[Any]) -> NewKey | None:
     """Make the key of a first start, with every scope; None if there ever was a key. One concurrent caller gets it."""
+    # First without the lock: a server that accepts no changes may have keys, too.
+    if _has_keys(db):
+        return None
     with db.transaction():
         db.execute(queries()["lock_access"])
-        row = db.execute(queries()["any_key"]).fetchone()
-        if row is None or row[0]:
+        if _has_keys(db):
             return None
         return _insert(db, FIRST_NAME, list(SCOPES), None, None)
+
+
+def _has_keys(db: psycopg.Connection[Any]) -> bool:
+    row = db.execute(queries()["any_key"]).fetchone()
+    return row is None or bool(row[0])
 
 
 def list_keys(db: psycopg.Connection[Any]) -> list[Key]:

@@ -31,7 +31,9 @@ class SeasonStore:
         `StoreUnavailable` and `ServerUnreachable` (nothing was written), or `OutcomeUnknown`.
         """
         session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
-        connection = await connect_async(self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s)
+        connection = await connect_async(
+            self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s, writes=True
+        )
         try:
             with lifeline(connection, self._deadline_s):
                 async with connection.transaction():

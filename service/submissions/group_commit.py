@@ -12,11 +12,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from time import perf_counter_ns
 from typing import Final
 
 from board.errors import OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.process.backoff import Backoff
+from service.submissions.apart import ApartQueue
 from service.submissions.item import BatchItem, BatchRequest, Item, Outcome, QueueFull
 from service.submissions.outcomes import Committer
 from service.submissions.statements import Writer
@@ -27,6 +29,7 @@ GATHER_FROM: Final = 8
 """Submissions of a statement from which on the next one waits for their senders to send again (linger)."""
 GATHER_S: Final = 0.003
 """The longest such wait."""
+TOO_LATE: Final = "the submission was not sent to PostgreSQL in time"
 
 
 class Intake:
@@ -58,7 +61,9 @@ class Intake:
         self._committer: Final = Committer(on_commit, put_back=self._put_back, put_apart=self._put_apart)
         self._on_batch: Final = on_batch
         self._queue: deque[Item] = deque()
-        self._apart: deque[Item] = deque()
+        self._apart: Final = ApartQueue()
+        self._apart_took_part = False
+        """Whether the last batch had items set apart."""
         self._flying = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -165,16 +170,22 @@ class Intake:
         """Fail queued items whose deadline has passed. They were never sent, so nothing was written."""
         now = self._loop.time()
         self._timer = None
-        for queue in (self._queue, self._apart):
-            while queue and queue[0].deadline <= now:
-                queue.popleft().fail(StoreUnavailable("the submission was not sent to PostgreSQL in time"))
-            if queue:
-                due = queue[0].deadline
-                if self._timer is None or due < self._timer.when():
-                    if self._timer is not None:
-                        self._timer.cancel()
-                    self._timer = self._loop.call_at(due, self._expire)
+        queue = self._queue
+        while queue and queue[0].deadline <= now:
+            queue.popleft().fail(StoreUnavailable(TOO_LATE))
+        for item in self._apart.take_expired(now):
+            item.fail(StoreUnavailable(TOO_LATE))
+        due = self._apart.find_deadline()
+        if queue and (due is None or queue[0].deadline < due):
+            due = queue[0].deadline
+        if due is not None:
+            self._expire_at(due)
         self._note_idle()
+
+    def _expire_at(self, deadline: float) -> None:
+        """Set the timer for queued items, unless it is set."""
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._expire)
 
     def _note_idle(self) -> None:
         if not self._queue and not self._apart and not self._flying:
@@ -208,22 +219,29 @@ class Intake:
 
     def _take(self) -> list[Item]:
         """The next batch, without items whose callers are gone."""
-        batch: list[Item] = []
-        if self._apart:
-            # One item of each player only: their sums are near the bounds and have to be judged one by one.
-            seen: set[tuple[str, str]] = set()
-            rest: deque[Item] = deque()
-            while self._apart:
-                item = self._apart.popleft()
-                if (item.season, item.user) in seen:
-                    rest.append(item)
-                elif not item.future.done():
-                    seen.add((item.season, item.user))
-                    batch.append(item)
-            self._apart = rest
-            return batch
         queue = self._queue
+        if self._apart:
+            self._apart_took_part = not self._apart_took_part or not queue
+            if self._apart_took_part:
+                return self._take_apart()
+        batch: list[Item] = []
         while queue and len(batch) + queue[0].weight <= self._most:
+            item = queue.popleft()
+            if not item.future.done():
+                batch.append(item)
+        return batch
+
+    def _take_apart(self) -> list[Item]:
+        """The next batch of which items set apart are a part: one of each player, then items of other players.
+
+        While others wait, every second batch is such a one. So items set apart take half of the commits at most.
+        """
+        batch = self._apart.take(self._most)
+        players = {(item.season, item.user) for item in batch}
+        queue = self._queue
+        while queue and len(batch) + (weight := queue[0].weight) <= self._most:
+            if not players.isdisjoint((item.season, item.user) for item in islice(queue, weight)):
+                break
             item = queue.popleft()
             if not item.future.done():
                 batch.append(item)
@@ -232,11 +250,13 @@ class Intake:
     def _put_back(self, items: list[Item]) -> None:
         """Queue items again, in front of all others and in their order."""
         self._queue.extendleft(reversed(items))
+        self._expire_at(items[0].deadline)
         self._wake.set()
 
     def _put_apart(self, item: Item) -> None:
         """Queue an item for a batch in which its player has no other."""
         self._apart.append(item)
+        self._expire_at(item.deadline)
         self._wake.set()
 
     async def _write(self) -> None:
@@ -255,7 +275,11 @@ class Intake:
             answered = waiting = 0
             try:
                 while not writer.closed:
-                    await self._wake.wait()
+                    if not self._wake.is_set():
+                        await self._wake.wait()
+                        if not writer.is_open():
+                            log.info("PostgreSQL has closed an idle connection of the intake, connecting again")
+                            break
                     await self._wait_for_senders(answered, waiting)
                     await self._gather()
                     batch = self._take()
@@ -297,7 +321,8 @@ class Intake:
         if self._down is None:
             log.error("submissions are refused: %s", reason)
         self._down = reason
-        for queue in (self._queue, self._apart):
-            while queue:
-                queue.popleft().fail(StoreUnavailable(reason))
+        while self._queue:
+            self._queue.popleft().fail(StoreUnavailable(reason))
+        for item in self._apart.take_all():
+            item.fail(StoreUnavailable(reason))
         self._note_idle()

@@ -10,12 +10,15 @@ from _speedups import pack_int8_array, pack_text_array
 from board.errors import OutcomeUnknown
 from board.partitions import partition_of
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
-from board.pg.connections import connect_async, first_line, lifeline, make_write_error
+from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
 from board.pg.queries import queries
 from service.submissions.item import Item
 
 WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
 """The statuses of a submission in the rows of `submit`; see the query."""
+
+READ_ONLY: Final = "25006"
+"""The SQLSTATE of a change in a session that accepts none."""
 
 
 def make_session_settings(deadline_s: float) -> dict[str, str]:
@@ -58,14 +61,22 @@ class Writer:
 
     @classmethod
     async def connect(cls, url: str, deadline_s: float) -> Writer:
-        """Connect; statements are cancelled after `deadline_s` seconds. Raises `ServerUnreachable`."""
-        connection = await connect_async(url, "leaderboard-intake", session=make_session_settings(deadline_s))
+        """Connect; statements are cancelled after `deadline_s` seconds.
+
+        Raises `ServerUnreachable`, also for a server that accepts no changes.
+        """
+        session = make_session_settings(deadline_s)
+        connection = await connect_async(url, "leaderboard-intake", session=session, writes=True)
         adapt_arrays(connection)
         return cls(connection, 2 * deadline_s + 0.2)
 
     @property
     def closed(self) -> bool:
         return self._connection.closed
+
+    def is_open(self) -> bool:
+        """Whether the connection, idle until now, is still open (`board.pg.connections.is_open`)."""
+        return is_open(self._connection)
 
     async def close(self) -> None:
         await self._connection.close()
@@ -116,6 +127,10 @@ class Writer:
             if isinstance(meaning, OutcomeUnknown):
                 raise meaning from error
             text, state = first_line(error), error.sqlstate or ""
+            if state == READ_ONLY:
+                # The server has become a standby, or read-only. A new connection finds one that accepts changes.
+                await self._connection.close()
+                raise NotWritten(text) from error
             if state == "23505":
                 raise IdempotencyConflict(text) from error
             if state[:2] in ("22", "23", "42"):

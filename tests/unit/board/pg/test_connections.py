@@ -1,0 +1,48 @@
+"""The connection string, and the first statement of a session."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg import conninfo
+
+from board.errors import InvalidSetting
+from board.pg.connections import PINNED, dsn, make_first_statement
+
+
+def test_options_of_the_url_win_but_for_name_and_encoding() -> None:
+    url = "postgresql://h/d?connect_timeout=2&options=-csearch_path%3Dx&application_name=mine&client_encoding=latin1"
+    found = conninfo.conninfo_to_dict(dsn(url, "leaderboard-x"))
+    assert (found["connect_timeout"], found["options"]) == ("2", "-csearch_path=x")
+    assert (found["application_name"], found["client_encoding"]) == ("leaderboard-x", "UTF8")
+
+
+def test_without_options_in_the_url_there_are_none() -> None:
+    """An empty value, which libpq takes before PGOPTIONS."""
+    assert conninfo.conninfo_to_dict(dsn("postgresql://h/d", "x"))["options"] == ""
+
+
+@pytest.mark.parametrize("url", ["", "postgresql://h/d?no_such_option=1"])
+def test_what_is_no_connection_string_is_an_invalid_setting(url: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"^DATABASE_URL"):
+        dsn(url, "x")
+
+
+@pytest.mark.parametrize(
+    ("version", "missing"),
+    [
+        (13_00_00, {"idle_session_timeout", "transaction_timeout"}),
+        (14_00_00, {"transaction_timeout"}),
+        (16_00_11, {"transaction_timeout"}),
+        (17_00_00, set()),
+    ],
+)
+def test_a_server_gets_the_settings_that_it_knows(version: int, missing: set[str]) -> None:
+    statement, parameters = make_first_statement(version, None)
+    assert set(PINNED) - set(parameters[::2]) == missing
+    assert statement.count(b"set_config") * 2 == len(parameters) == statement.count(b"%s")
+
+
+def test_settings_of_the_caller_go_before_ours() -> None:
+    _, parameters = make_first_statement(18_00_00, {"statement_timeout": "5s", "jit": "off"})
+    pairs = dict(zip(parameters[::2], parameters[1::2], strict=True))
+    assert pairs == PINNED | {"statement_timeout": "5s", "jit": "off"}
