@@ -9,9 +9,10 @@ from typing import Any, Final
 import psycopg
 
 from board.config.settings import Settings
-from board.errors import ServerUnreachable
+from board.errors import ServerUnreachable, StoreUnavailable
 from board.pg import schema
-from board.pg.connections import connect
+from board.pg.connections import connect, first_line
+from board.pg.prefix import check_prefix, record_prefix
 from board.pg.requirements import check_pooling
 from board.redis.sync_redis import SyncRedis
 
@@ -46,14 +47,19 @@ def check_pooler(s: Settings, db: psycopg.Connection[Any]) -> None:
     check_pooling(db, s.database_url, APPLICATION)
 
 
-def check_postgres(s: Settings) -> None:
-    """Check that PostgreSQL answers, that it is suitable, and that it has the right schema.
+def check_postgres(s: Settings, *, starts: bool = False) -> None:
+    """Check that PostgreSQL answers, is suitable, has the right schema, and has no boards under another prefix.
 
-    Raises `ServerUnreachable`, `UnsuitableServer` or `WrongSchemaVersion`.
+    A process that `starts` records its prefix there. Raises `ServerUnreachable`, `UnsuitableServer`,
+    `WrongSchemaVersion`, `InvalidSetting` and `StoreUnavailable`.
     """
     with connect_postgres(s) as db:
         check_pooler(s, db)
         schema.check(db)
+        try:
+            (record_prefix if starts else check_prefix)(db, s.redis_prefix)
+        except psycopg.Error as error:
+            raise StoreUnavailable(f"the Redis prefix cannot be recorded: {first_line(error)}") from error
 
 
 def check_redis(s: Settings) -> None:
@@ -62,7 +68,7 @@ def check_redis(s: Settings) -> None:
         redis.connect()
 
 
-def check_servers(s: Settings) -> None:
+def check_servers(s: Settings, *, starts: bool = False) -> None:
     """Check both servers, PostgreSQL first."""
-    check_postgres(s)
+    check_postgres(s, starts=starts)
     check_redis(s)

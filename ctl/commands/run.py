@@ -17,6 +17,7 @@ import msgspec
 from board.config.settings import Settings, environment
 from board.observe.log import setup
 from board.pg import schema
+from board.pg.prefix import record_prefix
 from board.process.stop import Stop
 from board.process.supervisor import ChildSpec, Supervisor
 from ctl import output
@@ -53,6 +54,7 @@ def run(call: Invocation) -> int:
             check_pooler(s, db)
             schema.migrate(db, output.note)
             schema.check(db)
+            record_prefix(db, s.redis_prefix)
         check_redis(s)
         announcer = ReadyAnnouncer(s)
         pool = Pool(s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Final
 
 import psycopg
 from psycopg.rows import scalar_row
@@ -13,13 +14,16 @@ from board.errors import BoardUnavailable, LeaderboardError, WrongSchemaVersion
 from board.pg import schema
 from board.pg.connections import first_line
 from board.pg.queries import queries
+from board.redis.node import OLDEST, WrongNode
 from board.redis.sync_redis import ResponseError
 from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding
 from ctl.diagnosis.host import examine_host
 from ctl.diagnosis.postgres import examine_buffers, examine_pooling, examine_postgres
-from ctl.diagnosis.redis import examine_keys, examine_redis
+from ctl.diagnosis.redis import examine_keys, examine_prefix, examine_redis
 from ctl.diagnosis.relays import examine_relays
+
+WRONG_NODE: Final = f"boards need {OLDEST[0]}.{OLDEST[1]} at least, and one master that has all keys"
 
 
 def examine(s: Settings) -> Iterator[Finding]:
@@ -32,6 +36,7 @@ def examine(s: Settings) -> Iterator[Finding]:
             try:
                 schema.check_version(db)
                 yield Finding("schema", "ok", f"version {schema.required()}")
+                yield examine_prefix(db, s.redis_prefix)
                 seasons = db.cursor(row_factory=scalar_row).execute(queries()["season_names"]).fetchall()
                 yield examine_buffers(db)
                 yield from examine_relays(s, db)
@@ -45,6 +50,8 @@ def examine(s: Settings) -> Iterator[Finding]:
             yield from examine_redis(redis)
             if seasons is not None:
                 yield examine_keys(redis, s.redis_prefix, seasons)
+        except WrongNode as error:
+            yield Finding("Redis", "error", str(error), WRONG_NODE)
         except (BoardUnavailable, ResponseError) as error:
             yield Finding("Redis", "error", str(error), "is it running, and is REDIS_URL right?")
     yield from examine_host(s)
