@@ -8,6 +8,7 @@ import logging
 import ssl
 import urllib.request
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -27,14 +28,14 @@ PATIENCE_S: Final = 5.0
 """The longest wait for the source."""
 SIZE_MOST_BYTES: Final = 1024 * 1024
 KEYS_MOST: Final = 100
-"""Keys of a set; further ones are ignored."""
+"""Usable keys of a set; further ones are ignored."""
 
 KEY_TYPES: Final = {"RS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519")}
 """Algorithm -> type and curve of its keys (RFC 7518, RFC 8037)."""
 
 
 class Unusable(Exception):
-    """The source cannot be read, or is no set of keys."""
+    """The source cannot be read, or is no set of keys. A set may be empty."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -48,7 +49,7 @@ class Jwks(Refresher):
     """The public keys of one algorithm from one source (RFC 7517), read again every `refresh_s` seconds.
 
     `source` is a URL or the path of a file, `algorithm` a name in `KEY_TYPES`. While the source cannot be read, the
-    last set that was read stays in force.
+    last set that was read stays in force. A set without a usable key is in force, too: all tokens are unknown then.
     """
 
     def __init__(self, source: str, algorithm: str, *, refresh_s: float = REFRESH_S, hurry_s: float = HURRY_S) -> None:
@@ -66,9 +67,9 @@ class Jwks(Refresher):
         return self._keys is not None
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
-        """Find the key with an id; without an id, the only key of the set. An unknown id causes another read soon."""
+        """Find the key with an id; without an id, the only key of the set. A miss causes another read soon."""
         keys = self._keys or {}
-        if kid is None:
+        if kid is None and keys:
             return next(iter(keys.values())) if len(keys) == 1 else None
         found = keys.get(kid)
         if found is None:
@@ -91,7 +92,10 @@ class Jwks(Refresher):
                 continue
             backoff.succeeded()
             if text != self._text:
-                log.info("%d keys for players' tokens", len(keys))
+                if keys:
+                    log.info("%d keys for players' tokens", len(keys))
+                else:
+                    log.warning("%s has no public key for %s: all tokens are refused", self._source, self._algorithm)
                 self._keys, self._text = keys, text
                 # A key may be gone because it was stolen: its tokens must not stay valid.
                 on_change()
@@ -136,7 +140,7 @@ def read_within(seconds: float, answer: http.client.HTTPResponse) -> bytes:
 
 
 def parse_keys(text: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
-    """Parse a set: key id -> key of the algorithm. Other keys are ignored. Raises `Unusable` if none is left."""
+    """Parse a set: key id -> key of the algorithm. Other keys are ignored. Raises `Unusable` if it is no set."""
     try:
         entries = msgspec.json.decode(text, type=dict[str, Any]).get("keys")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -144,15 +148,12 @@ def parse_keys(text: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
     if not isinstance(entries, list):
         raise Unusable("no member `keys` with a list")
     found: dict[str | None, jwt.PyJWK] = {}
-    for entry in entries[:KEYS_MOST]:
-        if not isinstance(entry, dict) or not is_usable(entry, algorithm):
-            continue
+    usable = (entry for entry in entries if isinstance(entry, dict) and is_usable(entry, algorithm))
+    for entry in islice(usable, KEYS_MOST):
         try:
             found[entry.get("kid")] = jwt.PyJWK(entry, algorithm)
         except jwt.PyJWTError as error:
             log.warning("a key for players' tokens is ignored: %s", type(error).__name__)
-    if not found:
-        raise Unusable(f"no public key for {algorithm}")
     return found
 
 

@@ -273,6 +273,26 @@ def test_keys_from_a_url_are_withdrawn_and_outlive_their_issuer(world: World, pu
         assert read(http, new.token()) == (200, None)
 
 
+@pytest.mark.parametrize("empty", [jwks(), jwks(Issuer("EdDSA", "old").jwk())], ids=["no key", "another type"])
+def test_a_published_set_without_a_usable_key_ends_all_tokens(world: World, publisher: Publisher, empty: bytes) -> None:
+    old = Issuer("ES256", "old")
+    publisher.text = jwks(old.jwk())
+    env = settings("ES256", f"{publisher.url}/keys")
+    with relaying(world), serving(world, "/readyz", **env) as api, api.client() as http:
+        token = bearer(old.token(exp=time.time() + 3600))
+        paths = [f"/v1/seasons/{spelt('spring')}/leaderboard/top" for spelt in (str, encoded)]
+
+        def statuses() -> set[int]:
+            return {http.ask("GET", path, None, token).status for path in paths}
+
+        eventually(lambda: statuses() == {200}, 15)
+        publisher.text = empty
+        # A token with an unknown key makes the server read the set soon.
+        assert read(http, Issuer("ES256", "unknown").token()) == (401, "credential-unknown")
+        eventually(lambda: statuses() == {401}, 25)
+        assert "all tokens are refused" in api.command.text()
+
+
 def test_redirects_of_the_issuer_are_not_followed(world: World, publisher: Publisher) -> None:
     issuer = Issuer("ES256")
     publisher.text = jwks(issuer.jwk())
