@@ -1,8 +1,9 @@
 """A client's connection: the bounds of requests in size and time, and the ways to end a connection.
 
 uvicorn parses with llhttp and has few bounds of its own. This module adds the others: the size of heads and messages,
-the time for a head, the progress of bodies and answers, and idle time. A request in one piece, as nearly all are, costs
-a few attribute stores. `service.http.connection_limits` checks the time of every connection once a second.
+the number of requests queued, the time for a head, the progress of bodies and answers, and idle time. A request in one
+piece, as nearly all are, costs a few attribute stores. `service.http.connection_limits` checks the time of every
+connection once a second.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import httptools
 from service.contract import problems
 from service.contract.answers import Answer
 from service.http.connection_limits import Client, ConnectionLimiter
-from service.http.heads import HEAD_MOST_BYTES, HEADER_MOST_BYTES, write_without_upgrade
+from service.http.heads import HEAD_END, HEAD_MOST_BYTES, HEADER_MOST_BYTES, write_without_upgrade
 from service.http.uvicorn_seam import HttpProtocol
 
 MESSAGE_MOST_BYTES: Final = 5 * 1024 * 1024
 """Bytes of one request on the wire: the largest body with chunk sizes, chunk extensions and trailers."""
+
+SMALL_BYTES: Final = 512
+"""A piece of at most this size is parsed whole. It holds no more than 28 requests of the shortest form."""
 
 RATE_LEAST: Final = 500
 """Bytes a second. A body or a reader that stays slower is given up."""
@@ -61,6 +65,8 @@ class Connection(HttpProtocol):
         self._in_head = False  # nor is its head
         # 0: the request comes in small pieces. 1: a large piece came, so sizes are checked. Above: bytes so far.
         self._bytes = 0
+        self._rest, self._at = b"", 0  # bytes that wait for room in the queue, and how many of them are parsed
+        self._held = False  # reading waits for room, too
         self._ended = False  # no more requests are read
         self._declined = False  # the request was parsed again without its upgrade
         self._why: Answer | None = None  # the refusal for which the parser was stopped
@@ -89,6 +95,49 @@ class Connection(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
+        if len(data) > SMALL_BYTES or self._rest:
+            self._parse_with_room(data)
+        else:
+            self._parse(data)
+
+    def _parse_with_room(self, data: bytes) -> None:
+        """Parse as many requests as the queue has room for. The rest waits until answers went out.
+
+        The parser cannot be stopped at a request. So the bytes are cut behind heads: a piece with `n` ends of heads
+        queues at most `n` requests, and one more if its first bytes end a head.
+        """
+        data, at = self._rest + data, self._at
+        self._rest, self._at = b"", 0
+        size = len(data)
+        while at < size and not self._ended and not self.transport.is_closing():
+            room = self.count_room()
+            if room <= 0:
+                self._rest, self._at = data, at
+                break
+            end = at
+            while room > 0 and end < size:
+                found = data.find(HEAD_END, end)
+                end = size if found < 0 else found + len(HEAD_END)
+                room -= 1
+            self._parse(data if end - at == size else data[at:end])
+            at = end
+        self._hold_if_full()
+
+    def _hold_if_full(self) -> None:
+        """Read no more while the queue has no room."""
+        if not self._ended and not self._held and (self._rest or self.count_room() <= 0):
+            self._held = True
+            self.hold_reading()
+
+    def _go_on(self) -> None:
+        """An answer went out: parse the rest as far as there is room now, and then read on."""
+        self._held = False
+        self._parse_with_room(b"")
+        if not self._held:
+            self.release_reading()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse a piece of requests."""
         if len(data) > HEADER_MOST_BYTES and not self._bytes:
             self._bytes = 1
         try:
@@ -114,7 +163,7 @@ class Connection(HttpProtocol):
         old = self.parser
         head = write_without_upgrade(old.get_method(), old.get_http_version(), self.url, self.headers)
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(head + rest)
+        self._parse(head + rest)
 
     def _count_piece(self, size: int) -> None:
         """Count a piece of a request that is not complete."""
@@ -158,6 +207,8 @@ class Connection(HttpProtocol):
         self._ended = True
         self._since = self._limiter.tick
         self.parser = _NoParser()  # type: ignore[assignment]
+        self._rest, self._at, self._held = b"", 0, False
+        self.release_reading()
 
     def _write(self, answer: Answer, *, keep_alive: bool) -> None:
         """Write head and body at once."""
@@ -166,6 +217,8 @@ class Connection(HttpProtocol):
     def on_response_complete(self) -> None:
         """An answer is written: start the next request, or wait for one. The limiter closes idle connections."""
         if self.start_next():
+            if self._held and not self.transport.is_closing():
+                self._go_on()
             return
         if self._ended:
             self.transport.close()

@@ -134,6 +134,7 @@ class FastPath(Connection):
         self._check(check_protocol(self.parser.get_http_version(), self.url, self.headers))
         self._request = None
         self.hand_to_application()
+        self._hold_if_full()
         self._in_head = False
         self.headers = Dropped()
         if self._leaving:

@@ -10,6 +10,7 @@ from typing import Final
 from service.contract import problems
 from service.contract.answers import Answer
 
+HEAD_END: Final = b"\r\n\r\n"
 HEAD_MOST_BYTES: Final = 16 * 1024
 URL_MOST_BYTES: Final = 8 * 1024
 HEADER_MOST_BYTES: Final = 8 * 1024

@@ -12,7 +12,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+QUEUED_MOST: Final = 16
+"""Requests of a connection that wait behind the one being answered, before parsing and reading stop."""
+QUEUED_BODY_MOST_BYTES: Final = 64 * 1024
+"""Parsing and reading stop, too, where the last request that waits has a longer body."""
 
 RELIED_ON: Final = {
     "HttpToolsProtocol": (
@@ -24,7 +30,7 @@ RELIED_ON: Final = {
         "body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete", "response_started",
     ),
     "ServerState": ("default_headers", "total_requests", "connections", "tasks"),
-    "FlowControl": ("read_paused", "write_paused", "resume_reading"),
+    "FlowControl": ("read_paused", "write_paused", "pause_reading", "resume_reading", "_transport"),
 }  # fmt: skip
 """Names of uvicorn that this module uses, by class. Only `app_state`, `loop` and `transport` are
 documented.
@@ -37,6 +43,18 @@ class _NoEvent:
     @staticmethod
     def set() -> None:
         """Do nothing."""
+
+
+class HoldableFlow(FlowControl):
+    """uvicorn's flow control, with a hold: uvicorn itself resumes reading after each answer and for each body."""
+
+    held = False
+
+    def resume_reading(self) -> None:
+        """Resume reading, unless it is held."""
+        if self.read_paused and not self.held:
+            self.read_paused = False
+            self._transport.resume_reading()
 
 
 class FastCycle:
@@ -56,6 +74,13 @@ class FastCycle:
 
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, with named methods for its state and its steps."""
+
+    flow: HoldableFlow
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        self.flow = HoldableFlow(transport)
 
     # The state of a connection.
 
@@ -81,6 +106,23 @@ class HttpProtocol(HttpToolsProtocol):
     def is_reading_paused(self) -> bool:
         """Whether uvicorn has paused reading until earlier data is processed."""
         return self.flow.read_paused
+
+    def count_room(self) -> int:
+        """How many more requests may be queued; 0 while the last one that is queued has a long body."""
+        queued = len(self.pipeline)
+        if queued and len(self.cycle.body) > QUEUED_BODY_MOST_BYTES:
+            return 0
+        return QUEUED_MOST - queued
+
+    def hold_reading(self) -> None:
+        """Read nothing until `release_reading`, whatever uvicorn does."""
+        self.flow.held = True
+        self.flow.pause_reading()
+
+    def release_reading(self) -> None:
+        """Read on."""
+        self.flow.held = False
+        self.flow.resume_reading()
 
     def was_asked(self) -> bool:
         """Whether any request has come on this connection."""

@@ -148,6 +148,12 @@ def run(
     )
 
 
+def resident(pid: int) -> int:
+    """Bytes of memory a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def children_of(pid: int) -> set[int]:
     """Every living process below this one (Linux)."""
     parents: dict[int, int] = {}

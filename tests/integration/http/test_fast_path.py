@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import socket
-from pathlib import Path
 
 import pytest
 from support.http import JSON, Answer, Http, raw
 from support.operations import encoded
-from support.processes import Api, children_of, serving
+from support.processes import Api, children_of, resident, serving
 from support.waiting import eventually
 from support.world import World
 
@@ -211,9 +209,3 @@ def test_a_client_that_never_reads_costs_little(world: World) -> None:
                     assert http.rank("big", users[0][0]).status == 200
             grown = resident(worker) - before
         assert grown < 60 * size, f"{grown / size:.0f} answers are kept"
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory a process holds."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
