@@ -199,8 +199,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         SettingSpec(
             "LEADERBOARD_RECEIVE_S",
-            "Time to receive the head of a request. The body has this time, too, and one second more for every 500 "
-            "bytes.",
+            "Time to receive the head of a request, and the longest time that its body may be behind a rate of 500 "
+            "bytes a second. Bytes that came earlier give no time for later silence.",
             1,
             600,
         ),

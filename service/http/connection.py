@@ -65,6 +65,7 @@ class Connection(HttpProtocol):
         self._in_head = False  # nor is its head
         # 0: the request comes in small pieces. 1: a large piece came, so sizes are checked. Above: bytes so far.
         self._bytes = 0
+        self._credited = 0  # of these bytes, those that have moved `_since`
         self._rest, self._at = b"", 0  # bytes that wait for room in the queue, and how many of them are parsed
         self._held = False  # reading waits for room, too
         self._ended = False  # no more requests are read
@@ -169,7 +170,7 @@ class Connection(HttpProtocol):
         """Count a piece of a request that is not complete."""
         if self._bytes < 2:
             # The first piece may begin with bytes of the previous request: counting starts with the next piece.
-            self._bytes = 2
+            self._bytes = self._credited = 2
             self._since = self._limiter.tick
         else:
             self._bytes += size
@@ -246,8 +247,15 @@ class Connection(HttpProtocol):
         elif self.has_answered():
             if silent > UNREAD_S:
                 self.refuse(problems.REQUEST_TIMEOUT.answer)
-        elif silent > limits.receive_s + self._bytes // RATE_LEAST:
+        elif self._count_lag(tick) > limits.receive_s:
             self.refuse(problems.REQUEST_TIMEOUT.answer)
+
+    def _count_lag(self, tick: int) -> int:
+        """Count the seconds that a body is behind `RATE_LEAST`. Being ahead gives no credit for later silence."""
+        earned = (self._bytes - self._credited) // RATE_LEAST
+        self._credited += earned * RATE_LEAST
+        self._since = min(tick, self._since + earned)
+        return tick - self._since
 
     def _reset(self) -> None:
         """Reset the connection. Without SO_LINGER the kernel would keep its unread answers for minutes."""

@@ -133,6 +133,20 @@ def test_a_slow_body_that_makes_progress_is_taken(strict: Api) -> None:
         assert rest(slow).startswith(b"HTTP/1.1 202")
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_falls_silent_before_its_end_is_given_up(strict: Api, chunked: bool) -> None:
+    """Its bytes so far give no credit: 300 kB were ten minutes once, and 4 MiB hours."""
+    body = b'{"userId":"ada","delta":1}' + b" " * 300_000
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    piece = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    with client(strict) as slow:
+        slow.sendall(HEAD % b"silent" + framing + b"\r\n\r\n" + piece[:-1])
+        began = time.monotonic()
+        assert b" 408 " in rest(slow)
+        assert time.monotonic() - began < 8
+    assert strict.world.rows("SELECT FROM season WHERE season_id = 'silent'") == []
+
+
 def test_a_body_behind_its_answer_is_not_awaited_for_ever(strict: Api) -> None:
     with client(strict) as slow:
         slow.sendall(HEAD % b"slow" + b"Content-Length: 2000000\r\n\r\n" + b" " * 100)
