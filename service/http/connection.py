@@ -18,7 +18,15 @@ import httptools
 from service.contract import problems
 from service.contract.answers import Answer
 from service.http.connection_limits import Client, ConnectionLimiter
-from service.http.heads import HEAD_END, HEAD_MOST_BYTES, HEADER_MOST_BYTES, write_without_upgrade
+from service.http.heads import (
+    HEAD_END,
+    HEAD_MOST_BYTES,
+    HEADER_MOST_BYTES,
+    ICE,
+    RTSP,
+    split_at_head,
+    write_without_upgrade,
+)
 from service.http.uvicorn_seam import HttpProtocol
 
 MESSAGE_MOST_BYTES: Final = 5 * 1024 * 1024
@@ -66,6 +74,8 @@ class Connection(HttpProtocol):
         # 0: the request comes in small pieces. 1: a large piece came, so sizes are checked. Above: bytes so far.
         self._bytes = 0
         self._credited = 0  # of these bytes, those that have moved `_since`
+        self._piece = b""  # the bytes being parsed
+        self._begun = b""  # those before them, from the beginning of an incomplete head on
         self._rest, self._at = b"", 0  # bytes that wait for room in the queue, and how many of them are parsed
         self._held = False  # reading waits for room, too
         self._ended = False  # no more requests are read
@@ -141,16 +151,35 @@ class Connection(HttpProtocol):
         """Parse a piece of requests."""
         if len(data) > HEADER_MOST_BYTES and not self._bytes:
             self._bytes = 1
+        self._piece = data
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.refuse(self._why or problems.BAD_REQUEST.answer)
+        self._piece = b""
         if self._open:
             self._count_piece(len(data))
+            self._begun = self._keep_begun(data) if self._in_head else b""
         elif self._bytes:
             self._bytes = 0
+            self._begun = b""
+
+    def _keep_begun(self, data: bytes) -> bytes:
+        """The bytes of an incomplete head, up to the end of `data`; perhaps with the body in front of it."""
+        begun = self._begun + data
+        end_before = begun.rfind(HEAD_END, max(0, len(self._begun) - len(HEAD_END)))
+        return begun[end_before + 1 :][-HEAD_MOST_BYTES:]
+
+    def _check_name(self) -> None:
+        """Refuse a request line that names RTSP or ICE. Call it where `_piece` or `_begun` may hold such a line."""
+        raw = self._begun + self._piece
+        if RTSP in raw or ICE in raw:
+            named, rest = split_at_head(raw, self.parser.get_method(), self.url)
+            # The next request of the piece begins there, or behind a body.
+            self._begun, self._piece = b"", rest
+            self._check(problems.VERSION_NOT_SUPPORTED.answer if named + b"/" in (RTSP, ICE) else None)
 
     def _decline(self, rest: bytes) -> None:
         """Parse a request again without its wish for another protocol (RFC 9110, 7.8). `rest` follows the head.

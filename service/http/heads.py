@@ -5,10 +5,16 @@ A check returns the refusal, or None. Names of headers are in lower case.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from service.contract import problems
 from service.contract.answers import Answer
+
+# llhttp parses request lines of these protocols as well, and does not tell which one it was.
+RTSP: Final = b"RTSP/"
+ICE: Final = b"ICE/"
+_NAME: Final = re.compile(rb"(HTTP|RTSP|ICE)/\d\.\d")
 
 HEAD_END: Final = b"\r\n\r\n"
 HEAD_MOST_BYTES: Final = 16 * 1024
@@ -31,6 +37,21 @@ def check_size(url: bytes, headers: Headers) -> Answer | None:
     ):
         return problems.HEADERS_TOO_LARGE.answer
     return None
+
+
+def split_at_head(raw: bytes, method: bytes, url: bytes) -> tuple[bytes, bytes]:
+    """The protocol that the first request line of this method and target names, and the bytes behind that head.
+
+    `raw` may begin with the body of another request. Without such a line the protocol is empty.
+    """
+    at = 0
+    while (end := raw.find(b"\r\n", at)) >= 0:
+        # The body in front of the line has no end of its own.
+        words = raw[at:end].split()[-3:]
+        if len(words) == 3 and words[1] == url and words[0].endswith(method) and (named := _NAME.fullmatch(words[2])):
+            return named[1], raw[end:].partition(HEAD_END)[2]
+        at = end + 2
+    return b"", raw
 
 
 def check_protocol(version: str, url: bytes, headers: Headers) -> Answer | None:

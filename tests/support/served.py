@@ -143,6 +143,9 @@ CHUNKS = st.tuples(
 ).map(lambda made: b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in made[0]) + b"0\r\n" + made[1] + b"\r\n")
 
 
+VERSIONS = [*[b"HTTP/1.1"] * 4, b"HTTP/1.0", b"HTTP/2.0", b"RTSP/1.1"]
+
+
 @st.composite
 def streams(draw: st.DrawFn) -> bytes:
     """One to four requests, most of them sound, then perhaps a few bytes changed anywhere."""
@@ -154,8 +157,8 @@ def streams(draw: st.DrawFn) -> bytes:
             body, framing = draw(CHUNKS), [b"Transfer-Encoding: chunked"]
         lines = [b"Host: h", *framing, *draw(st.lists(HEADERS, max_size=2))]
         method = draw(st.sampled_from([b"POST", b"POST", b"GET", b"DELETE", b"HEAD", b"CONNECT"]))
-        version = draw(st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0", b"2.0"]))
-        made += b"%b %b HTTP/%b\r\n%b\r\n\r\n" % (method, draw(TARGETS), version, b"\r\n".join(lines)) + body
+        version = draw(st.sampled_from(VERSIONS))
+        made += b"%b %b %b\r\n%b\r\n\r\n" % (method, draw(TARGETS), version, b"\r\n".join(lines)) + body
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(made)))
         made = made[:at] + draw(st.binary(max_size=2)) + made[at + draw(st.integers(0, 2)) :]

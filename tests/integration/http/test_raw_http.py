@@ -112,6 +112,34 @@ def test_http_1_0_has_no_chunks(api: Api, season: str, more: bytes, spelling: st
     assert statuses(raw(api.port, post(name, CL, BODY, head=head))) == [202]
 
 
+def test_a_submission_under_another_protocol_does_not_count(api: Api, http: Http, season: str) -> None:
+    for name in (season, season.replace(" ", "-")):
+        for version in (b"RTSP/1.0", b"RTSP/1.1"):
+            whole = post(name, CL, BODY, head=b"POST %b/scores " + version + b"\r\nHost: x\r\n")
+            for cut in range(0, len(whole) - len(BODY), 7):
+                with socket.create_connection(("127.0.0.1", api.port), 10) as client:
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    client.sendall(whole[:cut])
+                    # The loop that answers this has seen the first part.
+                    assert http.get("/livez").status == 200
+                    client.sendall(whole[cut:])
+                    got = b""
+                    while piece := client.recv(65536):
+                        got += piece
+                assert statuses(got) == [505], (cut, got)
+        assert api.world.rows("SELECT FROM season WHERE season_id = %s", name) == []
+
+
+def test_the_names_of_other_protocols_are_ordinary_text(api: Api, season: str) -> None:
+    """In a header, in a body, and in the target; also as the text of a request line."""
+    for name in (season, season.replace(" ", "-")):
+        line = b"POST %b/scores RTSP/1.0" % base(name).encode()
+        body = b'{"userId":"%b","delta":1}' % line
+        headers = b"X: %b\r\nY: ICE/1.0\r\nContent-Length: %d\r\n" % (line, len(body))
+        got = raw(api.port, post(name, headers, body) * 2 + b"GET /RTSP/1.0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert statuses(got) == [202, 202, 404], got
+
+
 LINES: dict[str, tuple[bytes, int]] = {
     "nothing": (b"\r\n\r\n\r\n\x00", 400),
     "binary": (bytes(range(128, 256)) + b"\r\n\r\n", 400),
@@ -120,6 +148,16 @@ LINES: dict[str, tuple[bytes, int]] = {
     "version 2": (b"GET /livez HTTP/2.0\r\nHost: x\r\n\r\n", 505),
     "version 1.2": (b"GET /livez HTTP/1.2\r\nHost: x\r\n\r\n", 400),
     "version 11": (b"GET /livez HTTP/11\r\nHost: x\r\n\r\n", 400),
+    "RTSP 1.0": (b"GET /livez RTSP/1.0\r\nHost: x\r\n\r\n", 505),
+    "RTSP 1.1": (b"GET /livez RTSP/1.1\r\nHost: x\r\n\r\n", 505),
+    "RTSP 1.1, hot": (b"GET /v1/seasons/x/leaderboard/top RTSP/1.1\r\nHost: x\r\n\r\n", 505),
+    "RTSP 2.0": (b"GET /livez RTSP/2.0\r\nHost: x\r\n\r\n", 505),
+    "RTSP with a method of its own": (b"DESCRIBE /livez RTSP/1.0\r\n\r\n", 505),
+    "RTSP OPTIONS": (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", 505),
+    "RTSP behind more spaces": (b"GET  /livez  RTSP/1.1\r\nHost: x\r\n\r\n", 505),
+    "RTSP with an upgrade": (b"GET /livez RTSP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", 505),
+    "ICE 1.0": (b"SOURCE /livez ICE/1.0\r\nHost: x\r\n\r\n", 505),
+    "ICE 1.1": (b"SOURCE /livez ICE/1.1\r\nHost: x\r\n\r\n", 505),
     "version 0.9": (b"GET /livez HTTP/0.9\r\n\r\n", 505),
     "another protocol": (b"GET /livez ICY/1.1\r\nHost: x\r\n\r\n", 400),
     "no target": (b"GET  HTTP/1.1\r\nHost: x\r\n\r\n", 400),
