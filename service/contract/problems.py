@@ -289,7 +289,10 @@ TOO_MANY_CONNECTIONS = add_problem(
     "(`LEADERBOARD_CONNECTIONS_PER_ADDRESS`); the connection is closed.",
 )
 VERSION_NOT_SUPPORTED = add_problem(
-    "version-not-supported", 505, "This server speaks HTTP/1.1.", "The request names another version of HTTP, or another protocol."
+    "version-not-supported",
+    505,
+    "This server speaks HTTP/1.1.",
+    "The request names another version of HTTP, or another protocol.",
 )
 LIMITS_UNAVAILABLE = add_problem(
     "limits-unavailable",

@@ -104,6 +104,18 @@ class Connection(HttpProtocol):
         if self.client is not None:
             self._limiter.leave_from(self.client[0])
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more: a half-close, or its end. Complete requests are answered before the close.
+
+        Returns whether the transport stays open until then. A request that is not complete counts as broken off.
+        """
+        if self._open and not self._in_head and self.was_asked():
+            self.break_body()
+        self._open = False
+        if not self._ended:
+            self._stop_reading()
+        return self.is_answering()
+
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
         if len(data) > SMALL_BYTES or self._rest:

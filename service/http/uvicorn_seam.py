@@ -76,6 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, with named methods for its state and its steps."""
 
     flow: HoldableFlow
+    _earlier_due = False  # a broken request was taken out of the queue, and one before it is being answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -92,7 +93,9 @@ class HttpProtocol(HttpToolsProtocol):
     def is_answering(self) -> bool:
         """Whether the client waits for an answer that is being made."""
         cycle: Any = self.cycle
-        return bool(self.pipeline) or (cycle is not None and not cycle.response_complete and not cycle.disconnected)
+        if self.pipeline or self._earlier_due:
+            return True
+        return cycle is not None and not cycle.response_complete and not cycle.disconnected
 
     def may_answer_at_once(self) -> bool:
         """Whether the next answer is that of the request just read, and the client reads its answers.
@@ -182,7 +185,7 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.message_event.set()
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
-            answered = True
+            answered = self._earlier_due = True
         return bool(answered)
 
     @property

@@ -86,6 +86,23 @@ class Served:
         self.settle(server)
         return list(self.asked), wire
 
+    def half_close(self, pieces: Iterable[bytes]) -> tuple[list[tuple[Any, ...]], Wire]:
+        """The same, where the client sends no more right after the last piece, and waits for its answers."""
+        protocol, server, wire = self.connect()
+        for piece in pieces:
+            if not wire.closed:
+                protocol.data_received(piece)
+        # A transport does not see the end while its reading is paused.
+        while wire.paused:
+            self.turn()
+        if not wire.closed and not protocol.eof_received():
+            wire.close()
+        self.settle(server)
+        assert wire.closed
+        protocol.connection_lost(None)
+        self.settle(server)
+        return list(self.asked), wire
+
     def turn(self) -> None:
         """Let the loop turn once."""
         self.loop.run_until_complete(asyncio.sleep(0))
