@@ -22,7 +22,6 @@ from service.http.heads import (
     HEAD_END,
     HEAD_MOST_BYTES,
     HEADER_MOST_BYTES,
-    ICE,
     RTSP,
     split_at_head,
     write_without_upgrade,
@@ -74,9 +73,10 @@ class Connection(HttpProtocol):
         # 0: the request comes in small pieces. 1: a large piece came, so sizes are checked. Above: bytes so far.
         self._bytes = 0
         self._credited = 0  # of these bytes, those that have moved `_since`
-        self._piece = b""  # the bytes being parsed
-        self._begun = b""  # those before them, from the beginning of an incomplete head on
         self._rest, self._at = b"", 0  # bytes that wait for room in the queue, and how many of them are parsed
+        self._begun = b""  # bytes of an incomplete head
+        self._kept = False  # any of the two
+        self._raw = b""  # bytes being parsed in which a request line may name another protocol
         self._held = False  # reading waits for room, too
         self._ended = False  # no more requests are read
         self._declined = False  # the request was parsed again without its upgrade
@@ -116,14 +116,25 @@ class Connection(HttpProtocol):
             self._stop_reading()
         return self.is_answering()
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes have arrived."""
-        if len(data) > SMALL_BYTES or self._rest:
-            self._parse_with_room(data)
-        else:
-            self._parse(data)
+    def data_received(self, data: bytes, is_piece: bool = False) -> None:
+        """Bytes have arrived. `is_piece`: they are cut to be parsed whole. PERF: so are most as they come."""
+        if not is_piece and (len(data) > SMALL_BYTES or self._kept or RTSP in data):
+            self._parse_in_pieces(data)
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.refuse(self._why or problems.BAD_REQUEST.answer)
+        if self._open:
+            self._count_piece(len(data))
+            self._keep_begun(data)
+        elif self._bytes:
+            self._bytes = 0
+            self._begun = b""
 
-    def _parse_with_room(self, data: bytes) -> None:
+    def _parse_in_pieces(self, data: bytes) -> None:
         """Parse as many requests as the queue has room for. The rest waits until answers went out.
 
         The parser cannot be stopped at a request. So the bytes are cut behind heads: a piece with `n` ends of heads
@@ -142,8 +153,15 @@ class Connection(HttpProtocol):
                 found = data.find(HEAD_END, end)
                 end = size if found < 0 else found + len(HEAD_END)
                 room -= 1
-            self._parse(data if end - at == size else data[at:end])
+            piece = data if end - at == size else data[at:end]
             at = end
+            if len(piece) > HEADER_MOST_BYTES and not self._bytes:
+                self._bytes = 1
+            if self._begun or RTSP in piece:
+                self._raw = self._begun + piece
+            self.data_received(piece, True)
+            self._raw = b""
+        self._kept = bool(self._rest or self._begun)
         self._hold_if_full()
 
     def _hold_if_full(self) -> None:
@@ -155,43 +173,26 @@ class Connection(HttpProtocol):
     def _go_on(self) -> None:
         """An answer went out: parse the rest as far as there is room now, and then read on."""
         self._held = False
-        self._parse_with_room(b"")
+        self._parse_in_pieces(b"")
         if not self._held:
             self.release_reading()
 
-    def _parse(self, data: bytes) -> None:
-        """Parse a piece of requests."""
-        if len(data) > HEADER_MOST_BYTES and not self._bytes:
-            self._bytes = 1
-        self._piece = data
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self.refuse(self._why or problems.BAD_REQUEST.answer)
-        self._piece = b""
-        if self._open:
-            self._count_piece(len(data))
-            self._begun = self._keep_begun(data) if self._in_head else b""
-        elif self._bytes:
-            self._bytes = 0
+    def _keep_begun(self, data: bytes) -> None:
+        """Keep the bytes of an incomplete head, up to the end of `data`; perhaps with a body in front of it."""
+        if not self._in_head:
             self._begun = b""
-
-    def _keep_begun(self, data: bytes) -> bytes:
-        """The bytes of an incomplete head, up to the end of `data`; perhaps with the body in front of it."""
+            return
         begun = self._begun + data
         end_before = begun.rfind(HEAD_END, max(0, len(self._begun) - len(HEAD_END)))
-        return begun[end_before + 1 :][-HEAD_MOST_BYTES:]
+        self._begun = begun[end_before + 1 :][-HEAD_MOST_BYTES:]
+        self._kept = True
 
     def _check_name(self) -> None:
-        """Refuse a request line that names RTSP or ICE. Call it where `_piece` or `_begun` may hold such a line."""
-        raw = self._begun + self._piece
-        if RTSP in raw or ICE in raw:
-            named, rest = split_at_head(raw, self.parser.get_method(), self.url)
-            # The next request of the piece begins there, or behind a body.
-            self._begun, self._piece = b"", rest
-            self._check(problems.VERSION_NOT_SUPPORTED.answer if named + b"/" in (RTSP, ICE) else None)
+        """Refuse a request whose line, in `_raw`, names RTSP."""
+        if RTSP in self._raw:
+            # The next request of the piece begins in what is left.
+            named, self._raw = split_at_head(self._raw, self.parser.get_method(), self.url)
+            self._check(problems.VERSION_NOT_SUPPORTED.answer if named == b"RTSP" else None)
 
     def _decline(self, rest: bytes) -> None:
         """Parse a request again without its wish for another protocol (RFC 9110, 7.8). `rest` follows the head.
@@ -205,7 +206,9 @@ class Connection(HttpProtocol):
         old = self.parser
         head = write_without_upgrade(old.get_method(), old.get_http_version(), self.url, self.headers)
         self.parser = httptools.HttpRequestParser(self)
-        self._parse(head + rest)
+        if self._raw:
+            self._raw = head + self._raw
+        self.data_received(head + rest, True)
 
     def _count_piece(self, size: int) -> None:
         """Count a piece of a request that is not complete."""
@@ -249,7 +252,8 @@ class Connection(HttpProtocol):
         self._ended = True
         self._since = self._limiter.tick
         self.parser = _NoParser()  # type: ignore[assignment]
-        self._rest, self._at, self._held = b"", 0, False
+        self._rest, self._begun, self._at = b"", b"", 0
+        self._kept = self._held = False
         self.release_reading()
 
     def _write(self, answer: Answer, *, keep_alive: bool) -> None:

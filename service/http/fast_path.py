@@ -24,7 +24,7 @@ from service.http.connection import Connection, Dropped
 from service.http.connection_limits import ConnectionLimiter
 from service.http.endpoint import Order
 from service.http.fast_routes import FastRoutes
-from service.http.heads import HEADERS_MOST, ICE, RTSP, check_protocol, check_size
+from service.http.heads import HEADERS_MOST, check_protocol, check_size
 from service.http.request_ids import make_request_id, note_trouble
 from service.http.uvicorn_seam import FastCycle
 from service.telemetry.metrics import NAMES, Traffic
@@ -121,9 +121,7 @@ class FastPath(Connection):
         """The head is complete: choose the path."""
         if self._bytes or len(self.headers) > HEADERS_MOST:
             self._check(check_size(self.url, self.headers))
-        # PERF: methods of the fast path can be those of RTSP, and never of ICE.
-        doubtful = bool(self._begun) or RTSP in self._piece
-        if doubtful:
+        if self._raw:
             self._check_name()
         if self.may_answer_at_once():
             parser = self.parser
@@ -133,11 +131,9 @@ class FastPath(Connection):
                 self.take_over(self._request)
                 self._in_head = False
                 return
-        if not doubtful and ICE in self._piece:
-            self._check_name()
         if self.parser.should_upgrade():
             return
-        self._check(check_protocol(self.parser.get_http_version(), self.url, self.headers))
+        self._check(check_protocol(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers))
         self._request = None
         self.hand_to_application()
         self._hold_if_full()

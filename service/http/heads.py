@@ -11,10 +11,10 @@ from typing import Final
 from service.contract import problems
 from service.contract.answers import Answer
 
-# llhttp parses request lines of these protocols as well, and does not tell which one it was.
+# llhttp parses request lines of these protocols as well, and does not tell which one it was. ICE has one method only.
 RTSP: Final = b"RTSP/"
-ICE: Final = b"ICE/"
-_NAME: Final = re.compile(rb"(HTTP|RTSP|ICE)/\d\.\d")
+ICE_METHOD: Final = b"SOURCE"
+_NAME: Final = re.compile(rb"(HTTP|RTSP)/\d\.\d")
 
 HEAD_END: Final = b"\r\n\r\n"
 HEAD_MOST_BYTES: Final = 16 * 1024
@@ -54,13 +54,13 @@ def split_at_head(raw: bytes, method: bytes, url: bytes) -> tuple[bytes, bytes]:
     return b"", raw
 
 
-def check_protocol(version: str, url: bytes, headers: Headers) -> Answer | None:
+def check_protocol(method: bytes, version: str, url: bytes, headers: Headers) -> Answer | None:
     """Check the version, the one Host (RFC 9112, 3.2), that the target has no fragment, and the end of the body.
 
     Another reader of the same bytes must not see the body's end elsewhere (RFC 9112, 6.1 and 6.3).
     """
     hosts = sum(name == b"host" for name, _ in headers)
-    if version not in ("1.0", "1.1"):
+    if version not in ("1.0", "1.1") or method == ICE_METHOD:
         return problems.VERSION_NOT_SUPPORTED.answer
     if hosts > 1 or (hosts == 0 and version == "1.1"):
         return problems.BAD_REQUEST.with_detail("A request needs one Host header.")
