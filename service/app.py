@@ -219,6 +219,7 @@ def make_app(
     app.add_error_handler(falcon.HTTPError, resource.on_http_error)
     app.add_error_handler(LeaderboardError, resource.on_leaderboard_error)
     app.add_error_handler(Exception, resource.on_defect)
+    app.add_sink(resource.answer_options_of_server, resource.SERVER_PATHS)
     by_path: dict[str, list[Endpoint]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.operation.path, []).append(endpoint)

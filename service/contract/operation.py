@@ -51,6 +51,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     fast: bool = False
 
     @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that are this operation: its own, and with GET also HEAD (RFC 9110, 9.3.2)."""
+        return (self.method, "HEAD") if self.method == "GET" else (self.method,)
+
+    @property
     def writes(self) -> bool:
         """Whether the method may change something."""
         return self.method not in SAFE

@@ -15,7 +15,7 @@ from service.http.request import Request, Response
 from service.http.resource import Resource
 from service.routes import OPERATIONS
 
-_SCOPES: Final = {(operation.method, operation.path): operation.scope for operation in OPERATIONS}
+_SCOPES: Final = {(method, operation.path): operation.scope for operation in OPERATIONS for method in operation.methods}
 
 
 class AuthMiddleware:
@@ -26,4 +26,7 @@ class AuthMiddleware:
         rule = (req.method, req.uri_template or "")
         if rule in _SCOPES and (_SCOPES[rule] is PUBLIC or isinstance(resource, Resource)):
             return
-        raise falcon.HTTPMethodNotAllowed([method for method, path in _SCOPES if path == req.uri_template])
+        if req.method == "OPTIONS" and isinstance(resource, Resource):
+            return
+        methods = [method for method, path in _SCOPES if path == req.uri_template]
+        raise falcon.HTTPMethodNotAllowed(sorted([*methods, "OPTIONS"]))

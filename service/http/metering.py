@@ -9,7 +9,9 @@ from service.http.request_ids import HEADER, note_trouble
 from service.routes import OPERATIONS
 from service.telemetry.metrics import Traffic
 
-_INDEX: Final = {(operation.method, operation.path): index for index, operation in enumerate(OPERATIONS)}
+_INDEX: Final = {
+    (method, operation.path): index for index, operation in enumerate(OPERATIONS) for method in operation.methods
+}
 
 
 class Metering:

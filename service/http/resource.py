@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,11 +16,13 @@ from board.errors import LeaderboardError
 from service.access.authorizer import MALFORMED
 from service.contract import problems
 from service.contract.answers import Answer
+from service.contract.operation import Operation
 from service.contract.problems import answer_of, problem_of_status
 from service.http.endpoint import Endpoint
 from service.http.request import EncodedBody, Request, Response
 from service.http.request_ids import make_request_id
 from service.http.tracing import HEADER as TRACE
+from service.routes import OPERATIONS
 
 log: Final = logging.getLogger(__name__)
 
@@ -37,8 +40,26 @@ def write_answer(resp: Response, answer: Answer) -> None:
         resp.set_header(name, value)
 
 
+def write_methods(resp: Response, operations: Iterable[Operation]) -> None:
+    """Answer OPTIONS: with the methods of these operations, and without a body."""
+    methods = {method for operation in operations for method in operation.methods}
+    resp.status = falcon.HTTP_200
+    resp.set_header("Allow", ", ".join(sorted({*methods, "OPTIONS"})))
+
+
+async def answer_options_of_server(req: Request, resp: Response) -> None:
+    """Falcon sink for the paths `*` and `/`. Load balancers ask them with OPTIONS whether the server answers."""
+    if req.method != "OPTIONS":
+        raise falcon.HTTPNotFound
+    write_methods(resp, OPERATIONS)
+
+
+SERVER_PATHS: Final = re.compile(r"[*/]\Z")
+"""The paths of `answer_options_of_server`."""
+
+
 class Resource:
-    """All operations of one path, with a responder for each method.
+    """All operations of one path, with a responder for each method, HEAD and OPTIONS among them.
 
     `is_hidden` gets the connection's local address, and tells whether operations of administrators get 404 there.
     """
@@ -49,8 +70,18 @@ class Resource:
         is_hidden: Callable[[tuple[str, int | None] | None], bool],
     ) -> None:
         self._is_hidden: Final = is_hidden
+        self._operations: Final = [endpoint.operation for endpoint in endpoints]
         for endpoint in endpoints:
-            setattr(self, f"on_{endpoint.operation.method.lower()}", partial(self._respond, endpoint))
+            for method in endpoint.operation.methods:
+                setattr(self, f"on_{method.lower()}", partial(self._respond, endpoint))
+
+    async def on_options(self, req: Request, resp: Response, **path: str) -> None:
+        """Answer with the methods of the path. It needs no credential, and changes nothing."""
+        is_hidden = self._is_hidden(req.scope.get("server"))
+        shown = [operation for operation in self._operations if operation.scope != "admin" or not is_hidden]
+        if not shown:
+            raise falcon.HTTPNotFound
+        write_methods(resp, shown)
 
     async def _respond(self, endpoint: Endpoint, req: Request, resp: Response, **path: str) -> None:
         operation = endpoint.operation

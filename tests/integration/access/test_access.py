@@ -159,12 +159,14 @@ def test_the_document_tells_of_it(op: Operation) -> None:
 def test_what_is_not_in_the_table_is_no_operation(
     client: Http, credentials: Credentials, method: str, path: str
 ) -> None:
-    if (method, path) in {(op.method, op.path) for op in OPERATIONS}:
+    offered = {op.method for op in OPERATIONS if op.path == path}
+    offered |= {"HEAD"} if "GET" in offered else set()
+    if method in offered:
         return
     for headers in ({}, bearer(credentials.full)):
         answer = client.ask(method, path.replace("{sid}", OWN).replace("{id}", "0000000000"), None, headers)
         assert answer.status == 405
-        assert set(answer.headers["allow"].split(", ")) >= {op.method for op in OPERATIONS if op.path == path}
+        assert set(answer.headers["allow"].split(", ")) == {*offered, "OPTIONS"}
 
 
 class Forgotten:

@@ -24,6 +24,9 @@ def test_what_is_for_administrators_is_on_their_bind_only(world: World, auth: st
         for method, path in (("DELETE", "/v1/seasons/x"), ("GET", "/v1/keys"), ("DELETE", "/v1/keys/0123456789")):
             assert public.ask(method, path).status == 404
             assert public.ask(method, path).json["code"] == "not-found"
+            assert public.ask("OPTIONS", path).status == 404
+            assert method != "GET" or public.ask("HEAD", path).status == 404
+            assert method in admin.ask("OPTIONS", path).headers["allow"]
             told = admin.ask(method, path)
             assert told.status == 401 if auth == "keys" else told.json.get("code") != "not-found"
         # Everything else is answered on both.

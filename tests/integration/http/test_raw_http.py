@@ -165,7 +165,9 @@ LINES: dict[str, tuple[bytes, int]] = {
     "target with a space": (b"GET /li vez HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "target with NUL": (b"GET /live\x00z HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "target not ASCII": (b"GET /live\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-    "target is a star": (b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+    "target is a star": (b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200),
+    "target is a star, and the method another one": (b"GET * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+    "the shortest question of a load balancer": (b"OPTIONS / HTTP/1.0\r\n\r\n", 200),
     "CONNECT": (b"CONNECT example:443 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "no host": (b"GET /livez HTTP/1.1\r\n\r\n", 400),
     "no host, hot": (b"GET /v1/seasons/x/leaderboard/top HTTP/1.1\r\n\r\n", 400),
@@ -268,16 +270,13 @@ def test_a_path_is_what_it_says(api: Api, case: str) -> None:
     assert statuses(got) == [status], got
 
 
-@pytest.mark.parametrize("method", ["TRACE", "PUT", "PATCH", "HEAD", "OPTIONS", "PROPFIND", "M-SEARCH"])
+@pytest.mark.parametrize("method", ["TRACE", "PUT", "PATCH", "PROPFIND", "M-SEARCH"])
 @pytest.mark.parametrize("path", ["/livez", "/v1/seasons/x", "/v1/seasons/x/scores"])
 def test_methods_that_no_operation_has(api: Api, method: str, path: str) -> None:
     data = f"{method} {path} HTTP/1.1\r\nHost: x\r\nX-Secret: hush\r\nConnection: close\r\n\r\n".encode()
     got = raw(api.port, data)
-    head, _, body = got.partition(b"\r\n\r\n")
-    status = int(head.split(b" ")[1])
-    assert status in (400, 405) or (method == "OPTIONS" and status in (200, 204)), got
+    assert statuses(got)[0] in (400, 405), got
     assert b"hush" not in got
-    assert method != "HEAD" or body == b""
 
 
 def test_trailers_are_no_headers(api: Api, season: str) -> None:
