@@ -28,8 +28,21 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     userId: UserId
     delta: Annotated[
         int,
-        msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, description="Whole number of 64 bits, not 0.", examples=[120]),
+        msgspec.Meta(
+            ge=INT64_MIN,
+            le=INT64_MAX,
+            description="Whole number of 64 bits, not 0. Up to 2^53 it may be spelled `120.0` or `1.2e2`.",
+            examples=[120],
+        ),
     ]
+    submissionId: IdempotencyKey | None = None
+
+
+class SpelledSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A submission with the text of its `delta`."""
+
+    userId: UserId
+    delta: msgspec.Raw
     submissionId: IdempotencyKey | None = None
 
 

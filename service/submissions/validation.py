@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -15,9 +16,13 @@ from service.contract.body import Cost
 from service.contract.problems import Problem, Rejected
 from service.contract.types import USER_ID_MAX
 from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_plain
-from service.submissions.types import KEY_TEXT, Batch, LooseBatch, Submission
+from service.submissions.types import KEY_TEXT, Batch, LooseBatch, SpelledSubmission, Submission
 
 _KEY: Final = re.compile(KEY_TEXT)
+_FLOAT: Final = re.compile(rb"-?\d+(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)")
+
+FLOAT_MOST: Final = 2**53
+"""The largest whole number up to which a double has all of them."""
 
 Judged = Submission | Problem
 """A submission of a batch, or its problem."""
@@ -29,16 +34,27 @@ class PlayerOnly(msgspec.Struct, frozen=True, gc=False):
     userId: str
 
 
+class DeltaOnly(msgspec.Struct, frozen=True, gc=False):
+    """The text of a submission's `delta`."""
+
+    delta: msgspec.Raw
+
+
 _decode = msgspec.json.Decoder(Submission).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 _decode_loose = msgspec.json.Decoder(LooseBatch).decode
 _decode_player = msgspec.json.Decoder(PlayerOnly).decode
+_decode_delta = msgspec.json.Decoder(DeltaOnly).decode
+_decode_spelled = msgspec.json.Decoder(SpelledSubmission).decode
 
 
 def decode_submission(body: bytes) -> Submission:
     """Decode and validate the body of a submission. Raises `Rejected`."""
     try:
-        submission = _decode(body)
+        try:
+            submission = _decode(body)
+        except msgspec.ValidationError as error:
+            submission = decode_spelled(body, error)
     except msgspec.ValidationError as error:
         raise Rejected(problem_of_member(error).with_detail(str(error))) from error
     except UNDECODABLE as error:
@@ -89,10 +105,40 @@ def judge(submission: Submission) -> Judged:
 def judge_raw(raw: bytes) -> Judged:
     """Decode and validate one submission of a batch."""
     try:
-        submission = _decode(raw)
+        try:
+            submission = _decode(raw)
+        except msgspec.ValidationError as error:
+            submission = decode_spelled(raw, error)
     except msgspec.ValidationError as error:
         return problem_of_member(error)
     return problems.INVALID_BODY if has_duplicates(raw, submission) else judge(submission)
+
+
+def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
+    """Decode a submission that was refused with `error`, if only because its `delta` is a whole number spelled like a
+    float: engines that know doubles only write 10 so. Raises `error` otherwise, or that of another member.
+    """
+    if not str(error).endswith("`$.delta`"):
+        raise error
+    delta = parse_float(bytes(_decode_delta(text).delta))
+    if delta is None:
+        raise error
+    spelled = _decode_spelled(text)
+    return Submission(spelled.userId, delta, spelled.submissionId)
+
+
+def parse_float(text: bytes) -> int | None:
+    """The whole number that JSON spells with a fraction or an exponent; None if it is another text, not whole, or beyond
+    `FLOAT_MOST`, where a double may have lost its last digits.
+    """
+    if _FLOAT.fullmatch(text) is None:
+        return None
+    value = float(text)
+    if not (abs(value) <= FLOAT_MOST and value.is_integer()):
+        return None
+    whole = int(value)
+    # The text may have more digits than the double.
+    return whole if whole == 0 or Decimal(text.decode()) == whole else None
 
 
 def has_duplicates(text: bytes, submission: Submission) -> bool:

@@ -40,7 +40,13 @@ from service.submissions.group_commit import Intake
 from service.submissions.item import Item, Outcome
 from service.submissions.submit_batch import BatchSubmitter
 from service.submissions.types import BATCH_MOST, Submission
-from service.submissions.validation import decode_batch, find_problem, has_duplicates, parse_idempotency_key
+from service.submissions.validation import (
+    decode_batch,
+    decode_submission,
+    find_problem,
+    has_duplicates,
+    parse_idempotency_key,
+)
 
 checked = settings(deadline=None, max_examples=300)
 
@@ -156,7 +162,7 @@ def test_a_batch_is_judged_item_by_item(made: list[tuple[bytes, list[str]]], noi
     for (text, names), result in zip(made, results, strict=True):
         if result["status"] == 202:
             assert len(set(names)) == len(names)
-            assert_taken(DECODE(text))
+            assert_taken(decode_submission(text))
     assert len(recorder.items) == sum(result["status"] == 202 for result in results)
 
 

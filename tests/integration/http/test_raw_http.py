@@ -355,6 +355,8 @@ TWICE: dict[str, bytes] = {
     "delta": b'{"userId":"ada","delta":1,"delta":2}',
     "the same delta": b'{"userId":"ada","delta":1,"delta":1}',
     "delta, escaped": b'{"userId":"ada","delta":1,"d\\u0065lta":2}',
+    "delta, once as a float": b'{"userId":"ada","delta":1,"delta":2.0}',
+    "delta, both as floats": b'{"userId":"ada","delta":2.0,"delta":2.0}',
     "user": b'{"userId":"ada","userId":"bob","delta":1}',
     "user, escaped": b'{"userId":"ada","delta":1,"user\\u0049d":"bob"}',
     "key": b'{"userId":"ada","delta":1,"submissionId":"a","submissionId":"b"}',
