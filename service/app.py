@@ -34,7 +34,7 @@ from service.http.endpoint import Endpoint, make_endpoints
 from service.http.fast_routes import FastRoutes
 from service.http.metering import Metering
 from service.http.openapi import make_document
-from service.http.origins import CorsMiddleware, OriginCheck
+from service.http.origins import CorsMiddleware, OriginCheck, list_headers
 from service.http.request import Request
 from service.http.router import ExactRouter
 from service.http.tracing import Traces
@@ -55,9 +55,10 @@ App = falcon.asgi.App[Any, Any]
 
 
 class WorkerContext(msgspec.Struct, frozen=True):
-    """A complete worker: the ASGI application, and the parts that each connection needs."""
+    """A complete worker: the ASGI application, the headers of every answer, and the parts that each connection needs."""
 
     app: App
+    headers: tuple[tuple[str, str], ...]
     routes: FastRoutes
     limiter: ConnectionLimiter
     traffic: Traffic
@@ -204,7 +205,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     )
     app = make_app(s, endpoints, limiter, traffic, lifespan)
     log.info("worker is up (%s kernels)", "compiled" if IMPLEMENTATION == "c" else "pure-Python")
-    return WorkerContext(app, FastRoutes(endpoints), limiter, traffic)
+    return WorkerContext(app, list_headers(s.origins), FastRoutes(endpoints), limiter, traffic)
 
 
 def make_app(

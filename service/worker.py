@@ -59,6 +59,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
             # gunicorn's "application" is `build_worker`. It needs the event loop, which runs by now.
             context: WorkerContext = await self.wsgi()
         self.wsgi = context.app
+        self.config.headers = [*self.config.headers, *context.headers]
         self.config.http = partial(FastPath, context.routes, context.limiter, context.traffic)
         await super()._serve()
 

@@ -24,6 +24,15 @@ ANSWER_HEADERS: Final = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authentic
 METHODS: Final = ", ".join(sorted({operation.method for operation in OPERATIONS}))
 
 
+def list_headers(origins: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """The headers of every answer of a worker, on both paths and to refused requests.
+
+    Where origins are listed, an answer depends on the request's `Origin`, also if there is none: a cache in front must
+    not give a page the answer that was made for a request without.
+    """
+    return (("vary", "Origin"),) if origins else ()
+
+
 class CorsMiddleware:
     """Falcon middleware for CORS. It comes before authorization, since a preflight has no credential."""
 
@@ -49,7 +58,6 @@ class CorsMiddleware:
 
     async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:
         """Let the page read the answer, also an error."""
-        resp.append_header("Vary", "Origin")
         allowed = self._allowed(req)
         if allowed is not None:
             resp.set_header("Access-Control-Allow-Origin", allowed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.http import Http, base
+from support.http import Http, base, raw
 from support.processes import serving
 from support.world import World, world_on
 
@@ -62,6 +62,23 @@ def test_answers_and_errors_on_both_paths(pages: Http, name: str) -> None:
     assert posted.status in (400, 401) and allowed(posted.headers) == ORIGIN
 
 
+@pytest.mark.parametrize("origin", [None, ORIGIN, "https://evil.example"])
+def test_every_answer_varies_by_origin(pages: Http, origin: str | None) -> None:
+    """Otherwise a cache in front gives a page the answer to a request without `Origin`, which the page may not read."""
+    headers = {} if origin is None else {"Origin": origin}
+    asked = [("GET", path) for path in ("/livez", "/openapi.json", "/nowhere", "/v1/keys", "/v1/seasons/x/scores")]
+    for name in ("x", "x%20y"):
+        asked += [("GET", f"/v1/seasons/{name}/leaderboard/{path}") for path in ("top", "rank?userId=ada", "rank")]
+        asked += [("POST", f"/v1/seasons/{name}/scores"), ("HEAD", f"/v1/seasons/{name}/leaderboard/top")]
+    asked += [("OPTIONS", "/livez"), ("OPTIONS", "*")]
+    for method, path in asked:
+        answer = pages.ask(method, path, BODY if method == "POST" else None, headers)
+        assert answer.headers.get("vary") == "Origin", (method, path)
+        assert allowed(answer.headers) == (ORIGIN if origin == ORIGIN else None)
+    for data in (b"nonsense\r\n\r\n", b"GET /livez HTTP/2.0\r\nHost: x\r\n\r\n"):
+        assert b"\r\nvary: Origin\r\n" in raw(pages.port, data)
+
+
 @pytest.mark.parametrize("name", ["x", "x%20y"])
 def test_foreign_pages_change_nothing_on_an_open_server(world: World, name: str) -> None:
     """A browser sends such a POST for any page without a preflight: it has no Content-Type and no header of its own."""
@@ -87,4 +104,5 @@ def test_where_a_credential_is_needed_the_page_has_to_have_it(world: World) -> N
 def test_it_is_off_by_default(http: Http) -> None:
     answer = http.ask("GET", "/livez", headers={"Origin": ORIGIN})
     assert answer.status == 200 and allowed(answer.headers) is None
+    assert "vary" not in answer.headers
     assert allowed(http.ask("OPTIONS", "/livez", headers={"Origin": ORIGIN, **PREFLIGHT}).headers) is None
