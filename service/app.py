@@ -55,7 +55,7 @@ App = falcon.asgi.App[Any, Any]
 
 
 class WorkerContext(msgspec.Struct, frozen=True):
-    """A complete worker: the ASGI application, the headers of every answer, and the parts that each connection needs."""
+    """A complete worker: the ASGI application, the headers of all answers, and the parts that each connection needs."""
 
     app: App
     headers: tuple[tuple[str, str], ...]

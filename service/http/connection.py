@@ -32,7 +32,7 @@ MESSAGE_MOST_BYTES: Final = 5 * 1024 * 1024
 """Bytes of one request on the wire: the largest body with chunk sizes, chunk extensions and trailers."""
 
 SMALL_BYTES: Final = 512
-"""A piece of at most this size is parsed whole. It holds no more than 28 requests of the shortest form."""
+"""A piece of at most this size is parsed whole. It holds no more than 20 requests of the shortest form."""
 
 RATE_LEAST: Final = 500
 """Bytes a second. A body or a reader that stays slower is given up."""

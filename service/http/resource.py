@@ -47,7 +47,7 @@ def write_methods(resp: Response, operations: Iterable[Operation]) -> None:
     resp.set_header("Allow", ", ".join(sorted({*methods, "OPTIONS"})))
 
 
-async def answer_options_of_server(req: Request, resp: Response) -> None:
+async def answer_options_of_server(req: Request, resp: Any, **path: str) -> None:
     """Falcon sink for the paths `*` and `/`. Load balancers ask them with OPTIONS whether the server answers."""
     if req.method != "OPTIONS":
         raise falcon.HTTPNotFound

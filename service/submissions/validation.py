@@ -128,8 +128,9 @@ def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
 
 
 def parse_float(text: bytes) -> int | None:
-    """The whole number that JSON spells with a fraction or an exponent; None if it is another text, not whole, or beyond
-    `FLOAT_MOST`, where a double may have lost its last digits.
+    """The whole number that JSON spells with a fraction or an exponent; None for any other text.
+
+    None also if it is not whole, or beyond `FLOAT_MOST`, where a double may have lost its last digits.
     """
     if _FLOAT.fullmatch(text) is None:
         return None

@@ -9,7 +9,6 @@ from typing import Any
 
 import uvicorn
 from hypothesis import strategies as st
-from support.endpoints import echo_endpoints
 from uvicorn.server import ServerState
 
 from board.config.load import load
@@ -19,6 +18,7 @@ from service.http.connection_limits import ConnectionLimiter, ConnectionLimits
 from service.http.fast_path import FastPath
 from service.http.fast_routes import FastRoutes
 from service.telemetry.metrics import REGISTRY, Traffic
+from support.endpoints import echo_endpoints
 
 
 class Wire(asyncio.Transport):
@@ -180,8 +180,6 @@ def streams(draw: st.DrawFn) -> bytes:
         at = draw(st.integers(0, len(made)))
         made = made[:at] + draw(st.binary(max_size=2)) + made[at + draw(st.integers(0, 2)) :]
     return made
-
-
 
 
 def assert_same(one: list[tuple[Any, ...]], other: list[tuple[Any, ...]]) -> None:

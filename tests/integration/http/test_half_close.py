@@ -75,6 +75,4 @@ def test_an_incomplete_body_is_a_request_broken_off(api: Api, season: str) -> No
             assert told(api.port, post(name, framing, body)) == b""
             got = told(api.port, post(name) + post(name, framing, body))
             assert got.startswith(b"HTTP/1.1 202") and got.count(b"HTTP/1.1") == 1
-        assert api.world.value(
-            "SELECT score FROM score JOIN season USING (period_id) WHERE season_id = %s", name
-        ) == 3
+        assert api.world.value("SELECT score FROM score JOIN season USING (period_id) WHERE season_id = %s", name) == 3

@@ -28,7 +28,8 @@ def test_they_add_up(api: Api, http: Http, season: str, plain: bool) -> None:
     for text in ("0.5", "-0.0", "9007199254740993.0", "1e300"):
         answer = http.post_raw(name, number(text))
         assert (answer.status, answer.json["code"]) == (400, "invalid-delta")
-    deltas = api.world.rows("SELECT delta FROM ledger WHERE period_id = (SELECT period_id FROM season WHERE season_id = %s) ORDER BY submission", name)
+    query = "SELECT delta FROM ledger JOIN season USING (period_id) WHERE season_id = %s ORDER BY submission"
+    deltas = api.world.rows(query, name)
     assert [delta for (delta,) in deltas] == [10, 1000, -12, 10, 2**53, -(2**53)]
 
 

@@ -28,7 +28,8 @@ class Body:
         self.protocol, self.server, self.wire = served.connect()
         self.limit_s = served.limiter.limits.receive_s
         self.size = size
-        self.protocol.data_received(b"POST /v1/seasons/s/scores HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size)
+        head = b"POST /v1/seasons/s/scores HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
+        self.protocol.data_received(head % size)
         served.settle(self.server)
 
     def send(self, size: int) -> None:

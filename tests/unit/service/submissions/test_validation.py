@@ -61,7 +61,9 @@ def test_other_numbers_do_not(text: str) -> None:
     assert isinstance(judged, Problem) and judged.code == "invalid-delta"
 
 
-@pytest.mark.parametrize("text", ['"10.0"', "true", "null", "[10.0]", "{}", "10", "-10", "1", "NaN", "", "1.", ".5", "1e"])
+@pytest.mark.parametrize(
+    "text", ['"10.0"', "true", "null", "[10.0]", "{}", "10", "-10", "1", "NaN", "", "1.", ".5", "1e"]
+)
 def test_only_the_spelling_of_a_float_is_read(text: str) -> None:
     assert parse_float(text.encode()) is None
 
