@@ -76,7 +76,7 @@ class Connection(HttpProtocol):
         self._rest, self._at = b"", 0  # bytes that wait for room in the queue, and how many of them are parsed
         self._begun = b""  # bytes of an incomplete head
         self._kept = False  # any of the two
-        self._raw = b""  # bytes being parsed in which a request line may name another protocol
+        self._piece = b""  # the piece being parsed; a small one stays until the next
         self._held = False  # reading waits for room, too
         self._ended = False  # no more requests are read
         self._declined = False  # the request was parsed again without its upgrade
@@ -118,9 +118,10 @@ class Connection(HttpProtocol):
 
     def data_received(self, data: bytes, is_piece: bool = False) -> None:
         """Bytes have arrived. `is_piece`: they are cut to be parsed whole. PERF: so are most as they come."""
-        if not is_piece and (len(data) > SMALL_BYTES or self._kept or RTSP in data):
+        if not is_piece and (len(data) > SMALL_BYTES or self._kept):
             self._parse_in_pieces(data)
             return
+        self._piece = data
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -157,10 +158,8 @@ class Connection(HttpProtocol):
             at = end
             if len(piece) > HEADER_MOST_BYTES and not self._bytes:
                 self._bytes = 1
-            if self._begun or RTSP in piece:
-                self._raw = self._begun + piece
             self.data_received(piece, True)
-            self._raw = b""
+        self._piece = b""
         self._kept = bool(self._rest or self._begun)
         self._hold_if_full()
 
@@ -188,10 +187,12 @@ class Connection(HttpProtocol):
         self._kept = True
 
     def _check_name(self) -> None:
-        """Refuse a request whose line, in `_raw`, names RTSP."""
-        if RTSP in self._raw:
+        """Refuse a request whose line names RTSP. Call it once for each head."""
+        raw = self._begun + self._piece
+        if RTSP in raw:
             # The next request of the piece begins in what is left.
-            named, self._raw = split_at_head(self._raw, self.parser.get_method(), self.url)
+            named, self._piece = split_at_head(raw, self.parser.get_method(), self.url)
+            self._begun = b""
             self._check(problems.VERSION_NOT_SUPPORTED.answer if named == b"RTSP" else None)
 
     def _decline(self, rest: bytes) -> None:
@@ -206,8 +207,7 @@ class Connection(HttpProtocol):
         old = self.parser
         head = write_without_upgrade(old.get_method(), old.get_http_version(), self.url, self.headers)
         self.parser = httptools.HttpRequestParser(self)
-        if self._raw:
-            self._raw = head + self._raw
+        self._begun = b""
         self.data_received(head + rest, True)
 
     def _count_piece(self, size: int) -> None:

@@ -121,16 +121,22 @@ class FastPath(Connection):
         """The head is complete: choose the path."""
         if self._bytes or len(self.headers) > HEADERS_MOST:
             self._check(check_size(self.url, self.headers))
-        if self._raw:
-            self._check_name()
+        is_named = False
         if self.may_answer_at_once():
             parser = self.parser
-            matched = self._routes.match(parser.get_method(), self.url, self.headers)
+            method = parser.get_method()
+            # PERF: nearly always the piece begins with the request. A further one of the piece is not answered at once.
+            if self._begun or not self._piece.startswith(b" HTTP/", len(method) + 1 + len(self.url)):
+                self._check_name()
+                is_named = True
+            matched = self._routes.match(method, self.url, self.headers)
             if matched is not None and parser.get_http_version() == "1.1" and not parser.should_upgrade():
                 self._request = _Request(*matched, parser.should_keep_alive() and not self._leaving)
                 self.take_over(self._request)
                 self._in_head = False
                 return
+        if not is_named:
+            self._check_name()
         if self.parser.should_upgrade():
             return
         self._check(check_protocol(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers))

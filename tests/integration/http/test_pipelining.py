@@ -68,6 +68,7 @@ def test_a_flood_that_nobody_reads_costs_little(world: World) -> None:
             waits.append(time.monotonic() - began)
         assert others_are_served(http)
         grown = resident(worker) - before
+        print(f"{grown / 1e6:.0f} MB more, /livez within {max(waits) * 1000:.0f} ms")  # pytest -rP shows it
         # One client alone took 50 MB.
         assert grown < 40_000_000, f"{grown / 1e6:.0f} MB"
         assert max(waits) < 5, waits
