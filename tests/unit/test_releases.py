@@ -44,6 +44,8 @@ def releases() -> list[Release]:
     """The newest first."""
     found = []
     for section in re.split(r"^## ", read("CHANGELOG.md"), flags=re.M)[1:]:
+        if section.startswith("[Unreleased]\n"):
+            continue
         heading = re.match(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)\n\n", section)
         assert heading is not None, section[:80]
         named = re.search(r"^(?:Commit|Tag) `([^`]+)`\.", section, re.M)
