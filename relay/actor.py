@@ -21,6 +21,7 @@ from board.observe.trace import Tracer, sampled
 from board.partitions import PARTITIONS
 from board.pg.connections import first_line
 from board.process.backoff import Backoff
+from board.process.beats import Beat
 from board.process.stop import Stop
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import ResponseError
@@ -50,6 +51,7 @@ class Relay:
         *,
         row: Row | None = None,
         tracer: Tracer | None = None,
+        beat: Beat | None = None,
         clock: Callable[[], float] = time.monotonic,
         randomness: random.Random | None = None,
     ) -> None:
@@ -57,6 +59,7 @@ class Relay:
         self.stop: Final = stop
         self.row: Final = row or Row.private(metrics.REGISTRY)
         self.tracer: Final = tracer
+        self.beat: Final = beat or Beat()
         self.random: Final = randomness or random.Random()
         self.keys: Final = Keyspace(settings.redis_prefix)
         self.schedule: Final = Schedule(settings, clock, self.random)
@@ -70,7 +73,8 @@ class Relay:
         while not self.stop.requested:
             session = None
             try:
-                session = self.connect()
+                with self.beat.waiting():
+                    session = self.connect()
                 log.info("relay is up, PostgreSQL identity %s", session.identity)
                 self.schedule.begin()
                 while not self.stop.requested:
@@ -101,11 +105,13 @@ class Relay:
             limit=s.relay_batch,
             redis_timeout_s=s.redis_timeout_ms / 1000,
             traced=self.tracer is not None,
+            beat=self.beat,
         )
 
     def turn(self, session: RelaySession) -> None:
         """Wait for a poke, at most the idle interval, then do all that is due."""
         schedule = self.schedule
+        self.beat.give()
         self.row.add(metrics.TURNS)
         now = schedule.clock()
         if now >= schedule.next_check:
@@ -175,6 +181,7 @@ class Relay:
         try:
             more = True
             while more and not self.stop.requested:
+                self.beat.give()
                 started = time.perf_counter_ns()
                 result = relay_batch(session, partition, check=check)
                 if result is None:

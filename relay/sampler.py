@@ -98,7 +98,8 @@ def compare(
 
 def confirm(session: RelaySession, partition: int, season: str, users: set[str]) -> str:
     """The difference, read under the claim; empty if there is none, or if it cannot be known now."""
-    with session.snapshot():
+    # Counting millions of players takes long.
+    with session.beat.waiting(), session.snapshot():
         if claim(session, partition) is None:
             return ""
         rows_now = session.fetch("season_now", season=season)

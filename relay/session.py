@@ -12,6 +12,7 @@ from psycopg.rows import namedtuple_row
 from board.pg.arrays import adapt_arrays
 from board.pg.connections import connect
 from board.pg.queries import queries
+from board.process.beats import Beat
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import SyncRedis
 
@@ -32,8 +33,9 @@ SESSION: Final = {
 class RelaySession:
     """One PostgreSQL and one Redis connection, both open; `identity` says which PostgreSQL this is.
 
-    `limit` is the most hints of one batch; with `traced` a batch takes the traces of its hints along. When a connection
-    is lost, calls raise `psycopg.OperationalError` or `BoardUnavailable`: close the session then, and make a new one.
+    `limit` is the most hints of one batch; with `traced` a batch takes the traces of its hints along; `beat` gives the
+    signs of life of long work. When a connection is lost, calls raise `psycopg.OperationalError` or `BoardUnavailable`:
+    close the session then, and make a new one.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class RelaySession:
         limit: int,
         redis_timeout_s: float,
         traced: bool = False,
+        beat: Beat | None = None,
     ) -> None:
         self.keys: Final = keys
         self.limit: Final = limit
         self.traced: Final = traced
+        self.beat: Final = beat or Beat()
         self.redis: Final = SyncRedis(redis_url, "leaderboard-relay", redis_timeout_s)
         self.redis.connect()
         self.sql: Final = queries()
