@@ -115,10 +115,10 @@ class _Master(Arbiter):  # type: ignore[misc]
         super().__init__(app)
 
     def manage_workers(self) -> None:
+        self.beat.give()
         super().manage_workers()
         self.app.exporter.keep_running()
         self.watchdog.pat()
-        self.beat.give()
 
 
 def pre_fork(arbiter: Any, worker: Any) -> None:

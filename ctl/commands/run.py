@@ -58,7 +58,7 @@ def run(call: Invocation) -> int:
         pool = Pool(s)
 
         def watch() -> None:
-            servers.check()
+            servers.keep_running()
             announcer.poll()
 
         supervisor = Supervisor(
