@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from board.config.load import load
@@ -9,6 +10,7 @@ from board.errors import LeaderboardError
 from board.observe.log import setup
 from board.observe.metrics import Row, Sheet
 from board.observe.tracers import tracer_of
+from board.process.beats import Beat
 from board.process.stop import Stop
 from relay.actor import Relay
 from relay.janitor import Janitor
@@ -28,18 +30,19 @@ def main(argv: list[str]) -> int:
             print("usage: python -m relay {carry [FD ROW]|janitor|metrics FD}", file=sys.stderr)
             return 2
     stop = Stop()
+    beat = Beat.inherit(os.environ)
     try:
         settings = load()
         setup(settings.log_level, settings.log_format)
         if argv[0] == "carry":
             tracer = tracer_of(settings, "relay")
-            Relay(settings, stop, row=row, tracer=tracer).run()
+            Relay(settings, stop, row=row, tracer=tracer, beat=beat).run()
             if tracer is not None:
                 tracer.close()
         elif argv[0] == "metrics":
-            run_exporter(settings, stop, int(argv[1]))
+            run_exporter(settings, stop, int(argv[1]), beat)
         else:
-            Janitor(settings, stop).run()
+            Janitor(settings, stop, beat).run()
     except LeaderboardError as error:
         print(f"leaderboard: {error}", file=sys.stderr)
         return error.exit_code

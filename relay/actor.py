@@ -20,6 +20,7 @@ from board.observe.metrics import NS, Row
 from board.observe.trace import Tracer, sampled
 from board.pg.connections import first_line
 from board.process.backoff import Backoff
+from board.process.beats import Beat
 from board.process.stop import Stop
 from board.process.throttle import Throttle
 from board.redis.keyspace import Keyspace
@@ -52,6 +53,7 @@ class Relay:
         *,
         row: Row | None = None,
         tracer: Tracer | None = None,
+        beat: Beat | None = None,
         clock: Callable[[], float] = time.monotonic,
         randomness: random.Random | None = None,
     ) -> None:
@@ -59,6 +61,7 @@ class Relay:
         self.stop: Final = stop
         self.row: Final = row or Row.private(metrics.REGISTRY)
         self.tracer: Final = tracer
+        self.beat: Final = beat or Beat()
         self.random: Final = randomness or random.Random()
         self.keys: Final = Keyspace(settings.redis_prefix)
         self.schedule: Final = Schedule(settings, clock, self.random)
@@ -73,7 +76,8 @@ class Relay:
         while not self.stop.requested:
             session = None
             try:
-                session = self.connect()
+                with self.beat.waiting():
+                    session = self.connect()
                 log.info("relay is up, PostgreSQL identity %s", session.identity)
                 self.schedule.begin()
                 while not self.stop.requested:
@@ -104,11 +108,13 @@ class Relay:
             limit=s.relay_batch,
             redis_timeout_s=s.redis_timeout_ms / 1000,
             traced=self.tracer is not None,
+            beat=self.beat,
         )
 
     def turn(self, session: RelaySession) -> None:
         """Wait for a poke, at most the idle interval, then do all that is due."""
         schedule = self.schedule
+        self.beat.give()
         self.row.add(metrics.TURNS)
         now = schedule.clock()
         if now >= schedule.next_check:
@@ -196,6 +202,7 @@ class Relay:
         """Relay batch after batch while there are hints. Raises as `relay_batch` does."""
         more = True
         while more and not self.stop.requested:
+            self.beat.give()
             started = time.perf_counter_ns()
             result = relay_batch(session, partition, check=check)
             if result is None:

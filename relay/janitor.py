@@ -13,6 +13,7 @@ from board.config.settings import Settings
 from board.errors import ServerUnreachable
 from board.pg.connections import connect, first_line
 from board.pg.queries import queries
+from board.process.beats import Beat
 from board.process.stop import Stop
 
 log: Final = logging.getLogger(__name__)
@@ -28,9 +29,17 @@ SESSION: Final = {"lock_timeout": "100ms"}
 class Janitor:
     """A process beside the relays. An advisory lock makes one janitor of all hosts the active one."""
 
-    def __init__(self, settings: Settings, stop: Stop, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stop: Stop,
+        beat: Beat | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.settings: Final = settings
         self.stop: Final = stop
+        self.beat: Final = beat or Beat()
         self.clock: Final = clock
         self.next_ledger = 0.0
         self.sql: Final = queries()
@@ -39,7 +48,9 @@ class Janitor:
         """Work until stopped; reconnect after a lost connection, and where PostgreSQL accepts no changes."""
         while not self.stop.requested:
             try:
-                with connect(self.settings.database_url, "leaderboard-janitor", session=SESSION, writes=True) as db:
+                with self.beat.waiting():
+                    db = connect(self.settings.database_url, "leaderboard-janitor", session=SESSION, writes=True)
+                with db:
                     self.keep_house(db)
             except (
                 psycopg.OperationalError,
@@ -54,13 +65,14 @@ class Janitor:
         """With the lock, do all housekeeping every few seconds; without it, wait for it."""
         mine = False
         while not self.stop.requested:
-            if not mine:
-                mine = bool(self.value(db, "try_janitor"))
-            if mine:
-                self.keep_ledger(db)
-                self.collect(db)
-                self.forget_keys(db)
-                self.in_bites(db, "forget_traces", {})
+            with self.beat.waiting():
+                if not mine:
+                    mine = bool(self.value(db, "try_janitor"))
+                if mine:
+                    self.keep_ledger(db)
+                    self.collect(db)
+                    self.forget_keys(db)
+                    self.in_bites(db, "forget_traces", {})
             self.stop.wait(EVERY_S)
 
     def keep_ledger(self, db: psycopg.Connection[tuple[object, ...]]) -> int:

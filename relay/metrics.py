@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from board.observe.exporter import Collector, export
 from board.observe.metrics import NS, Metric, Registry, Sample, Sheet
 from board.pg.connections import connect, first_line, is_open
 from board.pg.queries import queries
+from board.process.beats import Beat
 from board.process.stop import Stop
 
 log: Final = logging.getLogger(__name__)
@@ -79,19 +81,31 @@ SEASONS: Final = Metric("leaderboard_seasons", "Number of seasons.", "gauge")
 DATABASE: Final = (UP, PENDING, OLDEST, BEHIND, ASIDE, SEASONS)
 
 KEPT_S: Final = 1.0
+PATIENCE_S: Final = 2.0
+"""The longest wait of a scrape for one that reads the database."""
 SESSION: Final = {"statement_timeout": "5s"}
 
 
 class Database:
-    """Reads the database's gauges at a scrape, on one connection, at most once a second."""
+    """Reads the database's gauges at a scrape, on one connection, at most once a second. For several threads."""
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
         self.db: psycopg.Connection[Any] | None = None
+        self.lock: Final = threading.Lock()
         self.kept: list[tuple[Metric, list[Sample]]] = []
         self.until = 0.0
 
     def __call__(self) -> list[tuple[Metric, list[Sample]]]:
+        if not self.lock.acquire(timeout=PATIENCE_S):
+            return [(UP, [Sample((), 0)])]
+        try:
+            return self.read_again()
+        finally:
+            self.lock.release()
+
+    def read_again(self) -> list[tuple[Metric, list[Sample]]]:
+        """The gauges, read from the database unless they are of the last second."""
         if time.monotonic() >= self.until:
             try:
                 self.kept = self.read()
@@ -125,6 +139,7 @@ class Database:
         return [(metric, [Sample((), value)]) for metric, value in zip(DATABASE, values, strict=True)]
 
 
-def run_exporter(settings: Settings, stop: Stop, fd: int) -> None:
+def run_exporter(settings: Settings, stop: Stop, fd: int, beat: Beat) -> None:
     """Serve the pool's sheet and the database's gauges until told to stop."""
-    export(settings.relay_metrics_bind, Collector(Sheet(REGISTRY, fd), Database(settings.database_url)), stop)
+    collector = Collector(Sheet(REGISTRY, fd), Database(settings.database_url))
+    export(settings.relay_metrics_bind, collector, stop, beat)

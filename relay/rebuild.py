@@ -45,7 +45,8 @@ def rebuild(
     `psycopg.OperationalError` (also for the serialisation failure: try again).
     """
     redis, keys = session.redis, session.keys
-    with session.snapshot():
+    # PostgreSQL sorts a period before it sends the first row of it, which takes long for millions of players.
+    with session.beat.waiting(), session.snapshot():
         claimed = claim(session, partition)
         if claimed is None:
             return None

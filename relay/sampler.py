@@ -103,7 +103,8 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str],
 
     With `count` the players in PostgreSQL are counted, too. Raises `psycopg.errors.SerializationFailure`.
     """
-    with session.snapshot():
+    # Counting millions of players takes long.
+    with session.beat.waiting(), session.snapshot():
         if claim(session, partition) is None:
             return None
         rows_now = session.fetch("season_now", season=season)

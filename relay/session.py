@@ -13,6 +13,7 @@ from board.errors import ServerUnreachable
 from board.pg.arrays import adapt_arrays
 from board.pg.connections import connect, first_line
 from board.pg.queries import queries
+from board.process.beats import Beat
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import SyncRedis
 
@@ -33,8 +34,9 @@ SESSION: Final = {
 class RelaySession:
     """One PostgreSQL and one Redis connection, both open; `identity` says which PostgreSQL this is.
 
-    `limit` is the most hints of one batch; with `traced` a batch takes the traces of its hints along. When a connection
-    is lost, calls raise `psycopg.OperationalError` or `BoardUnavailable`: close the session then, and make a new one.
+    `limit` is the most hints of one batch; with `traced` a batch takes the traces of its hints along; `beat` gives the
+    signs of life of long work. When a connection is lost, calls raise `psycopg.OperationalError` or `BoardUnavailable`:
+    close the session then, and make a new one.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class RelaySession:
         limit: int,
         redis_timeout_s: float,
         traced: bool = False,
+        beat: Beat | None = None,
     ) -> None:
         self.keys: Final = keys
         self.limit: Final = limit
         self.traced: Final = traced
+        self.beat: Final = beat or Beat()
         self.redis: Final = SyncRedis(redis_url, "leaderboard-relay", redis_timeout_s)
         self.redis.connect()
         self.sql: Final = queries()

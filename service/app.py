@@ -17,6 +17,7 @@ from board.errors import LeaderboardError
 from board.observe.metrics import Row
 from board.observe.trace import Tracer
 from board.observe.tracers import tracer_of
+from board.process.tasks import LastingTask
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
@@ -96,7 +97,7 @@ class Lifespan:
         grace_s: int,
         intakes: tuple[Intake, Intake],
         access: Access | None,
-        sampling: asyncio.Task[None],
+        sampling: LastingTask,
         redis: AsyncRedis,
         probes: Probes,
         tracer: Tracer | None,
@@ -121,8 +122,7 @@ class Lifespan:
             log.warning("%d submissions were not committed in the time given to stop", left)
         if self._access is not None:
             await self._access.stop()
-        self._sampling.cancel()
-        await asyncio.gather(self._sampling, return_exceptions=True)
+        await self._sampling.stop()
         await self._redis.stop()
         await self._probes.close()
         if self._tracer is not None:
@@ -199,7 +199,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     if access is not None:
         await access.start()
     await redis.first_try()
-    sampling = asyncio.create_task(sample_worker(row, redis, {"scores": single, "batch": batches}), name="metrics")
+    sampling = LastingTask(sample_worker(row, redis, {"scores": single, "batch": batches}), "metrics")
     lifespan = Lifespan(
         grace_s=s.shutdown_grace_s,
         intakes=(single, batches),

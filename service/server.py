@@ -21,6 +21,7 @@ from board.config.settings import Settings
 from board.errors import InvalidSetting, PortTaken
 from board.observe.log import everything_as_json, setup
 from board.observe.metrics import Row, Sheet
+from board.process.beats import Beat
 from board.process.children import end_with_parent
 from board.process.watchdog import Watchdog
 from service.telemetry.exporter import ExporterSupervisor
@@ -110,9 +111,11 @@ class _Master(Arbiter):  # type: ignore[misc]
 
     def __init__(self, app: Server) -> None:
         self.watchdog: Final = Watchdog(os.environ)
+        self.beat: Final = Beat.inherit(os.environ)
         super().__init__(app)
 
     def manage_workers(self) -> None:
+        self.beat.give()
         super().manage_workers()
         self.app.exporter.keep_running()
         self.watchdog.pat()

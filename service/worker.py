@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -11,12 +12,25 @@ from types import TracebackType
 from typing import Any, Final
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers import base
+from gunicorn.workers.workertmp import WorkerTmp
 from uvicorn_worker import UvicornWorker
 
 from service.app import WorkerContext
 from service.http.fast_path import FastPath
 
 log: Final = logging.getLogger(__name__)
+
+
+class Heartbeat(WorkerTmp):  # type: ignore[misc]
+    """The file whose time tells the master that the worker is alive: in memory, so no directory has to be writable."""
+
+    def __init__(self, cfg: Any) -> None:
+        self._tmp = os.fdopen(os.memfd_create("leaderboard-heartbeat"), "w+b", 0)
+
+
+# gunicorn has no option for another kind of file: its worker makes one of the class that has this name.
+base.WorkerTmp = Heartbeat
 
 
 class BootFailure:
@@ -50,6 +64,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     }
 
     wsgi: Any
+
+    def _install_sigquit_handler(self) -> None:
+        """The master passes SIGINT and SIGQUIT on as SIGQUIT. Stop as at SIGTERM: uvicorn itself would go on."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, signal.raise_signal, signal.SIGTERM)
 
     async def _serve(self) -> None:
         # uvloop closes a socket and detaches Python's object, so that it is not closed twice. It cannot do so with

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
 
@@ -18,12 +19,15 @@ from board.config.spec import SettingSpec
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """The default data directory of the embedded servers."""
+    """The default data directory of the embedded servers; a user without a home has that of root."""
     env = os.environ if environ is None else environ
-    if os.geteuid() == 0:
-        return Path("/var/lib/leaderboard")
-    base = env.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "leaderboard"
+    if os.geteuid() != 0:
+        if base := env.get("XDG_DATA_HOME"):
+            return Path(base) / "leaderboard"
+        # A number without an account and without HOME, as in containers: `run` says that it cannot write there.
+        with suppress(RuntimeError):
+            return Path.home() / ".local" / "share" / "leaderboard"
+    return Path("/var/lib/leaderboard")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ import hiredis
 
 from board.errors import BoardUnavailable
 from board.process.backoff import Backoff
+from board.process.tasks import LastingTask
 from board.process.throttle import Throttle
 from board.redis.node import HELLO, WrongNode, check_hello
 from board.redis.options import parse_redis_url
@@ -132,12 +133,12 @@ class AsyncRedis:
         self._absence = "Redis does not answer"
         """The text of the error while there is no connection."""
         self._throttle: Final = Throttle()
-        self._task: asyncio.Task[None] | None = None
+        self._task: LastingTask | None = None
         self._first_try = asyncio.Event()
 
     def start(self) -> None:
         """Begin to connect, and reconnect from then on; calls fail while there is no connection."""
-        self._task = asyncio.create_task(self._keep_connected(), name="redis")
+        self._task = LastingTask(self._keep_connected(), "redis", on_failure=self._first_try.set)
 
     async def first_try(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
@@ -146,8 +147,7 @@ class AsyncRedis:
     async def stop(self) -> None:
         """Close for good."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task.stop()
 
     @property
     def waiting(self) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +18,7 @@ from board.config.settings import Settings, environment
 from board.observe.log import setup
 from board.pg import schema
 from board.pg.prefix import record_prefix
+from board.process.beats import SILENCE_S
 from board.process.stop import Stop
 from board.process.supervisor import ChildSpec, Supervisor
 from ctl import output
@@ -60,12 +61,16 @@ def run(call: Invocation) -> int:
         pool = Pool(s)
 
         def watch() -> None:
-            servers.check()
+            servers.keep_running()
             announcer.poll()
 
         supervisor = Supervisor(
             # The API stops first: the relays still carry all that it has committed.
-            [ChildSpec("API", [sys.executable, "-m", "ctl", "serve", "--quiet"]), *pool.children],
+            [
+                # During a reload gunicorn's master is silent for as long as the old workers have to finish.
+                ChildSpec("API", [sys.executable, "-m", "ctl", "serve", "--quiet"], SILENCE_S + s.shutdown_grace_s),
+                *pool.children,
+            ],
             stop,
             env={**os.environ, **environment(s)},
             grace_s=float(s.shutdown_grace_s),
@@ -124,7 +129,7 @@ def is_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=PROBE_TIMEOUT_S) as answer:
             return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+    except (OSError, http.client.HTTPException):
         return False
 
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -216,12 +218,27 @@ def read_tail(path: Path, start: int, lines: int) -> str:
 def bound_log(path: Path, limit: int = 16 * 1024 * 1024) -> None:
     """Keep a log within ``limit`` bytes, and one older part beside it.
 
-    Copied and truncated, not renamed: the server appends to the open file.
+    Copied and truncated, not renamed: the server appends to the open file. Raises OSError if there is no room for the
+    copy, or the files cannot be written; the log and its older part are then as before.
     """
     try:
-        if path.stat().st_size <= limit:
-            return
-        shutil.copyfile(path, path.with_name(path.name + ".1"))
-        os.truncate(path, 0)
+        status = path.stat()
     except FileNotFoundError:
         return
+    if status.st_size <= limit:
+        return
+    file_system = os.statvfs(path.parent)
+    if file_system.f_bavail * file_system.f_frsize < status.st_size:
+        # Not even tried: a copy that breaks off would take the servers' last room meanwhile.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)  # of a run that was killed
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with path.open("rb") as source, open(descriptor, "wb") as target:
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+            shutil.copyfileobj(source, target)
+        part.replace(path.with_name(path.name + ".1"))
+        os.truncate(path, 0)
+    finally:
+        part.unlink(missing_ok=True)

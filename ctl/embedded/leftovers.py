@@ -61,6 +61,15 @@ def stop(
     raise ServerStartFailed(f"{names[0]} of an earlier run still works in {directory}; stop process {pids}")
 
 
+def send(directory: Path, names: Sequence[str], number: signal.Signals) -> bool:
+    """Signal all leftover processes in ``directory``, without waiting. Returns whether there was one."""
+    found = find(directory, names)
+    for pid in found:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+    return bool(found)
+
+
 def select_parents(pids: Sequence[int]) -> list[int]:
     """The pids without a parent among ``pids``: a postmaster stops its own backends, in its own order."""
     return [pid for pid in pids if _parent(pid) not in (None, *pids)]

@@ -30,6 +30,7 @@ _START_TIMEOUT = 600.0
 # https://www.postgresql.org/docs/current/server-shutdown.html
 _STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
 _LEFTOVER_SIGNALS = (*_STOP_SIGNALS, (signal.SIGKILL, 10.0))
+_SOCKET = ".s.PGSQL.5432"
 
 # For a small machine that other processes share.
 _SETTINGS = {
@@ -98,6 +99,7 @@ class Postgres(ServerProcess):
         self._directory = data.postgres
         self._unfinished = data.postgres.with_name("postgres.unfinished")
         self._pid_file = data.postgres / "postmaster.pid"
+        self._sockets = data.runtime
         self._stale_pid_file: tuple[int, int] | None = None
         self._durable = durable
 
@@ -111,22 +113,35 @@ class Postgres(ServerProcess):
 
         Call ``stop_leftovers`` first. Returns the URL. Raises ServerStartFailed.
         """
+        self._sockets = sockets
         if read_data_major(self._directory) is None:
             self._create(report)
+        self.launch()
+        self.wait_until(self.is_ready, report, _START_TIMEOUT)
+        return f"postgresql://{ROLE}@/{DATABASE}?host={quote(os.fsencode(sockets), safe='')}"
+
+    def launch(self) -> None:
+        """Start the postmaster. It never creates a database: a data directory that has gone is no new one."""
         self._remove_stale_pid_file()
+        for name in (_SOCKET, f"{_SOCKET}.lock"):
+            (self._sockets / name).unlink(missing_ok=True)
         self._stale_pid_file = self._pid_file_identity()
         durable = "on" if self._durable else "off"
         settings = {
             **_SETTINGS,
-            "unix_socket_directories": _quoted(sockets),
+            "unix_socket_directories": _quoted(self._sockets),
             "shared_buffers": choose_shared_buffers(read_total_bytes() if self._durable else 0),
             "fsync": durable,
             "full_page_writes": durable,
         }
         options = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         self.spawn([self.installation.program, "-D", self._directory, *options], self._directory)
-        self.wait_until(self._is_ready, report, _START_TIMEOUT)
-        return f"postgresql://{ROLE}@/{DATABASE}?host={quote(os.fsencode(sockets), safe='')}"
+
+    def clear(self, number: signal.Signals) -> bool:
+        return leftovers.send(self._directory, ("postgres",), number)
+
+    def note_failed_start(self) -> None:
+        """Nothing to do: the next start finds the same data."""
 
     def _create(self, report: Report) -> None:
         # Under another name until it is complete: a directory with the final name can be started.
@@ -162,7 +177,7 @@ class Postgres(ServerProcess):
         if process.returncode != 0:
             self.fail(f"could not create {self._directory}")
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         # The postmaster writes its state into the eighth line, and pg_ctl waits for it, too:
         # https://www.postgresql.org/docs/current/storage-file-layout.html (postmaster.pid).
         # The file of a crash may say "ready" for the same pid: in a container the numbers repeat.

@@ -6,6 +6,7 @@ away.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -24,7 +26,10 @@ from ctl.embedded.data_directory import DataDirectory
 from ctl.embedded.installations import Installation
 from ctl.embedded.server_process import Report, ServerProcess
 
+log: Final = logging.getLogger(__name__)
+
 _START_TIMEOUT = 600.0
+_NAMES = ("valkey-server", "redis-server")
 
 # SIGTERM writes the append-only file to disk and ends.
 _STOP_SIGNALS = ((signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0))
@@ -80,10 +85,11 @@ class Redis(ServerProcess):
     ) -> None:
         super().__init__(installation, data, account, "redis", _STOP_SIGNALS)
         self._durable = durable
+        self._path = data.runtime
 
     def stop_leftovers(self, report: Report) -> None:
         """Stop the processes of an earlier run. Raises ServerStartFailed when they do not end."""
-        leftovers.stop(self._data.redis, ("valkey-server", "redis-server"), _STOP_SIGNALS, report)
+        leftovers.stop(self._data.redis, _NAMES, _STOP_SIGNALS, report)
 
     def start(self, sockets: Path, report: Report) -> str:
         """Start the server and wait until it answers; a data directory that it cannot read is moved away.
@@ -93,22 +99,26 @@ class Redis(ServerProcess):
         writer = _read_writer(self._data)
         if writer is not None and not writer.can_be_read_by(self.installation):
             self._move_away(report, f"it was written by {writer.product} {'.'.join(map(str, writer.version))}")
-        path = sockets / "redis.sock"
+        self._path = sockets / "redis.sock"
         try:
-            self._spawn_and_wait(path, report)
+            self._launch_and_wait(report)
         except ServerStartFailed:
             if not _UNREADABLE.search(self.read_log_tail(20)):
                 raise
             self._move_away(report, "it cannot be read")
-            self._spawn_and_wait(path, report)
+            self._launch_and_wait(report)
         writer = _Writer(self.installation.product, self.installation.version)
         _writer_path(self._data).write_bytes(msgspec.json.encode(writer))
-        return f"unix://{quote(os.fsencode(path))}?db=0"
+        return f"unix://{quote(os.fsencode(self._path))}?db=0"
 
-    def _spawn_and_wait(self, path: Path, report: Report) -> None:
+    def _launch_and_wait(self, report: Report) -> None:
+        self.launch()
+        self.wait_until(self.is_ready, report, _START_TIMEOUT)
+
+    def launch(self) -> None:
         settings = {
             "port": "0",
-            "unixsocket": str(path),
+            "unixsocket": str(self._path),
             "unixsocketperm": "700",
             "dir": str(self._data.redis),
             "daemonize": "no",
@@ -124,7 +134,17 @@ class Redis(ServerProcess):
         options = [argument for name, value in settings.items() for argument in (f"--{name}", value)]
         self._data.create_private(self._data.redis, self._account)
         self.spawn([self.installation.program, *options], self._data.redis, env=_HUGE_PAGES if huge else None)
-        self.wait_until(lambda: _answers(path), report, _START_TIMEOUT)
+
+    def is_ready(self) -> bool:
+        return _answers(self._path)
+
+    def clear(self, number: signal.Signals) -> bool:
+        return leftovers.send(self._data.redis, _NAMES, number)
+
+    def note_failed_start(self) -> None:
+        """Move data away that the server cannot read: relays rebuild it."""
+        if _UNREADABLE.search(self.read_log_tail(20)):
+            self._move_away(log.warning, "it cannot be read")
 
     def _move_away(self, report: Report, why: str) -> None:
         directory = self._data.redis

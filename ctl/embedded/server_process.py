@@ -1,25 +1,33 @@
-"""A server as a child process: start, readiness, log, end. PostgreSQL and Valkey/Redis derive from it."""
+"""A server as a child process: start, readiness, restart, log, end. PostgreSQL and Valkey/Redis derive from it."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from board.errors import ChildFailed, ServerStartFailed
+from board.errors import LeaderboardError, ServerStartFailed
+from board.process.backoff import Backoff
 from board.process.children import Account, spawn, terminate
 from ctl.embedded.account import describe_account
 from ctl.embedded.data_directory import DataDirectory, bound_log, read_tail
 from ctl.embedded.installations import Installation
 
+log: Final = logging.getLogger(__name__)
+
 Report = Callable[[str], None]
 
 _POLL_SECONDS = 0.01
 _SLOW_SECONDS = 5.0
+_SOUND_SECONDS = 10.0
+_CLEARED_SECONDS = 0.2
+_LOG_AGAIN_SECONDS = 60.0
 
 
 def make_environment() -> dict[str, str]:
@@ -28,7 +36,7 @@ def make_environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C"}
 
 
-class ServerProcess:
+class ServerProcess(ABC):
     """One server process with its log.
 
     ``stop_signals``: each signal, and the seconds to wait after it; the first is also sent when the parent dies.
@@ -50,6 +58,29 @@ class ServerProcess:
         self._data = data
         self._account = account
         self._process: subprocess.Popen[bytes] | None = None
+        self._backoff = Backoff(0.2, 30.0)
+        self._launched = 0.0
+        self._due: float | None = None
+        """When an ended server is started again; None while it runs or starts."""
+        self._starting = False
+        self._clearings = 0
+        self._log_due = 0.0
+
+    @abstractmethod
+    def launch(self) -> None:
+        """Start the program over the data that it has, without waiting for it. Raises ServerStartFailed or OSError."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether the program that was launched answers."""
+
+    @abstractmethod
+    def clear(self, number: signal.Signals) -> bool:
+        """Signal the processes that an ended server has left. Returns whether there was one."""
+
+    @abstractmethod
+    def note_failed_start(self) -> None:
+        """The program that was launched again has ended before it was ready."""
 
     def spawn(
         self,
@@ -63,7 +94,7 @@ class ServerProcess:
         A later run finds a leftover process by this directory. Raises ServerStartFailed if the program cannot be
         executed.
         """
-        bound_log(self._log)
+        self.keep_log()
         descriptor = self._data.open_log(self.name)
         self._log_start = os.fstat(descriptor).st_size
         try:
@@ -113,15 +144,63 @@ class ServerProcess:
         """The last lines that the present process wrote to its log, joined into one."""
         return read_tail(self._log, self._log_start, lines)
 
-    def check(self) -> None:
-        """Raise ChildFailed when the process has ended; else keep its log within bounds."""
+    def keep_running(self, now: float) -> None:
+        """Start the server again, after a growing delay, if it has ended; keep its log within bounds.
+
+        Call it often, on the thread that has started the server. It does not wait for the server, and raises nothing
+        that a later call could mend.
+        """
+        self.keep_log()
+        if self._due is not None:
+            if now >= self._due:
+                self._launch_again(now)
+            return
         process = self._require_process()
         if process.poll() is not None:
-            raise ChildFailed(
-                f"{self.installation.product} ended with {describe_exit(process.returncode)}:"
-                f" {self.read_log_tail()} (log: {self._log})"
-            )
-        bound_log(self._log)
+            if now - self._launched > _SOUND_SECONDS:
+                self._backoff.succeeded()
+            delay = self._backoff.failed()
+            log.error("%s; it is started again in %.1f s (log: %s)", self._describe_end(process), delay, self._log)
+            self._due, self._clearings = now + delay, 0
+        elif self._starting and self.is_ready():
+            self._starting = False
+            log.warning("%s answers again", self.installation.product)
+
+    def _launch_again(self, now: float) -> None:
+        """Clear what the ended server has left, then launch; otherwise set the time of the next try."""
+        try:
+            if self._starting:
+                self._starting = False
+                self.note_failed_start()
+            if self.clear(signal.SIGKILL if self._clearings else signal.SIGQUIT):
+                self._clearings += 1
+                self._due = now + _CLEARED_SECONDS
+                return
+            self.launch()
+        except (OSError, LeaderboardError) as error:
+            delay = self._backoff.failed()
+            log.error("%s cannot be started, again in %.1f s: %s", self.installation.product, delay, error)
+            self._due = now + delay
+            return
+        self._launched, self._due, self._starting = now, None, True
+
+    def _describe_end(self, process: subprocess.Popen[bytes]) -> str:
+        product = self.installation.product
+        if process.returncode == -signal.SIGKILL:
+            # Its log has nothing of it: the last lines there are of something else.
+            return f"{product} was killed (SIGKILL), as the kernel does when memory runs out"
+        return f"{product} ended with {describe_exit(process.returncode)}: {self.read_log_tail()}"
+
+    def keep_log(self) -> None:
+        """Keep the log within bounds. Where the disk has no room for that, warn once a minute and go on."""
+        now = time.monotonic()
+        if now < self._log_due:
+            return
+        try:
+            bound_log(self._log)
+        except OSError as error:
+            log.warning("the log %s stays as long as it is for now: %s", self._log, error.strerror or error)
+            self._log_due = now + _LOG_AGAIN_SECONDS
 
     def stop(self) -> None:
         """Stop the process with its stop signals; blocks until it has ended. Does nothing if it never started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,10 +73,14 @@ class Embedded:
         self.database_url = self.redis_url = None
         self._stack.close()
 
-    def check(self) -> None:
-        """Raise ChildFailed when a server has ended by itself. Cheap: call it about every second."""
+    def keep_running(self) -> None:
+        """Start the servers again that have ended, after growing delays, and keep their logs within bounds.
+
+        Cheap: call it about every second, on the thread that has entered the block. It waits for no server.
+        """
+        now = time.monotonic()
         for server in self._servers:
-            server.check()
+            server.keep_running(now)
 
     def describe(self) -> list[str]:
         """One line for each server: product, version, origin and data directory."""

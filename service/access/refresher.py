@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-log: Final = logging.getLogger(__name__)
+from board.process.tasks import LastingTask
 
 
 class Refresher(ABC):
-    """A background task. A derived class sets `_tried` when its first attempt to read has ended."""
+    """A background task. A derived class sets `_tried` when its first attempt to read has ended.
+
+    A defect ends the worker, and another one replaces it. Otherwise a revoked key would stay valid.
+    """
 
     def __init__(self, name: str) -> None:
         self._name: Final = name
         self._tried: Final = asyncio.Event()
         self._wake: Final = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task: LastingTask | None = None
 
     @property
     @abstractmethod
@@ -33,8 +33,7 @@ class Refresher(ABC):
 
     def start(self, on_change: Callable[[], None]) -> None:
         """Start the task. `on_change` is called when the keys may have changed."""
-        self._task = asyncio.create_task(self._refresh(on_change), name=self._name)
-        self._task.add_done_callback(self._ended)
+        self._task = LastingTask(self._refresh(on_change), self._name, on_failure=self._tried.set)
 
     async def wait_for_first_try(self) -> None:
         """Wait until the first attempt to read has ended, successful or not."""
@@ -43,17 +42,8 @@ class Refresher(ABC):
     async def stop(self) -> None:
         """Stop the task, and wait for its end."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task.stop()
 
     def hurry(self) -> None:
         """Read the source soon."""
         self._wake.set()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """After a defect, end the worker; another one replaces it. Otherwise a revoked key would stay valid."""
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            log.critical("%s has failed; this worker ends", self._name, exc_info=error)
-            self._tried.set()
-            os.kill(os.getpid(), signal.SIGTERM)

@@ -12,12 +12,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from time import perf_counter_ns
 from typing import Final
 
 from board.errors import OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.process.backoff import Backoff
+from board.process.tasks import LastingTask
 from service.submissions.apart import ApartQueue
 from service.submissions.item import BatchItem, BatchRequest, Item, Outcome, QueueFull
 from service.submissions.outcomes import Committer
@@ -74,19 +76,18 @@ class Intake:
         self._timer: asyncio.TimerHandle | None = None
         self._down: str | None = None
         self._open = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[LastingTask] = []
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
         """Begin to connect and write. Needs the running event loop."""
-        self._tasks = [asyncio.create_task(self._write(), name=f"intake-{n}") for n in range(self._connections)]
+        failed = partial(self._refuse_all, "the intake of this worker has failed")
+        self._tasks = [LastingTask(self._write(), f"intake-{n}", on_failure=failed) for n in range(self._connections)]
 
     async def stop(self) -> None:
         """Commit the queued submissions, each until its deadline at most; then close."""
         await self._idle.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(task.stop() for task in self._tasks))
 
     @property
     def depth(self) -> int:
@@ -292,9 +293,13 @@ class Intake:
                     self._flying += len(batch)
                     timer = self._loop.call_at(batch[0].deadline, self._expire_flying, batch)
                     started = perf_counter_ns()
+                    finished = False
                     try:
                         await self._committer.commit(writer, batch)
+                        finished = True
                     finally:
+                        if not finished:
+                            self._lose(batch)
                         self._on_batch(len(batch), perf_counter_ns() - started)
                         timer.cancel()
                         self._flying -= len(batch)
@@ -303,6 +308,11 @@ class Intake:
             finally:
                 self._open -= 1
                 await writer.close()
+
+    def _lose(self, batch: list[Item]) -> None:
+        """Fail the items of a commit that a defect or the end of the worker broke off: their outcome is unknown."""
+        for item in batch:
+            item.fail(OutcomeUnknown("the worker broke off the commit"))
 
     def _expire_flying(self, batch: list[Item]) -> None:
         """Fail the items of a batch under way whose deadline has passed: their outcome is unknown."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import subprocess
 import sys
 import time
 from typing import Final
@@ -15,49 +13,42 @@ from board.errors import LeaderboardError
 from board.observe.exporter import Collector, export
 from board.observe.log import setup
 from board.observe.metrics import Sheet
-from board.process.backoff import Backoff
-from board.process.children import spawn
+from board.process.beats import Beat, Beats
 from board.process.stop import Stop
+from board.process.supervisor import Child, ChildSpec
 from service.telemetry.metrics import REGISTRY
-
-log: Final = logging.getLogger(__name__)
 
 
 class ExporterSupervisor:
     """Keeps the exporter of a sheet running. Without `metrics_bind` in the settings there is none.
 
-    The kernel ends the exporter with the master.
+    The kernel ends the exporter with the master. No end of the exporter ends the master.
     """
 
     def __init__(self, settings: Settings, sheet: Sheet) -> None:
-        self.settings: Final = settings
-        self.sheet: Final = sheet
-        self.process: subprocess.Popen[bytes] | None = None
-        self.backoff: Final = Backoff(0.2, 5.0)
-        self.due = 0.0
+        self.child: Final = Child(
+            ChildSpec("metrics", [sys.executable, "-m", "service.telemetry.exporter", str(sheet.fd)]),
+            Beats(1),
+            0,
+            env={**os.environ, **environment(settings)},
+            pass_fds=(sheet.fd,),
+        )
+        self.wanted: Final = bool(settings.metrics_bind)
 
     def keep_running(self) -> None:
-        """Start the exporter if it does not run. `poll` works even if gunicorn has already reaped the process."""
-        if not self.settings.metrics_bind:
-            return
-        now = time.monotonic()
-        if self.process is not None and self.process.poll() is not None:
-            delay = self.backoff.failed()
-            log.error("the metrics' exporter has ended; it starts again in %.1f s", delay)
-            self.process, self.due = None, now + delay
-        if self.process is None and now >= self.due:
-            argv = [sys.executable, "-m", "service.telemetry.exporter", str(self.sheet.fd)]
-            env = {**os.environ, **environment(self.settings)}
-            self.process = spawn(argv, env=env, pass_fds=(self.sheet.fd,))
+        """Start the exporter if it does not run, and kill it if it stands still."""
+        if self.wanted:
+            self.child.keep_running(time.monotonic())
 
 
 def main(argv: list[str]) -> int:
     """Export until stopped; returns the exit status."""
     stop = Stop()
+    beat = Beat.inherit(os.environ)
     try:
         settings = load()
         setup(settings.log_level, settings.log_format)
-        export(settings.metrics_bind, Collector(Sheet(REGISTRY, int(argv[0]))), stop)
+        export(settings.metrics_bind, Collector(Sheet(REGISTRY, int(argv[0]))), stop, beat)
     except LeaderboardError as error:
         print(f"leaderboard: {error}", file=sys.stderr)
         return error.exit_code

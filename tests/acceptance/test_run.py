@@ -5,72 +5,16 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
+from support.house import House
 from support.http import Http, free_port
-from support.processes import START_S, Command, alive, answers, children_of, commandline, environment, run
+from support.processes import alive, children_of, commandline, run
 from support.waiting import eventually
-from support.world import private
-
-from ctl.embedded import Prefer
 
 pytestmark = pytest.mark.acceptance
-
-
-class House:
-    """A data directory, and the environment to run in it."""
-
-    def __init__(self, directory: Path, prefer: Prefer) -> None:
-        self.port = free_port()
-        self.env = environment(
-            LEADERBOARD_DATA_DIR=str(directory / "data"),
-            LEADERBOARD_SERVERS=prefer,
-            LEADERBOARD_BIND=f"127.0.0.1:{self.port}",
-            LEADERBOARD_RELAY_CHECK_MS="200",
-            LEADERBOARD_WRITE_DEADLINE_MS="8000",
-            LEADERBOARD_READ_DEADLINE_MS="5000",
-            **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
-        )
-        self.sockets = directory / "data" / "runtime" / "sockets"
-
-    def urls(self) -> dict[str, str]:
-        """Where the embedded servers are, for commands beside the running house."""
-        return {
-            **self.env,
-            "DATABASE_URL": f"postgresql://leaderboard@/leaderboard?host={self.sockets}",
-            "REDIS_URL": f"unix://{self.sockets}/redis.sock?db=0",
-        }
-
-    def start(self) -> Command:
-        """`leaderboard run`, ready."""
-        with ExitStack() as unless_ready:
-            command = unless_ready.enter_context(Command(["run"], self.env))
-            command.until(lambda: answers(self.port, "/readyz"), START_S)
-            unless_ready.pop_all()
-        return command
-
-
-@pytest.fixture
-def house(prefer_servers: Prefer) -> Iterator[House]:
-    directory = private(Path(tempfile.mkdtemp(prefix="lb-test-")))
-    yield House(directory, prefer_servers)
-    shutil.rmtree(directory)
-
-
-def verified(house: House) -> dict[str, object]:
-    """What `leaderboard verify` says of the running house; it must find both sides equal."""
-    done = run(["verify", "--json", "--wait", "30"], house.urls())
-    assert done.returncode == 0, done.stdout + done.stderr
-    report: dict[str, object] = json.loads(done.stdout)
-    assert report["equal"] is True
-    return report
 
 
 def gone(pids: set[int]) -> None:
@@ -109,7 +53,7 @@ def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> N
         for thread in threads:
             thread.join(120)
         assert not wrong
-        report = verified(house)
+        report = house.verified()
         assert (report["seasons"], report["players"]) == (len(seasons), len(scores))
         with Http(house.port) as http:
             for season in seasons:
@@ -161,7 +105,7 @@ def test_ctrl_c_while_players_post_loses_nothing_and_the_next_start_keeps_it(hou
             thread.join(30)
         gone(processes)
     with house.start() as command:
-        verified(house)
+        house.verified()
         with Http(house.port) as http:
             for user in sorted(accepted)[::7]:
                 assert http.rank("s", user).status == 200
@@ -179,7 +123,7 @@ def test_kill_9_leaves_no_process_and_no_data_is_lost(house: House) -> None:
         command.stop(signal.SIGKILL)
         gone(processes)
     with house.start() as command:
-        verified(house)
+        house.verified()
         with Http(house.port) as http:
             assert len(http.top("s", 1000).json["items"]) == 30
         second = run(["run"], {**house.env, "LEADERBOARD_BIND": f"127.0.0.1:{free_port()}"})
@@ -194,7 +138,7 @@ def test_the_demo_brings_it_to_life_while_processes_die(house: House) -> None:
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)
         assert result["accepted"] > 300 and result["refused"] == 0
-        assert verified(house)["seasons"] == 1
+        assert house.verified()["seasons"] == 1
         # Relays are killed; the supervisor puts others in their place, and what was posted meanwhile arrives.
         victims = {p for p in children_of(command.process.pid) if b"carry" in commandline(p)}
         assert victims
@@ -203,7 +147,7 @@ def test_the_demo_brings_it_to_life_while_processes_die(house: House) -> None:
         with Http(house.port) as http:
             assert http.post("demo", "afterwards", 10**9).status == 202
             eventually(lambda: http.rank("demo", "afterwards").status == 200, 20)
-        verified(house)
+        house.verified()
         status = run(["status", "--json"], house.urls())
         assert status.returncode == 0 and json.loads(status.stdout)["pending"] == 0
         assert command.stop(signal.SIGINT) == 0

@@ -39,7 +39,7 @@ BACK_IN_TIME: Final = {
 class Standby(pg.Postgres):
     """A PostgreSQL that may start as a hot standby."""
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         pid_file = self._data.postgres / "postmaster.pid"
         try:
             lines = pid_file.read_text().splitlines()

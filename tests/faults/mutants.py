@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from support.repository import REPOSITORY
-
-PACKAGES: Final = ("_speedups", "board", "service", "relay", "ctl")
+from support.defects import plant
 
 
 class Mutant(msgspec.Struct, frozen=True):
@@ -156,11 +153,4 @@ MUTANTS: Final = (
 
 def make(mutant: Mutant, tree: Path) -> Path:
     """A copy of the product without this guard. Fails if the guard is not where it was."""
-    for package in PACKAGES:
-        shutil.copytree(REPOSITORY / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, old, new in mutant.edits:
-        path = tree / name
-        text = path.read_text()
-        assert text.count(old) == 1, f"{name} has {text.count(old)} times: {old}"
-        path.write_text(text.replace(old, new))
-    return tree
+    return plant(tree, *mutant.edits)

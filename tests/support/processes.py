@@ -25,11 +25,16 @@ TAIL: Final = 60
 
 
 class Command:
-    """A running `leaderboard …`; its output goes to a file that a failing test can show."""
+    """A running `leaderboard …`; its output goes to a file that a failing test can show.
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], tree: Path = REPOSITORY) -> None:
+    `tree` has its sources; `through` is a command that runs the one after it, such as `setpriv`.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], env: Mapping[str, str], tree: Path = REPOSITORY, *, through: Sequence[str] = ()
+    ) -> None:
         self.output: Final = tempfile.NamedTemporaryFile(prefix="lb-test-", suffix=".log")  # noqa: SIM115
-        self.words: Final = [sys.executable, "-m", "ctl", *arguments]
+        self.words: Final = [*through, sys.executable, "-m", "ctl", *arguments]
         self.process: Final = subprocess.Popen(
             self.words,
             env=dict(env),
@@ -111,11 +116,11 @@ def answers(port: int, path: str = "/livez", status: int = 200) -> bool:
 
 
 @contextmanager
-def serving(world: World, ready: str = "/livez", **settings: str) -> Iterator[Api]:
-    """`leaderboard serve` in a world, on a free port, with one worker unless told otherwise."""
+def serving(world: World, ready: str = "/livez", *, tree: Path = REPOSITORY, **settings: str) -> Iterator[Api]:
+    """`leaderboard serve` in a world, on a free port, with one worker unless told otherwise; `tree` has its sources."""
     port = free_port()
     env = world.environment(**{"LEADERBOARD_WORKERS": "1", **settings}, LEADERBOARD_BIND=f"127.0.0.1:{port}")
-    with Command(["serve"], env) as command:
+    with Command(["serve"], env, tree) as command:
         command.until(lambda: answers(port, ready), START_S)
         yield Api(world, command, port)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import sys
 import tempfile
@@ -137,10 +138,38 @@ def test_redis_data_that_cannot_be_read_is_set_aside(place: Path, prefer: Prefer
 
 def test_logs_stay_within_bounds(place: Path) -> None:
     log = place / "server.log"
+    log.touch(mode=0o600)
     with log.open("ab", buffering=0) as writer:
         writer.write(b"old\n" * 100)
         bound_log(log, limit=100)
         writer.write(b"new\n")
         bound_log(log, limit=100)
     assert log.read_text() == "new\n"
-    assert (place / "server.log.1").read_text() == "old\n" * 100
+    older = place / "server.log.1"
+    assert older.read_text() == "old\n" * 100
+    assert stat.S_IMODE(older.stat().st_mode) == stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+def test_a_log_that_cannot_be_copied_stays_and_leaves_nothing_half_done(place: Path) -> None:
+    log, older = place / "server.log", place / "server.log.1"
+    log.write_text("new\n" * 10_000)
+    older.write_text("older\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As a full disk: the copy breaks off on its way.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            bound_log(log, limit=100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(path.name for path in place.iterdir()) == ["server.log", "server.log.1"]
+    assert log.read_text() == "new\n" * 10_000 and older.read_text() == "older\n"
+
+
+def test_a_copy_that_a_killed_run_has_left_is_in_nobodys_way(place: Path) -> None:
+    log = place / "server.log"
+    log.write_text("new\n" * 100)
+    (place / "server.log.part").write_text("half")
+    bound_log(log, limit=100)
+    assert (place / "server.log.1").read_text() == "new\n" * 100
+    assert not (place / "server.log.part").exists()

@@ -8,14 +8,17 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import psycopg
 import pytest
+import redis
 from support.embedded import SERVERS, heads, helper, pids, redis_client, sql, start
+from support.processes import alive
 from support.waiting import eventually
 
 from board.errors import (
-    ChildFailed,
     DataDirectoryLocked,
     ServerStartFailed,
 )
@@ -32,7 +35,7 @@ def test_data_is_kept_between_runs(place: Path, prefer: Prefer) -> None:
     data = place / "data"
     with Embedded(data, postgres=True, redis=True, report=print, prefer=prefer) as servers:
         assert len(servers.describe()) == 2
-        servers.check()
+        servers.keep_running()
         sql(servers, "create table kept as select 42 as n")
         redis_client(servers).set("kept", "42")
         assert sql(servers, "show fsync") == "on"
@@ -130,19 +133,89 @@ def text_of(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def test_a_dead_server_is_noticed(place: Path, prefer: Prefer) -> None:
-    with start(place / "data", prefer, postgres=False) as servers:
-        (pid,) = leftovers.find(place / "data" / "redis", SERVERS)
-        os.kill(pid, signal.SIGKILL)
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+def test_a_killed_server_is_started_again(place: Path, prefer: Prefer, kind: str) -> None:
+    data = place / "data"
+    with start(data, prefer, postgres=kind == "postgres", redis=kind == "redis") as servers:
+        for _ in range(2):
+            (pid,) = heads(data)
+            os.kill(pid, signal.SIGKILL)
 
-        def noticed() -> bool:
+            def answers(gone: int = pid) -> bool:
+                servers.keep_running()
+                if heads(data) in ([], [gone]):
+                    return False
+                try:
+                    return redis_client(servers).ping() if kind == "redis" else sql(servers, "select 1") == 1
+                except (psycopg.OperationalError, redis.RedisError):
+                    return False
+
+            eventually(answers)
+    assert pids(data) == []
+
+
+@on_linux
+def test_processes_that_a_killed_postmaster_leaves_do_not_keep_its_successor_out(place: Path, prefer: Prefer) -> None:
+    data = place / "data"
+    with ExitStack() as stack, start(data, prefer, redis=False) as servers:
+        assert servers.database_url is not None
+        busy = stack.enter_context(closing(psycopg.connect(servers.database_url)))
+        busy.pgconn.send_query(b"select count(*) from generate_series(1, 100000000000)")
+        left = busy.info.backend_pid
+        (postmaster,) = heads(data)
+        # A process that is stopped sees nothing of the end of its parent.
+        os.kill(left, signal.SIGSTOP)
+        os.kill(postmaster, signal.SIGKILL)
+
+        def answers() -> bool:
+            servers.keep_running()
             try:
-                servers.check()
-            except ChildFailed as error:
-                return "SIGKILL" in str(error)
-            return False
+                return sql(servers, "select 1") == 1
+            except psycopg.OperationalError:
+                return False
 
-        eventually(noticed)
+        eventually(answers)
+        assert not alive({left})
+
+
+def test_data_that_redis_cannot_read_any_more_is_moved_away(place: Path, prefer: Prefer) -> None:
+    data = place / "data"
+    with start(data, prefer, postgres=False) as servers:
+        client = redis_client(servers)
+        client.set("kept", "x" * 1000)
+        client.bgrewriteaof()
+        eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
+        (base,) = (data / "redis" / "appendonlydir").glob("*.base.rdb")
+        base.write_bytes(b"REDIS9999" + base.read_bytes()[9:])
+        os.kill(*heads(data), signal.SIGKILL)
+
+        def answers() -> bool:
+            servers.keep_running()
+            try:
+                return bool(redis_client(servers).ping())
+            except redis.RedisError:
+                return False
+
+        eventually(answers)
+        assert redis_client(servers).get("kept") is None
+        assert (data / "redis.set-aside").is_dir()
+
+
+def test_a_database_that_has_gone_is_not_created_anew(
+    place: Path, prefer: Prefer, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = place / "data"
+    with start(data, prefer, redis=False) as servers:
+        (data / "postgres").rename(data / "elsewhere")
+        os.kill(*leftovers.select_parents(leftovers.find(data / "elsewhere", SERVERS)), signal.SIGKILL)
+
+        def told() -> bool:
+            servers.keep_running()
+            return "cannot be started, again in" in caplog.text
+
+        eventually(told)
+        assert not (data / "postgres").exists()
+        eventually(lambda: not leftovers.find(data / "elsewhere", SERVERS))
 
 
 def test_a_server_that_cannot_start_says_why(data: Path, prefer: Prefer) -> None:
@@ -165,6 +238,6 @@ def test_a_missing_server_is_named(place: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_nothing_is_touched_when_no_server_is_wanted(place: Path) -> None:
     with start(place / "data", postgres=False, redis=False) as servers:
-        servers.check()
+        servers.keep_running()
         assert servers.describe() == []
     assert not (place / "data").exists()

@@ -198,3 +198,40 @@ def test_the_example_file_names_only_settings_that_exist() -> None:
         if line.lstrip("#").startswith("LEADERBOARD_")
     }
     assert named and named <= known
+
+
+SERVICE = {"SERVICE_HOST": "10.43.7.9", "SERVICE_PORT": "80", "SERVICE_PORT_HTTP": "80", "PORT": "tcp://10.43.7.9:80"}
+PORTS = {"PORT_80_TCP": "tcp://[fd00::1]:80", "PORT_80_TCP_PROTO": "tcp", "PORT_80_TCP_PORT": "80"}
+LINK = {"NAME": "/web/leaderboard", "PORT": "udp://172.17.0.5:53", "PORT_53_UDP_ADDR": "172.17.0.5", "ENV_PATH": "/bin"}
+
+
+@pytest.mark.parametrize("service", ["LEADERBOARD", "LEADERBOARD_API", "LEADERBOARD_RELAY_2"])
+@pytest.mark.parametrize("given", [SERVICE, PORTS, LINK])
+def test_variables_of_a_service_or_a_link_are_let_through(service: str, given: dict[str, str]) -> None:
+    assert load({f"{service}_{name}": value for name, value in given.items()}) == load({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LEADERBOARD_PORT", "8080"),
+        ("LEADERBOARD_PORT", ""),
+        ("LEADERBOARD_SERVICE", "x"),
+        ("LEADERBOARD_SERVICE_PORT", "http"),
+        ("LEADERBOARD_SERVICE_HOST", "example.org"),
+        ("LEADERBOARD_NAME", "mine"),
+        ("LEADERBOARD_ENV_PATH", "/bin"),
+        ("LEADERBOARD_PORT_TCP", "tcp://10.0.0.1:80"),
+        ("LEADERBOARD_PORT_80_TCP_PROTOCOL", "tcp"),
+    ],
+)
+def test_other_unknown_variables_stay_errors(name: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"unknown setting {name};"):
+        load({name: value})
+
+
+def test_a_user_without_a_home_has_the_directory_of_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000650000)
+    monkeypatch.setattr(os, "getuid", lambda: 1000650000)
+    monkeypatch.delenv("HOME", raising=False)
+    assert default_data_dir({}) == Path("/var/lib/leaderboard")

@@ -36,9 +36,9 @@ class Rehearsal:
         self.error: BaseException | None = None
         self.children: list[Child] = []
 
-    def child(self, name: str, script: str) -> ChildSpec:
+    def child(self, name: str, script: str, silence_s: float = 60.0) -> ChildSpec:
         head = f"import os,signal,sys,time\ndef note(t): open({str(self.diary)!r},'a').write(t+'\\n')\n"
-        return ChildSpec(name, [sys.executable, "-c", head + script])
+        return ChildSpec(name, [sys.executable, "-c", head + script], silence_s)
 
     def run(
         self, *specs: ChildSpec, grace_s: float = 10.0, watch: Callable[[], None] = lambda: None
@@ -63,6 +63,15 @@ class Rehearsal:
 def rehearsal(tmp_path: Path) -> Rehearsal:
     return Rehearsal(tmp_path / "diary")
 
+
+BEATING = """
+from board.process.beats import Beat
+beat = Beat.inherit(os.environ)
+beat.give()
+note(str(os.getpid()))
+{then}
+"""
+"""A child that gives a sign of life, and what it does then."""
 
 PATIENT = """
 signal.signal(signal.SIGTERM, lambda *_: (note('{name} told'), sys.exit(0)))
@@ -115,6 +124,63 @@ def test_a_status_that_no_restart_can_mend_ends_it_all(rehearsal: Rehearsal, sta
     thread.join(20)
     assert not thread.is_alive() and rehearsal.status == status
     assert rehearsal.lines() == ["steady up", "steady told"]
+
+
+def test_such_a_status_is_fatal_at_the_first_start_only(rehearsal: Rehearsal) -> None:
+    """Later on it can be cured: another process has taken the port for a moment."""
+    unlucky = rehearsal.child(
+        "unlucky",
+        "note(str(os.getpid()))\n"
+        f"born = len(open({str(rehearsal.diary)!r}).readlines())\n"
+        "if born < 4: sys.exit(9 if born == 1 else 5)\n"
+        "time.sleep(60)",
+    )
+    thread = rehearsal.run(unlucky)
+    eventually(lambda: len(rehearsal.lines()) == 4)
+    rehearsal.stop.request()
+    thread.join(20)
+    assert not thread.is_alive() and rehearsal.status == 0
+
+
+def test_it_is_not_fatal_once_the_first_process_has_given_a_sign_of_life(rehearsal: Rehearsal) -> None:
+    unlucky = rehearsal.child("unlucky", BEATING.format(then="sys.exit(5)"))
+    thread = rehearsal.run(unlucky)
+    eventually(lambda: len(rehearsal.lines()) >= 2)
+    rehearsal.stop.request()
+    thread.join(20)
+    assert not thread.is_alive() and rehearsal.status == 0
+
+
+def test_a_child_that_stands_still_is_replaced_and_others_are_not(rehearsal: Rehearsal) -> None:
+    forever = "while True:\n    beat.give()\n    time.sleep(0.02)"
+    thread = rehearsal.run(
+        rehearsal.child("one", BEATING.format(then=forever), 3.0),
+        rehearsal.child("two", BEATING.format(then=forever), 3.0),
+    )
+    eventually(lambda: len(rehearsal.lines()) == 2)
+    one, two = (child.process for child in rehearsal.children)
+    assert one is not None and two is not None
+    os.kill(one.pid, signal.SIGSTOP)
+    eventually(lambda: len(rehearsal.lines()) == 3)
+    assert one.poll() == -signal.SIGKILL and two.poll() is None
+    rehearsal.stop.request()
+    thread.join(20)
+    assert rehearsal.status == 0
+
+
+def test_a_program_that_cannot_be_started_is_tried_again(rehearsal: Rehearsal, tmp_path: Path) -> None:
+    program = tmp_path / "late"
+    steady = rehearsal.child("steady", PATIENT.format(name="steady"))
+    thread = rehearsal.run(ChildSpec("late", [str(program)]), steady)
+    eventually(lambda: rehearsal.lines() == ["steady up"])
+    fresh = tmp_path / "fresh"
+    fresh.write_text(f"#!/bin/sh\necho late up >> {rehearsal.diary}\nexec sleep 60\n")
+    fresh.chmod(0o755)
+    fresh.rename(program)
+    eventually(lambda: "late up" in rehearsal.lines())
+    rehearsal.stop.request()
+    thread.join(20)
+    assert rehearsal.status == 0
 
 
 def test_one_that_does_not_listen_is_killed_after_the_grace(rehearsal: Rehearsal) -> None:
