@@ -232,6 +232,7 @@ class Relay:
 
         The comparison takes no lock and may suspect a partition that is fine: the fenced call under the claim decides.
         """
+        session.check_writable()
         for partition in suspects(session):
             if not self.stop.requested:
                 self.serve(session, partition, check=True)
