@@ -250,6 +250,7 @@ class Relay:
 
         The comparison takes no lock and may suspect a partition that is fine: the fenced call under the claim decides.
         """
+        session.check_writable()
         try:
             found = suspects(session)
         except ResponseError as error:

@@ -87,6 +87,11 @@ class RelaySession:
             # A new session finds the server that accepts changes, or waits for it.
             raise ServerUnreachable(f"PostgreSQL accepts no changes: {first_line(error)}") from error
 
+    def check_writable(self) -> None:
+        """Raise `ServerUnreachable` where PostgreSQL accepts no changes any more: new hints are on another server."""
+        if self.value("read_only"):
+            raise ServerUnreachable("PostgreSQL accepts no changes any more")
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """A REPEATABLE READ transaction: a first claim and everything read after it are of one snapshot.

@@ -171,12 +171,6 @@ def check_writable(row: tuple[Any, ...] | None) -> None:
         )
 
 
-async def is_read_only(connection: psycopg.AsyncConnection[Any]) -> bool:
-    """Whether the session accepts no changes."""
-    row = await (await connection.execute("SELECT current_setting('transaction_read_only')::boolean")).fetchone()
-    return row is not None and bool(row[0])
-
-
 def is_open(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> bool:
     """Whether an idle connection is still open, as far as this end has been told. Neither waits nor asks the server.
 

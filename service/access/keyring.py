@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 
 from board.errors import ServerUnreachable
-from board.pg.connections import connect_async, first_line, is_read_only, lifeline
+from board.pg.connections import connect_async, first_line, lifeline
 from board.pg.queries import queries
 from board.process.backoff import Backoff
 from service.access.grant import Grant
@@ -88,18 +88,16 @@ class Keyring(Refresher):
                     on_change()
                     backoff.succeeded()
                     failing = False
-                    with lifeline(connection, PATIENCE_S):
-                        fleeting = await is_read_only(connection)
                     while True:
                         self._tried.set()
                         await self._pause()
-                        if fleeting:
-                            # Of a standby the first keys are taken only: it may not know yet which are revoked.
-                            break
                         with lifeline(connection, PATIENCE_S):
                             cursor = await connection.execute(self._ask, {"seen": self._version})
-                            changed = await cursor.fetchone() is not None
-                        if changed:
+                            row = await cursor.fetchone()
+                        if row is not None and row[1]:
+                            # Of a standby the first keys are taken only: it may not know yet which are revoked.
+                            break
+                        if row is not None:
                             await self._read(connection)
                             on_change()
                 finally:

@@ -1,8 +1,9 @@
 -- API keys: look up, create, rotate and revoke.
 
 -- name: access_version --
--- A row only if the keys have changed since version `seen`.
-SELECT version FROM access WHERE version <> %(seen)s
+-- A row only if the keys have changed since version `seen`, or if the session accepts no changes (second column).
+SELECT version, current_setting('transaction_read_only')::boolean FROM access
+WHERE version <> %(seen)s OR current_setting('transaction_read_only')::boolean
 
 -- name: access_keys --
 -- The version and, in the same snapshot, all keys; one row with nulls if there is no key.

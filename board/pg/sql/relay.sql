@@ -6,6 +6,10 @@
 SELECT system_identifier::text || ':' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS identity
 FROM pg_control_system()
 
+-- name: read_only --
+-- Whether the session accepts no changes.
+SELECT current_setting('transaction_read_only')::boolean AS read_only
+
 -- name: pending_partitions --
 -- Partitions that have hints. `low_xid` keeps the look-up from walking over dead index entries.
 -- PERF: every commit of a relay leaves a dead version of its `partition` row, and a long transaction keeps all of them.

@@ -71,6 +71,8 @@ def test_submissions_are_refused_and_all_heals(world: World, read_only: Switch) 
 
 def test_keys_are_known_where_nothing_can_be_changed(world: World) -> None:
     key = world.key()
+    with serving(world, LEADERBOARD_AUTH="keys"):
+        pass  # It has been started before.
     with role_read_only(world), serving(world, LEADERBOARD_AUTH="keys") as api, api.client() as http:
         eventually(lambda: http.ask("GET", "/v1/keys", None, bearer(key)).status == 200)
         answer = http.ask("POST", "/v1/keys", b'{"name":"x","scopes":["read"]}', JSON | bearer(key))

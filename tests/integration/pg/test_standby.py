@@ -26,13 +26,15 @@ from ctl.embedded.wheel_copies import make_usable
 
 @contextmanager
 def standby(world: World, prefer: Prefer) -> Iterator[str]:
-    """The URL of a standby with the schema; no primary writes to it."""
+    """The URL of a standby of a leaderboard with one score; no primary writes to it."""
     place = private(Path(tempfile.mkdtemp(prefix="lb-test-"))) / "data"
     try:
         with start(place, prefer, redis=False) as servers:
             assert servers.database_url is not None
             done = leaderboard(world, "migrate", DATABASE_URL=servers.database_url)
             assert done.returncode == 0, done.stderr
+            with serving(world, DATABASE_URL=servers.database_url) as api, api.client() as http:
+                assert http.post("s", "ada", 1).status == 202
         data = DataDirectory(place)
         account = choose_account(data.postgres)
         with data.lock(), data.sockets(account) as sockets:
@@ -62,5 +64,5 @@ def test_changes_are_refused_until_the_promotion(world: World, prefer_servers: P
             db.execute("SELECT pg_promote(true, 60)")
         eventually(lambda: http.post("s", "ada", 1).status == 202)
         with relaying(world, DATABASE_URL=url):
-            eventually(lambda: http.top("s").json.get("items") == [{"userId": "ada", "score": 1}])
+            eventually(lambda: http.top("s").json.get("items") == [{"userId": "ada", "score": 2}])
         assert "Traceback" not in api.command.text()
