@@ -22,7 +22,9 @@ from board.partitions import PARTITIONS
 from board.pg.connections import first_line
 from board.process.backoff import Backoff
 from board.process.stop import Stop
+from board.process.throttle import Throttle
 from board.redis.keyspace import Keyspace
+from board.redis.replies import describe
 from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.batch import BatchResult, Refused, pending_partitions, relay_batch
@@ -62,6 +64,7 @@ class Relay:
         self.schedule: Final = Schedule(settings, clock, self.random)
         self.holds: Final = Holds(self.keys, settings.relay_pace_ms)
         self.repairs: Final = Repairs(self.schedule, stop, self.row, self.random)
+        self.throttle: Final = Throttle()
         self.pokes = True
 
     def run(self) -> None:
@@ -157,9 +160,9 @@ class Relay:
         try:
             reply: Any = session.redis.call("BZPOPMIN", self.keys.poke, f"{timeout:.3f}")
         except ResponseError as error:
-            # Read-only after a failover, or out of memory: without pokes the poll still finds everything.
+            # Out of memory, or a disk that is full: without pokes the poll still finds everything.
             if self.pokes:
-                log.warning("no pokes for now, looking for hints instead: %s", error)
+                log.warning("no pokes for now, looking for hints instead: %s", describe(error))
             self.pokes = False
             self.stop.wait(timeout)
             return None
@@ -173,18 +176,10 @@ class Relay:
     def serve(self, session: RelaySession, partition: int, *, check: bool = False) -> None:
         """Relay a partition until it has no hints or another relay holds it; heal it when Redis refuses."""
         try:
-            more = True
-            while more and not self.stop.requested:
-                started = time.perf_counter_ns()
-                result = relay_batch(session, partition, check=check)
-                if result is None:
-                    self.schedule.retry_soon(partition)
-                    return
-                self.record(partition, result, time.perf_counter_ns() - started)
-                more, check = result.more, False
-            self.schedule.succeeded(partition)
-        except Refused as refusal:
-            self.repairs.heal(session, refusal)
+            try:
+                self.relay_all(session, partition, check=check)
+            except Refused as refusal:
+                self.repairs.heal(session, refusal)
         except (
             psycopg.errors.SerializationFailure,
             psycopg.errors.LockNotAvailable,
@@ -192,9 +187,22 @@ class Relay:
         ):
             self.schedule.retry_soon(partition)
         except ResponseError as error:
-            self.set_back(partition, f"Redis: {error}")
+            self.set_back(partition, f"Redis: {describe(error)}")
         except psycopg.DataError as error:
             self.set_back(partition, f"PostgreSQL: {first_line(error)}")
+
+    def relay_all(self, session: RelaySession, partition: int, *, check: bool) -> None:
+        """Relay batch after batch while there are hints. Raises as `relay_batch` does."""
+        more = True
+        while more and not self.stop.requested:
+            started = time.perf_counter_ns()
+            result = relay_batch(session, partition, check=check)
+            if result is None:
+                self.schedule.retry_soon(partition)
+                return
+            self.record(partition, result, time.perf_counter_ns() - started)
+            more, check = result.more, False
+        self.schedule.succeeded(partition)
 
     def record(self, partition: int, result: BatchResult, took_ns: int) -> None:
         """Count a batch that had hints, and end the spans that it was part of."""
@@ -225,17 +233,26 @@ class Relay:
         """A server refused this partition's batch: try it again later; the other partitions go on."""
         self.row.add(metrics.FAILURES)
         delay_s = self.schedule.set_back(partition)
-        log.error("partition %d cannot be written, again in %.1f s: %s", partition, delay_s, reason)
+        # The same reason for many partitions is the server's: one line says it.
+        if self.throttle.admits(reason):
+            log.error("partition %d cannot be written, again in %.1f s: %s", partition, delay_s, reason)
 
     def check(self, session: RelaySession) -> None:
         """Compare every watermark with the fence that PostgreSQL has committed; serve the partitions that differ.
 
         The comparison takes no lock and may suspect a partition that is fine: the fenced call under the claim decides.
         """
-        for partition in suspects(session):
+        try:
+            found = suspects(session)
+        except ResponseError as error:
+            if self.throttle.admits(describe(error)):
+                log.error("the watermarks cannot be read: %s", describe(error))
+            return
+        for partition in found:
             if not self.stop.requested:
                 self.serve(session, partition, check=True)
         try:
             clear_leftovers(session)
         except ResponseError as error:
-            log.warning("temporary keys of a dead rebuild stay for now: %s", error)
+            if self.throttle.admits(describe(error)):
+                log.warning("temporary keys of a dead rebuild stay for now: %s", describe(error))

@@ -17,6 +17,7 @@ import msgspec
 from board.errors import FenceRefused
 from board.observe.metrics import NS
 from board.partitions import PARTITIONS
+from board.redis.replies import concerns_server, describe
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
 from relay.session import RelaySession
@@ -92,7 +93,7 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
         try:
             verdict = apply(session, partition, fence, claimed.fence, seasons)
         except ResponseError as error:
-            if concerns_all(error) or not seasons:
+            if concerns_server(error) or not seasons:
                 raise
             verdict = apply_singly(session, partition, fence, claimed.fence, seasons)
         redis_ns = perf_counter_ns() - begun
@@ -147,9 +148,9 @@ def apply_singly(session: RelaySession, partition: int, fence: int, committed: i
         try:
             verdict = apply(session, partition, fence, committed, [row])
         except ResponseError as error:
-            if concerns_all(error):
+            if concerns_server(error):
                 raise
-            log.error("season %r is set aside: %s", row.season_id, error)
+            log.error("season %r is set aside: %s", row.season_id, describe(error))
             set_aside(session, partition, row.season_id, error)
         if verdict.word != "ok":
             return verdict
@@ -158,29 +159,10 @@ def apply_singly(session: RelaySession, partition: int, fence: int, committed: i
 
 def set_aside(session: RelaySession, partition: int, season: str, error: ResponseError) -> None:
     """Note that Redis refuses this season: batches leave it out until it has been rebuilt whole."""
-    session.execute("set_aside", season=season, partition=partition, reason=str(error)[:500])
+    session.execute("set_aside", season=season, partition=partition, reason=describe(error)[:500])
 
 
 def parse_traces(traces: str, redis_ns: int) -> tuple[tuple[str, float], ...]:
     """The `traces` column of ``take_traced``: (traceparent, seconds) with the ages when Redis had the batch."""
     pairs = (one.split("@") for one in traces.split(" "))
     return tuple((parent, float(age_s) + redis_ns * NS) for parent, age_s in pairs)
-
-
-_CONCERNS_ALL: Final = (
-    "OOM ",
-    "READONLY",
-    "MISCONF",
-    "MASTERDOWN",
-    "LOADING",
-    "BUSY ",
-    "NOREPLICAS",
-    "NOPERM",
-    "CLUSTER",
-)
-
-
-def concerns_all(error: ResponseError) -> bool:
-    """True for an error reply that every write would get (memory, disk, role, rights), not only this season's."""
-    text = str(error)
-    return any(word in text for word in _CONCERNS_ALL)

@@ -11,6 +11,8 @@ import psycopg
 from board.errors import ServerUnreachable
 from board.observe.metrics import Row
 from board.process.stop import Stop
+from board.process.throttle import Throttle
+from board.redis.replies import concerns_server, describe
 from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.batch import Refused, set_aside
@@ -35,6 +37,7 @@ class Repairs:
         self.stop: Final = stop
         self.row: Final = row
         self.sampler: Final = Sampler(randomness)
+        self.throttle: Final = Throttle()
 
     def retry_set_aside(self, session: RelaySession) -> None:
         """Rebuild the seasons set aside whose time has come; one that is refused again waits longer."""
@@ -44,7 +47,10 @@ class Repairs:
             try:
                 self.rebuild_season(session, row.partition, row.season_id)
             except ResponseError as error:
-                log.error("season %r stays aside: %s", row.season_id, error)
+                if concerns_server(error):
+                    self.refused(error)
+                    return
+                log.error("season %r stays aside: %s", row.season_id, describe(error))
                 set_aside(session, row.partition, row.season_id, error)
 
     def sample(self, session: RelaySession) -> None:
@@ -57,7 +63,12 @@ class Repairs:
         except psycopg.errors.SerializationFailure:
             log.debug("the partition of a suspect was busy, the next round looks again")
         except ResponseError as error:
-            log.warning("Redis refused the sampler: %s", error)
+            self.refused(error)
+
+    def refused(self, error: ResponseError) -> None:
+        """Redis refuses to be read or repaired. The next round tries again."""
+        if self.throttle.admits(describe(error)):
+            log.warning("Redis refused a repair: %s", describe(error))
 
     def rebuild_season(self, session: RelaySession, partition: int, season: str) -> None:
         """Rebuild one season; where the rest of its partition is lost, the partition."""
@@ -105,6 +116,8 @@ class Repairs:
             log.warning("partition %d: rebuild refused: %s", partition, again.verdict.word)
             self.schedule.retry_soon(partition)
             return
+        except psycopg.errors.SerializationFailure:
+            done = None
         if done is None:
             self.schedule.retry_soon(partition)
             return

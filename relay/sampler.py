@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from _speedups import encode_entry
+from board.redis.replies import describe, raise_server_error
 from board.redis.sync_redis import ResponseError
 from relay.batch import claim
 from relay.session import RelaySession
@@ -48,6 +49,7 @@ class Sampler:
         chosen = self.random.choice(seasons)
         for at, row in enumerate(seasons):
             entries, members, held = replies[3 * at : 3 * at + 3]
+            raise_server_error(entries, members, held)
             odd = isinstance(entries, ResponseError) or entries != members or held != b"%d" % row.period_id
             odd = odd or (entries != row.size if row.size <= COUNTED else entries <= COUNTED)
             users: set[str] = set()
@@ -115,11 +117,12 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str])
             ("HGET", session.keys.periods[partition], name),
             ("HMGET", session.keys.watermark[partition], "fence", "identity"),
         )
+        raise_server_error(entries, members, shown, held)
         if isinstance(held, ResponseError) or held[0] is None:
             return ""  # the whole partition is lost: the check of the watermarks finds that
         for reply in (entries, members, shown):
             if isinstance(reply, ResponseError):
-                return str(reply)
+                return describe(reply)
         if shown != b"%d" % period:
             return f"period {shown!r}"
         if entries != members:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from board.partitions import PARTITIONS
+from board.redis.replies import raise_server_error
 from board.redis.sync_redis import ResponseError
 from relay.session import RelaySession
 
@@ -30,10 +31,14 @@ class Watermark(msgspec.Struct, frozen=True):
 
 
 def watermarks(session: RelaySession) -> list[Watermark]:
-    """The watermarks of all partitions. Read without a lock: a batch may be between Redis and its commit."""
+    """The watermarks of all partitions. Read without a lock: a batch may be between Redis and its commit.
+
+    Raises `ResponseError` if Redis refuses to be read.
+    """
     fences = session.fetch("partition_fences", partitions=PARTITIONS)
     names = session.keys.watermark
     replies = session.redis.pipeline(*(("HMGET", names[row.id], "fence", "identity") for row in fences))
+    raise_server_error(*replies)
     return [watermark(row.id, row.fence, held) for row, held in zip(fences, replies, strict=True)]
 
 
@@ -45,7 +50,7 @@ def watermark(partition: int, committed: int, held: Any) -> Watermark:
 
 
 def suspects(session: RelaySession) -> list[int]:
-    """Partitions whose watermark differs; the fenced call under the claim decides about each."""
+    """Partitions whose watermark differs; the fenced call under the claim decides about each. Raises `ResponseError`."""
     held = watermarks(session)
     lost_future = from_lost_future(session, held)
     return [

@@ -14,10 +14,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
 from support.http import Http
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
+from support.trouble import PASSWORD, USER, OwnRedis, admit_user
 from support.world import World, private, socket_directory, world_on
 
 from ctl.embedded import Embedded, Prefer
@@ -93,6 +95,25 @@ def http(api: Api) -> Iterator[Http]:
     """A connection to the API of the whole run."""
     with api.client() as client:
         yield client
+
+
+@pytest.fixture
+def own_redis(servers: Embedded, prefer_servers: Prefer) -> Iterator[OwnRedis]:
+    """A world with a Redis to break. Its processes have a user of their own, with all rights."""
+    directory = private(Path(tempfile.mkdtemp(prefix="lb-test-")))
+    try:
+        with Embedded(
+            directory / "data", postgres=False, redis=True, report=print, prefer=prefer_servers, durable=False
+        ) as own:
+            assert servers.database_url is not None and own.redis_url is not None
+            with World(servers.database_url, own.redis_url, redis_db=0) as made:
+                admit_user(made.redis)
+                path = own.redis_url.removeprefix("unix://")
+                url = f"unix://{USER}:{PASSWORD}@{path}"
+                made.settings = msgspec.structs.replace(made.settings, redis_url=url)
+                yield OwnRedis(made, directory / "data" / "redis")
+    finally:
+        shutil.rmtree(directory)
 
 
 season_numbers = itertools.count(1)

@@ -1,7 +1,7 @@
 """An auto-pipelining Redis connection for asyncio.
 
 Commands of all requests in one turn of the loop leave in one write; replies come back in order and are parsed by
-hiredis. Each call has a deadline; the connection repairs itself.
+hiredis. Each call has a deadline; the connection repairs itself. It lasts as long as the node is the master.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import hiredis
 
 from board.errors import BoardUnavailable
 from board.process.backoff import Backoff
+from board.process.throttle import Throttle
+from board.redis.node import HELLO, WrongNode, check_hello
 from board.redis.options import parse_redis_url
+from board.redis.replies import RedisRefused, code_of, describe, is_not_master
 from board.redis.scripts import Script
 
 log: Final = logging.getLogger(__name__)
@@ -26,6 +29,8 @@ IN_FLIGHT_MOST: Final = 20_000
 CONNECT_TIMEOUT_S: Final = 2.0
 PATIENCE: Final = 5
 """A reply that is this many deadlines late is a fault of the connection, not of the command."""
+LOOK_EVERY_S: Final = 1.0
+"""The pause between two looks at the role. A master that was demoted keeps its connections, and answers reads."""
 
 
 def pack(args: tuple[bytes | str, ...]) -> bytes:
@@ -72,6 +77,17 @@ class _Protocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
 
+    def write(self, data: bytes) -> None:
+        """Write, unless the connection is closing: then the waiting get their error, and uvloop would raise another."""
+        transport = self.transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
+
+    def abort(self) -> None:
+        """Close now."""
+        if self.transport is not None:
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         reader, waiting, sent_at = self.reader, self.waiting, self.sent_at
         reader.feed(data)
@@ -83,8 +99,7 @@ class _Protocol(asyncio.Protocol):
                     future.set_result(reply)
         except (hiredis.ProtocolError, IndexError) as error:
             log.error("Redis spoke out of turn: %s", error)
-            if self.transport is not None:
-                self.transport.abort()
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = BoardUnavailable(f"the connection to Redis was lost{f': {exc}' if exc else ''}")
@@ -98,10 +113,11 @@ class _Protocol(asyncio.Protocol):
 
 
 class AsyncRedis:
-    """One logical connection to Redis for one event loop.
+    """One logical connection to the master of Redis for one event loop.
 
     `deadline_s` is the time for a reply, in seconds. `scripts` are loaded with each new connection. CLIENT LIST shows
-    `name`. A reply is bytes, int, list or None. Raises `InvalidSetting` for a URL that cannot be used.
+    `name`. A reply is bytes, int, list or None. Error replies are logged. Raises `InvalidSetting` for a URL that cannot
+    be used.
     """
 
     def __init__(self, url: str, *, deadline_s: float, scripts: Sequence[Script] = (), name: str) -> None:
@@ -113,6 +129,9 @@ class AsyncRedis:
         self._out: list[bytes] = []
         self._repairs: set[asyncio.Task[None]] = set()
         self._protocol: _Protocol | None = None
+        self._absence = "Redis does not answer"
+        """The text of the error while there is no connection."""
+        self._throttle: Final = Throttle()
         self._task: asyncio.Task[None] | None = None
         self._first_try = asyncio.Event()
 
@@ -153,24 +172,24 @@ class AsyncRedis:
     async def ask(self, command: bytes) -> Any:
         """Send a packed command, wait at most the deadline for its reply.
 
-        Raises `BoardUnavailable`, also for an error reply.
+        Raises `BoardUnavailable`; for an error reply `RedisRefused`.
         """
         reply = await self._reply(command)
         if isinstance(reply, hiredis.ReplyError):
-            raise BoardUnavailable(f"Redis refused: {reply}")
+            raise self._refusal(reply)
         return reply
 
     async def run(self, script: Script, *args: bytes, writes: bool = False, deadline_s: float | None = None) -> Any:
         """Call a script by its digest; read-only (EVALSHA_RO) unless it `writes`. Returns its reply.
 
         `args` are those of EVALSHA: the number of keys, the keys, the arguments. `deadline_s` replaces the connection's
-        own deadline. A script that Redis has forgotten is loaded and called again. Raises `BoardUnavailable`.
+        own deadline. A script that Redis has forgotten is loaded and called again. Raises as `ask` does.
         """
         command = pack((b"EVALSHA" if writes else b"EVALSHA_RO", script.sha, *args))
         reply = await self._reply(command, deadline_s)
         if isinstance(reply, hiredis.ReplyError):
-            if not str(reply).startswith("NOSCRIPT"):
-                raise BoardUnavailable(f"Redis refused: {reply}")
+            if code_of(reply) != "NOSCRIPT":
+                raise self._refusal(reply)
             return await self._again(script, command)
         return reply
 
@@ -197,12 +216,12 @@ class AsyncRedis:
     def _called(self, script: Script, command: bytes, then: Callable[[Any], None], reply: Any) -> None:
         if not isinstance(reply, hiredis.ReplyError):
             then(reply)
-        elif str(reply).startswith("NOSCRIPT"):
+        elif code_of(reply) == "NOSCRIPT":
             repair = self._loop.create_task(self._call_again(script, command, then))
             self._repairs.add(repair)
             repair.add_done_callback(self._repairs.discard)
         else:
-            then(BoardUnavailable(f"Redis refused: {reply}"))
+            then(self._refusal(reply))
 
     async def _call_again(self, script: Script, command: bytes, then: Callable[[Any], None]) -> None:
         try:
@@ -210,6 +229,14 @@ class AsyncRedis:
         except BoardUnavailable as error:
             reply = error
         then(reply)
+
+    def _refusal(self, reply: hiredis.ReplyError) -> RedisRefused:
+        """The error for an error reply, which is logged: once, and again every few seconds while it goes on."""
+        if self._throttle.admits(code_of(reply)):
+            log.warning("Redis refused a command: %s", describe(reply))
+        if is_not_master(reply) and self._protocol is not None:
+            self._protocol.abort()
+        return RedisRefused(reply)
 
     async def _reply(self, command: bytes, deadline_s: float | None = None) -> Any:
         """Send and wait at most the deadline; an error reply is returned as a `hiredis.ReplyError`."""
@@ -224,7 +251,7 @@ class AsyncRedis:
     def _put(self, command: bytes, waiter: _Waiter | None) -> None:
         protocol = self._protocol
         if protocol is None:
-            raise BoardUnavailable("Redis does not answer")
+            raise BoardUnavailable(self._absence)
         if len(protocol.waiting) >= IN_FLIGHT_MOST:
             raise BoardUnavailable("too many reads are waiting for Redis")
         if not self._out:
@@ -236,8 +263,8 @@ class AsyncRedis:
     def flush(self) -> None:
         """Write the queued commands now; otherwise they leave at the end of this turn of the loop."""
         out, self._out = self._out, []
-        if out and self._protocol is not None and self._protocol.transport is not None:
-            self._protocol.transport.write(b"".join(out))
+        if out and self._protocol is not None:
+            self._protocol.write(b"".join(out))
 
     async def _keep_connected(self) -> None:
         backoff = Backoff(0.02, 1.0)
@@ -246,12 +273,15 @@ class AsyncRedis:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     protocol = await self._connect()
             except (OSError, TimeoutError, BoardUnavailable) as error:
+                self._absence = str(error) if isinstance(error, WrongNode) else "Redis does not answer"
                 self._first_try.set()
                 delay = backoff.failed()
-                log.warning("Redis does not answer, again in %.2f s: %s", delay, error)
+                if self._throttle.admits(str(error)):
+                    log.warning("Redis does not answer, again in %.2f s: %s", delay, str(error) or type(error).__name__)
                 await asyncio.sleep(delay)
                 continue
             backoff.succeeded()
+            self._throttle.forget()
             self._out.clear()
             self._protocol = protocol
             self._first_try.set()
@@ -260,19 +290,32 @@ class AsyncRedis:
             finally:
                 self._protocol = None
                 self._out.clear()
-                if protocol.transport is not None:
-                    protocol.transport.abort()
+                protocol.abort()
 
     async def _watch(self, protocol: _Protocol) -> None:
-        """Return when the connection is lost, or when its oldest reply is `PATIENCE` deadlines late."""
+        """Return when the connection is lost, its oldest reply is `PATIENCE` deadlines late, or the role has changed."""
+        look = self._loop.time() + LOOK_EVERY_S
         while not protocol.lost.done():
-            await asyncio.wait([protocol.lost], timeout=self._deadline_s)
-            if protocol.sent_at and self._loop.time() - protocol.sent_at[0] > PATIENCE * self._deadline_s:
+            await asyncio.wait([protocol.lost], timeout=min(self._deadline_s, LOOK_EVERY_S))
+            now = self._loop.time()
+            if protocol.sent_at and now - protocol.sent_at[0] > PATIENCE * self._deadline_s:
                 log.warning("Redis has not answered for %.1f s, connecting anew", PATIENCE * self._deadline_s)
-                if protocol.transport is not None:
-                    protocol.transport.abort()
+                protocol.abort()
                 await asyncio.wait([protocol.lost], timeout=1.0)
                 return
+            if now >= look and len(protocol.waiting) < IN_FLIGHT_MOST:
+                look = now + LOOK_EVERY_S
+                self._put(pack(HELLO), _Call(partial(self._judge, protocol)))
+
+    def _judge(self, protocol: _Protocol, reply: Any) -> None:
+        """Give the connection up if the node has ceased to be the master."""
+        if isinstance(reply, BoardUnavailable):
+            return
+        try:
+            check_hello(reply)
+        except WrongNode as error:
+            log.warning("the connection to Redis is given up: %s", error)
+            protocol.abort()
 
     async def _connect(self) -> _Protocol:
         options = self._options
@@ -282,27 +325,39 @@ class AsyncRedis:
         else:
             context = options.tls.context() if options.tls is not None else None
             await self._loop.create_connection(lambda: protocol, options.host, options.port, ssl=context)
+        greeted = False
+        try:
+            await self._greet(protocol)
+            greeted = True
+        finally:
+            if not greeted:
+                protocol.abort()
+        return protocol
+
+    async def _greet(self, protocol: _Protocol) -> None:
+        """Log in, check the node, load the scripts. Raises `BoardUnavailable`."""
+        options = self._options
         hello: list[tuple[bytes | str, ...]] = []
         if options.credentials:
             hello.append(("AUTH", *options.credentials))
+        hello.append(HELLO)
         if options.db:
             hello.append(("SELECT", str(options.db)))
         hello.append(("CLIENT", "SETNAME", self._name))
         hello += [("SCRIPT", "LOAD", script.source) for script in self._scripts]
         futures = []
-        assert protocol.transport is not None
         for _ in hello:
             future = self._loop.create_future()
             protocol.waiting.append(future)
             protocol.sent_at.append(self._loop.time())
             futures.append(future)
-        protocol.transport.write(b"".join(pack(command) for command in hello))
-        for command, future in zip(hello, futures, strict=True):
-            reply = await future
-            if isinstance(reply, hiredis.ReplyError):
-                protocol.transport.abort()
-                raise BoardUnavailable(f"Redis refused {command[0]!s}: {reply}")
-        return protocol
+        protocol.write(b"".join(pack(command) for command in hello))
+        replies = await asyncio.gather(*futures)
+        for command, reply in zip(hello, replies, strict=True):
+            if command == HELLO:
+                check_hello(reply)
+            elif isinstance(reply, hiredis.ReplyError):
+                raise BoardUnavailable(f"Redis refused {command[0]!s}: {describe(reply)}")
 
 
 def _give_up(waiter: _Waiter) -> None:

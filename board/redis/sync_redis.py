@@ -17,7 +17,9 @@ from redis.retry import Retry
 
 from _speedups import build_apply
 from board.errors import BoardUnavailable
+from board.redis.node import HELLO, check_hello
 from board.redis.options import RedisOptions, TlsOptions, parse_redis_url
+from board.redis.replies import describe, is_not_master
 from board.redis.scripts import Script
 
 __all__ = ["CONNECTION_ERRORS", "ResponseError", "SyncRedis"]
@@ -27,11 +29,11 @@ CONNECTION_ERRORS: Final = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
 class SyncRedis:
-    """One connection to one Redis, for one thread. CLIENT LIST shows `name`.
+    """One connection to one master of Redis, for one thread. CLIENT LIST shows `name`.
 
-    Replies are bytes, int, list or None. An error reply raises `ResponseError`. A lost connection, or a reply that
-    takes longer than `timeout_s` seconds, raises `BoardUnavailable` and closes the connection; the next call opens it.
-    Raises `InvalidSetting` for a URL that cannot be used.
+    Replies are bytes, int, list or None. An error reply raises `ResponseError`. A lost connection, a reply that takes
+    longer than `timeout_s` seconds, and a node that is no master, or too old, raise `BoardUnavailable`. They close the
+    connection; the next call opens it. Raises `InvalidSetting` for a URL that cannot be used.
     """
 
     def __init__(self, url: str, name: str, timeout_s: float = 2.0) -> None:
@@ -74,15 +76,22 @@ class SyncRedis:
         try:
             answers: list[Any] = []
             failed: ResponseError | None = None
+            astray: ResponseError | None = None
             for _ in range(replies):
                 try:
                     answers.append(self._connection.read_response())
                 except ResponseError as error:
                     failed = failed or error
+                    if is_not_master(error):
+                        astray = error
                     answers.append(error)
         except CONNECTION_ERRORS as error:
             self.close()
             raise BoardUnavailable(f"Redis does not answer: {error}") from error
+        if astray is not None:
+            # A new connection may lead to the new master; this one never will.
+            self.close()
+            raise BoardUnavailable(f"Redis is no master: {describe(astray)}")
         if failed is not None and not keep_errors:
             raise failed
         return answers
@@ -119,6 +128,21 @@ class _TlsConnection(Connection):
             raise
 
 
+def _begin(connection: Any) -> None:
+    """Begin a connection as redis-py does, and check the node. Raises `WrongNode`."""
+    connection.on_connect()
+    connection.send_command(*HELLO, check_health=False)
+    try:
+        reply = connection.read_response()
+    except ResponseError as error:
+        reply = error
+    try:
+        check_hello(reply)
+    except BoardUnavailable:
+        connection.disconnect()
+        raise
+
+
 def _connection(options: RedisOptions, name: str, timeout_s: float) -> Any:
     common: dict[str, Any] = {
         "db": options.db,
@@ -127,6 +151,7 @@ def _connection(options: RedisOptions, name: str, timeout_s: float) -> Any:
         "client_name": name,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
+        "redis_connect_func": _begin,
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
     }

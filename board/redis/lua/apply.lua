@@ -5,7 +5,12 @@
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
 local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity')
-if held.err or type(redis.pcall('HLEN', KEYS[2])) == 'table' or (held[1] and not tonumber(held[1])) then
+local periods = redis.pcall('HLEN', KEYS[2])
+for _, reply in ipairs({held, periods}) do
+  -- An error about the server, such as missing rights, says nothing about the data.
+  if type(reply) == 'table' and reply.err and not reply.err:find('WRONGTYPE', 1, true) then return reply end
+end
+if held.err or type(periods) == 'table' or (held[1] and not tonumber(held[1])) then
   -- A key of another type, or another text, is in the place of the watermark: it counts as lost.
   return {'lost', '', ''}
 end

@@ -1,0 +1,65 @@
+"""Error replies: those about the server are told from those about one key, for both of the clients' forms."""
+
+from __future__ import annotations
+
+import hiredis
+import pytest
+from redis._parsers.base import BaseParser
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+
+from board.redis.replies import code_of, concerns_server, describe, is_not_master
+
+SERVER = (
+    "OOM command not allowed when used memory > 'maxmemory'. script: 8d3c, on @user_script:36.",
+    "READONLY You can't write against a read only replica. script: 8d3c, on @user_script:36.",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+    "NOPERM User lb has no permissions to run the 'evalsha' command",
+    "ERR ACL failure in script: User lb has no permissions to run the 'zadd' command script: 8d3c, on @user_script:58.",
+    "ERR unknown command 'EVALSHA_RO', with args beginning with: 'x'",
+    "ERR Unknown Redis command called from script script: 8d3c, on @user_script:58.",
+    "MOVED 15572 127.0.0.1:6622",
+    "ASK 15572 127.0.0.1:6622",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+    "CLUSTERDOWN Hash slot not served",
+    "CROSSSLOT Keys in request don't hash to the same slot",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "NOREPLICAS Not enough good replicas to write.",
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+    "NOSCRIPT No matching script.",
+)
+DATA = (
+    "WRONGTYPE Operation against a key holding the wrong kind of value script: 8d3c, on @user_script:58.",
+    "ERR value is not a valid float",
+    "ERR user_script:44: attempt to compare number with nil script: 8d3c, on @user_script:44.",
+)
+
+
+@pytest.mark.parametrize("text", (*SERVER, *DATA))
+def test_every_form_of_a_reply_is_judged_alike(text: str) -> None:
+    expected = text in SERVER
+    parsed = BaseParser.parse_error(text)
+    assert isinstance(parsed, ResponseError)
+    for reply in (parsed, hiredis.ReplyError(text)):
+        assert concerns_server(reply) is expected, repr(reply)
+        assert code_of(reply) == text.split(" ")[0]
+        assert describe(reply) == text
+
+
+@pytest.mark.parametrize("text", ["LOADING Redis is loading the dataset in memory", "NOAUTH Authentication required."])
+def test_errors_that_redis_py_takes_for_a_lost_connection_need_no_judgement(text: str) -> None:
+    assert isinstance(BaseParser.parse_error(text), RedisConnectionError)
+    assert concerns_server(hiredis.ReplyError(text))
+
+
+def test_a_class_is_enough() -> None:
+    assert concerns_server(OutOfMemoryError("command not allowed")) and concerns_server(ReadOnlyError("x"))
+
+
+@pytest.mark.parametrize("text", SERVER)
+def test_replies_of_a_node_that_is_no_master(text: str) -> None:
+    expected = text.split(" ")[0] in ("READONLY", "MASTERDOWN", "UNBLOCKED")
+    reply = BaseParser.parse_error(text)
+    assert isinstance(reply, ResponseError)
+    assert is_not_master(reply) is expected and is_not_master(hiredis.ReplyError(text)) is expected
