@@ -18,12 +18,12 @@ from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.observe.metrics import NS, Row
 from board.observe.trace import Tracer, sampled
-from board.partitions import PARTITIONS
 from board.pg.connections import first_line
 from board.process.backoff import Backoff
 from board.process.stop import Stop
 from board.process.throttle import Throttle
 from board.redis.keyspace import Keyspace
+from board.redis.poke import Suspicion, parse_poke
 from board.redis.replies import describe
 from board.redis.sync_redis import ResponseError
 from relay import metrics
@@ -119,7 +119,9 @@ class Relay:
             self.repairs.sample(session)
             schedule.plan_sample()
         poked = self.wait_for_poke(session, now)
-        if poked in schedule.rests:
+        if isinstance(poked, Suspicion):
+            self.repairs.examine(session, poked)
+        elif poked in schedule.rests:
             # Poked by hand, or by a worker of an older release, which does not know holds.
             schedule.due[poked] = schedule.rests.pop(poked)
         elif poked is not None:
@@ -154,8 +156,8 @@ class Relay:
             self.holds.leave(session.redis, partition)
         self.schedule.rests.clear()
 
-    def wait_for_poke(self, session: RelaySession, now: float) -> int | None:
-        """The partition that was poked, or None after the idle interval (sooner if a retry is due)."""
+    def wait_for_poke(self, session: RelaySession, now: float) -> int | Suspicion | None:
+        """The partition that was poked, or a season that a reader suspects; None after the idle interval, or a retry."""
         timeout = self.schedule.wait_s(now)
         try:
             reply: Any = session.redis.call("BZPOPMIN", self.keys.poke, f"{timeout:.3f}")
@@ -170,8 +172,7 @@ class Relay:
         if reply is None:
             return None
         _, member, _ = reply
-        partition = int(member) if member.isdigit() else -1
-        return partition if 0 <= partition < PARTITIONS else None
+        return parse_poke(member)
 
     def serve(self, session: RelaySession, partition: int, *, check: bool = False) -> None:
         """Relay a partition until it has no hints or another relay holds it; heal it when Redis refuses."""

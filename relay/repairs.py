@@ -10,19 +10,25 @@ import psycopg
 
 from board.errors import ServerUnreachable
 from board.observe.metrics import Row
+from board.partitions import partition_of
 from board.process.stop import Stop
 from board.process.throttle import Throttle
+from board.redis.poke import Suspicion
 from board.redis.replies import concerns_server, describe
 from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.batch import Refused, set_aside
 from relay.rebuild import rebuild
-from relay.sampler import Sampler
+from relay.sampler import Sampler, confirm
 from relay.schedule import Schedule
 from relay.session import RelaySession
 from relay.watermarks import is_past
 
 log: Final = logging.getLogger(__name__)
+
+EXAMINE_TRIES: Final = 20
+EXAMINE_S: Final = 0.01
+"""How often a suspected season is looked at while its partition is held, and the pause between two looks."""
 
 
 class Repairs:
@@ -65,18 +71,44 @@ class Repairs:
         except ResponseError as error:
             self.refused(error)
 
+    def examine(self, session: RelaySession, suspicion: Suspicion) -> None:
+        """Compare a season that a reader suspects, and rebuild it if it differs.
+
+        The comparison takes a few look-ups. Where another relay holds the partition for long, it is left to the next
+        reader, or to the sampler.
+        """
+        season, users = suspicion.season, {suspicion.user} - {""}
+        partition = partition_of(season)
+        for _ in range(EXAMINE_TRIES):
+            try:
+                why = confirm(session, partition, season, users, count=False)
+                if why:
+                    self.row.add(metrics.DRIFT)
+                    log.warning("season %r was altered (%s), rebuilding it", season, why)
+                    if self.rebuild_season(session, partition, season):
+                        return
+                elif why is not None:
+                    return
+            except psycopg.errors.SerializationFailure:
+                pass  # Another relay has just committed to the partition: look again.
+            except ResponseError as error:
+                self.refused(error)
+                return
+            if self.stop.wait(EXAMINE_S):
+                return
+
     def refused(self, error: ResponseError) -> None:
         """Redis refuses to be read or repaired. The next round tries again."""
         if self.throttle.admits(describe(error)):
             log.warning("Redis refused a repair: %s", describe(error))
 
-    def rebuild_season(self, session: RelaySession, partition: int, season: str) -> None:
-        """Rebuild one season; where the rest of its partition is lost, the partition."""
+    def rebuild_season(self, session: RelaySession, partition: int, season: str) -> bool:
+        """Rebuild one season; where its partition is lost, all of that. False if it has to be tried again."""
         try:
             done = rebuild(session, partition, only=season)
         except Refused as refusal:
             self.heal(session, refusal)
-            return
+            return False
         except psycopg.errors.SerializationFailure:
             done = None
         if done is None:
@@ -84,6 +116,7 @@ class Repairs:
         else:
             self.row.add(metrics.REBUILDS, "season")
             log.warning("season %r: rebuilt %d players", season, done.players)
+        return done is not None
 
     def heal(self, session: RelaySession, refusal: Refused) -> None:
         """Redis and PostgreSQL are not of one history: rebuild, unless this relay or its PostgreSQL is the old one.

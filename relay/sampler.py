@@ -98,24 +98,29 @@ def compare(
             yield user, prefix == wanted and zscore is not None and float(zscore) == expected
 
 
-def confirm(session: RelaySession, partition: int, season: str, users: set[str]) -> str:
-    """The difference, read under the claim; empty if there is none, or if it cannot be known now."""
+def confirm(
+    session: RelaySession, partition: int, season: str, users: set[str], *, count: bool = True
+) -> str | None:
+    """The difference, read under the claim; empty if there is none, None if it cannot be known now.
+
+    With `count` the players in PostgreSQL are counted, too. Raises `psycopg.errors.SerializationFailure`.
+    """
     with session.snapshot():
         if claim(session, partition) is None:
-            return ""
+            return None
         rows_now = session.fetch("season_now", season=season)
         if not rows_now or rows_now[0].aside:
             return ""
         period = rows_now[0].period_id
         hints = {row.user_id for row in session.fetch("unsettled_users", partition=partition, period=period)}
         if None in hints:
-            return ""
+            return None
         name = season.encode()
         entries, members, shown, held = session.redis.pipeline(
             ("ZCARD", session.keys.board(partition, name)),
             ("HLEN", session.keys.members(partition, name)),
             ("HGET", session.keys.periods[partition], name),
-            ("HMGET", session.keys.watermark[partition], "fence", "identity"),
+            ("HMGET", session.keys.watermark[partition], "fence", "counted", b"n:" + name),
         )
         raise_server_error(entries, members, shown, held)
         if isinstance(held, ResponseError) or held[0] is None:
@@ -127,10 +132,12 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str])
             return f"period {shown!r}"
         if entries != members:
             return f"{entries} entries, {members} members"
-        if not hints:
-            count = session.value("count_players", period=period)
-            if count != entries:
-                return f"{count} players, {entries} entries"
+        if held[1] == held[0] and held[2] not in (None, b"%d:%d" % (entries, period)):
+            return f"{entries} entries, noted are {held[2]!r}"
+        if count and not hints:
+            players = session.value("count_players", period=period)
+            if players != entries:
+                return f"{players} players, {entries} entries"
         settled = sorted(users - hints)
         if settled:
             rows = rows_of(session, period, settled)

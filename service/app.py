@@ -159,7 +159,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     parts = (
         Submitter(single),
         BatchSubmitter(batches),
-        BoardReader(redis, keys, cache_s),
+        BoardReader(redis, keys, cache_s, poker),
         SeasonReset(
             SeasonStore(s.database_url, write_deadline_s),
             redis,

@@ -3,12 +3,13 @@
 Every key of a partition carries its hash tag, so a batch, a rebuild or a read is one slot on Redis Cluster.
 
 ======================  ======  ==========================================================
-``lb:{17}:w``           hash    watermark: ``fence``, ``identity``
+``lb:{17}:w``           hash    watermark: ``fence``, ``identity``; ``counted``, the fence of the last writer that counted
+                                players; ``n:<season>``, number of players ``:`` period
 ``lb:{17}:p``           hash    season -> its current period
 ``lb:{17}:z:<season>``  zset    the board, best first
 ``lb:{17}:h:<season>``  hash    user id -> prefix of the user's member in the board
 ``lb:{17}:t``           set     temporary keys of a rebuild
-``lb:poke``             zset    partitions with fresh hints, members are partition numbers
+``lb:poke``             zset    partitions with fresh hints (their numbers), seasons that a reader suspects (``!…``)
 ``lb:held``             hash    partition -> the relay that holds it, and until when (``poke.lua``)
 ``lb:{limits}:<owner>``  string  when the quota of a key (``k:``) or player (``u:``) is full again, in µs
 ======================  ======  ==========================================================

@@ -7,6 +7,7 @@ Redis several times as much as a rank in it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
 from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
+from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
 
 RANK: Final = script("rank")
@@ -42,11 +44,16 @@ class RankReads:
     """The rank reads of one event loop.
 
     A call is sent at the end of the loop's turn, or as soon as it has `PLAYERS_MOST` players or `ITEMS_MOST` entries.
+
+    `suspect` is called with the season, and the player or an empty text, where a board does not agree with itself.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keyspace) -> None:
+    def __init__(
+        self, redis: AsyncRedis, keys: Keyspace, suspect: Callable[[str, str], None] = lambda season, user: None
+    ) -> None:
         self._redis: Final = redis
         self._keys: Final = keys
+        self._suspect: Final = suspect
         self._loop: Final = asyncio.get_running_loop()
         self._open: dict[tuple[str, int], Asked] = {}
 
@@ -89,27 +96,35 @@ class RankReads:
             b"%d" % side,
             *(user for user, _ in asked),
         )
-        self._redis.call(RANK, call, partial(_deliver, asked))
+        self._redis.call(RANK, call, partial(self._deliver, season, asked))
 
 
-def _deliver(asked: Asked, reply: Any) -> None:
-    """Give each read its part of a reply, or its error."""
-    if isinstance(reply, BoardUnavailable):
-        fail(asked, BoardUnavailable, str(reply))
-    elif not reply:
-        fail(asked, BoardRebuilding, "the board is being rebuilt")
-    else:
-        for at, (_, future) in enumerate(asked, 1):
-            if future.done():  # its client is gone
-                continue
-            if window := reply[at]:
-                future.set_result(window)
-            elif window is None:
-                future.set_exception(BoardRebuilding("the board is being rebuilt"))
-            elif reply[0]:
-                future.set_exception(PlayerNotFound("the player is not on this board"))
+
+    def _deliver(self, season: str, asked: Asked, reply: Any) -> None:
+        """Give each read its part of a reply, or its error."""
+        if isinstance(reply, BoardUnavailable):
+            if isinstance(reply, RedisRefused) and not concerns_server(reply.reply):
+                self._suspect(season, "")
+                fail(asked, BoardRebuilding, str(reply))
             else:
-                future.set_exception(SeasonNotFound("there is no such season"))
+                fail(asked, BoardUnavailable, str(reply))
+        elif not reply:
+            if reply == 0:
+                self._suspect(season, "")
+            fail(asked, BoardRebuilding, "the board is being rebuilt")
+        else:
+            for at, (user, future) in enumerate(asked, 1):
+                if future.done():  # its client is gone
+                    continue
+                if window := reply[at]:
+                    future.set_result(window)
+                elif window is None:
+                    self._suspect(season, user.decode())
+                    future.set_exception(BoardRebuilding("the board is being rebuilt"))
+                elif reply[0]:
+                    future.set_exception(PlayerNotFound("the player is not on this board"))
+                else:
+                    future.set_exception(SeasonNotFound("there is no such season"))
 
 
 def fail(asked: Asked, kind: type[LeaderboardError], text: str) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from _speedups import decode_score, render_items
-from board.errors import BoardRebuilding
+from board.errors import BoardRebuilding, LeaderboardError
 from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
+from board.redis.poke import Poker
+from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
 from service.boards.rank_reads import RANK, RankReads
 from service.boards.types import Count, PlayerRank
@@ -31,13 +33,15 @@ _encode = msgspec.json.Encoder().encode
 class BoardReader:
     """The reads of one worker. A top list is reused for `cache_s` seconds.
 
-    Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board.
+    Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was altered
+    by hand is suspected: a relay then compares and rebuilds it.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float) -> None:
+    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
         self._redis: Final = redis
         self._keys: Final = keys
-        self._rank_reads: Final = RankReads(redis, keys)
+        self._poker: Final = poker
+        self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int], Answer] = {}
@@ -69,18 +73,31 @@ class BoardReader:
     async def _fetch_top(self, key: tuple[str, int]) -> Answer:
         season, limit = key
         began = self._cached_since
-        partition = partition_of(season)
-        name = season.encode()
-        reply = await self._redis.run(
-            TOP, b"2", self._keys.watermark[partition], self._keys.board(partition, name), b"%d" % (limit - 1)
-        )
+        try:
+            reply = await self._redis.run(TOP, *self._place(season), b"%d" % (limit - 1))
+        except RedisRefused as error:
+            raise self._explain(season, error) from None
         if not reply:
-            raise BoardRebuilding("the board is being rebuilt")
+            raise self._explain(season, reply)
         answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
         # Kept only in the window in which it was asked for: no answer gets older than the window is long.
         if self._cached_since == began:
             self._cached[key] = answer
         return answer
+
+    def _place(self, season: str) -> tuple[bytes, ...]:
+        """The keys of a season, and its name, as ``top.lua`` and ``count.lua`` take them."""
+        partition, name, keys = partition_of(season), season.encode(), self._keys
+        board, members = keys.board(partition, name), keys.members(partition, name)
+        return b"3", keys.watermark[partition], board, members, name
+
+    def _explain(self, season: str, reply: Any) -> LeaderboardError:
+        """The error for a reply without a board. A board that does not agree with itself is suspected."""
+        if isinstance(reply, RedisRefused) and concerns_server(reply.reply):
+            return reply
+        if isinstance(reply, RedisRefused) or reply == 0:
+            self._poker.suspect(season)
+        return BoardRebuilding("the board is being rebuilt")
 
     async def read_rank(self, season: str, user: str) -> Answer:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
@@ -107,10 +124,10 @@ class BoardReader:
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
-        partition = partition_of(season)
-        reply = await self._redis.run(
-            COUNT, b"2", self._keys.watermark[partition], self._keys.board(partition, season.encode())
-        )
+        try:
+            reply = await self._redis.run(COUNT, *self._place(season))
+        except RedisRefused as error:
+            raise self._explain(season, error) from None
         if not reply:
-            raise BoardRebuilding("the board is being rebuilt")
+            raise self._explain(season, reply)
         return Answer(200, _encode(Count(season, reply[0])))

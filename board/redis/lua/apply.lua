@@ -4,13 +4,13 @@
 --       season, period, n, n times (user, prefix), n times zscore; an empty prefix removes the player
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
-local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity')
+local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted')
 local periods = redis.pcall('HLEN', KEYS[2])
-for _, reply in ipairs({held, periods}) do
-  -- An error about the server, such as missing rights, says nothing about the data.
-  if type(reply) == 'table' and reply.err and not reply.err:find('WRONGTYPE', 1, true) then return reply end
-end
-if held.err or type(periods) == 'table' or (held[1] and not tonumber(held[1])) then
+local failed = held.err or (type(periods) == 'table' and periods.err)
+if failed and not failed:find('WRONGTYPE', 1, true) then
+  -- Missing rights and the like say nothing about the data.
+  return held.err and held or periods
+elseif failed or (held[1] and not tonumber(held[1])) then
   -- A key of another type, or another text, is in the place of the watermark: it counts as lost.
   return {'lost', '', ''}
 end
@@ -23,13 +23,25 @@ elseif tonumber(held[1]) < committed then
 elseif tonumber(held[1]) > mine then
   return {'ahead', held[1], held[2]}
 end
+if held[1] and held[3] ~= held[1] then
+  -- A release that does not count players has written last: the numbers of players are forgotten.
+  redis.call('UNLINK', KEYS[1])
+  redis.call('HSET', KEYS[1], 'fence', held[1], 'identity', held[2])
+end
 
 local argc, at, key = #ARGV, 4, 3
 while at <= argc do
   local season, period, n = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   local board, members = KEYS[key], KEYS[key + 1]
+  -- The number of players that the last writer left, and its period: a second witness of both.
+  local noted = redis.call('HGET', KEYS[1], 'n:' .. season)
+  local size, noted_in = string.match(noted or '', '^(%d+):(.*)$')
+  size = noted_in == period and tonumber(size)
   if redis.call('HGET', KEYS[2], season) ~= period then
-    redis.call('UNLINK', board, members)
+    if not size then
+      redis.call('UNLINK', board, members)
+      size = 0
+    end
     redis.call('HSET', KEYS[2], season, period)
   end
   local pairs_at, scores_at = at + 3, at + 3 + 2 * n
@@ -42,7 +54,7 @@ while at <= argc do
       users[count] = ARGV[pairs_at + 2 * i]
     end
     local before = redis.call('HMGET', members, unpack(users, 1, count))
-    local old, add, gone, nold, nadd, ngone = {}, {}, {}, 0, 0, 0
+    local old, add, gone, nold, nadd, ngone, fresh = {}, {}, {}, 0, 0, 0, 0
     for i = first, last do
       local user, prefix = ARGV[pairs_at + 2 * i], ARGV[pairs_at + 2 * i + 1]
       local was = before[i - first + 1]
@@ -54,6 +66,7 @@ while at <= argc do
         add[nadd + 1] = ARGV[scores_at + i]
         add[nadd + 2] = prefix .. user
         nadd = nadd + 2
+        if not was then fresh = fresh + 1 end
       elseif was then
         ngone = ngone + 1
         gone[ngone] = user
@@ -77,8 +90,18 @@ while at <= argc do
         redis.call('HSET', members, unpack(set, 1, nset))
       end
     end
+    size = size and size + fresh - ngone
+  end
+  if not size then
+    -- Counted from now on, unless one half was altered by hand.
+    local entries = redis.call('ZCARD', board)
+    size = entries == redis.call('HLEN', members) and entries
+  end
+  if size then
+    local now = string.format('%.0f:%s', size, period)
+    if now ~= noted then redis.call('HSET', KEYS[1], 'n:' .. season, now) end
   end
   at, key = scores_at + n, key + 2
 end
-redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3])
+redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
 return {'ok', ARGV[1], ARGV[3]}

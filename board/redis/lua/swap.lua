@@ -5,8 +5,10 @@
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead, short (a temporary key is not complete).
 -- Uses pcall where a key may be of a wrong type: a rebuild has to repair that, too.
 local mine, all = tonumber(ARGV[1]), ARGV[5] == 'all'
-local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity')
-if held.err or (held[1] and not tonumber(held[1])) then held = {false, false} end
+local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted')
+-- Missing rights and the like say nothing about the data.
+if held.err and not held.err:find('WRONGTYPE', 1, true) then return held end
+if held.err or (held[1] and not tonumber(held[1])) then held = {false, false, false} end
 if held[1] and held[2] == ARGV[3] and tonumber(held[1]) > mine then
   return {'ahead', held[1], held[2]}
 end
@@ -34,6 +36,9 @@ if all then
     end
   end
   redis.call('UNLINK', KEYS[1], KEYS[2])
+elseif held[3] ~= held[1] then
+  -- A release that does not count players has written last: the numbers of players are forgotten.
+  redis.call('UNLINK', KEYS[1])
 end
 for at = 6, #ARGV, 3 do
   local key = 4 + (at - 6) / 3 * 4
@@ -43,7 +48,8 @@ for at = 6, #ARGV, 3 do
     redis.call('RENAME', KEYS[key + 3], KEYS[key + 1])
   end
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
+  redis.call('HSET', KEYS[1], 'n:' .. ARGV[at], ARGV[at + 2] .. ':' .. ARGV[at + 1])
 end
 redis.call('UNLINK', KEYS[3])
-redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3])
+redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
 return {'ok', ARGV[1], ARGV[3]}

@@ -91,12 +91,19 @@ def test_each_gets_the_own_error(filled: World) -> None:
 
 
 def test_a_player_who_was_altered_by_hand_is_alone_without_an_answer(filled: World) -> None:
-    board = filled.keys.board(partition_of("s"), b"s")
-    (member,) = filled.redis.zrange(board, 3, 3)
-    filled.redis.zrem(board, member)
+    members = filled.keys.members(partition_of("s"), b"s")
+    filled.redis.hset(members, "p3", b"\0" * 10)
     for side in (0, 2):
         found = asked(filled, together(*(("s", f"p{n}", side) for n in range(5))))
         assert [type(one) for one in found] == [*[list] * 3, BoardRebuilding, list]
+
+
+def test_a_board_that_has_lost_an_entry_gives_no_answer_at_all(filled: World) -> None:
+    board = filled.keys.board(partition_of("s"), b"s")
+    filled.redis.zremrangebyrank(board, 3, 3)
+    for side in (0, 2):
+        found = asked(filled, together(*(("s", f"p{n}", side) for n in range(5))))
+        assert [type(one) for one in found] == [BoardRebuilding] * 5
 
 
 def test_no_read_is_answered_while_the_board_is_rebuilt(filled: World) -> None:
@@ -122,7 +129,7 @@ def test_an_error_of_redis_goes_to_all(filled: World) -> None:
     board = filled.keys.board(partition_of("s"), b"s")
     filled.redis.set(board, "no board")
     found = asked(filled, together(*(("s", f"p{n}", 0) for n in range(3))))
-    assert [type(one) for one in found] == [BoardUnavailable] * 3
+    assert [type(one) for one in found] == [BoardRebuilding] * 3
     assert "WRONGTYPE" in str(found[0])
 
 
