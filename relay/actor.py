@@ -157,7 +157,7 @@ class Relay:
         self.schedule.rests.clear()
 
     def wait_for_poke(self, session: RelaySession, now: float) -> int | Suspicion | None:
-        """The partition that was poked, or a season that a reader suspects; None after the idle interval, or a retry."""
+        """The partition that was poked, or a season that a reader suspects; None after the idle interval."""
         timeout = self.schedule.wait_s(now)
         try:
             reply: Any = session.redis.call("BZPOPMIN", self.keys.poke, f"{timeout:.3f}")

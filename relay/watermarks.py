@@ -50,7 +50,7 @@ def watermark(partition: int, committed: int, held: Any) -> Watermark:
 
 
 def suspects(session: RelaySession) -> list[int]:
-    """Partitions whose watermark differs; the fenced call under the claim decides about each. Raises `ResponseError`."""
+    """Partitions whose watermark differs; the fenced call under the claim decides. Raises `ResponseError`."""
     held = watermarks(session)
     lost_future = from_lost_future(session, held)
     return [

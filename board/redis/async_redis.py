@@ -293,7 +293,7 @@ class AsyncRedis:
                 protocol.abort()
 
     async def _watch(self, protocol: _Protocol) -> None:
-        """Return when the connection is lost, its oldest reply is `PATIENCE` deadlines late, or the role has changed."""
+        """Return when the connection is lost, its oldest reply is too late, or the node is no master any more."""
         look = self._loop.time() + LOOK_EVERY_S
         while not protocol.lost.done():
             await asyncio.wait([protocol.lost], timeout=min(self._deadline_s, LOOK_EVERY_S))

@@ -33,8 +33,8 @@ _encode = msgspec.json.Encoder().encode
 class BoardReader:
     """The reads of one worker. A top list is reused for `cache_s` seconds.
 
-    Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was altered
-    by hand is suspected: a relay then compares and rebuilds it.
+    Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was
+    altered by hand is suspected: a relay then compares and rebuilds it.
     """
 
     def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
