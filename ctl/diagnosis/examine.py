@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Final
 
 import psycopg
 from psycopg.rows import scalar_row
@@ -13,6 +14,7 @@ from board.errors import BoardUnavailable, LeaderboardError
 from board.pg import schema
 from board.pg.connections import first_line
 from board.pg.queries import queries
+from board.redis.node import OLDEST, WrongNode
 from board.redis.sync_redis import ResponseError
 from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding
@@ -20,6 +22,9 @@ from ctl.diagnosis.host import examine_host
 from ctl.diagnosis.postgres import examine_buffers, examine_postgres
 from ctl.diagnosis.redis import examine_keys, examine_redis
 from ctl.diagnosis.relays import examine_relays
+
+
+WRONG_NODE: Final = f"boards need {OLDEST[0]}.{OLDEST[1]} at least, and one master that has all keys"
 
 
 def examine(s: Settings) -> Iterator[Finding]:
@@ -44,6 +49,8 @@ def examine(s: Settings) -> Iterator[Finding]:
             yield from examine_redis(redis)
             if seasons is not None:
                 yield examine_keys(redis, s.redis_prefix, seasons)
+        except WrongNode as error:
+            yield Finding("Redis", "error", str(error), WRONG_NODE)
         except (BoardUnavailable, ResponseError) as error:
             yield Finding("Redis", "error", str(error), "is it running, and is REDIS_URL right?")
     yield from examine_host(s)

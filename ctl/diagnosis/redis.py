@@ -1,4 +1,4 @@
-"""Checks of Redis: version, eviction, memory, persistence, role, keys of no season."""
+"""Checks of Redis: version, role, eviction, memory, persistence, keys of no season."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ from typing import Final
 
 from board.partitions import partition_of
 from board.redis.keyspace import Keyspace
-from board.redis.sync_redis import SyncRedis
+from board.redis.node import HELLO, parse_hello
+from board.redis.replies import code_of, describe
+from board.redis.sync_redis import ResponseError, SyncRedis
 from ctl.diagnosis.finding import Finding, judge
 
-OLDEST: Final = (7, 0)
 MEMORY_MOST: Final = 0.8
 KEYS_MOST: Final = 1_000_000
 SCAN_COUNT: Final = 1_000
 
 
 def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
-    """The findings of INFO. Raises `BoardUnavailable`, `ResponseError`."""
-    info = read_info(redis)
-    version = tuple(int(part) for part in info.get("redis_version", "0.0").split(".")[:2])
-    yield judge("Redis", f"version {info.get('redis_version')}", version >= OLDEST, "error", "7.0 at least")
+    """The findings of HELLO and INFO. Raises `BoardUnavailable`, `ResponseError`."""
+    yield examine_node(redis)
+    try:
+        info = read_info(redis)
+    except ResponseError as error:
+        if code_of(error) != "NOPERM":
+            raise
+        unknown = "memory, eviction and persistence are not checked: allow this user INFO"
+        yield Finding("Redis INFO", "info", describe(error), unknown)
+        return
     policy = info.get("maxmemory_policy", "?")
     yield judge(
         "Redis maxmemory-policy",
@@ -41,6 +48,14 @@ def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
     else:
         limit = "set a limit: it protects the rest of the machine"
         yield Finding("Redis memory", "info", f"{used / 2**20:.0f} MiB, no maxmemory", limit)
+    states = [info.get(name, "ok") for name in ("rdb_last_bgsave_status", "aof_last_write_status")]
+    yield judge(
+        "Redis disk",
+        f"last snapshot {states[0]}, append-only file {states[1]}",
+        states == ["ok", "ok"],
+        "error",
+        "Redis refuses writes (MISCONF) while it cannot save: free its disk",
+    )
     saved = info.get("aof_enabled") == "1"
     yield judge(
         "Redis appendonly",
@@ -49,8 +64,15 @@ def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
         "info",
         "boards are rebuilt from PostgreSQL after a restart; appendonly yes saves that time",
     )
-    if info.get("role") != "master":
-        yield Finding("Redis role", "error", str(info.get("role")), "REDIS_URL must lead to the primary")
+
+
+def examine_node(redis: SyncRedis) -> Finding:
+    """Version and role, which the connection has checked."""
+    try:
+        node = parse_hello(redis.call(*HELLO))
+    except ResponseError as error:
+        return Finding("Redis", "warning", describe(error), "version and role are not checked: allow this user HELLO")
+    return Finding("Redis", "ok", f"{node.server} {node.version}, {node.role}")
 
 
 def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Finding:

@@ -1,0 +1,66 @@
+"""A node's own description: which nodes boards can be kept on."""
+
+from __future__ import annotations
+
+import hiredis
+import pytest
+
+from board.redis.node import Node, WrongNode, check_hello, parse_hello
+
+
+def hello(**fields: str) -> list[bytes | int | list[bytes]]:
+    """A reply to HELLO, as RESP2 has it."""
+    told = {"server": "redis", "version": "7.0.15", "proto": 2, "id": 4, "mode": "standalone", "role": "master"}
+    reply: list[bytes | int | list[bytes]] = []
+    for name, value in {**told, **fields}.items():
+        reply += [name.encode(), value if isinstance(value, int) else value.encode()]
+    return [*reply, b"modules", []]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"version": "7.0.0"},
+        {"version": "10.1"},
+        {"server": "valkey", "version": "9.0.1"},
+        {"version": "255.255.255"},
+        {"version": "unstable"},
+    ],
+)
+def test_nodes_that_will_do(fields: dict[str, str]) -> None:
+    assert check_hello(hello(**fields)) == parse_hello(hello(**fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"version": "6.2.14"}, "Redis is version 6.2.14; 7.0 is the oldest supported version"),
+        ({"version": "6.9"}, "7.0 is the oldest"),
+        ({"role": "replica"}, "Redis is a replica; REDIS_URL must lead to the master"),
+        ({"server": "valkey", "version": "8.0.1", "role": "replica"}, "Valkey is a replica"),
+        ({"mode": "cluster"}, "cluster mode"),
+        ({"mode": "sentinel"}, "sentinel mode"),
+    ],
+)
+def test_nodes_that_are_refused(fields: dict[str, str], says: str) -> None:
+    with pytest.raises(WrongNode, match=says):
+        check_hello(hello(**fields))
+
+
+def test_a_server_without_hello_is_too_old() -> None:
+    with pytest.raises(WrongNode, match="older than 6.0; 7.0 is the oldest"):
+        check_hello(hiredis.ReplyError("ERR unknown command `HELLO`, with args beginning with: "))
+
+
+def test_a_user_without_the_right_is_not_refused() -> None:
+    assert check_hello(hiredis.ReplyError("NOPERM User lb has no permissions to run the 'hello' command")) is None
+
+
+def test_other_errors_are_refused() -> None:
+    with pytest.raises(WrongNode, match="NOAUTH"):
+        check_hello(hiredis.ReplyError("NOAUTH HELLO must be called with the client already authenticated"))
+
+
+def test_a_short_reply_is_a_node_of_which_little_is_known() -> None:
+    assert parse_hello([b"version", b"7.2.4"]) == Node("?", "7.2.4", "?", "?")
