@@ -9,9 +9,10 @@ from typing import Any, Final
 import psycopg
 
 from board.config.settings import Settings
-from board.errors import ServerUnreachable
+from board.errors import ServerUnreachable, StoreUnavailable
 from board.pg import schema
-from board.pg.connections import connect
+from board.pg.connections import connect, first_line
+from board.pg.prefix import check_prefix, record_prefix
 from board.redis.sync_redis import SyncRedis
 
 APPLICATION: Final = "leaderboard-ctl"
@@ -37,10 +38,18 @@ def make_redis(s: Settings) -> SyncRedis:
     return SyncRedis(s.redis_url, APPLICATION)
 
 
-def check_postgres(s: Settings) -> None:
-    """Raise `ServerUnreachable` or `WrongSchemaVersion` unless PostgreSQL answers with the right schema."""
+def check_postgres(s: Settings, *, starts: bool = False) -> None:
+    """Check that PostgreSQL answers with the right schema, and has no boards under another prefix.
+
+    A process that `starts` records its prefix there. Raises `ServerUnreachable`, `WrongSchemaVersion`, `InvalidSetting`
+    and `StoreUnavailable`.
+    """
     with connect_postgres(s) as db:
         schema.check(db)
+        try:
+            (record_prefix if starts else check_prefix)(db, s.redis_prefix)
+        except psycopg.Error as error:
+            raise StoreUnavailable(f"the Redis prefix cannot be recorded: {first_line(error)}") from error
 
 
 def check_redis(s: Settings) -> None:
@@ -49,7 +58,7 @@ def check_redis(s: Settings) -> None:
         redis.connect()
 
 
-def check_servers(s: Settings) -> None:
+def check_servers(s: Settings, *, starts: bool = False) -> None:
     """Check both servers, PostgreSQL first."""
-    check_postgres(s)
+    check_postgres(s, starts=starts)
     check_redis(s)

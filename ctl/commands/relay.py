@@ -22,7 +22,7 @@ def run(call: Invocation) -> int:
     stop = Stop()
     setup(s.log_level, s.log_format)
     output.print_settings(s)
-    check_servers(s)
+    check_servers(s, starts=True)
     pool = Pool(s)
     return Supervisor(
         pool.children,

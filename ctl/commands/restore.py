@@ -14,6 +14,7 @@ from psycopg.rows import scalar_row
 
 from board.errors import UsageError
 from board.pg import schema
+from board.pg.prefix import replace_prefix
 from board.pg.queries import queries
 from ctl import output
 from ctl.board_rebuild import rebuild_boards
@@ -61,6 +62,8 @@ def run(call: Invocation) -> int:
     with connect_postgres(s) as db:
         schema.migrate(db, output.note)
         schema.check(db)
+        # The dump may come from a system with another prefix; its boards are built here, under this one.
+        replace_prefix(db, s.redis_prefix)
     result = rebuild_boards(s, quiet=args.json)
     if args.json:
         output.print_json(result)

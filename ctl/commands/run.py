@@ -17,6 +17,7 @@ import msgspec
 from board.config.settings import Settings, environment
 from board.observe.log import setup
 from board.pg import schema
+from board.pg.prefix import record_prefix
 from board.process.stop import Stop
 from board.process.supervisor import ChildSpec, Supervisor
 from ctl import output
@@ -52,6 +53,7 @@ def run(call: Invocation) -> int:
         with connect_postgres(s) as db:
             schema.migrate(db, output.note)
             schema.check(db)
+            record_prefix(db, s.redis_prefix)
         check_redis(s)
         announcer = ReadyAnnouncer(s)
         pool = Pool(s)

@@ -26,7 +26,7 @@ def run(call: Invocation) -> int:
     if not call.arguments.quiet:
         output.print_settings(s)
     check_bind(s)
-    check_servers(s)
+    check_servers(s, starts=True)
     if s.auth == "open":
         warn_of_open_access(s)
     else:

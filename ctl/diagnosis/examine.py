@@ -20,7 +20,7 @@ from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding
 from ctl.diagnosis.host import examine_host
 from ctl.diagnosis.postgres import examine_buffers, examine_postgres
-from ctl.diagnosis.redis import examine_keys, examine_redis
+from ctl.diagnosis.redis import examine_keys, examine_prefix, examine_redis
 from ctl.diagnosis.relays import examine_relays
 
 
@@ -36,6 +36,7 @@ def examine(s: Settings) -> Iterator[Finding]:
             try:
                 schema.check(db)
                 yield Finding("schema", "ok", f"version {schema.required()}")
+                yield examine_prefix(db, s.redis_prefix)
                 seasons = db.cursor(row_factory=scalar_row).execute(queries()["season_names"]).fetchall()
                 yield examine_buffers(db)
                 yield from examine_relays(s, db)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
+
+import psycopg
 
 from board.partitions import partition_of
+from board.pg.prefix import read_prefix
 from board.redis.keyspace import Keyspace
 from board.redis.node import HELLO, parse_hello
 from board.redis.replies import code_of, describe
@@ -73,6 +76,14 @@ def examine_node(redis: SyncRedis) -> Finding:
     except ResponseError as error:
         return Finding("Redis", "warning", describe(error), "version and role are not checked: allow this user HELLO")
     return Finding("Redis", "ok", f"{node.server} {node.version}, {node.role}")
+
+
+def examine_prefix(db: psycopg.Connection[Any], prefix: str) -> Finding:
+    """Whether the boards of this database are kept under the prefix of the settings. Raises `psycopg.Error`."""
+    recorded = read_prefix(db)
+    fine = recorded in (None, prefix)
+    found = f"{prefix!r}" if fine else f"{prefix!r} here, {recorded!r} in the database"
+    return judge("Redis prefix", found, fine, "error", "set LEADERBOARD_REDIS_PREFIX to that of the database")
 
 
 def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Finding:

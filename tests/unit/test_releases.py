@@ -17,6 +17,7 @@ from board.pg.schema import migrations
 
 VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 MIGRATION = re.compile(r"\b\d{4}_\w+")
+UNRELEASED = "[Unreleased]\n"
 
 
 class Release(NamedTuple):
@@ -40,10 +41,23 @@ def paragraph(section: str, pattern: str) -> str:
     return " ".join(re.sub(pattern, "", found[0], count=1).split())
 
 
+def sections() -> list[str]:
+    return re.split(r"^## ", read("CHANGELOG.md"), flags=re.M)[1:]
+
+
+def unreleased_migrations() -> tuple[str, ...]:
+    """Those of the section for the next release, which may be missing; it is the first one."""
+    if not sections()[0].startswith(UNRELEASED):
+        return ()
+    return tuple(MIGRATION.findall(paragraph(sections()[0], "Migrations: ")))
+
+
 def releases() -> list[Release]:
     """The newest first."""
     found = []
-    for section in re.split(r"^## ", read("CHANGELOG.md"), flags=re.M)[1:]:
+    for section in sections():
+        if section.startswith(UNRELEASED):
+            continue
         heading = re.match(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)\n\n", section)
         assert heading is not None, section[:80]
         named = re.search(r"^(?:Commit|Tag) `([^`]+)`\.", section, re.M)
@@ -78,13 +92,16 @@ def test_a_tag_is_the_version() -> None:
 
 def test_every_migration_belongs_to_one_release() -> None:
     """A new migration is named in the changelog's newest section, in the commit that brings it."""
-    named = sorted(name for release in releases() for name in release.migrations)
+    named = sorted([*unreleased_migrations(), *(name for release in releases() for name in release.migrations)])
     assert named == sorted(path.stem for path in (REPOSITORY / "board/pg/migrations").glob("*.sql"))
     assert len(named) == len(migrations())
 
 
 def test_the_upgrade_page_has_the_migrations_of_each_release() -> None:
-    rows = re.findall(r"^\| (\d+\.\d+\.\d+) \| ([^|]+) \| ([^|]+) \|$", read("docs/ops/upgrade.md"), re.M)
+    page = read("docs/ops/upgrade.md")
+    rows = re.findall(r"^\| (\d+\.\d+\.\d+) \| ([^|]+) \| ([^|]+) \|$", page, re.M)
+    next_release = re.findall(r"^\| unreleased \| ([^|]+) \| [^|]+ \|$", page, re.M)
+    assert tuple(MIGRATION.findall("".join(next_release))) == unreleased_migrations()
     found = releases()
     assert [version for version, _, _ in rows] == [release.version for release in found]
     for (_, listed, todo), release in zip(rows, found, strict=True):

@@ -51,15 +51,14 @@ class OldVersion:
     def pump(self, source: socket.socket, sink: socket.socket) -> None:
         try:
             while data := source.recv(65536):
-                sink.sendall(re.sub(rb"(version\r\n\$\d+\r\n)\d+\.\d+", self.older, data))
+                sink.sendall(re.sub(rb"(version\r\n\$\d+\r\n)(\d+\.\d+)", self.older, data))
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # one of both has gone
 
     @staticmethod
     def older(found: re.Match[bytes]) -> bytes:
-        version = found[0].removeprefix(found[1])
-        return found[1] + b"6.2" if len(version) == 3 else found[1] + b"6." + b"2" * (len(version) - 2)
+        return found[1] + b"6." + b"2" * (len(found[2]) - 2)
 
     def close(self) -> None:
         self.listener.close()
