@@ -27,6 +27,7 @@ from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
 from service.boards.reader import SCRIPTS, BoardReader
 from service.health.probes import Probes
+from service.health.store_probe import StoreProbe
 from service.http import resource
 from service.http.authorization import AuthMiddleware
 from service.http.connection_limits import ConnectionLimiter, ConnectionLimits, fit_to_open_files
@@ -135,6 +136,12 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     keys = Keyspace(s.redis_prefix)
     redis = AsyncRedis(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=SCRIPTS, name="leaderboard-api")
     poker = Poker(redis, keys)
+    store_probe = StoreProbe(s.database_url)
+
+    def on_commit(partitions: set[int]) -> None:
+        store_probe.note_commit()
+        poker.poke(partitions)
+
     write_deadline_s, cache_s = s.write_deadline_ms / 1000, s.read_cache_ms / 1000
     single = Intake(
         s.database_url,
@@ -142,7 +149,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         batch=s.intake_batch,
         connections=s.intake_connections,
         deadline_s=write_deadline_s,
-        on_commit=poker.poke,
+        on_commit=on_commit,
         on_batch=observe_batches(row, "scores"),
     )
     batches = Intake(
@@ -151,11 +158,11 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         batch=BATCH_MOST,
         connections=1,
         deadline_s=write_deadline_s,
-        on_commit=poker.poke,
+        on_commit=on_commit,
         on_batch=observe_batches(row, "batch"),
     )
     access = make_access(s) if s.auth == "keys" else None
-    probes = Probes(s.database_url, redis, s.probe_deadline_ms / 1000)
+    probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
     parts = (
         Submitter(single),
         BatchSubmitter(batches),

@@ -179,6 +179,10 @@ class AsyncRedis:
             raise self._refusal(reply)
         return reply
 
+    async def check_node(self) -> None:
+        """Raise `BoardUnavailable` unless the node answers within the deadline, and is the master."""
+        check_hello(await self._reply(pack(HELLO)))
+
     async def run(self, script: Script, *args: bytes, writes: bool = False, deadline_s: float | None = None) -> Any:
         """Call a script by its digest; read-only (EVALSHA_RO) unless it `writes`. Returns its reply.
 

@@ -298,10 +298,16 @@ LIMITS_UNAVAILABLE = add_problem(
     "Redis does not answer, and `LEADERBOARD_LIMIT_FAIL` is `closed`.",
 )
 BOARD_UNAVAILABLE = add_problem(
-    "board-unavailable", 503, "Redis does not answer.", "Redis does not answer. Submissions go on."
+    "board-unavailable",
+    503,
+    "Redis does not answer.",
+    "Redis does not answer, refuses the read, or is no master. Submissions go on.",
 )
 BOARD_REBUILDING = add_problem(
-    "board-rebuilding", 503, "The board is being rebuilt.", "Redis lost the board; it is loaded again."
+    "board-rebuilding",
+    503,
+    "The board is being rebuilt.",
+    "Redis lost the board, or it was altered by hand; it is loaded again.",
 )
 RESET_PENDING = add_problem(
     "reset-pending",

@@ -36,7 +36,7 @@ OPERATIONS: Final = (
         path="/readyz",
         handler=Probes.report_ready,
         scope=PUBLIC,
-        summary="Whether Redis, PostgreSQL and the schema are ready.",
+        summary="Whether submissions can be committed and boards can be read, and whether the relays follow.",
         answers={200: ("Ready.", Readiness), 503: ("Not ready.", Readiness)},
     ),
 )

@@ -1,41 +1,44 @@
-"""Probes: whether the process answers, and whether Redis and PostgreSQL answer it in time."""
+"""Probes: whether the process answers, and whether its work gets done: submissions committed, boards read."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Literal
+import logging
+from typing import Final, Literal
 
 import msgspec
-import psycopg
 
-from board.errors import BoardUnavailable, LeaderboardError, WrongSchemaVersion
-from board.pg import schema
-from board.pg.connections import connect_async, lifeline
-from board.pg.queries import queries
-from board.redis.async_redis import AsyncRedis, pack
+from board.errors import BoardUnavailable
+from board.partitions import partition_of
+from board.redis.async_redis import AsyncRedis
+from board.redis.keyspace import Keyspace
+from board.redis.scripts import script
 from service.contract.answers import Answer
 from service.contract.problems import RETRY_AFTER_S
+from service.health.store_probe import StoreProbe
 from service.health.types import Health, Readiness
+
+log: Final = logging.getLogger(__name__)
+
+TOP: Final = script("top")
 
 _encode = msgspec.json.Encoder().encode
 
 ALIVE: Final = Answer(200, _encode(Health("ok")))
-_PING: Final = pack((b"PING",))
 
 
 class Probes:
-    """The probes of one worker. Each check has `deadline_s` seconds.
+    """The probes of one worker. Each check has `deadline_s` seconds. Changes of the state are logged."""
 
-    They have their own PostgreSQL connection, which stays open between calls.
-    """
-
-    def __init__(self, database_url: str, redis: AsyncRedis, deadline_s: float) -> None:
-        self._url: Final = database_url
+    def __init__(self, redis: AsyncRedis, keys: Keyspace, store: StoreProbe, deadline_s: float) -> None:
         self._redis: Final = redis
+        self._store: Final = store
         self._deadline_s: Final = deadline_s
-        self._versions: Final = queries()["schema_versions"]
-        self._lock: Final = asyncio.Lock()
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        # Of no season: the read costs as much as any other, and finds nothing.
+        partition = partition_of("")
+        names = keys.watermark[partition], keys.board(partition, b""), keys.members(partition, b"")
+        self._read: Final = (b"3", *names, b"", b"0")
+        self._told: Readiness | None = None
 
     async def report_live(self) -> Answer:
         """Report that the process answers (`Health`, 200), whatever the state of its servers."""
@@ -44,50 +47,41 @@ class Probes:
     async def report_ready(self) -> Answer:
         """Report whether this worker can serve (`Readiness`, 200 or 503)."""
         state = await self.check()
+        if state != self._told:
+            self._tell(state)
         body: bytes = _encode(state)
         if state.status == "ready":
             return Answer(200, body)
         return Answer(503, body, retry_after_s=RETRY_AFTER_S)
 
     async def check(self) -> Readiness:
-        """Check Redis, PostgreSQL and the schema, all at once."""
-        redis, (postgres, schema_state) = await asyncio.gather(self._ask_redis(), self._ask_postgres())
-        ready = (redis, postgres, schema_state) == ("ok", "ok", "ok")
-        return Readiness("ready" if ready else "not_ready", redis, postgres, schema_state)
+        """Check Redis, PostgreSQL, the schema and the relays, all at once."""
+        redis, store = await asyncio.gather(self._ask_redis(), self._store.ask(self._deadline_s))
+        ready = (redis, store.postgres, store.schema) == ("ok", "ok", "ok")
+        return Readiness("ready" if ready else "not_ready", redis, store.postgres, store.schema, store.relays)
+
+    def _tell(self, state: Readiness) -> None:
+        """Log a change."""
+        before, self._told = self._told, state
+        if before is None and state.status == "ready" and state.relays == "ok":
+            return
+        text = f"redis {state.redis}, postgres {state.postgres}, schema {state.schema}, relays {state.relays}"
+        if state.status == "ready" and state.relays == "ok":
+            log.info("ready: %s", text)
+        else:
+            reason = f" ({self._store.reason})" if self._store.reason else ""
+            log.warning("%s: %s%s", state.status.replace("_", " "), text, reason)
 
     async def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            await self._connection.close()
+        """Close the connection to PostgreSQL."""
+        await self._store.close()
 
     async def _ask_redis(self) -> Literal["ok", "down"]:
+        """Whether the master of Redis answers a read like those of the boards."""
         try:
             async with asyncio.timeout(self._deadline_s):
-                await self._redis.ask(_PING)
+                await self._redis.check_node()
+                await self._redis.run(TOP, *self._read)
         except (BoardUnavailable, TimeoutError):
             return "down"
         return "ok"
-
-    async def _ask_postgres(self) -> tuple[Literal["ok", "down"], Literal["ok", "missing", "unknown"]]:
-        try:
-            async with self._lock:
-                if self._connection is None or self._connection.closed:
-                    self._connection = await connect_async(self._url, "leaderboard-probe", timeout_s=self._deadline_s)
-                with lifeline(self._connection, self._deadline_s):
-                    rows = await (await self._connection.execute(self._versions)).fetchall()
-        except psycopg.errors.UndefinedTable:
-            return "ok", "missing"
-        except (psycopg.Error, LeaderboardError):
-            await self._drop()
-            return "down", "unknown"
-        try:
-            schema.verdict([row[0] for row in rows])
-        except WrongSchemaVersion:
-            return "ok", "missing"
-        return "ok", "ok"
-
-    async def _drop(self) -> None:
-        """Close a connection whose answer did not come: a late answer would be taken for that of the next query."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()

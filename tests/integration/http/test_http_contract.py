@@ -199,7 +199,8 @@ def test_liveness(http: Http, conforms: Conforms, path: str) -> None:
 def test_readiness(http: Http, conforms: Conforms) -> None:
     answer = http.get("/readyz")
     assert answer.status == 200
-    exactly(conforms(answer, "get", "/readyz"), {"status": "ready", "redis": "ok", "postgres": "ok", "schema": "ok"})
+    ready = {"status": "ready", "redis": "ok", "postgres": "ok", "schema": "ok", "relays": "ok"}
+    exactly(conforms(answer, "get", "/readyz"), ready)
 
 
 SEASONS = [
