@@ -99,7 +99,7 @@ def http(api: Api) -> Iterator[Http]:
 
 @pytest.fixture
 def own_redis(servers: Embedded, prefer_servers: Prefer) -> Iterator[OwnRedis]:
-    """A world with a Redis to break. Its processes have a user of their own, with all rights."""
+    """A world with a Redis to break. Its processes have a user with the rights that they need."""
     directory = private(Path(tempfile.mkdtemp(prefix="lb-test-")))
     try:
         with Embedded(
@@ -107,7 +107,7 @@ def own_redis(servers: Embedded, prefer_servers: Prefer) -> Iterator[OwnRedis]:
         ) as own:
             assert servers.database_url is not None and own.redis_url is not None
             with World(servers.database_url, own.redis_url, redis_db=0) as made:
-                admit_user(made.redis)
+                admit_user(made.redis, made.name)
                 path = own.redis_url.removeprefix("unix://")
                 url = f"unix://{USER}:{PASSWORD}@{path}"
                 made.settings = msgspec.structs.replace(made.settings, redis_url=url)

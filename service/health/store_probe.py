@@ -94,7 +94,7 @@ class StoreProbe:
             self._kept_at = self._loop.time()
 
     async def _try(self, *, again: bool) -> StoreState:
-        """Look once; `again` allows a second try, on a new connection, where the old one has turned out to be closed."""
+        """Look once; `again` allows a second try, on a new connection, if the old one turns out to be closed."""
         started = self._loop.time()
         try:
             connection = await self._connected()

@@ -14,6 +14,7 @@ from support.world import World
 USER: Final = "lb"
 """The user of every process in a world on such a Redis; the test itself is the default user."""
 PASSWORD: Final = "secret"
+RIGHTS: Final = ("+@read", "+@write", "+@scripting", "+@connection", "+@blocking", "+time")
 
 
 class OwnRedis(NamedTuple):
@@ -27,9 +28,9 @@ class OwnRedis(NamedTuple):
         return TROUBLES[kind](self.world.redis, self.directory)
 
 
-def admit_user(redis: Any) -> None:
-    """Make the user of the processes, with all rights."""
-    redis.execute_command("ACL", "SETUSER", USER, "on", f">{PASSWORD}", "~*", "&*", "+@all")
+def admit_user(redis: Any, prefix: str) -> None:
+    """Make the user of the processes, with the rights that docs/ops/install.md names."""
+    redis.execute_command("ACL", "SETUSER", USER, "on", f">{PASSWORD}", f"~{prefix}:*", "-@all", *RIGHTS)
 
 
 @contextmanager
