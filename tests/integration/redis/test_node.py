@@ -133,7 +133,7 @@ def test_a_refused_write_ends_the_connection_to_a_demoted_master(own_redis: OwnR
     async def use(redis: AsyncRedis) -> str:
         with own_redis.trouble("demoted"):
             with pytest.raises(BoardUnavailable, match="READONLY"):
-                await redis.ask(pack((b"SET", b"x", b"1")))
+                await redis.ask(pack(("SET", f"{own_redis.world.name}:x", "1")))
             while True:
                 try:
                     await redis.ask(PING)
@@ -146,14 +146,15 @@ def test_a_refused_write_ends_the_connection_to_a_demoted_master(own_redis: OwnR
 
 
 def test_the_other_client_leaves_it_as_well(own_redis: OwnRedis) -> None:
+    key = f"{own_redis.world.name}:x"
     redis = SyncRedis(own_redis.world.settings.redis_url, "test")
     redis.connect()
     with own_redis.trouble("demoted"):
         with pytest.raises(BoardUnavailable, match="READONLY"):
-            redis.call("SET", "x", "1")
+            redis.call("SET", key, "1")
         with pytest.raises(WrongNode, match="is a replica"):
-            redis.call("GET", "x")
-    assert redis.call("SET", "x", "1") == b"OK"
+            redis.call("GET", key)
+    assert redis.call("SET", key, "1") == b"OK"
     redis.close()
 
 
