@@ -98,9 +98,7 @@ def compare(
             yield user, prefix == wanted and zscore is not None and float(zscore) == expected
 
 
-def confirm(
-    session: RelaySession, partition: int, season: str, users: set[str], *, count: bool = True
-) -> str | None:
+def confirm(session: RelaySession, partition: int, season: str, users: set[str], *, count: bool = True) -> str | None:
     """The difference, read under the claim; empty if there is none, None if it cannot be known now.
 
     With `count` the players in PostgreSQL are counted, too. Raises `psycopg.errors.SerializationFailure`.

@@ -23,7 +23,6 @@ from ctl.diagnosis.postgres import examine_buffers, examine_postgres
 from ctl.diagnosis.redis import examine_keys, examine_prefix, examine_redis
 from ctl.diagnosis.relays import examine_relays
 
-
 WRONG_NODE: Final = f"boards need {OLDEST[0]}.{OLDEST[1]} at least, and one master that has all keys"
 
 

@@ -98,8 +98,6 @@ class RankReads:
         )
         self._redis.call(RANK, call, partial(self._deliver, season, asked))
 
-
-
     def _deliver(self, season: str, asked: Asked, reply: Any) -> None:
         """Give each read its part of a reply, or its error."""
         if isinstance(reply, BoardUnavailable):

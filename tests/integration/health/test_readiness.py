@@ -157,11 +157,10 @@ def test_a_redis_that_cannot_save_is_ready_as_long_as_it_is_read(own_redis: OwnR
     world = own_redis.world
     world.submit(("s", "ada", 1))
     world.carry_everything()
-    with serving(world, "/readyz") as api, api.client() as http:
-        with own_redis.trouble("unsaved"):
-            assert ready(http)
-            assert http.top("s").status == 200
-            assert http.post("s", "ada", 1).status == 202
+    with serving(world, "/readyz") as api, api.client() as http, own_redis.trouble("unsaved"):
+        assert ready(http)
+        assert http.top("s").status == 200
+        assert http.post("s", "ada", 1).status == 202
 
 
 def test_a_user_that_may_not_read_boards_is_not_ready(own_redis: OwnRedis) -> None:

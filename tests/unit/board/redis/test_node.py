@@ -49,7 +49,7 @@ def test_nodes_that_are_refused(fields: dict[str, str], says: str) -> None:
 
 
 def test_a_server_without_hello_is_too_old() -> None:
-    with pytest.raises(WrongNode, match="older than 6.0; 7.0 is the oldest"):
+    with pytest.raises(WrongNode, match=r"older than 6\.0; 7\.0 is the oldest"):
         check_hello(hiredis.ReplyError("ERR unknown command `HELLO`, with args beginning with: "))
 
 

@@ -23,7 +23,7 @@ SERVER = (
     "TRYAGAIN Multiple keys request during rehashing of slot",
     "CLUSTERDOWN Hash slot not served",
     "CROSSSLOT Keys in request don't hash to the same slot",
-    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "MASTERDOWN The master is away and replica-serve-stale-data is set to 'no'.",
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
     "NOREPLICAS Not enough good replicas to write.",
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
