@@ -16,6 +16,7 @@ SERVER = (
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
     "NOPERM User lb has no permissions to run the 'evalsha' command",
     "ERR ACL failure in script: User lb has no permissions to run the 'zadd' command script: 8d3c, on @user_script:58.",
+    "ERR The user executing the script can't run this command or subcommand script: 94b6, on @user_script:78.",
     "ERR unknown command 'EVALSHA_RO', with args beginning with: 'x'",
     "ERR Unknown Redis command called from script script: 8d3c, on @user_script:58.",
     "MOVED 15572 127.0.0.1:6622",
