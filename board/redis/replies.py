@@ -38,8 +38,9 @@ _OF_THE_SERVER: Final = (
 _OF_THE_DATA: Final = frozenset({"ERR", "WRONGTYPE"})
 """The codes that one key, or one value, can cause. Every other code is about the server or the rights of its user."""
 _ERR_OF_THE_SERVER: Final = re.compile(
-    r"ACL failure in script|The user executing the script can't|unknown (sub)?command|Unknown Redis command called from script"
-    r"|This Redis command is not allowed|command not allowed|Script attempted to access a non local key",
+    r"ACL failure in script|The user executing the script can't|unknown (sub)?command"
+    r"|Unknown Redis command called from script|This Redis command is not allowed|command not allowed"
+    r"|Script attempted to access a non local key",
     re.IGNORECASE,
 )
 """Texts with the code ERR that are all the same about the server: rights inside a script, disabled commands."""
