@@ -6,6 +6,7 @@ the database keeps the prefix of the first one that starts, and the others are r
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import psycopg
@@ -25,9 +26,13 @@ def check_prefix(db: psycopg.Connection[Any], prefix: str) -> None:
 
 
 def record_prefix(db: psycopg.Connection[Any], prefix: str) -> None:
-    """Record the prefix, unless there is one. Raises `InvalidSetting` if that is another one."""
+    """Record the prefix, unless there is one. Raises `InvalidSetting` if that is another one.
+
+    A database that accepts no changes stays as it is: the next start records the prefix.
+    """
     if read_prefix(db) is None:
-        db.execute(queries()["record_prefix"], {"prefix": prefix})
+        with contextlib.suppress(psycopg.errors.ReadOnlySqlTransaction):
+            db.execute(queries()["record_prefix"], {"prefix": prefix})
     check_prefix(db, prefix)
 
 

@@ -65,8 +65,9 @@ def test_a_request_in_work_is_waited_for(api: Api, season: str) -> None:
             client.shutdown(socket.SHUT_WR)
             eventually(lambda: world.waiting() == 1)
             db.commit()
-            assert client.recv(65_536).startswith(b"HTTP/1.1 202")
-            assert client.recv(1) == b""
+            # Until the server closes, in as many pieces as come.
+            answer = b"".join(iter(lambda: client.recv(65_536), b""))
+            assert answer.startswith(b"HTTP/1.1 202") and answer.count(b"HTTP/1.1") == 1
 
 
 def test_an_incomplete_body_is_a_request_broken_off(api: Api, season: str) -> None:

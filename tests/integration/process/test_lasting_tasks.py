@@ -15,7 +15,10 @@ from support.world import World
 STATEMENTS = {
     "intake-0": ("service/submissions/outcomes.py", "rows = await writer.submit(batch)"),
     "metrics": ("service/telemetry/metrics.py", "row.put(REDIS_WAITING, redis.waiting)"),
-    "redis": ("board/redis/async_redis.py", "await asyncio.wait([protocol.lost], timeout=self._deadline_s)"),
+    "redis": (
+        "board/redis/async_redis.py",
+        "await asyncio.wait([protocol.lost], timeout=min(self._deadline_s, LOOK_EVERY_S))",
+    ),
     "keyring": ("service/access/keyring.py", 'cursor = await connection.execute(self._ask, {"seen": self._version})'),
 }
 """Each task, and a statement of it that runs again and again."""
