@@ -58,7 +58,8 @@ def test_submissions_are_refused_and_all_heals(world: World, read_only: Switch) 
             for n in range(10):
                 problem(http.post("s", f"refused {n}", 1), 503, "store-unavailable")
             problem(http.delete("s"), 503, "store-unavailable")
-            assert [item["userId"] for item in http.top("s").json["items"]] == ["before"], "reads go on"
+            shown = {item["userId"] for item in http.top("s").json["items"]}
+            assert {"before"} <= shown <= {"before", "first"}, "reads go on, and show nothing that was refused"
             eventually(lambda: relays.text().count("accepts no changes") + relays.text().count("read-only") >= 2)
             eventually(lambda: not before & sessions(world))
         eventually(lambda: http.post("s", "after", 1).status == 202)
