@@ -96,6 +96,8 @@ class Generator:
         self.refused = 0
         self.unknown = 0
         self.resets_sent = 0
+        self.resetting = True
+        """Whether seasons are being reset, where `resets` asks for it."""
         self.figures: dict[str, Any] = {}
         """What a fault has measured."""
         self._seed: Final = seed
@@ -179,12 +181,16 @@ class Generator:
                 await self._read(connection, number, "around", season, rng.choice(self._seen[season]))
         connection.drop()
 
-    def _player(self, rng: random.Random) -> str:
-        return f"hot{rng.randrange(HOT)}" if rng.random() < 0.3 else f"p{rng.randrange(PLAYERS)}"
+    def _player(self, rng: random.Random, op: int) -> str:
+        """Hot players, ordinary ones, and some that play once: what is wrong with them no later score hides."""
+        kind = rng.random()
+        if kind < 0.3:
+            return f"hot{rng.randrange(HOT)}"
+        return f"once{op}" if kind < 0.35 else f"p{rng.randrange(PLAYERS)}"
 
     async def _submit(self, connection: Connection, client: int, rng: random.Random, season: str) -> None:
         self._op += 1
-        op, user = self._op, self._player(rng)
+        op, user = self._op, self._player(rng, self._op)
         key = rng.choice(("", "", "header", "body"))
         item: dict[str, Any] = {"userId": user, "delta": op}
         headers = ""
@@ -228,7 +234,7 @@ class Generator:
         for _ in range(rng.randrange(1, 20)):
             self._op += 1
             abouts.append(
-                {"op": self._op, "client": client, "do": "submit", "season": season, "user": self._player(rng)}
+                {"op": self._op, "client": client, "do": "submit", "season": season, "user": self._player(rng, self._op)}
                 | {"keyed": keyed}
             )
         until = time.monotonic() + self.give_up_s
@@ -291,6 +297,8 @@ class Generator:
         connection = Connection(self.port)
         while not self._stop.is_set():
             await self._rest(rng.uniform(0.3, 1.5))
+            if not self.resetting:
+                continue
             self._op += 1
             about = {"op": self._op, "client": client, "do": "reset", "season": rng.choice(self.seasons[:-1])}
             self._note("invoke", about)

@@ -222,7 +222,11 @@ def season_resets_and_kills(rig: Rig, rng: random.Random, load: Generator) -> No
 
 @fault("reset: relays stand still meanwhile", rounds=2, resets=True)
 def resets_without_relays(rig: Rig, rng: random.Random, load: Generator) -> None:
-    """What was accepted before a reset is still a hint when the reset comes; then the relays find both."""
+    """What was accepted before a reset is still a hint when the reset comes; then the relays find both.
+
+    No reset follows until the judge has looked: it would clear away what an old hint has left on a board.
+    """
+    load.resetting = True
     still = eventually(rig.relays)
     for pid in still:
         kill(pid, signal.SIGSTOP)
@@ -230,6 +234,7 @@ def resets_without_relays(rig: Rig, rng: random.Random, load: Generator) -> None
         begun = load.resets_sent
         eventually(lambda: load.check() and load.resets_sent >= begun + 3, 60)
         progress(load, 50)
+        load.resetting = False
     finally:
         for pid in still:
             kill(pid, signal.SIGCONT)
