@@ -101,7 +101,7 @@ class BoardReader:
 
     async def read_rank(self, season: str, user: str) -> Answer:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        rank, _, (member, zscore) = await self._rank_reads.ask(season, user, 0)
+        rank, member, zscore = await self._rank_reads.ask(season, user, 0)
         shown = PlayerRank(
             seasonId=season,
             userId=user,
