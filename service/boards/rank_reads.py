@@ -24,8 +24,8 @@ ITEMS_MOST: Final = 512
 """The most players and entries of one call. Redis does nothing else meanwhile."""
 
 Window = tuple[int, Any, Any]
-"""The player's rank, member and zscore. With neighbours: the player's rank, the rank of the first entry, and the entries
-(member, zscore, …). Ranks start at 0."""
+"""The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
+entries (member, zscore, …). Ranks start at 0."""
 Asked = list[tuple[bytes, asyncio.Future[Window]]]
 
 
