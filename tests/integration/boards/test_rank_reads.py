@@ -58,9 +58,7 @@ def calls(world: World) -> int:
 def test_each_gets_the_own_rank(filled: World) -> None:
     before = calls(filled)
     ranks = asked(filled, together(*(("s", f"p{n}", 0) for n in range(PLAYERS))))
-    assert [(rank, first, member[10:]) for rank, first, (member, _) in ranks] == [
-        (n, n, b"p%d" % n) for n in range(PLAYERS)
-    ]
+    assert [(rank, member[10:]) for rank, member, _ in ranks] == [(n, b"p%d" % n) for n in range(PLAYERS)]
     assert calls(filled) - before == -(-PLAYERS // PLAYERS_MOST)
 
 
@@ -95,7 +93,7 @@ def test_a_player_who_was_altered_by_hand_is_alone_without_an_answer(filled: Wor
     filled.redis.hset(members, "p3", b"\0" * 10)
     for side in (0, 2):
         found = asked(filled, together(*(("s", f"p{n}", side) for n in range(5))))
-        assert [type(one) for one in found] == [*[list] * 3, BoardRebuilding, list]
+        assert [type(one) for one in found] == [*[tuple] * 3, BoardRebuilding, tuple]
 
 
 def test_a_board_that_has_lost_an_entry_gives_no_answer_at_all(filled: World) -> None:
