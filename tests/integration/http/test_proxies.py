@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 import pytest
+from support.absent import absent
 from support.fronts import KINDS, Front, front
 from support.http import JSON, base
 from support.processes import Api, relaying, serving
@@ -43,7 +46,7 @@ def hosts(api: Api) -> Iterator[tuple[Host, Host]]:
 
 
 @pytest.fixture
-def run_front(tmp_path: Path) -> Iterator[ExitStack]:
+def stack(tmp_path: Path) -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
 
@@ -54,9 +57,9 @@ def start(stack: ExitStack, kind: str, directory: Path, hosts: tuple[Host, Host]
 
 
 @EVERY
-def test_a_conversation(kind: str, hosts: tuple[Host, Host], run_front: ExitStack, tmp_path: Path, season: str) -> None:
+def test_a_conversation(kind: str, hosts: tuple[Host, Host], stack: ExitStack, tmp_path: Path, season: str) -> None:
     name = f"{season} ä+%&?;"
-    with start(run_front, kind, tmp_path, hosts).client() as client:
+    with start(stack, kind, tmp_path, hosts).client() as client:
         assert client.post(name, "a+b &c", LONGEST).json["score"] == LONGEST
         assert client.post(name, "ó", -LONGEST).json["score"] == -LONGEST
         eventually(lambda: len(client.top(name).json["items"]) == 2)
@@ -74,13 +77,26 @@ def test_a_conversation(kind: str, hosts: tuple[Host, Host], run_front: ExitStac
 
 
 @EVERY
+def test_http_2(kind: str, hosts: tuple[Host, Host], stack: ExitStack, tmp_path: Path, season: str) -> None:
+    curl = which("curl")
+    if curl is None:
+        absent("curl is not installed")
+    made = start(stack, kind, tmp_path, hosts)
+    words = [curl, "-sS", "--http2", "--cacert", str(tmp_path / "server.pem"), "-w", " %{http_version} %{http_code}"]
+    body = json.dumps({"userId": "ada", "delta": LONGEST})
+    sent = ["-H", "Content-Type: application/json", "-d", body, f"https://127.0.0.1:{made.port}{base(season)}/scores"]
+    answer, version, status = subprocess.check_output([*words, *sent], text=True, timeout=60).rsplit(" ", 2)
+    assert (json.loads(answer)["score"], version, status) == (LONGEST, "2", "202")
+
+
+@EVERY
 def test_a_batch_of_nearly_four_mebibytes_passes(
-    kind: str, hosts: tuple[Host, Host], run_front: ExitStack, tmp_path: Path, season: str
+    kind: str, hosts: tuple[Host, Host], stack: ExitStack, tmp_path: Path, season: str
 ) -> None:
     items = [{"userId": f"{n:05}" + "é" * 123, "delta": 1, "submissionId": f"{n:05}" + "k" * 245} for n in range(4_000)]
     body = json.dumps({"submissions": items}, ensure_ascii=True).encode()
     assert 3.9 < len(body) / 2**20 < 4
-    with start(run_front, kind, tmp_path, hosts).client() as client:
+    with start(stack, kind, tmp_path, hosts).client() as client:
         answer = client.ask("POST", f"{base(season)}/scores/batch", body, JSON)
         assert answer.status == 200
         assert [result["status"] for result in answer.json["results"]] == [202] * 4_000
@@ -88,7 +104,7 @@ def test_a_batch_of_nearly_four_mebibytes_passes(
 
 @EVERY
 def test_headers_on_their_way(
-    kind: str, hosts: tuple[Host, Host], run_front: ExitStack, tmp_path: Path, season: str
+    kind: str, hosts: tuple[Host, Host], stack: ExitStack, tmp_path: Path, season: str
 ) -> None:
     headers = {
         **JSON,
@@ -100,7 +116,7 @@ def test_headers_on_their_way(
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }
     body = json.dumps({"userId": "ada", "delta": 5}).encode()
-    with start(run_front, kind, tmp_path, hosts).client() as client:
+    with start(stack, kind, tmp_path, hosts).client() as client:
         answers = [client.ask("POST", f"{base(season)}/scores", body, headers) for _ in range(2)]
     assert [(answer.status, answer.json["score"]) for answer in answers] == [(202, 5)] * 2, "the key came through"
     assert answers[0].headers["x-request-id"] == "mine-1"
@@ -112,9 +128,9 @@ def test_headers_on_their_way(
 
 @EVERY
 def test_a_submission_is_never_sent_twice(
-    kind: str, hosts: tuple[Host, Host], run_front: ExitStack, tmp_path: Path, season: str
+    kind: str, hosts: tuple[Host, Host], stack: ExitStack, tmp_path: Path, season: str
 ) -> None:
-    with start(run_front, kind, tmp_path, hosts).client() as client:
+    with start(stack, kind, tmp_path, hosts).client() as client:
         for host in hosts:
             host.network.lose_reply(lambda reply: b" 202 " in reply)
         answer = client.post(season, "ada", 7)
@@ -127,26 +143,26 @@ def test_a_submission_is_never_sent_twice(
 
 @EVERY
 def test_a_host_that_refuses_connections_is_passed_over(
-    kind: str, hosts: tuple[Host, Host], run_front: ExitStack, tmp_path: Path, season: str
+    kind: str, hosts: tuple[Host, Host], stack: ExitStack, tmp_path: Path, season: str
 ) -> None:
-    with start(run_front, kind, tmp_path, hosts).client() as client:
-        hosts[1].network.close()
+    hosts[1].network.close()
+    with start(stack, kind, tmp_path, hosts).client() as client:
         answers = [client.post(season, "ada", 1) for _ in range(40)]
         assert [answer.json["score"] for answer in answers] == [*range(1, 41)]
 
 
 @CHECKING
 def test_a_host_that_is_not_ready_gets_no_requests(
-    kind: str, world: World, postgres_proxy: Proxy, run_front: ExitStack, tmp_path: Path
+    kind: str, world: World, postgres_proxy: Proxy, stack: ExitStack, tmp_path: Path
 ) -> None:
     database = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
-    run_front.enter_context(relaying(world))
-    good = run_front.enter_context(serving(world, "/readyz"))
-    other = run_front.enter_context(serving(world, "/readyz", DATABASE_URL=database))
+    stack.enter_context(relaying(world))
+    good = stack.enter_context(serving(world, "/readyz"))
+    other = stack.enter_context(serving(world, "/readyz", DATABASE_URL=database))
     hosts = Host(good.port), Host(other.port)
     for host in hosts:
-        run_front.callback(host.network.close)
-    with start(run_front, kind, tmp_path, hosts).client() as client:
+        stack.callback(host.network.close)
+    with start(stack, kind, tmp_path, hosts).client() as client:
 
         def both_get_requests() -> bool:
             before = [host.requests(b"POST") for host in hosts]
@@ -164,8 +180,8 @@ def test_a_host_that_is_not_ready_gets_no_requests(
 
 
 @EVERY
-def test_only_the_api_is_shown(kind: str, hosts: tuple[Host, Host], run_front: ExitStack, tmp_path: Path) -> None:
-    with start(run_front, kind, tmp_path, hosts).client() as client:
+def test_only_the_api_is_shown(kind: str, hosts: tuple[Host, Host], stack: ExitStack, tmp_path: Path) -> None:
+    with start(stack, kind, tmp_path, hosts).client() as client:
         assert [client.get(path).status for path in ("/livez", "/openapi.json")] == [200, 200]
         assert [client.get(path).status for path in ("/readyz", "/healthz", "/", "/metrics")] == [404] * 4
         seen = b"".join(piece for host in hosts for piece in host.seen)
@@ -177,7 +193,7 @@ def test_only_the_api_is_shown(kind: str, hosts: tuple[Host, Host], run_front: E
     [("haproxy", {"gt 5000": "gt 5"}), ("nginx", {"rate=500r/s": "rate=1r/m", "burst=1000": "burst=5"})],
 )
 def test_a_flood_from_one_address_is_refused(
-    kind: str, changes: dict[str, str], hosts: tuple[Host, Host], run_front: ExitStack, tmp_path: Path
+    kind: str, changes: dict[str, str], hosts: tuple[Host, Host], stack: ExitStack, tmp_path: Path
 ) -> None:
-    with start(run_front, kind, tmp_path, hosts, **changes).client() as client:
+    with start(stack, kind, tmp_path, hosts, **changes).client() as client:
         assert [client.get("/livez").status for _ in range(12)][-6:] == [429] * 6

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 import pytest
+import redis
 from support.http import Http, free_port
 from support.processes import START_S, Command, answers, environment, run
 from support.repository import REPOSITORY
@@ -65,6 +66,8 @@ def managed(servers: Embedded) -> Iterator[Managed]:
         # The superuser of the suite may be called like the role of the page.
         made.execute(made.administrator, re.sub(r"\bleaderboard\b", "leaderboard_managed", CREATE_DATABASE))
         yield made
+        with redis.Redis.from_url(made.environment["REDIS_URL"]) as boards:
+            boards.flushdb()
         admin.execute("DROP DATABASE leaderboard_managed")
         admin.execute("DROP ROLE leaderboard_managed")
         admin.execute("DROP ROLE provider")
@@ -108,6 +111,7 @@ def test_the_right_to_the_identity_can_be_granted(managed: Managed) -> None:
             assert (answer.status, answer.json["postgres"]) == (503, "down")
             with Command(["relay", "--processes", "1"], env) as relay:
                 relay.until(lambda: "permission denied for function" in relay.text(), START_S)
+                assert "relay is up" not in relay.text()
             managed.execute(managed.superuser, re.sub(r"\bleaderboard\b", "leaderboard_managed", GRANTS))
             eventually(lambda: http.get("/readyz").status == 200)
         with Command(["relay", "--processes", "1"], env) as relay:
