@@ -234,7 +234,13 @@ class Generator:
         for _ in range(rng.randrange(1, 20)):
             self._op += 1
             abouts.append(
-                {"op": self._op, "client": client, "do": "submit", "season": season, "user": self._player(rng, self._op)}
+                {
+                    "op": self._op,
+                    "client": client,
+                    "do": "submit",
+                    "season": season,
+                    "user": self._player(rng, self._op),
+                }
                 | {"keyed": keyed}
             )
         until = time.monotonic() + self.give_up_s
