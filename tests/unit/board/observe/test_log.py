@@ -58,7 +58,7 @@ def test_nothing_quoted_forges_a_line_or_speaks_to_a_terminal(monkeypatch: pytes
     root.handlers = []
     try:
         setup("info", "text")
-        logging.getLogger("service").warning("said %s", "a\rb\x1b[2Jc\x9bd\u2028e\tf é")
+        logging.getLogger("service").warning("said %s", "a\rb\x1b[2Jc\x9bd\u2028e\tf é\u202eg")
     finally:
         root.handlers, root.level = before, level
-    assert stream.getvalue().endswith("said a\\x0db\\x1b[2Jc\\x9bd\\x2028e\tf é\n")
+    assert stream.getvalue().endswith("said a\\x0db\\x1b[2Jc\\x9bd\\u2028e\tf é\\u202eg\n")
