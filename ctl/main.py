@@ -84,13 +84,12 @@ def main(argv: Sequence[str]) -> int:
         assert command.run is not None, "argparse requires a subcommand of every group"
         check_texts(arguments)
         status = command.run(Invocation(command, arguments, os.environ, parser))
-        output.write_all()
+        sys.stdout.flush()
         return status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader has closed our output; without this the interpreter complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.give_up_stdout()  # its reader has closed it
         return 0
     except failures.EXPECTED as error:
         return report(error, arguments)
@@ -112,10 +111,12 @@ def report(error: Exception, arguments: argparse.Namespace) -> int:
     failure = failures.explain(error)
     as_json = getattr(arguments, "json", False)
     try:
-        output.write_all()
+        output.print_error(failure.text, failure.code, as_json=as_json)
+        sys.stdout.flush()
     except OSError:
-        as_json = False  # stdout itself is what failed
-    output.print_error(failure.text, failure.code, as_json=as_json)
+        output.give_up_stdout()  # it is what failed
+        if as_json:
+            output.print_error(failure.text, failure.code, as_json=False)
     return failure.exit_code
 
 

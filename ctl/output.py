@@ -88,7 +88,7 @@ def print_json(value: Any) -> None:
 
 def print_error(text: str, code: str, *, as_json: bool) -> None:
     """Print the error that ends a command: one line on stderr, with `as_json` also a document on stdout."""
-    line = visible(name_program(text.strip().replace("\n", " | ")))
+    line = visible(name_program(text.strip()))
     if as_json:
         sys.stdout.flush()
         sys.stdout.buffer.write(visible_json(msgspec.json.encode({"error": line, "code": code})) + b"\n")
@@ -149,11 +149,6 @@ def print_settings(s: Settings, *, to_stdout: bool = False) -> None:
         console.print(visible(f"{name:<31} {value}"), soft_wrap=True)
 
 
-def write_all() -> None:
-    """Write what waits in the buffers of stdout. Raises OSError; what could not be written is given up then."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # The interpreter would try again at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
+def give_up_stdout() -> None:
+    """Send what waits for stdout, which takes no more, nowhere: the interpreter would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,7 +16,6 @@ from board.errors import ServerUnreachable, UsageError
 from ctl import output
 from ctl.command import Command, Example, Invocation, argument
 from ctl.http_client import Client
-from service.boards.types import Top
 
 CLIENTS: Final = 8
 QUEUED_MOST: Final = 1_000
@@ -27,6 +26,19 @@ SHOWN: Final = 10
 COLUMNS: Final = (output.Column("rank", number=True), output.Column("player"), output.Column("score", number=True))
 FIRST: Final = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Leslie", "Tony", "Frances")
 SECOND: Final = ("Fox", "Owl", "Lynx", "Wolf", "Crane", "Otter", "Raven", "Heron", "Badger", "Falcon")
+
+
+class ShownEntry(msgspec.Struct):
+    """A player on the board, with any id."""
+
+    userId: str
+    score: int
+
+
+class ShownTop(msgspec.Struct):
+    """The answer of `getTop`, as far as it is shown."""
+
+    items: list[ShownEntry]
 
 
 class Move(NamedTuple):
@@ -145,7 +157,7 @@ def render(viewer: Client, season: str, tally: Tally, seconds: float, seed: int)
     caption = ""
     try:
         status, body = viewer.ask("GET", top_path(season, SHOWN))
-        items = msgspec.json.decode(body, type=Top).items if status == 200 else []
+        items = msgspec.json.decode(body, type=ShownTop).items if status == 200 else []
         rows = [(str(rank), item.userId, f"{item.score:,}") for rank, item in enumerate(items, 1)]
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         caption = f"no board: {error}"
