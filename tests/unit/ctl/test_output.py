@@ -34,7 +34,7 @@ def test_the_command_is_named_as_it_can_be_typed(tmp_path: Path, monkeypatch: py
     script.chmod(0o755)
     assert output.name_program("run `leaderboard migrate`") == "run `.venv/bin/leaderboard migrate`"
     assert output.name_program("the leaderboard at `leaderboard`") == "the leaderboard at `leaderboard`"
-    monkeypatch.chdir("/")
+    monkeypatch.chdir(REPOSITORY)
     assert output.find_program_name() == str(script)
     monkeypatch.setenv("PATH", str(script.parent))
     assert shutil.which("leaderboard") and output.find_program_name() == "leaderboard"
