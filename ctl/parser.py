@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final, NoReturn
 
+from board.text import visible
 from ctl.command import Command, Example, OneOf
 
 HEAD: Final = "examples:"
@@ -17,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that reports a usage error as one line, like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"leaderboard: {message} (see `{self.prog} --help`)\n")
+        self.exit(2, f"leaderboard: {visible(message)} (see `{self.prog} --help`)\n")
 
 
 class Formatter(argparse.HelpFormatter):

@@ -56,7 +56,10 @@ def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
     PGOPTIONS does not count: options are those of the URL. Raises `InvalidSetting`.
     """
     if not database_url:
-        raise InvalidSetting("DATABASE_URL is empty; set it, or use `leaderboard run`, which starts its own server")
+        raise InvalidSetting(
+            "DATABASE_URL is empty; set it, or start everything with `leaderboard run`: commands "
+            "find that by its data directory (LEADERBOARD_DATA_DIR)"
+        )
     defaults: dict[str, Any] = {
         "connect_timeout": connect_timeout_s,
         "options": "",
