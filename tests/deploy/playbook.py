@@ -180,10 +180,26 @@ def listing(host: Host) -> set[str]:
     return set(host.ssh(f"find / \\( {places} \\) -prune -o -print").stdout.splitlines())
 
 
+# What apt, systemd and Debian keep by themselves: logs, caches, lists of packages, backups of the list of users.
+KEPT = re.compile(
+    r"/var/(log|cache|lib/apt|lib/dpkg|lib/systemd|lib/ucf|tmp|backups/(dpkg|apt|alternatives))"
+    r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$"
+    # The interpreter's, for packages that stay.
+    r"|.*/__pycache__"
+    # Ansible's own working directory, and the host's journal of its boots.
+    r"|/root/\.ansible"
+)
+
+
+def left_over(host: Host, before: set[str]) -> list[str]:
+    """Paths that are new since then, without what is kept for a reason."""
+    return sorted(path for path in listing(host) - before if not KEPT.match(path))
+
+
 def commands(page: str) -> list[list[str]]:
     """The arguments of each `ansible-playbook` in the shell blocks of a page, the inventory left out."""
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/ops/{page}.md").read_text(), re.MULTILINE | re.DOTALL)
-    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
     found = [line[1:] for line in lines if line[:1] == ["ansible-playbook"] and "provision_aws.yml" not in line]
     assert found, f"docs/ops/{page}.md shows no playbook"
     return found

@@ -19,6 +19,7 @@ from deploy.playbook import (
     Site,
     checkout,
     commands,
+    left_over,
     listing,
 )
 from deploy.tools import ROOT, need, tool
@@ -49,7 +50,7 @@ INTERRUPTIONS = (
 @pytest.fixture(scope="module")
 def site(new_host: Site) -> Site:
     """The host with the playbook run to its end, after interrupted runs and a dry run that must not have touched it."""
-    new_host.before |= listing(new_host.host)
+    new_host.before.update(listing(new_host.host))
     # An image for the cloud comes without lists of packages, and is older than this hour.
     new_host.host.ssh("rm -rf /var/lib/apt/lists/*; touch -d 2026-01-01 /var/lib/apt/lists")
     dry = new_host.play("--check", seconds=DRY_DEADLINE_SECONDS)
@@ -366,17 +367,6 @@ def test_a_certificate_by_acme_replaces_the_hosts_own_and_is_renewed(site: Site)
     authorities.write_bytes(before)
 
 
-# What apt, systemd and Debian keep by themselves: logs, caches, lists of packages, backups of the list of users.
-KEPT = re.compile(
-    r"/var/(log|cache|lib/apt|lib/dpkg|lib/systemd|lib/ucf|tmp|backups/(dpkg|apt|alternatives))"
-    r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$"
-    # The interpreter's, for packages that stay.
-    r"|.*/__pycache__"
-    # Ansible's own working directory, and the host's journal of its boots.
-    r"|/root/\\.ansible"
-)
-
-
 def test_an_uninstalled_host_keeps_nothing(site: Site) -> None:
     refused = site.run(playbook="uninstall.yml", check=False)
     assert refused.returncode != 0 and "This removes all scores and keys" in refused.stdout
@@ -387,8 +377,7 @@ def test_an_uninstalled_host_keeps_nothing(site: Site) -> None:
     dumps = {path for path in listing(site.host) if path.startswith("/var/backups/leaderboard")}
     assert len(dumps) > 1
     site.run(*options, "-e", "uninstall_dumps=true", playbook=playbook)
-    left = sorted(path for path in listing(site.host) - site.before if not KEPT.match(path))
-    assert left == []
+    assert left_over(site.host, site.before) == []
     users = site.host.ssh("cut -d: -f1 /etc/passwd /etc/group").stdout.split()
     assert not {"leaderboard", "postgres", "redis", "prometheus"} & set(users)
     assert site.host.ssh("systemctl --failed --plain --no-legend").stdout == ""

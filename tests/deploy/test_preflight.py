@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from deploy.host import TOOLS, debian_host
 from deploy.playbook import ANSIBLE, Site, ansible, checkout
-from deploy.tools import need, tool
+from deploy.tools import ROOT, need, tool
+from deploy.tree import run
 
 pytestmark = pytest.mark.deploy
 
@@ -24,6 +26,25 @@ def test_lint_passes_the_production_profile_with_nothing_skipped(tmp_path: Path)
 
 def test_syntax(tmp_path: Path) -> None:
     ansible(tmp_path, "ansible-playbook", "--syntax-check", "site.yml")
+
+
+def test_the_operators_files_are_outside_of_the_checkout_and_win(tmp_path: Path) -> None:
+    """`~/leaderboard` as docs/ops/install.md makes it: an inventory, and variables for all hosts beside it."""
+    mine = tmp_path / "leaderboard"
+    (mine / "group_vars").mkdir(parents=True)
+    (mine / "group_vars/all.yml").write_text("backup_method: pgbackrest\n")
+    text = (ANSIBLE / "inventory/single-host.yml").read_text()
+    (mine / "inventory.yml").write_text(text + "  vars:\n    postgres_port: 5433\n")
+    environment = os.environ | {"HOME": str(tmp_path), "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg")}
+    command = (tool("ansible-inventory", "ansible"), "--playbook-dir", ANSIBLE, "--host", "leaderboard")
+    variables = json.loads(run(*command, cwd=ANSIBLE, env=environment).stdout)
+    assert (variables["backup_method"], variables["postgres_port"]) == ("pgbackrest", 5433)
+    assert variables["redis_port"] == 6379
+
+
+def test_a_dump_in_the_checkout_is_not_committed() -> None:
+    for path in ("ansible/backups/leaderboard-20260101T000000Z.dump", "ansible/inventory/group_vars/all/vault.yml"):
+        assert run("git", "-C", ROOT, "check-ignore", path).stdout.strip() == path
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +108,10 @@ def test_secrets_that_cannot_be_read_stop_before_anything_is_changed(new_host: S
 def test_a_proxy_that_does_not_reach_the_api_is_named(new_host: Site) -> None:
     """The same machine under a second name, as a proxy for the first one's loopback."""
     same = {"ansible_host": new_host.host.address, "ansible_ssh_private_key_file": str(new_host.host.key)}
-    same["ansible_ssh_common_args"] = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    same |= {
+        "ansible_user": "root",
+        "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+    }
     other = new_host.home / "other.json"
     hosts = {"leaderboard": {"common_bind": "127.0.0.1:8080"}, "edge": same}
     other.write_text(json.dumps({"all": {"hosts": hosts, "children": {"proxy": {"hosts": {"edge": {}}}}}}))
