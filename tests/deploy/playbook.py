@@ -108,9 +108,9 @@ class Site:
             met += re.findall(r"^INTERRUPTED AFTER: (.*)$", done.stdout, re.MULTILINE)
         return met
 
-    def play(self, *options: str, seconds: float = DEADLINE_SECONDS) -> dict[str, int]:
+    def play(self, *options: str, seconds: float = DEADLINE_SECONDS, playbook: str = "site.yml") -> dict[str, int]:
         """The same; returns the counts of its recap."""
-        done = self.run(*options, seconds=seconds)
+        done = self.run(*options, seconds=seconds, playbook=playbook)
         recap = re.search(r"^leaderboard +: (.*)$", done.stdout, re.MULTILINE)
         assert recap, done.stdout
         return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap[1])}
