@@ -11,8 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import msgspec
-from support.http import Http
-from support.processes import alive, resident
+from support.processes import alive, answers, resident
 
 from faults.generate import Connection, Generator, Unanswered
 from faults.injections import fault
@@ -32,17 +31,18 @@ class Watch:
         self.before: Final = self.read()
         self.most = list(self.before)
         self.waits: list[float] = []
+        self.silent = 0
+        """Probes without an answer within ten seconds."""
         self._port: Final = rig.port
 
     def read(self) -> list[int]:
-        """Bytes that each worker holds."""
-        return [resident(pid) for pid in self.workers]
+        """Bytes that each worker holds; 0 for one that has ended."""
+        return [resident(pid) if alive({pid}) else 0 for pid in self.workers]
 
     def look(self) -> None:
         """Look once; `/livez` on a connection of its own."""
         began = time.monotonic()
-        with Http(self._port) as http:
-            assert http.get("/livez").status == 200
+        self.silent += not answers(self._port)
         self.waits.append(time.monotonic() - began)
         self.most = [max(pair) for pair in zip(self.most, self.read(), strict=True)]
 
@@ -75,7 +75,6 @@ def pipelining_flood(rig: Rig, rng: random.Random, load: Generator) -> None:
                 left[client] = rest[push(client, rest) :]
             watch.look()
             load.check()
-    assert alive(set(watch.workers)) == set(watch.workers), f"a worker has ended\n{rig.report()}"
     grown = max(most - before for most, before in zip(watch.most, watch.before, strict=True))
     for name, value in (
         ("workers' memory before, MB", max(watch.before) / MB),
@@ -85,6 +84,8 @@ def pipelining_flood(rig: Rig, rng: random.Random, load: Generator) -> None:
         ("submissions accepted a second beside the flood", flooded["rate"]),
     ):
         load.measure(f"flood: {name}", round(value))
+    assert alive(set(watch.workers)) == set(watch.workers), "a worker has ended"
+    assert not watch.silent, f"{watch.silent} probes were not answered"
     assert grown < 60 * MB, f"a worker has grown by {grown / MB:.0f} MB"
     assert flooded["rate"] > calm["rate"] / 3, load.figures
 
