@@ -15,6 +15,7 @@ from support.waiting import eventually
 from ctl.embedded import redis as rd
 from ctl.embedded.data_directory import DataDirectory
 from faults.generate import Generator
+from faults.infra import admin_url
 from faults.injections import LOST, fault, progress
 from faults.rig import APP, Rig, kill
 
@@ -46,7 +47,7 @@ def read_only(rig: Rig, rng: random.Random, load: Generator) -> None:
     """New sessions accept no changes, and the present ones end: a failover that leads to a standby looks like it."""
     pool = rig.process("relays").pid
     before = children_of(pool)
-    with psycopg.connect(rig.admin_url, autocommit=True) as db:
+    with psycopg.connect(admin_url(rig.sockets), autocommit=True) as db:
         db.execute(f"ALTER DATABASE {APP} SET default_transaction_read_only = on".encode())
         try:
             db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (APP,))
