@@ -25,6 +25,7 @@ RELIED_ON: Final = {
         "app_state", "client", "connections", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser",
         "pipeline", "scope", "server", "server_state", "tasks", "transport", "_start_asgi_task",
         "on_message_begin", "on_headers_complete", "on_message_complete", "connection_made", "connection_lost",
+        "pause_writing", "resume_writing",
     ),
     "RequestResponseCycle": (
         "body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete", "response_started",
@@ -116,6 +117,14 @@ class HttpProtocol(HttpToolsProtocol):
         if queued and len(self.cycle.body) > QUEUED_BODY_MOST_BYTES:
             return 0
         return QUEUED_MOST - queued
+
+    def count_queued_bytes(self) -> int:
+        """Bytes of the bodies of the requests that are queued."""
+        return sum(len(cycle.body) for cycle, _ in self.pipeline)
+
+    def is_writing_paused(self) -> bool:
+        """Whether more than 64 KiB of answers are unread."""
+        return self.flow.write_paused
 
     def hold_reading(self) -> None:
         """Read nothing until `release_reading`, whatever uvicorn does."""

@@ -99,7 +99,7 @@ class Generator:
         self.resetting = True
         """Whether seasons are being reset, where `resets` asks for it."""
         self.figures: dict[str, Any] = {}
-        """What a fault has measured."""
+        """What a fault has measured, by name; of several rounds a list."""
         self._seed: Final = seed
         self._file: Final = history.open("w", buffering=1 << 16)
         self._op = first_op
@@ -144,6 +144,10 @@ class Generator:
             while self._hold.is_set() and not self._stop.is_set():
                 await asyncio.sleep(0.005)
             self._parked -= 1
+
+    def measure(self, name: str, value: float) -> None:
+        """Note a figure of one round."""
+        self.figures.setdefault(name, []).append(value)
 
     def check(self) -> bool:
         """True; raises what ended a client that should not have ended."""
