@@ -56,6 +56,19 @@ def test_a_refused_season_is_set_aside_and_holds_up_no_other(world: World, hand:
     assert equal(world, "s") and compare(world.settings, wait_s=0).equal
 
 
+def test_a_batch_of_refused_seasons_only_costs_its_neighbours_nothing(world: World, hand: Hand) -> None:
+    spoil(world, world.keys.board(S, b"s"))
+    world.submit(("s", "p1", 100))
+    hand.serve(S)
+    assert world.rows("SELECT season_id FROM ailing") == [("s",)]
+    assert world.fence("s") == world.value("SELECT fence FROM partition WHERE id = %s", S)
+    world.submit((NEIGHBOUR, "ada", 1))
+    hand.serve(S)
+    assert equal(world, NEIGHBOUR)
+    assert world.value("SELECT rebuilt_at FROM partition WHERE id = %s", S) is None, "nothing was lost"
+    assert world.rows("SELECT season_id FROM ailing") == [("s",)]
+
+
 def test_a_season_that_stays_refused_waits_longer_each_time(world: World, hand: Hand) -> None:
     spoil(world, world.keys.board(S, b"s"))
     waits = []
