@@ -79,6 +79,14 @@ def test_a_season_that_stays_refused_waits_longer_each_time(world: World, hand: 
     assert world.value("SELECT tries FROM ailing") == 5
 
 
+@pytest.mark.parametrize("tries", [10, 100_000])
+def test_a_season_that_is_refused_for_long_is_tried_every_five_minutes(world: World, hand: Hand, tries: int) -> None:
+    hand.session.execute("set_aside", season="s", partition=S, reason="still")
+    world.rows("UPDATE ailing SET tries = %s RETURNING 1", tries)
+    hand.session.execute("set_aside", season="s", partition=S, reason="still")
+    assert world.value("SELECT extract(epoch FROM retry_at - now())::int BETWEEN 298 AND 300 FROM ailing")
+
+
 def test_a_reset_of_a_season_that_is_set_aside(world: World, hand: Hand) -> None:
     spoil(world, world.keys.board(S, b"s"))
     world.submit(("s", "p1", 100))
