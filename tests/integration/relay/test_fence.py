@@ -33,6 +33,16 @@ def test_fence_lost_the_latest(world: World, carried: RelaySession) -> None:
     assert refusal(world, carried) == "lost"
 
 
+def test_fence_that_is_no_number(world: World, carried: RelaySession) -> None:
+    write_watermark(world, fence="x")
+    assert refusal(world, carried) == "lost"
+    world.redis.delete(world.keys.watermark[S])
+    world.redis.set(world.keys.watermark[S], "x")
+    with pytest.raises(Refused) as caught:
+        relay_batch(carried, S, check=True)
+    assert caught.value.verdict.word == "lost"
+
+
 def test_fence_of_another_postgresql(world: World, carried: RelaySession) -> None:
     write_watermark(world, identity="1:00000001")
     assert refusal(world, carried) == "identity"

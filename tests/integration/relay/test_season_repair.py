@@ -46,6 +46,7 @@ def test_a_refused_season_is_set_aside_and_holds_up_no_other(world: World, hand:
     world.submit(("s", "p2", 100), (NEIGHBOUR, "ada", 1))
     hand.serve(S)
     assert equal(world, NEIGHBOUR) and world.counts()["outbox"] == 0
+    assert world.value("SELECT tries FROM ailing") == 1, "Redis was not asked again"
     # When its time has come it is loaded whole.
     world.execute("UPDATE ailing SET retry_at = now()")
     hand.relay.repairs.retry_set_aside(hand.session)
