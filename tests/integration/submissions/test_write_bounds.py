@@ -70,7 +70,7 @@ def test_a_silent_postgresql_is_told_at_the_deadline_and_not_when_it_is_given_up
 
 
 def test_what_waits_for_a_statement_of_its_own_is_told_at_the_deadline(world: World, postgres_proxy: Proxy) -> None:
-    """Two sums near the edge need a statement each; the replies are so late that the deadline comes during the first."""
+    """Two sums near the edge need a statement each; the replies are so late that the deadline comes in the first."""
     address = f"127.0.0.1:{postgres_proxy.port}"
     world.settings = msgspec.structs.replace(world.settings, database_url=world.database_url(address))
     world.create("s")
