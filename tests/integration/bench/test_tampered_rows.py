@@ -99,9 +99,9 @@ def test_a_refusal_that_writes_is_a_fault(world: World, tmp_path: Path) -> None:
         other = msgspec.structs.replace(refusals.REFUSALS["refused_player"], code="season-not-found")
         faults = refusals.measure_refusals(stack, mine, other, client).faults
         assert faults[0].startswith("the answer is 404 ")
-        other = msgspec.structs.replace(refusals.REFUSALS["refused_body"], status=401)
+        other = msgspec.structs.replace(refusals.REFUSALS["refused_player"], status=401)
         faults = refusals.measure_refusals(stack, mine, other, client).faults
-        assert faults[0].startswith("the answer is 400 ")
+        assert faults[0].startswith("the answer is 404 ")
         stack.db.execute("DROP TRIGGER doubled ON ledger")
         stack.db.execute("TRUNCATE ledger")
         faults = refusals.measure_refusals(stack, mine, accepted, client).faults
