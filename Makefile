@@ -18,7 +18,7 @@ EXTRAS := otel embedded dev bench fuzz deploy mutation supply
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
   test-deploy clean
 
 help: ## list the targets
@@ -84,6 +84,12 @@ test-faults: $(VENV)/.dev ## run the fault suite on real servers, about 15 minut
 soak: $(VENV)/.dev ## inject faults at random (MINUTES=60)
 	@PYTHONPATH=tests:. $(BIN)/python -m faults.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+mutants: $(VENV)/.dev ## take out guards one by one, and see the tests fail that hold them (SAMPLE=1: the few of CI; ONLY=lua)
+	@PYTHONPATH=tests:. $(BIN)/python -m mutants.run $(if $(SAMPLE),--sample) $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+mutants-pure: $(VENV)/.mutation ## mutate pure modules line by line, about ten minutes (cosmic-ray; ONLY=backoff)
+	@PYTHONPATH=tests:. $(BIN)/python -m mutants.pure $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
 fuzz: $(VENV)/.fuzz ## fuzz the kernels under sanitizers, and check them for leaks (SECONDS=60; needs clang, valgrind)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.run --proof --seconds $(or $(SECONDS),60)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.leaks
@@ -92,7 +98,7 @@ lint: $(VENV)/.dev ## check style, types and import arrows (ruff, mypy --strict,
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/faults tests/fuzz
+	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/faults tests/fuzz tests/mutants
 	@$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## format the code
@@ -102,6 +108,7 @@ format: $(VENV)/.dev ## format the code
 docs: $(VENV)/.run ## write the pages that are generated from the code
 	@$(BIN)/python -m board.config.settings_page > docs/settings.md
 	@$(BIN)/python -m service.http.api_page docs/api.md
+	@PYTHONPATH=tests:. $(BIN)/python -m mutants.page > docs/mutants.md
 
 lock: $(VENV)/.supply ## resolve pyproject.toml into locks/: the version and the hashes of every package
 	@{ echo build; $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'; } \

@@ -51,6 +51,16 @@ def test_a_read_is_answered_at_its_deadline_and_not_when_the_connection_is_given
     assert 0.9 < took < 2.5, "the connection is given up after five deadlines"
 
 
+def test_a_probe_is_answered_at_its_own_deadline(behind: World, redis_proxy: Proxy) -> None:
+    with serving(behind, "/readyz", LEADERBOARD_PROBE_DEADLINE_MS="300") as api, api.client() as http:
+        redis_proxy.freeze()
+        began = time.monotonic()
+        answer = http.get("/readyz")
+        assert (answer.status, answer.json["redis"], answer.json["postgres"]) == (503, "down", "ok")
+        assert time.monotonic() - began < 3, "reads have five seconds"
+        redis_proxy.open()
+
+
 def test_a_connection_without_replies_is_left_although_new_commands_are_sent(behind: World, redis_proxy: Proxy) -> None:
     with serving(behind, "/readyz", LEADERBOARD_READ_DEADLINE_MS="200") as api, api.client() as http:
         assert http.get(TARGETS[1]).status == 200
