@@ -6,7 +6,8 @@ import pytest
 from support.relays import Hand, S, equal, write_watermark
 from support.world import World
 
-from relay.batch import Refused, relay_batch
+from board.errors import ServerUnreachable
+from relay.batch import Refused, Verdict, relay_batch
 from relay.session import RelaySession
 
 
@@ -101,6 +102,8 @@ def test_another_postgresql_is_rebuilt_unless_it_is_a_later_one(world: World, ca
     hand = Hand(world)
     hand.serve(S)
     assert world.redis.hget(world.keys.watermark[S], "identity").decode() == later, "we are the past: hands off"
+    with pytest.raises(ServerUnreachable, match="has been succeeded"):
+        hand.relay.repairs.heal(hand.session, Refused(S, Verdict("identity", 1, later)))
     write_watermark(world, identity="1:00000009")
     hand.drain()
     assert equal(world)
