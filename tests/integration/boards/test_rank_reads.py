@@ -62,6 +62,14 @@ def test_each_gets_the_own_rank(filled: World) -> None:
     assert calls(filled) - before == -(-PLAYERS // PLAYERS_MOST)
 
 
+def test_a_window_ends_at_both_ends_of_the_board(filled: World) -> None:
+    best, last = asked(filled, together(("s", "p1", 3), ("s", f"p{PLAYERS - 2}", 3)))
+    assert (best[0], best[1]) == (1, 0)
+    assert [member[10:] for member in best[2][::2]] == [b"p%d" % n for n in range(5)]
+    assert (last[0], last[1]) == (PLAYERS - 2, PLAYERS - 5)
+    assert [member[10:] for member in last[2][::2]] == [b"p%d" % n for n in range(PLAYERS - 5, PLAYERS)]
+
+
 def test_reads_of_one_width_are_asked_together(filled: World) -> None:
     before = calls(filled)
     windows = asked(filled, together(*(("s", f"p{n}", side) for n in (0, 50, 99) for side in (1, 20))))
