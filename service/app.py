@@ -199,7 +199,9 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     if access is not None:
         await access.start()
     await redis.first_try()
-    sampling = LastingTask(sample_worker(row, redis, {"scores": single, "batch": batches}), "metrics")
+    sampling = LastingTask(
+        sample_worker(row, redis, {"scores": single, "batch": batches}, lambda: limiter.held_bytes), "metrics"
+    )
     lifespan = Lifespan(
         grace_s=s.shutdown_grace_s,
         intakes=(single, batches),

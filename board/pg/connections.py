@@ -1,13 +1,15 @@
 """Connections to PostgreSQL, synchronous and asynchronous.
 
 The session is the program's own. `ALTER ROLE … SET`, `ALTER DATABASE … SET`, options of the URL and PG* variables
-decide nothing that the code depends on: every connection begins with one statement that sets `PINNED`.
+decide nothing that the code depends on: every connection begins with one statement that sets `PINNED`. Other PG*
+variables add what the URL leaves out. Values that libpq refuses are errors of settings, not of the server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import select
 import socket
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, pq
 
 from board.errors import InvalidSetting, OutcomeUnknown, ServerUnreachable, StoreUnavailable
 
@@ -45,6 +47,11 @@ These stay as role and URL say: `search_path`, `synchronous_commit`, and `defaul
 administrator protects a database.
 """
 
+SESSION_VARIABLES: Final = frozenset({"PGOPTIONS", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"})
+"""Variables of libpq that change settings of a session."""
+_SENT_AT_START: Final = ("PGDATESTYLE", "PGTZ", "PGGEQO")
+"""Those that no connection string overrides. PostgreSQL refuses a session for a value that it does not know."""
+
 _SINCE: Final = {"idle_session_timeout": 14_00_00, "transaction_timeout": 17_00_00}
 """The versions from which on there are these settings."""
 
@@ -53,8 +60,11 @@ def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
     """The connection string with the application's name, and bounds on connecting and on silent networks.
 
     Options of the URL win, but for the name, by which `restore` and `doctor` know the processes, and the encoding.
-    PGOPTIONS does not count: options are those of the URL. Raises `InvalidSetting`.
+    PGOPTIONS does not count: options are those of the URL. Neither does PGHOSTADDR beside a host. The first call takes
+    the variables that a session would begin with out of the environment. Raises `InvalidSetting`.
     """
+    for name in _SENT_AT_START:
+        os.environ.pop(name, None)
     if not database_url:
         raise InvalidSetting(
             "DATABASE_URL is empty; set it, or start everything with `leaderboard run`: commands "
@@ -70,13 +80,43 @@ def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
     }
     try:
         given = conninfo.conninfo_to_dict(database_url)
+        if "host" in given:
+            defaults["hostaddr"] = ""
         added = {name: value for name, value in defaults.items() if name not in given}
-        return conninfo.make_conninfo(database_url, **added, application_name=application, client_encoding="UTF8")
+        text = conninfo.make_conninfo(database_url, **added, application_name=application, client_encoding="UTF8")
     except psycopg.ProgrammingError as error:
         raise InvalidSetting(f"DATABASE_URL is no PostgreSQL connection string: {first_line(error)}") from error
+    if refusal := find_refusal(text):
+        raise InvalidSetting(f"DATABASE_URL or a PG* variable has a value that libpq refuses: {refusal}")
+    return text
 
 
-def first_line(error: BaseException) -> str:
+@functools.cache
+def find_refusal(text: str) -> str:
+    """What libpq finds wrong with the values of a connection string or of PG* variables; empty for nothing.
+
+    libpq checks values when it connects, and tells them by no code from a server that does not answer. So it begins to
+    connect to a port of this process, which it leaves as soon as it has checked them.
+    """
+    port = conninfo.conninfo_to_dict(text).get("port") or os.environ.get("PGPORT", "")
+    for one in str(port).split(","):
+        if one and not (one.strip().isascii() and one.strip().isdigit() and 0 < int(one) < 65536):
+            return f'invalid port "{one}"'
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+        except OSError:
+            return ""  # without a loopback, the first connection finds out
+        own = {"host": "127.0.0.1", "hostaddr": "127.0.0.1", "port": listener.getsockname()[1]}
+        attempt = pq.PGconn.connect_start(conninfo.make_conninfo(text, **own).encode())
+        try:
+            return first_line(attempt.get_error_message()) if attempt.status == pq.ConnStatus.BAD else ""
+        finally:
+            attempt.finish()
+
+
+def first_line(error: BaseException | str) -> str:
     """The first line of an error's text, to be quoted in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 

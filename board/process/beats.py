@@ -13,7 +13,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 VARIABLE: Final = "CHILD_BEAT"
 """The environment variable of a child: the descriptor of the memory, a colon, the number of its counter."""
@@ -48,10 +48,20 @@ class Beats:
         return {VARIABLE: f"{self.fd}:{number}"}
 
 
+class Counters(Protocol):
+    """Counters of signs of life, by number."""
+
+    def read(self, number: int) -> int:
+        """The counter of a child."""
+
+    def reset(self, number: int) -> None:
+        """Set a counter to zero for a new process."""
+
+
 class Silence:
     """How long a child has been silent, from the times at which its supervisor looks."""
 
-    def __init__(self, beats: Beats, number: int, most_s: float = SILENCE_S, start_most_s: float = START_S) -> None:
+    def __init__(self, beats: Counters, number: int, most_s: float = SILENCE_S, start_most_s: float = START_S) -> None:
         self._beats: Final = beats
         self._number: Final = number
         self._most_s: Final = most_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import struct
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,10 @@ _START_TIMEOUT = 600.0
 _STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
 _LEFTOVER_SIGNALS = (*_STOP_SIGNALS, (signal.SIGKILL, 10.0))
 _SOCKET = ".s.PGSQL.5432"
+
+# SSLRequest. A child of the postmaster answers with one byte, also during recovery and beyond max_connections, and
+# the log says nothing of it. https://www.postgresql.org/docs/current/protocol-message-formats.html
+_QUESTION = struct.pack("!ii", 8, 80877103)
 
 # For a small machine that other processes share.
 _SETTINGS = {
@@ -95,7 +100,7 @@ class Postgres(ServerProcess):
         *,
         durable: bool,
     ) -> None:
-        super().__init__(installation, data, account, "postgres", _STOP_SIGNALS)
+        super().__init__(installation, data, account, "postgres", _STOP_SIGNALS, _QUESTION)
         self._directory = data.postgres
         self._unfinished = data.postgres.with_name("postgres.unfinished")
         self._pid_file = data.postgres / "postmaster.pid"
@@ -136,6 +141,10 @@ class Postgres(ServerProcess):
         }
         options = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         self.spawn([self.installation.program, "-D", self._directory, *options], self._directory)
+
+    @property
+    def socket_path(self) -> Path:
+        return self._sockets / _SOCKET
 
     def clear(self, number: signal.Signals) -> bool:
         return leftovers.send(self._directory, ("postgres",), number)

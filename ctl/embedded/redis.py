@@ -34,6 +34,9 @@ _NAMES = ("valkey-server", "redis-server")
 # SIGTERM writes the append-only file to disk and ends.
 _STOP_SIGNALS = ((signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0))
 
+_QUESTION = b"PING\r\n"
+"""Answered also while the server loads its file or runs a script for long: by an error."""
+
 _UNREADABLE = re.compile(
     "Bad file format|Can't handle RDB|Unexpected end of file|Internal error in RDB|Wrong signature",
     re.IGNORECASE,
@@ -83,7 +86,7 @@ class Redis(ServerProcess):
         *,
         durable: bool,
     ) -> None:
-        super().__init__(installation, data, account, "redis", _STOP_SIGNALS)
+        super().__init__(installation, data, account, "redis", _STOP_SIGNALS, _QUESTION)
         self._durable = durable
         self._path = data.runtime
 
@@ -138,6 +141,10 @@ class Redis(ServerProcess):
     def is_ready(self) -> bool:
         return _answers(self._path)
 
+    @property
+    def socket_path(self) -> Path:
+        return self._path
+
     def clear(self, number: signal.Signals) -> bool:
         return leftovers.send(self._data.redis, _NAMES, number)
 
@@ -163,7 +170,7 @@ def _answers(path: Path) -> bool:
         connection.settimeout(1.0)
         try:
             connection.connect(str(path))
-            connection.sendall(b"PING\r\n")
+            connection.sendall(_QUESTION)
             return connection.recv(64).startswith(b"+PONG")
         except OSError:
             return False

@@ -14,10 +14,12 @@ from typing import Final, NoReturn
 
 from board.errors import LeaderboardError, ServerStartFailed
 from board.process.backoff import Backoff
+from board.process.beats import SILENCE_S, Silence
 from board.process.children import Account, spawn, terminate
 from ctl.embedded.account import describe_account
 from ctl.embedded.data_directory import DataDirectory, bound_log, read_tail
 from ctl.embedded.installations import Installation
+from ctl.embedded.probe import Probe
 
 log: Final = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class ServerProcess(ABC):
     """One server process with its log.
 
     ``stop_signals``: each signal, and the seconds to wait after it; the first is also sent when the parent dies.
+    ``question``: bytes that the server answers at once on a new connection, also while it starts or is busy.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class ServerProcess(ABC):
         account: Account | None,
         name: str,
         stop_signals: tuple[tuple[signal.Signals, float], tuple[signal.Signals, float]],
+        question: bytes,
     ) -> None:
         self.installation = installation
         self.name = name
@@ -59,6 +63,9 @@ class ServerProcess(ABC):
         self._account = account
         self._process: subprocess.Popen[bytes] | None = None
         self._backoff = Backoff(0.2, 30.0)
+        self._probe = Probe(question)
+        self._silence = Silence(self._probe, 0)
+        self._stood_still = False
         self._launched = 0.0
         self._due: float | None = None
         """When an ended server is started again; None while it runs or starts."""
@@ -73,6 +80,11 @@ class ServerProcess(ABC):
     @abstractmethod
     def is_ready(self) -> bool:
         """Whether the program that was launched answers."""
+
+    @property
+    @abstractmethod
+    def socket_path(self) -> Path:
+        """The socket on which the server answers."""
 
     @abstractmethod
     def clear(self, number: signal.Signals) -> bool:
@@ -145,7 +157,7 @@ class ServerProcess(ABC):
         return read_tail(self._log, self._log_start, lines)
 
     def keep_running(self, now: float) -> None:
-        """Start the server again, after a growing delay, if it has ended; keep its log within bounds.
+        """Start the server again, after a growing delay, if it has ended or stands still; keep its log within bounds.
 
         Call it often, on the thread that has started the server. It does not wait for the server, and raises nothing
         that a later call could mend.
@@ -162,9 +174,19 @@ class ServerProcess(ABC):
             delay = self._backoff.failed()
             log.error("%s; it is started again in %.1f s (log: %s)", self._describe_end(process), delay, self._log)
             self._due, self._clearings = now + delay, 0
-        elif self._starting and self.is_ready():
+            return
+        if self._starting and self.is_ready():
             self._starting = False
             log.warning("%s answers again", self.installation.product)
+        self._look(process, now)
+
+    def _look(self, process: subprocess.Popen[bytes], now: float) -> None:
+        """Kill the server if it stands still: it would not end by itself. The next call finds it ended."""
+        self._probe.look(self.socket_path, now)
+        if self._silence.too_long(now):
+            self._stood_still = True
+            process.kill()
+            self._silence.begin(now)
 
     def _launch_again(self, now: float) -> None:
         """Clear what the ended server has left, then launch; otherwise set the time of the next try."""
@@ -183,9 +205,13 @@ class ServerProcess(ABC):
             self._due = now + delay
             return
         self._launched, self._due, self._starting = now, None, True
+        self._silence.begin(now)
 
     def _describe_end(self, process: subprocess.Popen[bytes]) -> str:
         product = self.installation.product
+        if self._stood_still:
+            self._stood_still = False
+            return f"{product} (pid {process.pid}) gave no sign of life for {SILENCE_S:.0f} s and was killed"
         if process.returncode == -signal.SIGKILL:
             # Its log has nothing of it: the last lines there are of something else.
             return f"{product} was killed (SIGKILL), as the kernel does when memory runs out"

@@ -74,7 +74,7 @@ class Embedded:
         self._stack.close()
 
     def keep_running(self) -> None:
-        """Start the servers again that have ended, after growing delays, and keep their logs within bounds.
+        """Start the servers again that have ended, kill those that stand still, and keep their logs within bounds.
 
         Cheap: call it about every second, on the thread that has entered the block. It waits for no server.
         """

@@ -288,6 +288,13 @@ TOO_MANY_CONNECTIONS = add_problem(
     "The worker is at its limit (`LEADERBOARD_CONNECTIONS`), or the client's address is at its own "
     "(`LEADERBOARD_CONNECTIONS_PER_ADDRESS`); the connection is closed.",
 )
+TOO_MANY_BYTES = add_problem(
+    "too-many-bytes",
+    503,
+    "The server holds too much of other requests; nothing was done.",
+    "Large requests and unread answers of all clients fill the worker's room for them (128 MiB), and this one has been "
+    "incomplete for longest; the connection is closed.",
+)
 VERSION_NOT_SUPPORTED = add_problem(
     "version-not-supported",
     505,

@@ -78,6 +78,8 @@ class Connection(HttpProtocol):
         self._kept = False  # any of the two
         self._piece = b""  # the piece being parsed; a small one stays until the next
         self._held = False  # reading waits for room, too
+        self._large = 0  # bytes of large requests that are not answered yet
+        self._counted = False  # the limiter counts bytes of this connection
         self._ended = False  # no more requests are read
         self._declined = False  # the request was parsed again without its upgrade
         self._why: Answer | None = None  # the refusal for which the parser was stopped
@@ -101,6 +103,8 @@ class Connection(HttpProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         super().connection_lost(exc)
+        if self._counted:
+            self._limiter.hold(self, 0)
         if self.client is not None:
             self._limiter.leave_from(self.client[0])
 
@@ -134,6 +138,7 @@ class Connection(HttpProtocol):
         elif self._bytes:
             self._bytes = 0
             self._begun = b""
+            self._hold(len(data))
 
     def _parse_in_pieces(self, data: bytes) -> None:
         """Parse as many requests as the queue has room for. The rest waits until answers went out.
@@ -161,6 +166,8 @@ class Connection(HttpProtocol):
             self.data_received(piece, True)
         self._piece = b""
         self._kept = bool(self._rest or self._begun)
+        if self._rest or self._counted:
+            self._note_held()
         self._hold_if_full()
 
     def _hold_if_full(self) -> None:
@@ -223,6 +230,30 @@ class Connection(HttpProtocol):
                 self.refuse(problems.HEADERS_TOO_LARGE.answer)
         elif self._bytes > MESSAGE_MOST_BYTES:
             self.refuse(problems.BODY_TOO_LARGE.answer)
+        self._hold(size)
+
+    def _hold(self, size: int) -> None:
+        """Count a piece of a large request until its answer. The body of an answered one is dropped."""
+        if not self._ended and not self.has_answered():
+            self._large += size
+            self._note_held()
+
+    def _note_held(self) -> None:
+        """Tell the limiter how many bytes this connection holds: large requests, unparsed ones, an unread answer."""
+        unread = self.transport.get_write_buffer_size() if self.is_writing_paused() else 0
+        held = self._large + len(self._rest) + unread
+        self._counted = held > 0
+        self._limiter.hold(self, held)
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers as fast as they are made."""
+        super().pause_writing()
+        self._note_held()
+
+    def resume_writing(self) -> None:
+        """The client has read enough of them."""
+        super().resume_writing()
+        self._note_held()
 
     def _check(self, refusal: Answer | None) -> None:
         """Stop the parser, if a check of the head refuses the request. Raises `Refused`."""
@@ -241,6 +272,9 @@ class Connection(HttpProtocol):
         answered = self._open and not self._in_head and self.was_asked() and self.break_body()
         self._open = False
         self._stop_reading()
+        self._large = 0
+        if self._counted:
+            self._note_held()
         if self.is_answering():
             return
         if not answered:
@@ -262,6 +296,9 @@ class Connection(HttpProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is written: start the next request, or wait for one. The limiter closes idle connections."""
+        if self._large:
+            self._large = self.count_queued_bytes()
+            self._note_held()
         if self.start_next():
             if self._held and not self.transport.is_closing():
                 self._go_on()
@@ -336,3 +373,13 @@ class Connection(HttpProtocol):
             self.refuse(problems.REQUEST_TIMEOUT.answer)
         else:
             self.transport.close()
+
+    def give_way(self) -> bool:
+        """End the connection, if the worker waits for its client, to free what it holds; returns whether it did."""
+        if self._open:
+            self.refuse(problems.TOO_MANY_BYTES.answer)
+        elif self.is_writing_paused():
+            self._reset()
+        else:
+            return False
+        return True

@@ -19,6 +19,9 @@ log: Final = logging.getLogger(__name__)
 FILES_KEPT: Final = 128
 """Open files of a worker besides its clients: connections to servers, logs, listening sockets, and a reserve."""
 
+HELD_MOST_BYTES: Final = 128 * 1024 * 1024
+"""Bytes that all connections of a worker may hold: large requests without an answer yet, and answers not read yet."""
+
 _EVICTED_SHARE: Final = 10
 """One of so many silent connections is closed when there is no room."""
 
@@ -28,7 +31,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
 
     `connections` is their number at once, `per_address` the number of one client address (0: no limit). In seconds:
     `receive_s` for a head and for a body to make progress, `idle_s` for a connection between requests, `send_s` for a
-    client to read its answers.
+    client to read its answers. `held_bytes` bounds what all of them hold.
     """
 
     connections: int
@@ -36,6 +39,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
     idle_s: int
     send_s: int
     per_address: int = 0
+    held_bytes: int = HELD_MOST_BYTES
 
 
 class Client(Protocol):
@@ -50,6 +54,9 @@ class Client(Protocol):
 
     def evict(self) -> None:
         """Close, to make room."""
+
+    def give_way(self) -> bool:
+        """End, if the worker waits for the client; returns whether it did, so that its bytes are free."""
 
 
 class ConnectionLimiter:
@@ -73,6 +80,9 @@ class ConnectionLimiter:
         self._full = False
         self._addresses: Final = Addresses(limits.per_address)
         self._crowded = False
+        self._held: Final[dict[Client, int]] = {}
+        self._held_bytes = 0
+        self._spent = False
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -105,6 +115,38 @@ class ConnectionLimiter:
         """Count a client of this address as gone."""
         self._addresses.leave(host)
 
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that all connections hold."""
+        return self._held_bytes
+
+    def hold(self, client: Client, size: int) -> None:
+        """Note how many bytes a client holds now. Beyond the bound of all, those that have held longest give way.
+
+        PERF: small requests and answers, as nearly all are, are not counted.
+        """
+        self._held_bytes += size - self._held.get(client, 0)
+        if size:
+            self._held[client] = size
+        else:
+            self._held.pop(client, None)
+        if self._held_bytes > self.limits.held_bytes:
+            self._free_bytes()
+
+    def _free_bytes(self) -> None:
+        """End the connections that have held bytes longest and wait for their clients, until the rest is in bounds.
+
+        The oldest, since the slow ones must not keep the others out.
+        """
+        if not self._spent:
+            self._spent = True
+            log.warning("connections hold more than %d MiB: the oldest are ended", self.limits.held_bytes >> 20)
+        for client in list(self._held):
+            if self._held_bytes <= self.limits.held_bytes:
+                return
+            if client.give_way():
+                self._held_bytes -= self._held.pop(client, 0)
+
     def hides_admin(self, address: tuple[str, int | None] | None) -> bool:
         """Whether a connection to this local address gets 404 for the operations of administrators."""
         return self._admin is not None and not self.is_admin(address)
@@ -119,7 +161,7 @@ class ConnectionLimiter:
     def _sweep(self) -> None:
         self.start()
         self.tick += 1
-        self._crowded = False
+        self._crowded = self._spent = False
         for client in list(self._clients):
             client.sweep(self.tick)
         if self._full:

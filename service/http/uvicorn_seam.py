@@ -25,6 +25,7 @@ RELIED_ON: Final = {
         "app_state", "client", "connections", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser",
         "pipeline", "scope", "server", "server_state", "tasks", "transport", "_start_asgi_task",
         "on_message_begin", "on_headers_complete", "on_message_complete", "connection_made", "connection_lost",
+        "pause_writing", "resume_writing",
     ),
     "RequestResponseCycle": (
         "body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete", "response_started",
@@ -117,6 +118,14 @@ class HttpProtocol(HttpToolsProtocol):
             return 0
         return QUEUED_MOST - queued
 
+    def count_queued_bytes(self) -> int:
+        """Bytes of the bodies of the requests that are queued."""
+        return sum(len(cycle.body) for cycle, _ in self.pipeline)
+
+    def is_writing_paused(self) -> bool:
+        """Whether more than 64 KiB of answers are unread."""
+        return self.flow.write_paused
+
     def hold_reading(self) -> None:
         """Read nothing until `release_reading`, whatever uvicorn does."""
         self.flow.held = True
@@ -164,7 +173,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return True
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if not self.pipeline:
             return False
         cycle, app = self.pipeline.pop()

@@ -86,11 +86,27 @@ LAG: Final = Metric(
     bounds=_LATENCY,
     step=NS,
 )
+# At 128 MiB a worker refuses the requests that have been incomplete for longest.
+HELD: Final = Metric("leaderboard_http_held_bytes", "Bytes of large requests and of unread answers.", "gauge")
 WORKERS: Final = Metric("leaderboard_workers", "Workers that serve.", "gauge")
 STARTS: Final = Metric("leaderboard_worker_starts_total", "Workers that were started.", "counter")
 
 REGISTRY: Final = Registry(
-    (REQUESTS, LATENCY, DEPTH, BATCH, COMMIT, CONNECTIONS, REDIS, REDIS_FAILURES, REDIS_WAITING, LAG, WORKERS, STARTS)
+    (
+        REQUESTS,
+        LATENCY,
+        DEPTH,
+        BATCH,
+        COMMIT,
+        CONNECTIONS,
+        REDIS,
+        REDIS_FAILURES,
+        REDIS_WAITING,
+        LAG,
+        HELD,
+        WORKERS,
+        STARTS,
+    )
 )
 
 SAMPLE_S: Final = 0.5
@@ -128,7 +144,7 @@ def observe_batches(row: Row, queue: str) -> Callable[[int, int], None]:
     return note
 
 
-async def sample_worker(row: Row, redis: AsyncRedis, intakes: dict[str, Any]) -> None:
+async def sample_worker(row: Row, redis: AsyncRedis, intakes: dict[str, Any], held_bytes: Callable[[], int]) -> None:
     """Sample gauges, the loop's lag and the ping of Redis every `SAMPLE_S` seconds, until cancelled."""
     row.put(WORKERS, 1)
     row.add(STARTS)
@@ -141,6 +157,7 @@ async def sample_worker(row: Row, redis: AsyncRedis, intakes: dict[str, Any]) ->
             row.put(DEPTH, intake.depth, queue)
             row.put(CONNECTIONS, intake.connections, queue)
         row.put(REDIS_WAITING, redis.waiting)
+        row.put(HELD, held_bytes())
         started = perf_counter_ns()
         try:
             await redis.ask(ping)

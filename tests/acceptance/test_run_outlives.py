@@ -1,4 +1,4 @@
-"""`leaderboard run` outlives its own servers, a full disk under its logs, and an API that stands still."""
+"""`leaderboard run` outlives its own servers, a full disk under its logs, and processes that stand still."""
 
 from __future__ import annotations
 
@@ -92,6 +92,22 @@ def test_both_servers_are_killed_at_once(house: House) -> None:
         processes = children_of(command.process.pid)
         assert command.stop(signal.SIGINT) == 0
         eventually(lambda: not alive(processes))
+
+
+def test_servers_that_stand_still_are_replaced(house: House) -> None:
+    with house.start() as command:
+        assert posted(house, "ada")
+        command.until(lambda: top(house) == [("ada", 1)])
+        stopped = {house.server(directory) for directory in ("postgres", "redis")}
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        command.until(lambda: command.text().count("answers again") == 2, 4 * SILENCE_S)
+        assert not alive(stopped)
+        assert len(told(command, "gave no sign of life for 30 s and was killed").splitlines()) == 2
+        command.until(lambda: posted(house, "bob"))
+        command.until(lambda: {"ada", "bob"} <= dict(top(house) or []).keys())
+        house.verified()
+        assert command.stop() == 0
 
 
 @contextmanager

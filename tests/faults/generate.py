@@ -99,7 +99,7 @@ class Generator:
         self.resetting = True
         """Whether seasons are being reset, where `resets` asks for it."""
         self.figures: dict[str, Any] = {}
-        """What a fault has measured."""
+        """What a fault has measured, by name; of several rounds a list."""
         self._seed: Final = seed
         self._file: Final = history.open("w", buffering=1 << 16)
         self._op = first_op
@@ -144,6 +144,10 @@ class Generator:
             while self._hold.is_set() and not self._stop.is_set():
                 await asyncio.sleep(0.005)
             self._parked -= 1
+
+    def measure(self, name: str, value: float) -> None:
+        """Note a figure of one round."""
+        self.figures.setdefault(name, []).append(value)
 
     def check(self) -> bool:
         """True; raises what ended a client that should not have ended."""
@@ -233,15 +237,9 @@ class Generator:
         abouts: list[dict[str, Any]] = []
         for _ in range(rng.randrange(1, 20)):
             self._op += 1
+            user = self._player(rng, self._op)
             abouts.append(
-                {
-                    "op": self._op,
-                    "client": client,
-                    "do": "submit",
-                    "season": season,
-                    "user": self._player(rng, self._op),
-                }
-                | {"keyed": keyed}
+                {"op": self._op, "client": client, "do": "submit", "season": season, "user": user, "keyed": keyed}
             )
         until = time.monotonic() + self.give_up_s
         while abouts:

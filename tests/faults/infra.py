@@ -340,17 +340,29 @@ def overload(rig: Rig, rng: random.Random, load: Generator) -> None:
     rig.restart(
         "api", LEADERBOARD_INTAKE_BATCH="5", LEADERBOARD_INTAKE_QUEUE="100", LEADERBOARD_WRITE_DEADLINE_MS="800"
     )
-    eventually(lambda: answers(rig.port, "/readyz"), 60)
     proxy = rig.proxies["api-pg"]
-    proxy.delay_s = 0.02
     try:
-        calm = asyncio.run(flood(rig, 100, 3.0))
-        capacity = asyncio.run(flood(rig, 2_000, 4.0))["accepted a second"]
-        before = memory(rig)
-        heavy = asyncio.run(flood(rig, 3 * capacity, 12.0))
-        after = memory(rig)
+        eventually(lambda: answers(rig.port, "/readyz"), 60)
+        proxy.delay_s = 0.02
+        overloaded(rig, load)
     finally:
         proxy.delay_s = 0.0
+        rig.restart("api")
+    eventually(lambda: answers(rig.port, "/readyz"), 60)
+    load.resume()
+
+
+def overloaded(rig: Rig, load: Generator) -> None:
+    """Offer three times what the workers were seen to carry, and judge the answers."""
+    calm = asyncio.run(flood(rig, 100, 3.0))
+    capacity = asyncio.run(flood(rig, 2_000, 4.0))["accepted a second"]
+    before = memory(rig)
+    heavy = asyncio.run(flood(rig, 3 * capacity, 12.0))
+    while heavy["accepted a second"] > 1.5 * capacity:
+        # The machine had other work when the capacity was measured.
+        capacity = heavy["accepted a second"]
+        heavy = asyncio.run(flood(rig, 3 * capacity, 12.0))
+    after = memory(rig)
     load.figures |= {f"overload: {name}": value for name, value in heavy.items()}
     load.figures |= {
         "overload: carried a second at most": capacity,
@@ -363,9 +375,6 @@ def overload(rig: Rig, rng: random.Random, load: Generator) -> None:
     assert heavy["p99 of accepted, ms"] < 1_000, heavy
     assert heavy["without Retry-After"] == 0, heavy
     assert after < before * 1.2 + 5, (before, after)
-    rig.restart("api")
-    eventually(lambda: answers(rig.port, "/readyz"), 60)
-    load.resume()
 
 
 def memory(rig: Rig) -> float:

@@ -27,7 +27,8 @@ from faults.generate import Generator
 from faults.pointed import POINTS
 from faults.rig import Rig, kill
 
-Inject = Callable[[Rig, random.Random, Generator], None]
+Inject = Callable[[Any, random.Random, Generator], None]
+"""Gets the rig; or that of `leaderboard run` (`faults.under_run`), where the fault says `under_run`."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -41,6 +42,8 @@ class Fault(msgspec.Struct, frozen=True):
     """True where not one request may fail: planned restarts."""
     resets: bool = False
     seasons: int = 3
+    under_run: bool = False
+    """Whether the load goes to a system that `leaderboard run` has started, with its own servers."""
     needs: str = ""
     """What a machine must have for it: root, compiler, history (of git)."""
 

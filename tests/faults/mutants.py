@@ -148,6 +148,18 @@ MUTANTS: Final = (
         "api: clients reset after sending",
         ("I5",),
     ),
+    Mutant(
+        "a master that is demoted goes on being read",
+        (("board/redis/node.py", 'if self.role in ("replica", "slave"):', "if False:"),),
+        "redis: master demoted",
+        ("I5",),
+    ),
+    Mutant(
+        "pipelined requests are queued without bound",
+        (("service/http/uvicorn_seam.py", "return QUEUED_MOST - queued", "return 10**9"),),
+        "overload: pipelining flood",
+        ("I5",),
+    ),
 )
 
 

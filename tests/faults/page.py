@@ -42,10 +42,15 @@ def table(report: dict[str, Any]) -> str:
     if figures:
         whole += ["", "| measured meanwhile | figure |", "|---|---|"]
         whole += [
-            f"| {name.removeprefix('overload: ')} ({fault.partition(':')[0]}) | {value} |"
+            f"| {name.removeprefix('overload: ')} ({fault.partition(':')[0]}) | {shown(value)} |"
             for fault, name, value in figures
         ]
     return "\n".join(whole)
+
+
+def shown(value: Any) -> str:
+    """A figure; those of several rounds with commas between."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def main() -> None:

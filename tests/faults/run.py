@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -29,13 +29,15 @@ import msgspec
 from support.repository import REPOSITORY
 from support.waiting import eventually
 
-from faults import infra
+from faults import clients, infra, unable, under_run
 from faults.generate import Generator
 from faults.injections import FAULTS, Fault, progress
 from faults.judge import History, judge
 from faults.rig import Rig
 
 OPS_OF_A_FAULT: Final = 10_000_000
+MATRIX: Final = (infra, unable, under_run, clients)
+"""The modules that enter their faults in `FAULTS`, after those of `faults.injections`."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -58,7 +60,11 @@ class Outcome(msgspec.Struct, frozen=True):
     figures: dict[str, Any] = {}
 
 
-def whole(rig: Rig, seasons: list[str], rng: random.Random, deadline_s: float) -> float:
+Place = Rig | under_run.RunRig
+"""Where the load goes."""
+
+
+def whole(rig: Place, seasons: list[str], rng: random.Random, deadline_s: float) -> float:
     """Seconds until a new submission to every partition touched is accepted and visible."""
     began = time.monotonic()
     left = seasons if len(seasons) <= 8 else rng.sample(seasons, 8)
@@ -89,7 +95,9 @@ def whole(rig: Rig, seasons: list[str], rng: random.Random, deadline_s: float) -
     return time.monotonic() - began
 
 
-def attempt(rig: Rig, fault: Fault, number: int, seed: str, directory: Path, rounds: int, patience_s: float) -> Outcome:
+def attempt(
+    rig: Place, fault: Fault, number: int, seed: str, directory: Path, rounds: int, patience_s: float
+) -> Outcome:
     """One fault from beginning to verdict."""
     unwell: list[str] = []
     began = time.monotonic()
@@ -243,11 +251,15 @@ def main(argv: list[str]) -> int:
     began = time.time()
     with kept(arguments.keep) as directory:
         settings = dict(setting.partition("=")[::2] for setting in arguments.set)
-        with Rig(directory, arguments.tree, **settings) as rig:
+        with Rig(directory, arguments.tree, **settings) as rig, ExitStack() as stack:
+            run: under_run.RunRig | None = None
             print(f"{rig.postgres.installation.label}, {rig.redis.installation.label}\n{HEAD}", flush=True)
             servers = [rig.postgres.installation.label, rig.redis.installation.label]
             for number, (fault, rounds) in enumerate(plan(arguments, rng)):
-                outcomes.append(attempt(rig, fault, number, arguments.seed, directory, rounds, arguments.heal_within))
+                if fault.under_run and run is None:
+                    run = under_run.RunRig(rig, stack)
+                place = run if fault.under_run and run is not None else rig
+                outcomes.append(attempt(place, fault, number, arguments.seed, directory, rounds, arguments.heal_within))
                 print(line(outcomes[-1]), flush=True)
                 for name, found in outcomes[-1].breaches.items():
                     for text in found[:5]:

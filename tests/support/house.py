@@ -11,12 +11,14 @@ from ctl.embedded import Prefer, leftovers
 from support.embedded import SERVERS
 from support.http import free_port
 from support.processes import START_S, Command, answers, environment, run
+from support.repository import REPOSITORY
 
 
 class House:
-    """A data directory, and the environment to run in it."""
+    """A data directory, and the environment to run in it; `tree` has the sources."""
 
-    def __init__(self, directory: Path, prefer: Prefer) -> None:
+    def __init__(self, directory: Path, prefer: Prefer, tree: Path = REPOSITORY) -> None:
+        self.tree = tree
         self.port = free_port()
         self.data = directory / "data"
         self.env = environment(
@@ -41,7 +43,7 @@ class House:
     def start(self) -> Command:
         """`leaderboard run`, ready."""
         with ExitStack() as unless_ready:
-            command = unless_ready.enter_context(Command(["run"], self.env))
+            command = unless_ready.enter_context(Command(["run"], self.env, self.tree))
             command.until(lambda: answers(self.port, "/readyz"), START_S)
             unless_ready.pop_all()
         return command

@@ -29,6 +29,7 @@ class Wire(asyncio.Transport):
         self.written = b""
         self.closed = False
         self.paused = False
+        self.unsent = 0
 
     def write(self, data: Any) -> None:
         if not self.closed:
@@ -49,17 +50,19 @@ class Wire(asyncio.Transport):
         self.paused = False
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unsent
 
 
 class Served:
-    """One worker's protocol over an application with our routes and resources."""
+    """One worker's protocol over an application with our routes and resources; `limits` are further ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, **limits: int) -> None:
         self.loop = asyncio.new_event_loop()
         self.asked: list[tuple[Any, ...]] = []
         endpoints = echo_endpoints(lambda what: self.asked.append(what))
-        self.limiter = ConnectionLimiter(ConnectionLimits(connections=100, receive_s=10, idle_s=10, send_s=10))
+        self.limiter = ConnectionLimiter(
+            ConnectionLimits(connections=100, receive_s=10, idle_s=10, send_s=10, **limits)
+        )
         traffic = Traffic(Row.private(REGISTRY))
         app = make_app(load({}), endpoints, self.limiter, traffic)
         self.protocol = partial(FastPath, FastRoutes(endpoints), self.limiter, traffic)

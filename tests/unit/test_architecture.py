@@ -31,6 +31,7 @@ OF_NO_MODULE = {
     "test_prose.py": "docs",
     "test_releases.py": "CHANGELOG.md",
     "test_security_page.py": "SECURITY.md",
+    "test_templates.py": "ansible",
     "test_vocabulary.py": "docs/glossary.md",
 }
 """Unit tests of more than one module, or of none: each with the folder or the page that it is about."""

@@ -95,6 +95,36 @@ def test_variables_of_libpq_decide_nothing(world: World, monkeypatch: pytest.Mon
     assert row == (world.name, "leaderboard-test")
 
 
+UNKNOWN: Final = {
+    "PGDATESTYLE": "nonsense",
+    "PGTZ": "Nowhere/Else",
+    "PGGEQO": "maybe",
+    "PGOPTIONS": "-c nonsense=1",
+    "PGCLIENTENCODING": "nonsense",
+    "PGHOSTADDR": "nonsense",
+}
+"""Values for which PostgreSQL or libpq would refuse a session."""
+
+
+def test_variables_with_unknown_values_break_nothing(world: World) -> None:
+    with serving(world, **UNKNOWN) as api, relaying(world, **UNKNOWN), api.client() as http:
+        assert http.post("s", "ada", 1).status == 202
+        eventually(lambda: [item["userId"] for item in http.top("s").json.get("items", [])] == ["ada"])
+        eventually(lambda: http.get("/readyz").status == 200)
+    done = leaderboard(world, "verify", **UNKNOWN)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["serve", "--quiet"], ["relay"], ["verify"]])
+def test_variables_that_no_connection_can_have_are_refused_in_one_line(world: World, command: list[str]) -> None:
+    done = leaderboard(world, *command, PGSSLMODE="nonsense")
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("leaderboard: ")]
+    assert 'invalid sslmode value: "nonsense"' in line and "Traceback" not in done.stderr
+    found = leaderboard(world, "doctor", "--json", PGSSLMODE="nonsense").stdout
+    assert "invalid sslmode value" in found
+
+
 def test_the_system_works_for_a_role_with_odd_settings(world: World) -> None:
     """Encoding, isolation level and the rest, under concurrent submissions for one player."""
     alter_role(world, ODD)
