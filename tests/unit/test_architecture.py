@@ -25,6 +25,7 @@ LARGER = {"board/config/settings.py": 450}
 
 OF_NO_MODULE = {
     "test_architecture.py": "board",
+    "test_compose.py": "docker-compose.yml",
     "test_decoders.py": "service",
     "test_locks.py": "locks",
     "test_monitoring.py": "monitoring",
