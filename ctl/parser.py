@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Final, NoReturn
 
-from board.text import visible
+from board.errors import UsageError
+from ctl import output
 from ctl.command import Command, Example, OneOf
 
 HEAD: Final = "examples:"
@@ -18,7 +20,9 @@ class Parser(argparse.ArgumentParser):
     """A parser that reports a usage error as one line, like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"leaderboard: {visible(message)} (see `{self.prog} --help`)\n")
+        # Before the arguments are known, this alone tells whether JSON is wanted.
+        output.print_error(f"{message} (see `{self.prog} --help`)", UsageError.code, as_json="--json" in sys.argv)
+        self.exit(UsageError.exit_code)
 
 
 class Formatter(argparse.HelpFormatter):

@@ -149,6 +149,11 @@ def test_a_terminal_without_the_characters(world: World) -> None:
     assert done.returncode == 1 and r"\u0141uk" in done.stdout, done.stderr
 
 
+def test_wrong_usage_is_json_too() -> None:
+    check(["status", "--dance"], environment(), {2}, "unrecognized arguments: --dance")
+    check(["dance"], environment(), {2}, "invalid choice: 'dance'")
+
+
 @pytest.mark.parametrize("words", [["rebuild", "--season"], ["key", "create", "--scopes", "read", "--name"]])
 def test_arguments_that_are_no_utf8(world: World, words: list[str]) -> None:
     check([*words, os.fsdecode(b"\xff")], world.environment(), {2}, "must be valid UTF-8")
