@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,7 +67,8 @@ def run_tests(tree: Path, nodes: Sequence[str], *options: str) -> tuple[int, str
         try:
             output, _ = child.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            child.terminate()
+            # Its servers are told by the kernel.
+            os.killpg(child.pid, signal.SIGKILL)
             output, _ = child.communicate()
             return FAILED, output
     return child.returncode, output
@@ -89,8 +91,9 @@ def run_mutant(mutant: Mutant, base: Path, nodes: Sequence[str] = ()) -> Result:
         tree = Path(directory, "tree")
         # Hard links: the copy costs nothing, and only the mutated file is written anew.
         shutil.copytree(base, tree, copy_function=os.link)
+        text = mutate(mutant, base)
         (tree / mutant.file).unlink()
-        (tree / mutant.file).write_text(mutate(mutant))
+        (tree / mutant.file).write_text(text)
         status, output = compile_kernels(tree) if mutant.compiled else (0, "")
         if status:
             return Result(mutant, "broken", time.monotonic() - began, output)

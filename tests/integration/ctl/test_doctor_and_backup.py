@@ -140,6 +140,10 @@ def test_a_backup_that_fails_leaves_no_file(world: World, tmp_path: Path) -> Non
     done = leaderboard(world, "backup", str(tmp_path / "x.dump"), DATABASE_URL="postgresql://127.0.0.1:1/x")
     assert done.returncode == 3
     assert not list(tmp_path.iterdir())
+    target = tmp_path / "a directory"
+    target.mkdir()
+    assert leaderboard(world, "backup", str(target)).returncode != 0
+    assert list(tmp_path.iterdir()) == [target], "the dump was written, and could not be put in place"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

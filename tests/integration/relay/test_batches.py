@@ -192,3 +192,31 @@ def test_a_held_partition_is_left_alone(world: World) -> None:
         assert rebuild(session, S) is None
     assert relay_batch(session, S) is not None
     assert equal(world)
+
+
+def test_the_low_mark_of_another_postgresql_hides_no_hint(world: World) -> None:
+    """After a restore the numbers of transactions begin anew, below the mark that came with the dump."""
+    world.submit(("s", "ada", 1))
+    world.execute("UPDATE partition SET identity = '1:00000001', low_xid = '1000000000000'")
+    session = world.session()
+    assert pending_partitions(session) == [S]
+    carried = relay_batch(session, S)
+    assert carried is not None and carried.hints == 2
+
+
+def test_partitions_that_wait_longest_come_first(world: World) -> None:
+    names = {partition_of(name): name for name in map(str, range(500))}
+    world.submit(*((names[partition], "ada", 1) for partition in (3, 4, 5)))
+    world.execute(
+        "UPDATE partition SET committed_at = now() - id * interval '1 minute'",
+        "UPDATE partition SET committed_at = NULL WHERE id = 4",
+    )
+    assert pending_partitions(world.session()) == [4, 5, 3]
+
+
+def test_no_fence_is_drawn_twice(world: World) -> None:
+    session = world.session()
+    drawn = [session.value("draw_fence") for _ in range(3)]
+    drawn += [session.value("advance_fence", floor=1), session.value("draw_fence")]
+    drawn += [session.value("advance_fence", floor=1_000), session.value("draw_fence")]
+    assert drawn == sorted(set(drawn)) and drawn[-2] == 1_001

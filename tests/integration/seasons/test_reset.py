@@ -172,6 +172,15 @@ def test_the_janitor_takes_small_bites(world: World) -> None:
     assert [size for (size,) in world.rows("SELECT size FROM bites WHERE size > 0")] == [2_000, 2_000, 500]
 
 
+def test_a_period_with_rows_left_stays(world: World) -> None:
+    world.submit(("s", "ada", 1))
+    world.reset("s")
+    ended = {"period": world.value("SELECT period_id FROM period WHERE ended_at IS NOT NULL")}
+    assert world.db.execute(queries()["collect_period"], ended).rowcount == 0
+    assert Janitor(world.settings, Unsignalled()).collect(world.db) == 1
+    assert world.value("SELECT count(*) FROM period") == 1
+
+
 def test_of_several_janitors_one_is_at_work(world: World) -> None:
     world.submit(("s", "ada", 1))
     world.reset("s")
