@@ -237,15 +237,9 @@ class Generator:
         abouts: list[dict[str, Any]] = []
         for _ in range(rng.randrange(1, 20)):
             self._op += 1
+            user = self._player(rng, self._op)
             abouts.append(
-                {
-                    "op": self._op,
-                    "client": client,
-                    "do": "submit",
-                    "season": season,
-                    "user": self._player(rng, self._op),
-                }
-                | {"keyed": keyed}
+                {"op": self._op, "client": client, "do": "submit", "season": season, "user": user, "keyed": keyed}
             )
         until = time.monotonic() + self.give_up_s
         while abouts:
