@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-ARG PYTHON_VERSION=3.11
+ARG PYTHON_VERSION=3.11.14
 ARG DEBIAN_RELEASE=bookworm
 
 # The full image has a compiler and headers, so this stage installs no system package.
@@ -49,6 +49,6 @@ USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['LEADERBOARD_BIND'].rpartition(':')[2]), timeout=2); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python", "-I", "-m", "service.health.check"]
 ENTRYPOINT ["leaderboard"]
 CMD ["serve"]

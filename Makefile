@@ -7,18 +7,18 @@ BIN := $(VENV)/bin
 # has, a package without a wheel is built by the tools of locks/build.txt and locks/dev.txt.
 INSTALL := $(BIN)/python -m pip install -q --no-build-isolation
 LOCKED := $(INSTALL) --require-hashes
-SUITE := $(BIN)/python -m pytest -n $(or $(TESTERS),3) --dist worksteal
+SUITE = $(BIN)/python -m pytest -n $(or $(TESTERS),3) --dist worksteal $(if $(SHUFFLE),--random-order-bucket=global --random-order-seed=$(SHUFFLE))
 SOURCES := pyproject.toml setup.py $(wildcard _speedups/*.pyx _speedups/*.pxi)
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
   --custom-compile-command 'make lock'
 # The requirements of the extra that follows as an argument. An extra of this project inside it has a lock of its own.
 EXTRA = $(BIN)/python -c 'import sys, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
   print(*(r for r in project["optional-dependencies"][sys.argv[1]] if not r.startswith(project["name"])), sep="\n")'
-EXTRAS := otel embedded dev bench fuzz deploy supply
+EXTRAS := otel embedded dev bench fuzz deploy mutation supply
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
+.PHONY: help setup dev run demo test test-twin test-system test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
   test-deploy clean
 
 help: ## list the targets
@@ -48,7 +48,7 @@ $(VENV)/.dev: $(VENV)/.packages locks/otel.txt locks/dev.txt | $(VENV)/.run
 	@$(LOCKED) -r locks/otel.txt -r locks/dev.txt
 	@touch $@
 
-$(VENV)/.bench $(VENV)/.fuzz $(VENV)/.deploy $(VENV)/.supply: $(VENV)/.%: locks/%.txt $(VENV)/.dev
+$(VENV)/.bench $(VENV)/.fuzz $(VENV)/.deploy $(VENV)/.mutation $(VENV)/.supply: $(VENV)/.%: locks/%.txt $(VENV)/.dev
 	@echo "installing the tools of the extra $* (once)"
 	@$(LOCKED) -r $<
 	@touch $@
@@ -63,7 +63,7 @@ run: $(VENV)/.run ## start the whole system and print its URL
 demo: $(VENV)/.run ## send the load of simulated players to a running system
 	@$(BIN)/leaderboard demo
 
-test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=3 processes, each with servers of its own)
+test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=3 processes, each with servers of its own; SHUFFLE=7: in random order)
 	@$(SUITE) $(ARGS)
 
 test-twin: $(VENV)/.dev ## run the suite with the pure-Python kernels
@@ -84,6 +84,12 @@ test-faults: $(VENV)/.dev ## run the fault suite on real servers, about 15 minut
 soak: $(VENV)/.dev ## inject faults at random (MINUTES=60)
 	@PYTHONPATH=tests:. $(BIN)/python -m faults.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+mutants: $(VENV)/.dev ## take out guards one by one, and see the tests fail that hold them (SAMPLE=1: the few of CI; ONLY=lua)
+	@PYTHONPATH=tests:. $(BIN)/python -m mutants.run $(if $(SAMPLE),--sample) $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+mutants-pure: $(VENV)/.mutation ## mutate pure modules line by line, about ten minutes (cosmic-ray; ONLY=backoff)
+	@PYTHONPATH=tests:. $(BIN)/python -m mutants.pure $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
 fuzz: $(VENV)/.fuzz ## fuzz the kernels under sanitizers, and check them for leaks (SECONDS=60; needs clang, valgrind)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.run --proof --seconds $(or $(SECONDS),60)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.leaks
@@ -92,7 +98,7 @@ lint: $(VENV)/.dev ## check style, types and import arrows (ruff, mypy --strict,
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/faults tests/fuzz
+	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/faults tests/fuzz tests/mutants
 	@$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## format the code
@@ -102,6 +108,7 @@ format: $(VENV)/.dev ## format the code
 docs: $(VENV)/.run ## write the pages that are generated from the code
 	@$(BIN)/python -m board.config.settings_page > docs/settings.md
 	@$(BIN)/python -m service.http.api_page docs/api.md
+	@PYTHONPATH=tests:. $(BIN)/python -m mutants.page > docs/mutants.md
 
 lock: $(VENV)/.supply ## resolve pyproject.toml into locks/: the version and the hashes of every package
 	@{ echo build; $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'; } \

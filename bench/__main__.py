@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 MEASURE: Final = "bench.tools.measure"
@@ -22,16 +22,33 @@ COMMANDS: Final = {
     "schema": ("bench.report.schema", "print the JSON Schema of reports"),
 }
 """Module and summary of each command; a module is imported when its command is called."""
+OURS: Final = frozenset({"_speedups", "bench", "board", "ctl", "relay", "service"})
+"""Packages of this project: one that is missing is a defect, and no package to install."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command that `argv` names, or measure without one; the exit status."""
+    """Run the command that `argv` names, or measure without one; the exit status (2 if a package is missing)."""
+    try:
+        return find_command(argv)()
+    except ModuleNotFoundError as error:
+        package = (error.name or "?").partition(".")[0]
+        if package in OURS:
+            raise
+        print(
+            f"bench: the package {package} is not installed in {sys.prefix}; `make bench-tools` installs all packages "
+            "of the bench into .venv, then run .venv/bin/python -m bench",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def find_command(argv: Sequence[str]) -> Callable[[], int]:
+    """The command of these arguments, with its module imported."""
     if argv and argv[0] in COMMANDS:
-        module, _ = COMMANDS[argv[0]]
-        status: int = importlib.import_module(module).main(argv[1:])
-        return status
-    measured: int = importlib.import_module(MEASURE).main(argv, summaries())
-    return measured
+        chosen = importlib.import_module(COMMANDS[argv[0]][0])
+        return lambda: int(chosen.main(argv[1:]))
+    measure = importlib.import_module(MEASURE)
+    return lambda: int(measure.main(argv, summaries()))
 
 
 def summaries() -> dict[str, str]:

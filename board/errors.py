@@ -86,6 +86,20 @@ class ChildFailed(LeaderboardError):
     exit_code = 70
 
 
+class ToolFailed(LeaderboardError):
+    """A client program of PostgreSQL (pg_dump, pg_restore) failed."""
+
+    code = "tool-failed"
+    exit_code = 3
+
+
+class FileUnusable(LeaderboardError):
+    """A file or an output of this machine cannot be read or written."""
+
+    code = "file-unusable"
+    exit_code = 74
+
+
 class StoreUnavailable(LeaderboardError):
     """PostgreSQL did not carry out the request; nothing was written."""
 

@@ -10,6 +10,10 @@ import msgspec
 
 from board.config.load import load
 from board.config.settings import Settings
+from ctl.embedded import find_instance
+
+URLS: Final = frozenset({"DATABASE_URL", "REDIS_URL"})
+"""The settings that lead to the servers."""
 
 
 class Example(NamedTuple):
@@ -46,7 +50,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """A command, or a group of subcommands.
 
     `run` returns the exit status, and raises `LeaderboardError` for all that a person has to know about. A group has
-    `subcommands` instead; `metavar` is the name of its choice in the help.
+    `subcommands` instead; `metavar` is the name of its choice in the help. A command that `attaches` works on the
+    instance of `leaderboard run` that uses the data directory, unless settings lead to other servers.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     run: Callable[[Invocation], int] | None = None
     subcommands: tuple[Command, ...] = ()
     metavar: str = ""
+    attaches: bool = True
 
 
 class Invocation(msgspec.Struct, frozen=True):
@@ -67,14 +73,25 @@ class Invocation(msgspec.Struct, frozen=True):
     parser: argparse.ArgumentParser
 
     def settings(self) -> Settings:
-        """Settings of the environment, overridden by the options of this call. Raises `InvalidSetting`."""
+        """Settings of the environment, overridden by the options of this call. Raises `InvalidSetting`.
+
+        A command that attaches takes what is not set from the instance that it finds.
+        """
         env = dict(self.environ)
         for each in self.command.arguments:
             if isinstance(each, Argument) and each.setting:
                 value = getattr(self.arguments, each.destination)
                 if value is not None:
                     env[each.setting] = str(value)
-        return load(env)
+        settings = load(env)
+        given = {name for name, value in env.items() if value.strip()}
+        if not self.command.attaches or given >= URLS:
+            return settings
+        instance = find_instance(settings.data_dir)
+        # A server of the caller and one of the instance are never mixed: they may belong to different systems.
+        if instance is None or given & URLS & instance.settings.keys():
+            return settings
+        return load(env | {name: value for name, value in instance.settings.items() if name not in given})
 
 
 def argument(*names: str, setting: str = "", **keywords: Any) -> Argument:

@@ -39,3 +39,7 @@ class Client:
         except (OSError, http.client.HTTPException):
             self.connection.close()
             raise
+
+    def close(self) -> None:
+        """Close the connection; the next request opens it again."""
+        self.connection.close()

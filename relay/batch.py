@@ -143,8 +143,11 @@ def apply(session: RelaySession, partition: int, fence: int, committed: int, sea
 
 def apply_singly(session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any]) -> Verdict:
     """Write each season of a refused batch by itself, and set aside those that are refused again."""
-    verdict = Verdict("ok", fence, session.identity)
+    # The watermark first: it has to follow the fence that is committed, even if Redis refuses every season.
+    verdict = apply(session, partition, fence, committed, [])
     for row in seasons:
+        if verdict.word != "ok":
+            break
         try:
             verdict = apply(session, partition, fence, committed, [row])
         except ResponseError as error:
@@ -152,8 +155,6 @@ def apply_singly(session: RelaySession, partition: int, fence: int, committed: i
                 raise
             log.error("season %r is set aside: %s", row.season_id, describe(error))
             set_aside(session, partition, row.season_id, error)
-        if verdict.word != "ok":
-            return verdict
     return verdict
 
 

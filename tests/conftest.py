@@ -28,9 +28,16 @@ LONGEST_PATHS = {Path(__file__).with_name(folder) for folder in ("upgrade", "acc
 """Folders whose tests take many seconds each."""
 
 
+LONG_S = 3_600
+"""The time limit of a test that boots hosts, or runs many faults."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that no process of the run is left with one of them at the end."""
     items.sort(key=lambda item: not LONGEST_PATHS & {*item.path.parents})
+    for item in items:
+        if item.get_closest_marker("deploy") or item.get_closest_marker("faults"):
+            item.add_marker(pytest.mark.timeout(LONG_S))
 
 
 @pytest.fixture(scope="session")

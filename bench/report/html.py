@@ -70,7 +70,8 @@ def render(report: Report) -> str:
         f"<code>{escape(report.command)}</code></p>\n"
         f"<p>{escape(describe_machine(m))}; {report.steal_percent:.1f} % stolen by the host. "
         f"Load average at the start: {describe_load(m)}.</p>\n"
-        f"<p>The original is {original.NAME} ({original.PLACE}, commit {original.COMMIT}).</p>\n"
+        f"<p>The original is {original.NAME} ({original.PLACE}, commit {original.COMMIT}). "
+        "Its figures come from another machine; they are scaled to this one, so they are estimates.</p>\n"
         f'<p class="{"good" if sound else "bad"}">{verdict}</p>\n<ul>{notes}</ul>\n{render_table(report.rows)}\n'
         + "\n".join(draw_plots(report).values())
         + "".join(render_details(title, found) for title, found in list_details(report))

@@ -33,7 +33,7 @@ class RowResult(msgspec.Struct, frozen=True):
     checks: list[str]
     faults: list[str]
     notes: list[str]
-    curves: dict[str, list[tuple[float, float]]]
+    curves: Mapping[str, Sequence[tuple[float, float | None]]]
     hdr: dict[str, str]
     valid: bool
 

@@ -14,12 +14,14 @@ BAR: Final = 26
 HEIGHT: Final = 320
 TOP: Final = 44
 BOTTOM: Final = 52
-INK, PALE, GRID, BLUE = "#222", "#777", "#ddd", "#2a6fb0"
+INK, PALE, GRID, BLUE, BAD = "#222", "#777", "#ddd", "#2a6fb0", "#b00020"
 
 Bar = tuple[str, float, float, float]
 """Label, median, lowest, highest."""
 Point = tuple[float, float]
 """x, y."""
+Step = tuple[float, float | None]
+"""x, y; y is None where there is no valid figure."""
 
 
 def draw_bars(title: str, unit: str, rows: Sequence[Bar], mark: float | None = None) -> str:
@@ -41,12 +43,17 @@ def draw_bars(title: str, unit: str, rows: Sequence[Bar], mark: float | None = N
     return svg(height, title, parts)
 
 
-def draw_lines(title: str, x_label: str, y_label: str, points: Sequence[Point], names: Sequence[str] = ()) -> str:
-    """One line through the points, with a logarithmic y axis. `names` label the x values instead of numbers."""
-    drawn = [(x, y) for x, y in points if y > 0]
+def draw_lines(title: str, x_label: str, y_label: str, points: Sequence[Step], names: Sequence[str] = ()) -> str:
+    """A line through the points, with a logarithmic y axis. `names` label the x values instead of numbers.
+
+    The line has a gap at a point without a valid figure, and a dashed mark stands there.
+    """
+    runs = split_at_gaps(points)
+    drawn = [point for run in runs for point in run]
     if not drawn:
         return svg(TOP, title, [text(LEFT, 22, f"{title}: nothing to draw", bold=True)])
-    first, last = min(x for x, _ in drawn), max(x for x, _ in drawn)
+    gaps = [x for x, y in points if y is None]
+    first, last = min([*gaps, *(x for x, _ in drawn)]), max([*gaps, *(x for x, _ in drawn)])
     low = 10 ** math.floor(math.log10(min(y for _, y in drawn)))
     high = 10 ** math.ceil(math.log10(max(y for _, y in drawn) * 1.0001))
 
@@ -69,13 +76,32 @@ def draw_lines(title: str, x_label: str, y_label: str, points: Sequence[Point], 
             "</circle>",
             text(across, HEIGHT - BOTTOM + 18, label, anchor="middle"),
         ]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in drawn))
-    parts.append(f'<polyline points="{path}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
+    for run in runs:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in run))
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
+    for x in gaps:
+        across, _ = place(x, low)
+        parts += [
+            stroke(across, TOP, across, HEIGHT - BOTTOM, BAD, dashed=True),
+            text(across, TOP - 4, "invalid", anchor="middle", colour=BAD),
+            text(across, HEIGHT - BOTTOM + 18, figure(x), anchor="middle", colour=BAD),
+        ]
     parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, x_label, anchor="middle", colour=PALE))
     return svg(HEIGHT, title, parts)
 
 
-def draw_percentiles(title: str, curve: Sequence[Point]) -> str:
+def split_at_gaps(points: Sequence[Step]) -> list[list[Point]]:
+    """The points in runs between those without a figure. A figure of 0 has no place on the axis, and is left out."""
+    runs: list[list[Point]] = [[]]
+    for x, y in points:
+        if y is None:
+            runs.append([])
+        elif y > 0:
+            runs[-1].append((x, y))
+    return [run for run in runs if run]
+
+
+def draw_percentiles(title: str, curve: Sequence[Step]) -> str:
     """Latency in ms by percentile, on the axis of HdrHistogram's plots: each nine takes the same room."""
     inner = [(percent, ms) for percent, ms in curve if 0 < percent < 100]
     spread = [(-math.log10(1 - percent / 100), ms) for percent, ms in inner]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -14,15 +14,15 @@ class Measure(msgspec.Struct, frozen=True):
 
     `figures` have their unit in the name (``per_s``, ``p99_ms``, ``errors``). `checks` are promises that were kept,
     `faults` promises that were broken; one fault makes the whole run fail. `notes` are for the reader. `curves` are
-    points to plot, `hdr` whole histograms. `invalid` is the reason why the figures show the load generator and not the
-    server; empty for a valid round.
+    points to plot (y is None for a step that was left out as invalid), `hdr` whole histograms. `invalid` is the reason
+    why the figures show the load generator and not the server; empty for a valid round.
     """
 
     figures: dict[str, float]
     checks: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    curves: dict[str, list[tuple[float, float]]] = {}
+    curves: Mapping[str, Sequence[tuple[float, float | None]]] = {}
     hdr: dict[str, str] = {}
     invalid: str = ""
 

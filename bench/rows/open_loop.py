@@ -83,6 +83,7 @@ def measure_curve(options: RunOptions) -> Results:
         )
         top = peak.figures(seconds)["per_s"]
         found: list[tuple[float, float]] = []
+        drawn: list[tuple[float, float | None]] = []
         faults: list[str] = []
         notes: list[str] = []
         for number, step in enumerate(STEPS):
@@ -100,8 +101,10 @@ def measure_curve(options: RunOptions) -> Results:
                 notes.append(f"at {done.offered_per_s:,.0f}/s {errors} of {done.offered} got no good answer")
             if reason := done.invalid():
                 notes.append(f"the step at {done.rate:,.0f}/s is left out: {reason}")
+                drawn.append((done.offered_per_s, None))
             else:
                 found.append((done.offered_per_s, done.all.p99_ms))
+                drawn.append(found[-1])
         faults += stack.find_differences()
         at = find_knee(found)
         if at is None:
@@ -112,7 +115,7 @@ def measure_curve(options: RunOptions) -> Results:
         yield (
             "curve",
             Measure(
-                figures, () if faults else checks, tuple(faults), tuple(notes), curves={"p99 of POST by rate": found}
+                figures, () if faults else checks, tuple(faults), tuple(notes), curves={"p99 of POST by rate": drawn}
             ),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -96,7 +97,13 @@ def measure_read(
         "rank": f"{PATH}/rank?userId=player-",
         "around": f"{PATH}/around?range={SIDE}&userId=player-",
     }
-    judge = {"rank": check_rank, "around": check_around}.get(name, check_top)
+    judges: dict[str, Callable[[ExpectedOrder, str, dict[str, Any]], str]] = {
+        "top10": partial(check_top, 10),
+        "top100": partial(check_top, 100),
+        "rank": check_rank,
+        "around": check_around,
+    }
+    judge = judges[name]
     dice = random.Random(options.seed)
     wrong: list[str] = []
 
@@ -133,12 +140,13 @@ def measure_read(
     return Measure(done.figures(), () if found else checks, tuple(found))
 
 
-def check_top(truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:
-    """How a top list differs from PostgreSQL; empty when it is right. Its length is 10, 100, or the whole board."""
+def check_top(limit: int, truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:
+    """How a list of the first `limit` players differs from PostgreSQL; empty when it is right."""
     items = [(item["userId"], item["score"]) for item in answer["items"]]
-    if len(items) not in (10, 100, len(truth.order)):
-        return f"{len(items)} players"
-    return "" if items == truth.order[: len(items)] else f"{items[:3]}… instead of {truth.order[:3]}…"
+    expected = truth.order[:limit]
+    if len(items) != len(expected):
+        return f"{len(items)} players instead of {len(expected)}"
+    return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
 
 
 def check_rank(truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:

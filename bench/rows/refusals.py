@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import closing
 from typing import Any, Final
 
 import msgspec
@@ -69,9 +70,10 @@ def measure_refusals(stack: Stack, options: RunOptions, refusal: Refusal, client
     stack.wait_until_empty()
     if refusal.key == FORGED:
         refusal = msgspec.structs.replace(refusal, key=forge_key(stack.settings.key))
-    status, body = Client(stack.url, refusal.key).ask(refusal.method, refusal.path, refusal.body)
+    with closing(Client(stack.url, refusal.key)) as single:
+        status, body = single.ask(refusal.method, refusal.path, refusal.body)
     answer = msgspec.json.decode(body)
-    if (status, answer["code"]) != (refusal.status, refusal.code):
+    if (status, answer.get("code")) != (refusal.status, refusal.code):
         faults.append(f"the answer is {status} {answer}, not {refusal.status} {refusal.code}")
     text = "" if refusal.body is None else msgspec.json.encode(refusal.body).decode()
 

@@ -5,11 +5,36 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from board.errors import UsageError
+
 PLACES: Final = ":/usr/sbin:/usr/local/sbin"
 """Directories of nginx that are not on the path of ordinary users."""
+
+PACKAGES: Final = {
+    "wrk": "wrk",
+    "pgbench": "postgresql",
+    "redis-benchmark": "redis-tools",
+    "valgrind": "valgrind",
+    "git": "git",
+}
+"""Programs, and the packages of Debian that have them."""
+TOOLS: Final = frozenset({"py-spy", "k6"})
+"""Programs that `make bench-tools` installs."""
+
+
+def require(found: Mapping[str, str | None]) -> None:
+    """Raise `UsageError`, with the commands that install them, if a program has no path."""
+    missing = [name for name, path in found.items() if path is None]
+    if not missing:
+        return
+    packages = " ".join(dict.fromkeys(PACKAGES[name] for name in missing if name in PACKAGES))
+    advice = [f"apt install {packages}"] if packages else []
+    advice += ["make bench-tools"] if TOOLS & set(missing) else []
+    raise UsageError(f"not installed: {', '.join(missing)}; install with: {'; '.join(advice)}")
 
 
 def redis_benchmark() -> str | None:

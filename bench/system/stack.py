@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -69,17 +69,13 @@ class Stack:
             self._root = Path(tempfile.mkdtemp(prefix="leaderboard-bench-", dir=self.parent))
             stack.callback(shutil.rmtree, self._root, ignore_errors=True)
             self._root.chmod(0o711)
-            data = self._root / "data"
-            embedded = stack.enter_context(
-                Embedded(data, postgres=True, redis=True, report=discard, prefer=self.prefer, durable=True)
-            )
-            self.servers = [line.partition(" in ")[0] for line in embedded.describe()]
+            database_url, redis_url = self.start_servers(stack)
             self.settings = msgspec.structs.replace(
                 self.base,
-                database_url=embedded.database_url or "",
-                redis_url=embedded.redis_url or "",
+                database_url=database_url,
+                redis_url=redis_url,
                 bind=f"127.0.0.1:{free_port()}",
-                data_dir=data,
+                data_dir=self._root / "data",
             )
             self.db = stack.enter_context(connect(self.settings.database_url, "leaderboard-bench"))
             schema.migrate(self.db, discard)
@@ -93,6 +89,15 @@ class Stack:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+
+    def start_servers(self, stack: ExitStack) -> tuple[str, str]:
+        """Start PostgreSQL and Redis, to be stopped by `stack`; returns their URLs."""
+        data = self._root / "data"
+        embedded = stack.enter_context(
+            Embedded(data, postgres=True, redis=True, report=discard, prefer=self.prefer, durable=True)
+        )
+        self.servers = [line.partition(" in ")[0] for line in embedded.describe()]
+        return embedded.database_url or "", embedded.redis_url or ""
 
     @property
     def url(self) -> str:
@@ -109,12 +114,10 @@ class Stack:
     def api(self) -> Iterator[Client]:
         """Run `leaderboard serve`; yields a client once all workers are ready. Raises `ServerUnreachable`."""
         s = self.settings
-        with self.command("serve") as alive:
-            client = Client(self.url, self.settings.key)
+        with self.command("serve") as alive, closing(Client(self.url, self.settings.key)) as client:
             intake = s.workers * s.intake_connections
             self.wait(lambda: self.count_sessions("leaderboard-intake") >= intake and is_ready(client), alive)
             yield client
-            client.connection.close()
 
     @contextmanager
     def relays(self) -> Iterator[None]:

@@ -28,11 +28,11 @@ from bench.report import page
 from bench.report.anatomy import Anatomy, AnatomyReport, budget_of, render
 from bench.rows.loaded_system import READS, WARM_S, LoadedSystem
 from bench.system import machine, processor_time
-from bench.system.programs import pyspy
+from bench.system.programs import pyspy, require
 from bench.system.stack import Stack
 from bench.tools.options import make_system_options
 from bench.tools.run import run_tool, write_json
-from board.errors import ChildFailed, UsageError
+from board.errors import ChildFailed
 from board.process.children import spawn
 
 RATE: Final = 400
@@ -199,9 +199,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, command: str) -> int:
     """Start a system, measure, and publish the result. Raises `UsageError` and `ChildFailed`."""
-    found_at = {"wrk": shutil.which("wrk"), "py-spy": pyspy()}
-    if missing := [name for name, path in found_at.items() if path is None]:
-        raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk; pip install -e '.[bench]' for py-spy)")
+    require({"wrk": shutil.which("wrk"), "py-spy": pyspy()})
     options = make_system_options(args)
     # Read before the load, which raises the load average.
     here, commit, started = (

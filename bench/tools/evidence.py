@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,10 @@ from bench import REPOSITORY
 from bench.report import anatomy, html, page
 from bench.report.anatomy import AnatomyReport
 from bench.report.report import Report
+from bench.rows import catalog
+from bench.rows.rounds import find_programs
 from bench.system.machine import IDLE_LOAD, read_commit
+from bench.system.programs import pyspy, require
 from bench.tools import capacity
 from bench.tools.run import run_tool
 from board.errors import ChildFailed, UsageError
@@ -131,6 +135,8 @@ def make_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Measure, unless only the pages are wanted; then write plots and pages."""
     if not args.pages:
+        names = {row.name for row in catalog.ROWS}
+        require({"git": shutil.which("git"), **find_programs(names), "py-spy": pyspy()})
         measure(args.anyway)
     write_plots()
     write_pages()

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.rows import catalog, remote_server, rounds
 from bench.rows.figures import Results
-from bench.system.programs import nginx_program
+from bench.system.programs import nginx_program, require
 from bench.system.run_options import RunOptions
 from bench.tools.options import make_parser, make_run_options
 from bench.tools.run import Run, measure_and_publish, run_tool
@@ -48,9 +48,8 @@ def select(args: argparse.Namespace) -> list[catalog.Row]:
         raise UsageError(f"--against measures {', '.join(remote_server.NAMES)} only")
     if nginx_program() is None:
         wanted = [row for row in wanted if row.name != "nginx"]
-    missing = [name for name, path in rounds.find_programs({row.name for row in wanted}).items() if path is None]
-    if missing:
-        raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk, postgresql, redis-tools)")
+    if not args.against:
+        require(rounds.find_programs({row.name for row in wanted}))
     return wanted
 
 

@@ -24,10 +24,10 @@ from bench.rows.figures import Measure, Results
 from bench.rows.loaded_system import POSTS, READS, LoadedSystem
 from bench.rows.rounds import find_programs
 from bench.system import sequential_scans
+from bench.system.programs import require
 from bench.system.run_options import RunOptions
 from bench.tools.options import make_system_options
 from bench.tools.run import Run, measure_and_publish, run_tool
-from board.errors import UsageError
 
 EPILOG: Final = """\
 exit status: as of `python -m bench`. The ratios compare throughput with that of the small board in the same round.
@@ -231,8 +231,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run(args: argparse.Namespace, command: str) -> int:
     """Measure and publish. Raises `UsageError`."""
-    if missing := [name for name, path in find_programs({"post"}).items() if path is None]:
-        raise UsageError(f"not installed: {', '.join(missing)} (Debian: wrk)")
+    require(find_programs({"post"}))
     families = [args.only] if args.only else ["board", "many"]
     sizes = Sizes(args.players, args.seasons, args.each, args.small, args.rounds)
     options = make_system_options(args)

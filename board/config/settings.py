@@ -252,7 +252,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path,
         SettingSpec(
             "LEADERBOARD_DATA_DIR",
-            "Data of the embedded servers. Default: `/var/lib/leaderboard` for root, otherwise "
+            "Data of the embedded servers. Other commands find a running `leaderboard run` by it. Default: "
+            "`/var/lib/leaderboard` for root, otherwise "
             "`$XDG_DATA_HOME/leaderboard` or `~/.local/share/leaderboard`.",
         ),
     ] = msgspec.field(default_factory=default_data_dir)

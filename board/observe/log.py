@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from board.text import visible, visible_json
+
 Format = Literal["text", "json"]
 
 # A key after its public id; the word after Bearer; a JWT.
@@ -21,10 +23,6 @@ _SECRET: Final = re.compile(
 def masked(text: str) -> str:
     """The text with credentials masked: an error's text may quote one."""
     return _SECRET.sub(lambda found: (found[1] or found[2] or "") + "******", text)
-
-
-# Characters that could forge a line or control a terminal. Log lines quote texts of servers and clients.
-_UNSEEN: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != 9}
 
 
 MARKS: Final = ("request_id", "trace_id", "span_id", "parent_id")
@@ -42,7 +40,8 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         marks = "".join(f" {name}={value}" for name, value in marks_of(record).items())
-        return masked(super().format(record).replace("\n", " | ").translate(_UNSEEN) + marks)
+        # Log lines quote texts of servers and clients.
+        return masked(visible(super().format(record).replace("\n", " | ") + marks, keep="\t"))
 
 
 class JsonLine(logging.Formatter):
@@ -60,7 +59,7 @@ class JsonLine(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = masked(self.formatException(record.exc_info))
-        return msgspec.json.encode(line).decode()
+        return visible_json(msgspec.json.encode(line)).decode()
 
 
 _TEXT: Final = _OneLine("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s[%(process)d] %(message)s", "%Y-%m-%dT%H:%M:%S")

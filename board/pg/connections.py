@@ -66,7 +66,10 @@ def dsn(database_url: str, application: str, connect_timeout_s: int = 5) -> str:
     for name in _SENT_AT_START:
         os.environ.pop(name, None)
     if not database_url:
-        raise InvalidSetting("DATABASE_URL is empty; set it, or use `leaderboard run`, which starts its own server")
+        raise InvalidSetting(
+            "DATABASE_URL is empty; set it, or start everything with `leaderboard run`: commands "
+            "find that by its data directory (LEADERBOARD_DATA_DIR)"
+        )
     defaults: dict[str, Any] = {
         "connect_timeout": connect_timeout_s,
         "options": "",

@@ -62,7 +62,10 @@ class RedisOptions(msgspec.Struct, frozen=True, kw_only=True):
 def parse_redis_url(url: str) -> RedisOptions:
     """The options of a URL. Raises `InvalidSetting`, also for an option that is unknown."""
     if not url:
-        raise InvalidSetting("REDIS_URL is empty; set it, or use `leaderboard run`, which starts its own server")
+        raise InvalidSetting(
+            "REDIS_URL is empty; set it, or start everything with `leaderboard run`: commands "
+            "find that by its data directory (LEADERBOARD_DATA_DIR)"
+        )
     try:
         found: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
         found["port"] = int(found.get("port", 6379))

@@ -16,7 +16,7 @@ from ctl.postgres_tools import find_program, read_schema, run_program
 def run(call: Invocation) -> int:
     """Write a dump of the configured schema to the file, which appears only when it is complete.
 
-    Raises `UsageError` without a fitting pg_dump, `ChildFailed` if that fails.
+    Raises `UsageError` without a fitting pg_dump, `ToolFailed` if that fails.
     """
     s, target = call.settings(), call.arguments.file
     with connect_postgres(s) as db:

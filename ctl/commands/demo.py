@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import queue
 import random
 import threading
@@ -11,10 +10,7 @@ import time
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from rich.console import Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+import msgspec
 
 from board.errors import ServerUnreachable, UsageError
 from ctl import output
@@ -27,8 +23,22 @@ REFRESH_S: Final = 0.25
 STEP_MOST_S: Final = 0.02
 JOIN_WITHIN_S: Final = 10
 SHOWN: Final = 10
+COLUMNS: Final = (output.Column("rank", number=True), output.Column("player"), output.Column("score", number=True))
 FIRST: Final = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Leslie", "Tony", "Frances")
 SECOND: Final = ("Fox", "Owl", "Lynx", "Wolf", "Crane", "Otter", "Raven", "Heron", "Badger", "Falcon")
+
+
+class ShownEntry(msgspec.Struct):
+    """A player on the board, with any id."""
+
+    userId: str
+    score: int
+
+
+class ShownTop(msgspec.Struct):
+    """The answer of `getTop`, as far as it is shown."""
+
+    items: list[ShownEntry]
 
 
 class Move(NamedTuple):
@@ -83,7 +93,7 @@ def run(call: Invocation) -> int:
     started = time.monotonic()
     queued = 0
     try:
-        with Live(console=output.stderr, auto_refresh=False, transient=args.json) as live:
+        with output.make_live(output.stderr, transient=args.json) as live:
             shown_at = 0.0
             while args.seconds is None or time.monotonic() - started < args.seconds:
                 while queued < (time.monotonic() - started) * args.rate:
@@ -92,7 +102,7 @@ def run(call: Invocation) -> int:
                     queued += 1
                 if not args.json and time.monotonic() - shown_at > REFRESH_S:
                     shown_at = time.monotonic()
-                    live.update(render(viewer, args.season, tally, shown_at - started, seed), refresh=True)
+                    output.show(live, *render(viewer, args.season, tally, shown_at - started, seed))
                 time.sleep(min(STEP_MOST_S, 1 / args.rate))
     except KeyboardInterrupt:
         pass
@@ -120,11 +130,11 @@ def check_server(viewer: Client, url: str, season: str) -> None:
     """Raise `ServerUnreachable` unless the server is ready, `UsageError` if it does not accept the key for reads."""
     try:
         status, body = viewer.ask("GET", "/readyz")
+        if status != 200:
+            raise ServerUnreachable(f"the leaderboard at {url} is not ready: {body.decode('utf-8', 'replace')[:200]}")
+        status, body = viewer.ask("GET", top_path(season, 1))
     except (OSError, http.client.HTTPException) as error:
         raise ServerUnreachable(f"no leaderboard at {url}: {error}; start one with `leaderboard run`") from error
-    if status != 200:
-        raise ServerUnreachable(f"the leaderboard at {url} is not ready: {body.decode('utf-8', 'replace')[:200]}")
-    status, body = viewer.ask("GET", top_path(season, 1))
     if status in (401, 403):
         text = body.decode("utf-8", "replace")[:300]
         raise UsageError(f"set LEADERBOARD_KEY to a key with the scopes read and submit; {url} says {text}")
@@ -141,21 +151,21 @@ def submit_moves(url: str, key: str, season: str, moves: queue.Queue[Move | None
             tally.count(0, str(error).encode())
 
 
-def render(viewer: Client, season: str, tally: Tally, seconds: float, seed: int) -> Group:
+def render(viewer: Client, season: str, tally: Tally, seconds: float, seed: int) -> list[output.Block]:
     """The present top ten, and the counts after `seconds` of play."""
-    table = Table(title=f"season {season}", header_style="bold", min_width=48)
-    table.add_column("rank", justify="right")
-    table.add_column("player")
-    table.add_column("score", justify="right")
+    rows: list[tuple[str, str, str]] = []
+    caption = ""
     try:
         status, body = viewer.ask("GET", top_path(season, SHOWN))
-        for rank, item in enumerate(json.loads(body)["items"] if status == 200 else [], 1):
-            table.add_row(str(rank), item["userId"], f"{item['score']:,}")
-    except (OSError, http.client.HTTPException) as error:
-        table.caption = f"no board: {error}"
+        items = msgspec.json.decode(body, type=ShownTop).items if status == 200 else []
+        rows = [(str(rank), item.userId, f"{item.score:,}") for rank, item in enumerate(items, 1)]
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        caption = f"no board: {error}"
+    table = output.make_table(COLUMNS, rows, title=f"season {season}", caption=caption)
     rate = tally.accepted / max(seconds, 0.001)
     line = f"{tally.accepted:,} accepted ({rate:,.0f}/s), {tally.refused:,} refused; seed {seed}; Ctrl-C ends"
-    return Group(table, Text(line if not tally.refused else f"{line}\n{tally.last_refusal}"))
+    lines = [line, tally.last_refusal] if tally.refused else [line]
+    return [table, *map(output.make_text, lines)]
 
 
 def top_path(season: str, limit: int) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from rich.table import Table
-from rich.text import Text
-
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation
 from ctl.diagnosis.examine import examine
 from ctl.diagnosis.finding import Severity
 
 COLOURS: Final[dict[Severity, str]] = {"ok": "green", "info": "cyan", "warning": "yellow", "error": "red"}
+COLUMNS: Final = tuple(map(output.Column, ("check", "", "found", "advice")))
 
 
 def run(call: Invocation) -> int:
@@ -22,12 +20,8 @@ def run(call: Invocation) -> int:
     if call.arguments.json:
         output.print_json({"healthy": healthy, "findings": findings})
     else:
-        table = Table(header_style="bold")
-        for column in ("check", "", "found", "advice"):
-            table.add_column(column, overflow="fold")
-        for f in findings:
-            table.add_row(f.check, Text(f.severity, style=COLOURS[f.severity]), Text(f.found), Text(f.advice))
-        output.stdout.print(table)
+        rows = [(f.check, output.make_text(f.severity, COLOURS[f.severity]), f.found, f.advice) for f in findings]
+        output.print_parts(output.make_table(COLUMNS, rows))
     return 0 if healthy else 1
 
 

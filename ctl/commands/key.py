@@ -9,7 +9,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
-from rich.table import Table
 
 from board.errors import UsageError
 from board.pg import schema
@@ -23,6 +22,7 @@ from service.keys.types import GRACE_S, Key, KeyList, NewKey, Rotation, Wanted
 
 DAY_S: Final = 86_400
 EXAMPLE_ID: Final = "4fT9s0aKqZ"
+COLUMNS: Final = tuple(map(output.Column, ("id", "name", "scopes", "seasons", "created", "state")))
 
 T = TypeVar("T")
 
@@ -63,16 +63,15 @@ def list_keys(call: Invocation) -> int:
     if call.arguments.json:
         output.print_json(KeyList(keys))
         return 0
-    table = Table(header_style="bold")
-    for column in ("id", "name", "scopes", "seasons", "created", "state"):
-        table.add_column(column)
     now = datetime.datetime.now(datetime.UTC)
-    for key in keys:
-        seasons = "all" if key.seasons is msgspec.UNSET else ", ".join(key.seasons)
-        created = format_minute(key.createdAt)
-        table.add_row(key.id, key.name, ", ".join(key.scopes), seasons, created, describe_state(key, now))
-    output.stdout.print(table)
+    output.print_parts(output.make_table(COLUMNS, [describe_key(key, now) for key in keys]))
     return 0
+
+
+def describe_key(key: Key, now: datetime.datetime) -> tuple[str, ...]:
+    """The cells of a key."""
+    seasons = "all" if key.seasons is msgspec.UNSET else ", ".join(key.seasons)
+    return key.id, key.name, ", ".join(key.scopes), seasons, format_minute(key.createdAt), describe_state(key, now)
 
 
 def rotate(call: Invocation) -> int:
@@ -109,7 +108,7 @@ def print_new_key(new: NewKey, *, as_json: bool) -> None:
         output.print_json(new)
         return
     output.note(f"key {new.made.id} ({new.made.name}): {', '.join(new.made.scopes)}. It is not shown again:")
-    output.stdout.print(new.key, markup=False, soft_wrap=True)
+    output.print_line(new.key)
 
 
 def describe_state(key: Key, now: datetime.datetime) -> str:

@@ -45,4 +45,5 @@ COMMAND: Final = Command(
         Example("leaderboard relay --processes 4", "four; any number on any number of hosts works together"),
     ),
     run=run,
+    attaches=False,
 )

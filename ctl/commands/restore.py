@@ -21,7 +21,7 @@ from ctl import output
 from ctl.board_rebuild import rebuild_boards
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.connections import check_pooler, connect_postgres
-from ctl.postgres_tools import find_program, read_schema, run_program
+from ctl.postgres_tools import find_meaningful, find_program, read_schema, run_program
 
 _ENTRY: Final = r"\d+; \d+ \d+ "
 """The beginning of an entry in the list of pg_restore: its number, and two of the catalog."""
@@ -32,7 +32,7 @@ def run(call: Invocation) -> int:
     """Load a dump into the configured schema in one transaction, apply this release's migrations, rebuild Redis.
 
     Raises `UsageError` if processes of the leaderboard are connected, if the schema has tables (unless `--replace`),
-    or if the file is no dump of a schema of this name; `ChildFailed` if pg_restore fails.
+    or if the file is no dump of a schema of this name; `ToolFailed` if pg_restore fails.
     """
     s, args = call.settings(), call.arguments
     source: Path = args.file
@@ -82,9 +82,9 @@ def list_contents(program: str, source: Path, schema_name: str) -> list[str]:
 
     Raises `UsageError` if the file is no dump of a leaderboard in a schema of this name.
     """
-    done = subprocess.run([program, "--list", str(source)], capture_output=True, text=True)
+    done = subprocess.run([program, "--list", str(source)], capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
-        raise UsageError(f"{source} is no backup: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+        raise UsageError(f"{source} is no backup: {find_meaningful(done.stderr.strip().splitlines())}")
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith(";")]
     lines = [line for line in lines if not _ADMINISTRATORS_ENTRY.match(line)]
     # In this list a line break of a name is a space.

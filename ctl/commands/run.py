@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from board.process.supervisor import ChildSpec, Supervisor
 from ctl import output
 from ctl.command import Command, Example, Invocation, argument
 from ctl.connections import check_pooler, check_redis, connect_postgres
-from ctl.embedded import Embedded
+from ctl.embedded import Embedded, publish
 from relay.pool import Pool
 from service.server import check_bind
 
@@ -39,9 +40,12 @@ def run(call: Invocation) -> int:
     check_bind(s)
     # Until all servers are up, both signals interrupt the wait: a crash recovery takes minutes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Embedded(
-        s.data_dir, postgres=not s.database_url, redis=not s.redis_url, report=output.note, prefer=s.servers
-    ) as servers:
+    with ExitStack() as stack:
+        servers = stack.enter_context(
+            Embedded(
+                s.data_dir, postgres=not s.database_url, redis=not s.redis_url, report=output.note, prefer=s.servers
+            )
+        )
         stop = Stop()
         s = msgspec.structs.replace(
             s,
@@ -57,6 +61,11 @@ def run(call: Invocation) -> int:
             schema.check(db)
             record_prefix(db, s.redis_prefix)
         check_redis(s)
+        own = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
+        found_by = {name: url for name, url in own.items() if url is not None}
+        if found_by:
+            found_by |= {"LEADERBOARD_BIND": s.bind, "LEADERBOARD_REDIS_PREFIX": s.redis_prefix}
+            stack.enter_context(publish(s.data_dir, found_by))
         announcer = ReadyAnnouncer(s)
         pool = Pool(s)
 
@@ -108,16 +117,17 @@ class ReadyAnnouncer:
             output.note(f"The leaderboard listens on {self.bind}")
             self.done = True
         elif is_ready(self.url):
-            output.stderr.rule(f"The leaderboard is at [bold]{self.url}[/bold]")
+            output.rule(f"The leaderboard is at {self.url}")
             for line in (
                 f"curl -X POST {self.url}/v1/seasons/spring/scores{self.header} \\",
                 '     -H \'Content-Type: application/json\' -d \'{"userId": "ada", "delta": 120}\'',
                 f"curl '{self.url}/v1/seasons/spring/leaderboard/rank?userId=ada'{self.header}",
                 "",
-                "In another terminal, `make demo` simulates players. Ctrl-C stops everything; the data stays.",
+                "In another terminal, `make demo` simulates players, and `leaderboard status` shows the state;",
+                "`leaderboard --help` lists all commands. Ctrl-C stops everything; the data stays.",
             ):
                 output.note(line)
-            output.stderr.rule()
+            output.rule()
             self.done = True
         elif time.monotonic() > self.deadline:
             output.note(f"the API at {self.url} is not ready after {READY_WITHIN_S:.0f} s; see the log above")
@@ -158,4 +168,5 @@ COMMAND: Final = Command(
         Example("leaderboard run --data-dir ~/boards", "with the servers' data in a directory of your choice"),
     ),
     run=run,
+    attaches=False,
 )

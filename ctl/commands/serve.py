@@ -86,4 +86,5 @@ COMMAND: Final = Command(
         Example("LEADERBOARD_METRICS_BIND=127.0.0.1:9464 leaderboard serve --workers 4", "with metrics"),
     ),
     run=run,
+    attaches=False,
 )

@@ -5,11 +5,6 @@ from __future__ import annotations
 import time
 from typing import Final, NoReturn
 
-from rich.console import Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
 from ctl import output
@@ -17,7 +12,10 @@ from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.status_reader import Status, read_status
 
 REFRESH_S: Final = 1.0
-LEFT_ALIGNED: Final = ("state", "last commit")
+COLUMNS: Final = (
+    *(output.Column(head, number=True) for head in ("partition", "seasons", "pending", "oldest", "fence", "in Redis")),
+    *map(output.Column, ("state", "last commit")),
+)
 
 
 def run(call: Invocation) -> int:
@@ -29,40 +27,40 @@ def run(call: Invocation) -> int:
     if args.json:
         output.print_json(status)
     else:
-        output.stdout.print(render(status, show_idle=args.all))
+        output.print_parts(*render(status, show_idle=args.all))
     return 0 if status.redis == "ok" else BoardUnavailable.exit_code
 
 
 def watch(s: Settings, *, show_idle: bool) -> NoReturn:
     """Refresh the table every second; ends only by Ctrl-C."""
-    with Live(console=output.stdout, auto_refresh=False) as live:
+    with output.make_live(output.stdout) as live:
         while True:
             try:
-                live.update(render(read_status(s), show_idle=show_idle), refresh=True)
+                output.show(live, *render(read_status(s), show_idle=show_idle))
             except ServerUnreachable as error:
-                live.update(Text(str(error), style="red"), refresh=True)
+                output.show(live, output.make_text(str(error), "red"))
             time.sleep(REFRESH_S)
 
 
-def render(status: Status, *, show_idle: bool) -> Group:
+def render(status: Status, *, show_idle: bool) -> list[output.Block]:
     """The table for people; without `show_idle` it leaves out sound partitions that have no seasons."""
-    table = Table(header_style="bold")
-    for name in ("partition", "seasons", "pending", "oldest", "fence", "in Redis", "state", "last commit"):
-        table.add_column(name, justify="left" if name in LEFT_ALIGNED else "right")
+    rows = []
     idle = 0
     for p in status.partitions:
         if not show_idle and not p.pending and p.state in ("ok", "unknown") and not p.seasons:
             idle += 1
             continue
-        table.add_row(
-            str(p.partition),
-            f"{p.seasons:,}",
-            f"{p.pending:,}",
-            f"{p.oldest_s:.3f} s" if p.pending else "-",
-            str(p.fence),
-            "-" if p.redis_fence is None else str(p.redis_fence),
-            Text(p.state, style="green" if p.state == "ok" else "red"),
-            (p.committed_at or "-")[:19],
+        rows.append(
+            (
+                str(p.partition),
+                f"{p.seasons:,}",
+                f"{p.pending:,}",
+                f"{p.oldest_s:.3f} s" if p.pending else "-",
+                str(p.fence),
+                "-" if p.redis_fence is None else str(p.redis_fence),
+                output.make_text(p.state, "green" if p.state == "ok" else "red"),
+                (p.committed_at or "-")[:19],
+            )
         )
     total = (
         f"{status.pending:,} hints pending, oldest {status.oldest_s:.3f} s; {status.seasons:,} seasons; "
@@ -70,10 +68,11 @@ def render(status: Status, *, show_idle: bool) -> Group:
     )
     if idle:
         total += f"; {idle} idle partitions not shown (--all)"
-    parts: list[Table | Text] = [table, Text(total)]
+    parts: list[output.Block] = [output.make_table(COLUMNS, rows), output.make_text(total)]
     for a in status.ailing:
-        parts.append(Text(f"season {a.season!r} is set aside since {a.since[:19]}: {a.reason}", style="red"))
-    return Group(*parts)
+        text = f"season '{a.season}' is set aside since {a.since[:19]}: {a.reason}"
+        parts.append(output.make_text(text, "red"))
+    return parts
 
 
 COMMAND: Final = Command(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rich.table import Table
-
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.comparison.report import Report, compare
 from ctl.connections import check_servers
+
+COLUMNS: Final = tuple(map(output.Column, ("season", "player", "what", "PostgreSQL", "Redis")))
 
 
 def run(call: Invocation) -> int:
@@ -27,17 +27,12 @@ def run(call: Invocation) -> int:
 def print_report(report: Report) -> None:
     """Print a table of differences, and the verdict."""
     if report.differences:
-        table = Table(header_style="bold")
-        for name in ("season", "player", "what", "PostgreSQL", "Redis"):
-            table.add_column(name)
-        for d in report.differences:
-            table.add_row(d.season, d.user, d.what, format_value(d.postgres), format_value(d.redis))
-        output.stdout.print(table)
+        rows = [(d.season, d.user, d.what, format_value(d.postgres), format_value(d.redis)) for d in report.differences]
+        output.print_parts(output.make_table(COLUMNS, rows))
     verdict = "equal" if report.equal else "NOT equal"
-    output.stdout.print(
+    output.print_line(
         f"{verdict}: {report.players:,} players in {report.seasons:,} seasons compared, "
-        f"{report.differences_found:,} differences, {report.unsettled:,} players with changes still on their way",
-        markup=False,
+        f"{report.differences_found:,} differences, {report.unsettled:,} players with changes still on their way"
     )
 
 

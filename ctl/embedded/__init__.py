@@ -4,6 +4,7 @@ Unix sockets only; data below one directory, kept between runs. The servers end 
 """
 
 from ctl.embedded.installations import Prefer
+from ctl.embedded.instance import find_instance, publish
 from ctl.embedded.servers import Embedded
 
-__all__ = ["Embedded", "Prefer"]
+__all__ = ["Embedded", "Prefer", "find_instance", "publish"]

@@ -10,12 +10,13 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
 from typing import Any, Final, Literal
 
 import msgspec
 import psycopg
+from psycopg.rows import class_row
 
 from board.errors import ServerUnreachable
 from board.pg.connections import connect_async, first_line, lifeline
@@ -43,6 +44,31 @@ class Held(msgspec.Struct, frozen=True):
 
 
 Refusal = Literal["unknown", "revoked", "expired"]
+
+
+class _Change(msgspec.Struct, frozen=True):
+    """A row of `access_version`: the keys have changed, or the session accepts no changes."""
+
+    version: int
+    read_only: bool
+
+
+class _KeyRow(msgspec.Struct, frozen=True):
+    """A row of `access_keys`: the version, and a key. Without any key, the other fields of the only row are null."""
+
+    version: int
+    id: str | None
+    digest: bytes
+    scopes: list[str]
+    seasons: list[str] | None
+    expires_at: float | None
+    revoked: bool
+
+    def hold(self) -> Held:
+        """The key as requests need it."""
+        allowed = None if self.seasons is None else frozenset(self.seasons)
+        until = inf if self.expires_at is None else self.expires_at
+        return Held(self.digest, self.revoked, Grant(f"k:{self.id}", pack_scopes(self.scopes), allowed, until))
 
 
 class Keyring(Refresher):
@@ -88,16 +114,17 @@ class Keyring(Refresher):
                     on_change()
                     backoff.succeeded()
                     failing = False
+                    changes = connection.cursor(row_factory=class_row(_Change))
                     while True:
                         self._tried.set()
                         await self._pause()
                         with lifeline(connection, PATIENCE_S):
-                            cursor = await connection.execute(self._ask, {"seen": self._version})
-                            row = await cursor.fetchone()
-                        if row is not None and row[1]:
+                            await changes.execute(self._ask, {"seen": self._version})
+                            change = await changes.fetchone()
+                        if change is not None and change.read_only:
                             # Of a standby the first keys are taken only: it may not know yet which are revoked.
                             break
-                        if row is not None:
+                        if change is not None:
                             await self._read(connection)
                             on_change()
                 finally:
@@ -120,13 +147,7 @@ class Keyring(Refresher):
 
     async def _read(self, connection: psycopg.AsyncConnection[Any]) -> None:
         with lifeline(connection, PATIENCE_S):
-            rows = await (await connection.execute(self._load)).fetchall()
-        self._held = {row[1]: _make_held(*row[1:]) for row in rows if row[1] is not None}
-        self._version = rows[0][0]
-
-
-def _make_held(
-    name: str, digest: bytes, scopes: Sequence[str], seasons: list[str] | None, until: float | None, revoked: bool
-) -> Held:
-    allowed = None if seasons is None else frozenset(seasons)
-    return Held(digest, revoked, Grant(f"k:{name}", pack_scopes(scopes), allowed, inf if until is None else until))
+            cursor = connection.cursor(row_factory=class_row(_KeyRow))
+            rows = await (await cursor.execute(self._load)).fetchall()
+        self._held = {row.id: row.hold() for row in rows if row.id is not None}
+        self._version = rows[0].version

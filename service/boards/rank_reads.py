@@ -23,8 +23,9 @@ PLAYERS_MOST: Final = 16
 ITEMS_MOST: Final = 512
 """The most players and entries of one call. Redis does nothing else meanwhile."""
 
-Window = tuple[int, int, list[bytes]]
-"""The player's rank, the rank of the first entry, and the entries (member, zscore, …). Ranks start at 0."""
+Window = tuple[int, Any, Any]
+"""The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
+entries (member, zscore, …). Ranks start at 0."""
 Asked = list[tuple[bytes, asyncio.Future[Window]]]
 
 
@@ -111,18 +112,21 @@ class RankReads:
                 self._suspect(season, "")
             fail(asked, BoardRebuilding, "the board is being rebuilt")
         else:
-            for at, (user, future) in enumerate(asked, 1):
+            at = 1
+            for user, future in asked:
+                rank = reply[at]
                 if future.done():  # its client is gone
-                    continue
-                if window := reply[at]:
-                    future.set_result(window)
-                elif window is None:
+                    pass
+                elif rank is None:
                     self._suspect(season, user.decode())
                     future.set_exception(BoardRebuilding("the board is being rebuilt"))
+                elif rank >= 0:
+                    future.set_result((rank, reply[at + 1], reply[at + 2]))
                 elif reply[0]:
                     future.set_exception(PlayerNotFound("the player is not on this board"))
                 else:
                     future.set_exception(SeasonNotFound("there is no such season"))
+                at += 3
 
 
 def fail(asked: Asked, kind: type[LeaderboardError], text: str) -> None:

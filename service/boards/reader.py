@@ -101,7 +101,7 @@ class BoardReader:
 
     async def read_rank(self, season: str, user: str) -> Answer:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        rank, _, (member, zscore) = await self._rank_reads.ask(season, user, 0)
+        rank, member, zscore = await self._rank_reads.ask(season, user, 0)
         shown = PlayerRank(
             seasonId=season,
             userId=user,
@@ -113,7 +113,9 @@ class BoardReader:
 
     async def read_around(self, season: str, user: str, side: int) -> Answer:
         """Read a player and `side` neighbours on each side (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        _, first, items = await self._rank_reads.ask(season, user, side)
+        first, *items = await self._rank_reads.ask(season, user, side)
+        if side:
+            first, items = items
         body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
             _encode(season),
             _encode(user),

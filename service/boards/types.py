@@ -8,9 +8,9 @@ import msgspec
 
 from service.contract.types import Rank, Score, SeasonId, UserId, Version
 
-Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
-Range = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Range = Annotated[int, msgspec.Meta(ge=0, le=100, examples=[5])]
 """Neighbours on each side of a player."""
 
 
@@ -59,4 +59,4 @@ class Count(msgspec.Struct, frozen=True):
     """The number of players on the board."""
 
     seasonId: SeasonId
-    count: Annotated[int, msgspec.Meta(ge=0)]
+    count: Annotated[int, msgspec.Meta(ge=0, examples=[1])]

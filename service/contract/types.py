@@ -34,12 +34,15 @@ SeasonId = Annotated[
         examples=["spring"],
     ),
 ]
-Score = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, description="A whole number of 64 bits.")]
-Rank = Annotated[int, msgspec.Meta(ge=1, description="1 is the best.")]
+Score = Annotated[
+    int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, description="A whole number of 64 bits.", examples=[120])
+]
+Rank = Annotated[int, msgspec.Meta(ge=1, description="1 is the best.", examples=[1])]
 Version = Annotated[
     int,
-    msgspec.Meta(ge=0, description="Rises with each accepted submission of this player in this season."),
+    msgspec.Meta(ge=0, description="Rises with each accepted submission of this player in this season.", examples=[2]),
 ]
+Status = Annotated[int, msgspec.Meta(ge=100, le=599, description="An HTTP status.")]
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
@@ -47,7 +50,7 @@ class ProblemDetails(msgspec.Struct, frozen=True):
 
     type: Annotated[str, msgspec.Meta(description="A URN that ends in `code`.")]
     title: str
-    status: int
+    status: Status
     detail: str
     code: Annotated[str, msgspec.Meta(description="Stable, see docs/errors.md.")]
     error: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-Relays = Literal["ok", "behind", "unknown"]
+Relays = Annotated[Literal["ok", "behind", "unknown"], msgspec.Meta(examples=["ok"])]
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -22,8 +22,8 @@ class Readiness(msgspec.Struct, frozen=True):
     not answer. It decides nothing: submissions go on.
     """
 
-    status: Literal["ready", "not_ready"]
-    redis: Literal["ok", "down"]
-    postgres: Literal["ok", "down"]
-    schema: Literal["ok", "missing", "unknown"]
+    status: Annotated[Literal["ready", "not_ready"], msgspec.Meta(examples=["ready"])]
+    redis: Annotated[Literal["ok", "down"], msgspec.Meta(examples=["ok"])]
+    postgres: Annotated[Literal["ok", "down"], msgspec.Meta(examples=["ok"])]
+    schema: Annotated[Literal["ok", "missing", "unknown"], msgspec.Meta(examples=["ok"])]
     relays: Relays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from service.contract.operation import Operation
 from service.contract.problems import Problem
 from service.contract.scopes import SCOPES
 from service.contract.types import ProblemDetails
+from service.http.openapi_schemas import Schema, make_example, make_schemas
 from service.http.request_ids import HEADER, LENGTH_MOST
 from service.routes import OPERATIONS
 
@@ -70,12 +72,12 @@ def make_document(*, guarded: bool = True) -> dict[str, Any]:
         types += [parameter.kind for parameter in operation.parameters]
         if operation.body is not None:
             types.append(operation.body.kind)
-    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schemas, components = make_schemas(types)
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _describe_operation(
-            operation, schema_of, guarded
+            operation, schema_of, components, guarded
         )
     scheme = {
         "type": "http",
@@ -90,6 +92,8 @@ def make_document(*, guarded: bool = True) -> dict[str, Any]:
             "summary": "Scores durable in PostgreSQL, ranks live from Redis.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "/", "description": "The server that has this document."}],
+        "tags": list({tag["name"]: tag for tag in map(describe_tag, OPERATIONS)}.values()),
         "paths": paths,
         "components": {
             "schemas": components,
@@ -99,9 +103,27 @@ def make_document(*, guarded: bool = True) -> dict[str, Any]:
     }
 
 
-def _describe_operation(operation: Operation, schema_of: dict[str, Any], guarded: bool) -> dict[str, Any]:
+def describe_tag(operation: Operation) -> dict[str, str]:
+    """The tag of an operation: its feature's folder, and the text of that."""
+    package = operation.handler.__module__.rpartition(".")[0]
+    return {"name": package.rpartition(".")[2], "description": sys.modules[package].__doc__ or ""}
+
+
+def describe_content(schema: Schema, components: dict[str, Schema], *, good: bool = True) -> dict[str, Any]:
+    """A body in JSON. It has an example, unless it may be any object or is the answer for a fault (not `good`)."""
+    if not good or (schema.get("type") == "object" and "properties" not in schema):
+        return {"application/json": {"schema": schema}}
+    return {"application/json": {"schema": schema, "example": make_example(schema, components)}}
+
+
+def _describe_operation(
+    operation: Operation, schema_of: dict[str, Schema], components: dict[str, Schema], guarded: bool
+) -> dict[str, Any]:
     responses: dict[str, Any] = {
-        str(status): {"description": text, "content": {"application/json": {"schema": schema_of[repr(kind)]}}}
+        str(status): {
+            "description": text,
+            "content": describe_content(schema_of[repr(kind)], components, good=status < 400),
+        }
         for status, (text, kind) in operation.answers.items()
     }
     by_status: dict[int, list[Problem]] = {}
@@ -110,14 +132,20 @@ def _describe_operation(operation: Operation, schema_of: dict[str, Any], guarded
     for status, found in sorted(by_status.items()):
         responses[str(status)] = {
             "description": " ".join(f"`{problem.code}`: {problem.meaning}" for problem in found),
-            "content": {PROBLEM_JSON: {"schema": schema_of[repr(ProblemDetails)]}},
+            "content": {
+                PROBLEM_JSON: {
+                    "schema": schema_of[repr(ProblemDetails)],
+                    "example": msgspec.json.decode(found[0].answer.body),
+                }
+            },
         }
         if status in (429, 503):
             responses[str(status)]["headers"] = {
-                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "format": "int32"}}
             }
     entry: dict[str, Any] = {
         "operationId": operation.name,
+        "tags": [describe_tag(operation)["name"]],
         "summary": operation.summary,
         "responses": responses,
     }
@@ -143,6 +171,6 @@ def _describe_operation(operation: Operation, schema_of: dict[str, Any], guarded
     if operation.body is not None:
         entry["requestBody"] = {
             "required": operation.body.required,
-            "content": {"application/json": {"schema": schema_of[repr(operation.body.kind)]}},
+            "content": describe_content(schema_of[repr(operation.body.kind)], components),
         }
     return entry

@@ -18,7 +18,7 @@ GRACE_S: Final = 86_400
 """The default time of grace of a rotation."""
 
 KeyId = Annotated[str, msgspec.Meta(pattern=f"^{ID_TEXT}$", examples=["4fT9s0aKqZ"])]
-Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
+Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-29T10:00:00Z"])]
 
 
 class Key(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,8 +26,8 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     `revokedAt` it is not revoked; without `rotatedAt` and `successor` it was not rotated."""
 
     id: KeyId
-    name: str
-    scopes: list[Scope]
+    name: Annotated[str, msgspec.Meta(examples=["game server"])]
+    scopes: Annotated[list[Scope], msgspec.Meta(examples=[["read", "submit"]])]
     createdAt: Instant
     seasons: list[SeasonId] | msgspec.UnsetType = msgspec.UNSET
     expiresAt: Instant | msgspec.UnsetType = msgspec.UNSET
@@ -39,7 +39,7 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
 class NewKey(msgspec.Struct, frozen=True):
     """A new key. `key` is its text, which cannot be shown again."""
 
-    key: str
+    key: Annotated[str, msgspec.Meta(examples=["lb_4fT9s0aKqZ_..."])]
     made: Key
 
 
@@ -59,6 +59,6 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many seconds the old key stays valid beside its successor."""
+    """How many seconds the old key stays valid beside its successor; a day by default."""
 
-    graceS: Annotated[int, msgspec.Meta(ge=0, le=LIFE_MOST_S)] = GRACE_S
+    graceS: Annotated[int, msgspec.Meta(ge=0, le=LIFE_MOST_S, examples=[3_600])] = GRACE_S

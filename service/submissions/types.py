@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from service.contract.types import INT64_MAX, INT64_MIN, Score, SeasonId, UserId, Version
+from service.contract.types import INT64_MAX, INT64_MIN, Score, SeasonId, Status, UserId, Version
 
 # Printable ASCII without a space at either end: a header carries it unchanged.
 KEY_TEXT: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
@@ -65,7 +65,7 @@ class LooseBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of one submission: 202 with `userId`, `score`, `version`; or an error's `status`, `code`, `detail`."""
 
-    status: int
+    status: Status
     userId: UserId | msgspec.UnsetType = msgspec.UNSET
     score: Score | msgspec.UnsetType = msgspec.UNSET
     version: Version | msgspec.UnsetType = msgspec.UNSET
@@ -77,7 +77,17 @@ class BatchAnswer(msgspec.Struct, frozen=True):
     """A result for each submission, in the order of the request."""
 
     seasonId: SeasonId
-    results: list[BatchResult]
+    results: Annotated[
+        list[BatchResult],
+        msgspec.Meta(
+            examples=[
+                [
+                    {"status": 202, "userId": "ada", "score": 120, "version": 2},
+                    {"status": 400, "code": "invalid-delta", "detail": "delta must be a whole number of 64 bits."},
+                ]
+            ]
+        ),
+    ]
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import re
 import shlex
 import shutil
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,9 +32,12 @@ SECRET_FILES = (f"{SECRETS}/postgres-password", f"{SECRETS}/redis-password", f"{
 
 
 def ansible(
-    home: Path, *command: str, check: bool = True, seconds: float = DEADLINE_SECONDS
+    home: Path, *command: str, check: bool = True, seconds: float = DEADLINE_SECONDS, interrupt: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of Ansible's commands with the project's configuration and a home of its own."""
+    """Run one of Ansible's commands with the project's configuration and a home of its own.
+
+    `interrupt` names a task, as a regular expression: when it has changed something, the run gets a Ctrl-C.
+    """
     executable = tool(command[0], "ansible ansible-lint")
     environment = os.environ | {
         "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
@@ -40,6 +46,10 @@ def ansible(
         "PATH": f"{Path(executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    if interrupt:
+        plugins = str(Path(__file__).parent / "plugins")
+        environment |= {"ANSIBLE_CALLBACK_PLUGINS": plugins, "ANSIBLE_CALLBACKS_ENABLED": "interrupt"}
+        environment |= {"INTERRUPT_AFTER": interrupt}
     options = {"cwd": ANSIBLE, "env": environment, "stdin": subprocess.DEVNULL, "timeout": seconds}
     try:
         return run(executable, *command[1:], check=check, **options)
@@ -55,9 +65,16 @@ class Site:
     host: Host
     home: Path
     source: Path
+    before: set[str] = field(default_factory=set)
+    """Every path on the host before the playbook ran."""
 
     def run(
-        self, *options: str, check: bool = True, seconds: float = DEADLINE_SECONDS, playbook: str = "site.yml"
+        self,
+        *options: str,
+        check: bool = True,
+        seconds: float = DEADLINE_SECONDS,
+        playbook: str = "site.yml",
+        interrupt: str = "",
     ) -> subprocess.CompletedProcess[str]:
         """Run a playbook; no password may be printed."""
         inventory = self.home / "test-host.json"
@@ -67,6 +84,7 @@ class Site:
             "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
             "common_source_dir": str(self.source),
             "common_bind": "0.0.0.0:8080",
+            "monitoring_interval": "5s",
             "common_metrics_address": "127.0.0.1",
             # The kernel is that of the machine under test and its settings are not the container's to change.
             "redis_overcommit": False,
@@ -75,16 +93,24 @@ class Site:
         inventory.write_text(json.dumps({"all": {"hosts": {"leaderboard": wanted}, "children": monitored}}))
         inventories = ("-i", "inventory/single-host.yml", "-i", str(inventory))
         command = ("ansible-playbook", *inventories, playbook, *options)
-        done = ansible(self.home, *command, check=check, seconds=seconds)
+        done = ansible(self.home, *command, check=check, seconds=seconds, interrupt=interrupt)
         for path in SECRET_FILES:
             secret = self.host.root / path.lstrip("/")
             if secret.exists():
                 assert secret.read_text().strip() not in done.stdout + done.stderr, f"{path} was printed"
         return done
 
-    def play(self, *options: str, seconds: float = DEADLINE_SECONDS) -> dict[str, int]:
+    def interrupted(self, *tasks: str) -> list[str]:
+        """Run the playbook once for each task, and end it when that has changed something; returns the tasks met."""
+        met = []
+        for task in tasks:
+            done = self.run(check=False, interrupt=task)
+            met += re.findall(r"^INTERRUPTED AFTER: (.*)$", done.stdout, re.MULTILINE)
+        return met
+
+    def play(self, *options: str, seconds: float = DEADLINE_SECONDS, playbook: str = "site.yml") -> dict[str, int]:
         """The same; returns the counts of its recap."""
-        done = self.run(*options, seconds=seconds)
+        done = self.run(*options, seconds=seconds, playbook=playbook)
         recap = re.search(r"^leaderboard +: (.*)$", done.stdout, re.MULTILINE)
         assert recap, done.stdout
         return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap[1])}
@@ -115,6 +141,23 @@ class Site:
         except OSError:
             return 0, {}
 
+    def tls(self, path: str, key: str = "", body: bytes | None = None) -> tuple[int, dict[str, Any]]:
+        """Ask through the proxy, whose certificate may be its own."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(self.host.address, timeout=10, context=context)
+        with contextlib.closing(connection):
+            connection.putrequest("GET" if body is None else "POST", path)
+            connection.putheader("Content-Type", "application/json")
+            if key:
+                connection.putheader("Authorization", f"Bearer {key}")
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders()
+            # A body that is refused by its length is not sent.
+            answer = connection.getresponse()
+            return answer.status, json.load(answer)
+
     def rank(self, user: str, score: int) -> int:
         """The rank of a player, once the board shows this score."""
 
@@ -131,10 +174,32 @@ def checkout(directory: Path) -> Path:
     return Path(shutil.copytree(ROOT, directory / "source", ignore=unwanted))
 
 
+def listing(host: Host) -> set[str]:
+    """Every path on the disk of a host."""
+    places = "-path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp"
+    return set(host.ssh(f"find / \\( {places} \\) -prune -o -print").stdout.splitlines())
+
+
+# What apt, systemd and Debian keep by themselves: logs, caches, lists of packages, backups of the list of users.
+KEPT = re.compile(
+    r"/var/(log|cache|lib/apt|lib/dpkg|lib/systemd|lib/ucf|tmp|backups/(dpkg|apt|alternatives))"
+    r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$"
+    # The interpreter's, for packages that stay.
+    r"|.*/__pycache__"
+    # Ansible's own working directory, and the host's journal of its boots.
+    r"|/root/\.ansible"
+)
+
+
+def left_over(host: Host, before: set[str]) -> list[str]:
+    """Paths that are new since then, without what is kept for a reason."""
+    return sorted(path for path in listing(host) - before if not KEPT.match(path))
+
+
 def commands(page: str) -> list[list[str]]:
     """The arguments of each `ansible-playbook` in the shell blocks of a page, the inventory left out."""
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/ops/{page}.md").read_text(), re.MULTILINE | re.DOTALL)
-    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
-    found = [line[3:] for line in lines if line[:3] == ["ansible-playbook", "-i", "inventory/fleet.yml"]]
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    found = [line[1:] for line in lines if line[:1] == ["ansible-playbook"] and "provision_aws.yml" not in line]
     assert found, f"docs/ops/{page}.md shows no playbook"
     return found

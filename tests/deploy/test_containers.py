@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from deploy import image as deploy_image
 from deploy.host import poll
 from deploy.tools import ROOT, need, tool
@@ -41,12 +42,17 @@ def compose(*options: str, **variables: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def prometheus() -> dict[str, Any]:
-    """The service that only the profile `monitoring` brings."""
+def monitoring() -> dict[str, Any]:
+    """The services that only the profile `monitoring` brings."""
     done = compose("--profile", "monitoring", **PASSWORDS)
     found = json.loads(done.stdout)["services"]
-    assert set(found) == {*OURS, *LASTING, "prometheus"}
-    return dict(found["prometheus"])
+    assert set(found) == {*OURS, *LASTING, "prometheus", "grafana"}
+    return dict(found)
+
+
+@pytest.fixture(scope="module")
+def prometheus(monitoring: dict[str, Any]) -> dict[str, Any]:
+    return dict(monitoring["prometheus"])
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +158,26 @@ def test_prometheus_asks_where_the_services_show_their_metrics(
     assert config.count(rules) == 1
     (tmp_path / "prometheus.yml").write_text(config.replace(rules, str(mounted[rules])))
     run(tool("promtool", "prometheus"), "check", "config", tmp_path / "prometheus.yml")
+
+
+def test_grafana_is_limited_and_finds_its_source_and_its_dashboard(monitoring: dict[str, Any]) -> None:
+    grafana = monitoring["grafana"]
+    assert int(grafana["mem_limit"]) > 0 and grafana["pids_limit"] > 0
+    assert (grafana["read_only"], grafana["cap_drop"]) == (True, ["ALL"])
+    assert [port["host_ip"] for port in grafana["ports"]] == ["127.0.0.1"]
+    assert re.search(r":\d+\.\d+\.\d+$", grafana["image"])
+    mounted = {volume["target"]: Path(volume["source"]) for volume in grafana["volumes"]}
+    (source,) = yaml.safe_load(mounted["/etc/grafana/provisioning/datasources/leaderboard.yml"].read_text())[
+        "datasources"
+    ]
+    assert source["url"] == "$PROMETHEUS_URL"
+    assert grafana["environment"]["PROMETHEUS_URL"] == "http://prometheus:9090"
+    provided = yaml.safe_load(mounted["/etc/grafana/provisioning/dashboards/leaderboard.yml"].read_text())["providers"]
+    (directory,) = [provider["options"]["path"] for provider in provided]
+    shown = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert f"{shown.parent}" == directory
+    asked = {panel["datasource"]["type"] for panel in json.loads(mounted[f"{shown}"].read_text())["panels"]}
+    assert asked == {source["type"]}
 
 
 def test_data_is_on_named_volumes_and_redis_keeps_a_log(services: dict[str, Any]) -> None:

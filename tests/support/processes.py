@@ -205,4 +205,5 @@ def environment(**more: str) -> dict[str, str]:
         for k, v in os.environ.items()
         if not k.startswith("LEADERBOARD_") and k not in ("DATABASE_URL", "REDIS_URL")
     }
-    return {**kept, "COLUMNS": "200", **more}
+    # Without a data directory of its own, a command would find what a developer runs on this machine.
+    return {**kept, "COLUMNS": "200", "LEADERBOARD_DATA_DIR": "/nonexistent", **more}

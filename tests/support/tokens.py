@@ -30,10 +30,10 @@ class Issuer:
         else:
             self.private = SECRET.encode()
 
-    def jwk(self, **more: Any) -> dict[str, Any]:
-        """The public key, as the set has it."""
+    def jwk(self, *, private: bool = False, **more: Any) -> dict[str, Any]:
+        """The public key, as the set has it, or the private one."""
         kind: Any = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}[self.algorithm]
-        made = json.loads(kind.to_jwk(self.private.public_key()))
+        made = json.loads(kind.to_jwk(self.private if private else self.private.public_key()))
         return {**made, "use": "sig", "alg": self.algorithm, **({"kid": self.kid} if self.kid else {}), **more}
 
     def token(self, user: Any = "ada", *, headers: dict[str, Any] | None = None, **claims: Any) -> str:

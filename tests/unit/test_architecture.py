@@ -25,12 +25,14 @@ LARGER = {"board/config/settings.py": 450}
 
 OF_NO_MODULE = {
     "test_architecture.py": "board",
+    "test_compose.py": "docker-compose.yml",
     "test_decoders.py": "service",
     "test_locks.py": "locks",
     "test_monitoring.py": "monitoring",
     "test_prose.py": "docs",
     "test_releases.py": "CHANGELOG.md",
     "test_security_page.py": "SECURITY.md",
+    "test_templates.py": "ansible",
     "test_vocabulary.py": "docs/glossary.md",
 }
 """Unit tests of more than one module, or of none: each with the folder or the page that it is about."""

@@ -39,7 +39,7 @@ from service.keys.types import Rotation, Wanted
 from service.submissions.group_commit import Intake
 from service.submissions.item import Item, Outcome
 from service.submissions.submit_batch import BatchSubmitter
-from service.submissions.types import BATCH_MOST, Submission
+from service.submissions.types import Submission
 from service.submissions.validation import (
     decode_batch,
     decode_submission,
@@ -180,7 +180,7 @@ def test_depth_is_malformed_and_nothing_worse(text: bytes) -> None:
 
 def test_one_item_too_many_is_refused_before_any_is_decoded() -> None:
     one = b'{"userId":"a","delta":1}'
-    for number, status in ((BATCH_MOST, 200), (BATCH_MOST + 1, 400)):
+    for number, status in ((5_000, 200), (5_001, 400)):
         body = b'{"submissions":[' + b",".join([one] * number) + b"]}"
         assert answered(Recorder(), body).status == status
 

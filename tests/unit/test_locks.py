@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -86,6 +87,19 @@ def test_every_package_has_hashes_and_no_address(name: str) -> None:
         assert re.match(r"[a-z0-9-]+==[^ ]+", block), block
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
     assert "://" not in text(name) and "--index" not in text(name) and "--find-links" not in text(name)
+
+
+def test_the_packages_of_the_typescript_client_are_pinned_with_hashes_and_no_address() -> None:
+    folder = REPOSITORY / "tests" / "clients" / "typescript"
+    lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
+    root = lock["packages"].pop("")
+    assert (
+        root["devDependencies"] == json.loads((folder / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    )
+    assert all(re.fullmatch(r"[0-9.]+", version) for version in root["devDependencies"].values())
+    assert len(lock["packages"]) > 10
+    for name, package in lock["packages"].items():
+        assert package["integrity"].startswith("sha512-") and "resolved" not in package, name
 
 
 def test_make_installs_from_locks_only() -> None:

@@ -119,3 +119,30 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
         assert figures and all(figure in line for figure in figures), row
     for word in re.findall(r"`(python -m bench [^`]*)`|commit ([0-9a-f]{12})|(\d{4}-\d\d-\d\d)", section):
         assert "".join(word) in measured
+
+
+def test_the_disk_of_a_ledger_is_that_of_the_capacity_page() -> None:
+    computed = (REPOSITORY / "docs" / "capacity.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| \w+ \| ([\d,]+) \| ([\d,]+), [\d,]+ \|.*\| ([\d.,]+ GiB) \| ([\d.]+ GiB) \|$", computed, re.M
+    )
+    install = (REPOSITORY / "docs" / "ops" / "install.md").read_text(encoding="utf-8")
+    section = install.partition("## Disk")[2].partition("\n## ")[0]
+    assert len(rows) == 3
+    assert re.findall(r"^\| ([\d,]+) \| ([\d,]+) \| ([\d.,]+ GiB) \| ([\d.]+ GiB) \|$", section, re.M) == rows
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    assert f"{rows[1][2]} for a million players and {rows[1][1]} submissions a second" in readme
+    assert rows[1][0] == "1,000,000"
+
+
+def test_the_figures_of_the_faq_are_those_of_the_capacity_page() -> None:
+    faq = (REPOSITORY / "docs" / "faq.md").read_text(encoding="utf-8")
+    computed = (REPOSITORY / "docs" / "capacity.md").read_text(encoding="utf-8")
+    for row, told in (
+        ("Redis, per player", "needs {} of Redis"),
+        ("PostgreSQL, row of a player with index", "{} of PostgreSQL"),
+    ):
+        (bytes_each,) = re.findall(rf"^\| {row} \| (\d+ bytes) \|$", computed, re.MULTILINE)
+        assert told.format(bytes_each) in faq.replace("\n", " ")
+    (rate,) = re.findall(r"at ([\d,]+) players a second", faq)
+    assert f"| `board_rebuild` | **{rate} /s**" in computed

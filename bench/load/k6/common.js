@@ -1,5 +1,5 @@
-// Shared by the scripts. BASE, SEASON, PLAYERS, VUS, DURATION, RATE, KEY and P99 come from the environment
-// (k6 run -e NAME=value).
+// Shared by the scripts. BASE, SEASON, PLAYERS, VUS, DURATION, RATE and P99 come from the environment
+// (k6 run -e NAME=value); so does LEADERBOARD_KEY, the key with the scopes read and submit, as for python -m bench.
 import { check } from "k6";
 import http from "k6/http";
 
@@ -10,7 +10,7 @@ export const vus = Number(__ENV.VUS || 16);
 export const duration = __ENV.DURATION || "30s";
 export const rate = Number(__ENV.RATE || 500);
 const headers = { "Content-Type": "application/json" };
-if (__ENV.KEY) headers.Authorization = `Bearer ${__ENV.KEY}`;
+if (__ENV.LEADERBOARD_KEY) headers.Authorization = `Bearer ${__ENV.LEADERBOARD_KEY}`;
 
 export const thresholds = {
   // No wrong answer, and none that takes longer than a player would wait.

@@ -1,13 +1,14 @@
 -- API keys: look up, create, rotate and revoke.
 
 -- name: access_version --
--- A row only if the keys have changed since version `seen`, or if the session accepts no changes (second column).
-SELECT version, current_setting('transaction_read_only')::boolean FROM access
+-- A row only if the keys have changed since version `seen`, or if the session accepts no changes (`read_only`).
+SELECT version, current_setting('transaction_read_only')::boolean AS read_only FROM access
 WHERE version <> %(seen)s OR current_setting('transaction_read_only')::boolean
 
 -- name: access_keys --
 -- The version and, in the same snapshot, all keys; one row with nulls if there is no key.
-SELECT a.version, k.id, k.digest, k.scopes, k.seasons, extract(epoch FROM k.expires_at)::float8, k.revoked_at IS NOT NULL
+SELECT a.version, k.id, k.digest, k.scopes, k.seasons, extract(epoch FROM k.expires_at)::float8 AS expires_at,
+       k.revoked_at IS NOT NULL AS revoked
 FROM access a LEFT JOIN api_key k ON true
 
 -- name: lock_access --

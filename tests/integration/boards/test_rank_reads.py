@@ -58,10 +58,16 @@ def calls(world: World) -> int:
 def test_each_gets_the_own_rank(filled: World) -> None:
     before = calls(filled)
     ranks = asked(filled, together(*(("s", f"p{n}", 0) for n in range(PLAYERS))))
-    assert [(rank, first, member[10:]) for rank, first, (member, _) in ranks] == [
-        (n, n, b"p%d" % n) for n in range(PLAYERS)
-    ]
+    assert [(rank, member[10:]) for rank, member, _ in ranks] == [(n, b"p%d" % n) for n in range(PLAYERS)]
     assert calls(filled) - before == -(-PLAYERS // PLAYERS_MOST)
+
+
+def test_a_window_ends_at_both_ends_of_the_board(filled: World) -> None:
+    best, last = asked(filled, together(("s", "p1", 3), ("s", f"p{PLAYERS - 2}", 3)))
+    assert (best[0], best[1]) == (1, 0)
+    assert [member[10:] for member in best[2][::2]] == [b"p%d" % n for n in range(5)]
+    assert (last[0], last[1]) == (PLAYERS - 2, PLAYERS - 5)
+    assert [member[10:] for member in last[2][::2]] == [b"p%d" % n for n in range(PLAYERS - 5, PLAYERS)]
 
 
 def test_reads_of_one_width_are_asked_together(filled: World) -> None:
@@ -95,7 +101,7 @@ def test_a_player_who_was_altered_by_hand_is_alone_without_an_answer(filled: Wor
     filled.redis.hset(members, "p3", b"\0" * 10)
     for side in (0, 2):
         found = asked(filled, together(*(("s", f"p{n}", side) for n in range(5))))
-        assert [type(one) for one in found] == [*[list] * 3, BoardRebuilding, list]
+        assert [type(one) for one in found] == [*[tuple] * 3, BoardRebuilding, tuple]
 
 
 def test_a_board_that_has_lost_an_entry_gives_no_answer_at_all(filled: World) -> None:

@@ -123,6 +123,19 @@ def test_a_restore_refuses_what_it_cannot_do_safely(world: World, tmp_path: Path
     assert world.counts()["season"] == 0
 
 
+def test_a_restore_that_fails_leaves_nothing_of_itself(world: World, tmp_path: Path) -> None:
+    """A dump that is cut off has the definitions of all tables, and the data of some."""
+    world.submit(*(("s", f"p{n}", n + 1) for n in range(3_000)))
+    dump = tmp_path / "x.dump"
+    done = leaderboard(world, "backup", str(dump))
+    assert done.returncode == 0, done.stderr
+    dump.write_bytes(dump.read_bytes()[: -dump.stat().st_size // 4])
+    done = leaderboard(world, "restore", "--replace", str(dump))
+    assert done.returncode == 70 and "pg_restore" in done.stderr, done.stderr
+    tables = "SELECT count(*) FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p')"
+    assert world.value(tables, world.name) == 0
+
+
 def test_a_backup_that_fails_leaves_no_file(world: World, tmp_path: Path) -> None:
     done = leaderboard(world, "backup", str(tmp_path / "x.dump"), DATABASE_URL="postgresql://127.0.0.1:1/x")
     assert done.returncode == 3

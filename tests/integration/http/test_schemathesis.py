@@ -31,23 +31,34 @@ def own(servers: Embedded) -> Iterator[tuple[Api, str]]:
 
 
 def cases(api: Api, directory: Path, key: str | None, examples: int) -> int:
-    """Run schemathesis and assert that it found nothing; how many requests it made."""
+    """Run schemathesis and assert that it found nothing; how many requests it made.
+
+    The operations on one key come last, in a run that has not seen the list of keys: schemathesis asks for ids that it
+    has seen in answers, and could end the key of the run.
+    """
+    runs = [run_schemathesis(api, directory, key, examples, kind) for kind in ("--exclude", "--include")]
+    # All but the document itself, which it has read and does not test.
+    assert sum(tested for tested, _ in runs) == len(OPERATIONS) - 1
+    return sum(generated for _, generated in runs)
+
+
+def run_schemathesis(api: Api, directory: Path, key: str | None, examples: int, kind: str) -> tuple[int, int]:
+    """One run, without the operations on one key or with these alone: how many operations and requests it made."""
     command = [str(Path(sys.executable).with_name("st")), "--config-file", str(REPOSITORY / "tests/schemathesis.toml")]
     command += ["run", f"http://127.0.0.1:{api.port}/openapi.json", "--phases", "examples,coverage,fuzzing"]
     command += ["--seed", str(SEED), "--max-examples", str(examples), "--continue-on-failure", "--workers", "1"]
+    command += [f"{kind}-path-regex", r"^/v1/keys/"]
     command += [] if key is None else ["-H", f"Authorization: Bearer {key}"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("LEADERBOARD_")}
     done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
     tested = re.search(r"Tested: (\d+)", done.stdout)
     generated = re.search(r"(\d+) generated", done.stdout)
-    # All but the document itself, which it has read and does not test.
-    assert tested is not None and int(tested[1]) == len(OPERATIONS) - 1, done.stdout[-2_000:]
-    assert generated is not None
+    assert tested is not None and generated is not None, done.stdout[-2_000:]
     log = api.command.text()
     assert "Traceback" not in log and "failed" not in log, log[-4_000:]
     print(f"{generated[1]} requests")  # pytest -rP shows it
-    return int(generated[1])
+    return int(tested[1]), int(generated[1])
 
 
 def test_every_answer_to_a_key_is_as_the_document_says(own: tuple[Api, str], tmp_path: Path) -> None:

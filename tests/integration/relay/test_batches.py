@@ -88,6 +88,28 @@ def test_corrections_and_removals_travel_the_same_way(world: World) -> None:
     assert equal(world)
 
 
+def test_the_number_of_players_is_noted_exactly(world: World) -> None:
+    """Readers refuse a board of another size; see docs/architecture.md, "The board in Redis"."""
+    session = world.session()
+
+    def noted() -> list[bytes | None]:
+        return list(world.redis.hmget(world.keys.watermark[S], "n:s", "counted", "fence"))
+
+    world.submit(("s", "ada", 5), ("s", "bob", 7), ("s", "cy", 7))
+    period = world.value("SELECT period_id FROM season")
+    for number, change in (
+        (3, lambda: None),
+        (3, lambda: world.submit(("s", "ada", 1), ("s", "bob", 1))),
+        (2, lambda: world.correct("s", "bob", None)),
+        (2, lambda: world.correct("s", "bob", None)),
+        (4, lambda: world.submit(("s", "bob", 1), ("s", "dan", 1), ("s", "ada", 1))),
+    ):
+        change()
+        relay_batch(session, S)
+        players, counted, fence = noted()
+        assert players == b"%d:%d" % (number, period) and counted == fence
+
+
 def test_hints_twice_are_harmless(world: World) -> None:
     world.submit(("s", "ada", 5))
     session = world.session()

@@ -6,7 +6,8 @@ import pytest
 from support.relays import Hand, S, equal, write_watermark
 from support.world import World
 
-from relay.batch import Refused, relay_batch
+from board.errors import ServerUnreachable
+from relay.batch import Refused, Verdict, relay_batch
 from relay.session import RelaySession
 
 
@@ -31,6 +32,16 @@ def test_fence_lost_the_latest(world: World, carried: RelaySession) -> None:
     assert held is not None
     write_watermark(world, fence=held - 1)
     assert refusal(world, carried) == "lost"
+
+
+def test_fence_that_is_no_number(world: World, carried: RelaySession) -> None:
+    write_watermark(world, fence="x")
+    assert refusal(world, carried) == "lost"
+    world.redis.delete(world.keys.watermark[S])
+    world.redis.set(world.keys.watermark[S], "x")
+    with pytest.raises(Refused) as caught:
+        relay_batch(carried, S, check=True)
+    assert caught.value.verdict.word == "lost"
 
 
 def test_fence_of_another_postgresql(world: World, carried: RelaySession) -> None:
@@ -91,6 +102,8 @@ def test_another_postgresql_is_rebuilt_unless_it_is_a_later_one(world: World, ca
     hand = Hand(world)
     hand.serve(S)
     assert world.redis.hget(world.keys.watermark[S], "identity").decode() == later, "we are the past: hands off"
+    with pytest.raises(ServerUnreachable, match="has been succeeded"):
+        hand.relay.repairs.heal(hand.session, Refused(S, Verdict("identity", 1, later)))
     write_watermark(world, identity="1:00000009")
     hand.drain()
     assert equal(world)

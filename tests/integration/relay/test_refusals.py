@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.processes import children_of, relaying
-from support.relays import Hand, equal
+from support.relays import Hand, S, equal
 from support.trouble import TROUBLES, OwnRedis
 from support.world import World
 
@@ -33,6 +33,25 @@ def test_a_batch_is_tried_again(own_redis: OwnRedis, kind: str) -> None:
         assert world.counts()["outbox"] == len(SEASONS), "the hints stay"
     hand.drain()
     assert equal(world, *SEASONS)
+
+
+def test_beside_a_season_that_is_refused_itself_its_neighbours_are_not_set_aside(own_redis: OwnRedis) -> None:
+    """The batch is refused for the first season; the second one, tried alone, meets missing rights."""
+    world = own_redis.world
+    neighbour = next(name for n in range(500) if partition_of(name := f"t{n}") == S)
+    world.submit(("s", "ada", 1), (neighbour, "ada", 1))
+    hand = Hand(world)
+    hand.drain()
+    world.redis.delete(world.keys.members(S, b"s"))
+    world.redis.set(world.keys.members(S, b"s"), "nonsense")
+    with own_redis.trouble("without rights"):
+        world.submit(("s", "bob", 1), (neighbour, "bob", 1))
+        hand.serve(S)
+        assert world.rows("SELECT season_id FROM ailing") == []
+        assert world.counts()["outbox"] == 2
+    hand.serve(S)
+    assert world.rows("SELECT season_id FROM ailing") == [("s",)]
+    assert equal(world, neighbour)
 
 
 @pytest.mark.parametrize("kind", TROUBLES)

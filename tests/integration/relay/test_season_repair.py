@@ -46,6 +46,7 @@ def test_a_refused_season_is_set_aside_and_holds_up_no_other(world: World, hand:
     world.submit(("s", "p2", 100), (NEIGHBOUR, "ada", 1))
     hand.serve(S)
     assert equal(world, NEIGHBOUR) and world.counts()["outbox"] == 0
+    assert world.value("SELECT tries FROM ailing") == 1, "Redis was not asked again"
     # When its time has come it is loaded whole.
     world.execute("UPDATE ailing SET retry_at = now()")
     hand.relay.repairs.retry_set_aside(hand.session)
@@ -56,6 +57,19 @@ def test_a_refused_season_is_set_aside_and_holds_up_no_other(world: World, hand:
     assert equal(world, "s") and compare(world.settings, wait_s=0).equal
 
 
+def test_a_batch_of_refused_seasons_only_costs_its_neighbours_nothing(world: World, hand: Hand) -> None:
+    spoil(world, world.keys.board(S, b"s"))
+    world.submit(("s", "p1", 100))
+    hand.serve(S)
+    assert world.rows("SELECT season_id FROM ailing") == [("s",)]
+    assert world.fence("s") == world.value("SELECT fence FROM partition WHERE id = %s", S)
+    world.submit((NEIGHBOUR, "ada", 1))
+    hand.serve(S)
+    assert equal(world, NEIGHBOUR)
+    assert world.value("SELECT rebuilt_at FROM partition WHERE id = %s", S) is None, "nothing was lost"
+    assert world.rows("SELECT season_id FROM ailing") == [("s",)]
+
+
 def test_a_season_that_stays_refused_waits_longer_each_time(world: World, hand: Hand) -> None:
     spoil(world, world.keys.board(S, b"s"))
     waits = []
@@ -64,6 +78,14 @@ def test_a_season_that_stays_refused_waits_longer_each_time(world: World, hand: 
         waits.append(world.value("SELECT round(extract(epoch FROM retry_at - now()))::int FROM ailing"))
     assert waits[-1] > waits[1] and waits == sorted(waits)
     assert world.value("SELECT tries FROM ailing") == 5
+
+
+@pytest.mark.parametrize("tries", [10, 100_000])
+def test_a_season_that_is_refused_for_long_is_tried_every_five_minutes(world: World, hand: Hand, tries: int) -> None:
+    hand.session.execute("set_aside", season="s", partition=S, reason="still")
+    world.rows("UPDATE ailing SET tries = %s RETURNING 1", tries)
+    hand.session.execute("set_aside", season="s", partition=S, reason="still")
+    assert world.value("SELECT extract(epoch FROM retry_at - now())::int BETWEEN 298 AND 300 FROM ailing")
 
 
 def test_a_reset_of_a_season_that_is_set_aside(world: World, hand: Hand) -> None:
@@ -105,6 +127,10 @@ ALTERED: dict[str, Callable[[World], Any]] = {
     "player removed": lambda w: (
         w.redis.zrem(w.keys.board(S, b"s"), w.redis.hget(w.keys.members(S, b"s"), "p4") + b"p4"),
         w.redis.hdel(w.keys.members(S, b"s"), "p4"),
+    ),
+    "player removed, and the number noted": lambda w: (
+        ALTERED["player removed"](w),
+        w.redis.hset(w.keys.watermark[S], "n:s", b"29:" + w.redis.hget(w.keys.periods[S], "s")),
     ),
     "another period": lambda w: w.redis.hset(w.keys.periods[S], "s", 10**6),
     "no period": lambda w: w.redis.hdel(w.keys.periods[S], "s"),
@@ -160,11 +186,12 @@ def test_many_seasons_are_all_looked_at(world: World) -> None:
     world.submit(*((name, "ada", n + 1) for n, name in enumerate(names)))
     hand = Hand(world)
     hand.drain()
-    for name in (names[0], names[41], names[79]):
-        world.redis.delete(world.keys.board(partition_of(name), name.encode()))
-    for _ in range(4):
-        hand.relay.repairs.sample(hand.session)
-    assert equal(world, *names)
+    for _ in range(2):  # and then again from the first
+        for name in (names[0], names[41], names[79]):
+            world.redis.delete(world.keys.board(partition_of(name), name.encode()))
+        for _ in range(4):
+            hand.relay.repairs.sample(hand.session)
+        assert equal(world, *names)
 
 
 def test_the_pool_samples(world: World) -> None:

@@ -11,6 +11,7 @@ from support.relays import Unsignalled
 from support.waiting import eventually
 from support.world import World
 
+from board.pg.queries import queries
 from relay.janitor import Janitor
 
 
@@ -128,8 +129,6 @@ def test_a_submission_that_waits_for_a_reset_lands_in_the_new_period(world: Worl
         thread = threading.Thread(target=late, args=(world, writer))
         thread.start()
         eventually(lambda: world.waiting("writer") == 1)
-        from board.pg.queries import queries
-
         db.execute(queries()["reset_season"], {"period": period})
         db.commit()
         thread.join(20)
@@ -158,6 +157,37 @@ def test_the_janitor_collects_ended_periods_and_nothing_else(world: World) -> No
     assert [(u, s) for u, s, _ in world.expected("t")] == [("ada", 1)]
     assert janitor.collect(world.db) == 0
     assert world.value("SELECT count(*) FROM ledger") == 4_502, "the ledger is kept"
+
+
+def test_the_janitor_takes_small_bites(world: World) -> None:
+    world.submit(*(("s", f"p{n}", n + 1) for n in range(4_500)))
+    world.reset("s")
+    world.execute(
+        "CREATE TABLE bites (size bigint)",
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO bites SELECT count(*) FROM gone; RETURN NULL; END'",
+        "CREATE TRIGGER note AFTER DELETE ON score REFERENCING OLD TABLE AS gone EXECUTE FUNCTION note()",
+    )
+    assert Janitor(world.settings, Unsignalled()).collect(world.db) == 4_500
+    assert [size for (size,) in world.rows("SELECT size FROM bites WHERE size > 0")] == [2_000, 2_000, 500]
+
+
+def test_of_several_janitors_one_is_at_work(world: World) -> None:
+    world.submit(("s", "ada", 1))
+    world.reset("s")
+
+    class Once(Unsignalled):
+        def wait(self, seconds: float | None) -> bool:
+            self.requested = True
+            return True
+
+    with psycopg.connect(world.settings.database_url, autocommit=True) as other:
+        assert other.execute(queries()["try_janitor"]).fetchone() == (True,)
+        Janitor(world.settings, Once()).keep_house(world.db)
+        assert world.value("SELECT count(*) FROM period") == 2, "another one is"
+        other.execute("SELECT pg_advisory_unlock_all()")
+    Janitor(world.settings, Once()).keep_house(world.db)
+    assert world.value("SELECT count(*) FROM period") == 1
 
 
 def test_a_season_whose_first_period_was_collected_goes_on(world: World) -> None:

@@ -91,3 +91,12 @@ def test_two_workers_make_one_season(world: World) -> None:
                 assert [http.receive().status for http in many] == [202] * 12
             assert world.value("SELECT count(*) FROM period WHERE season_id = %s", f"race {n}") == 1
             assert [(u, s) for u, s, _ in world.expected(f"race {n}")] == [("ada", 12)]
+
+
+def test_a_version_grows_although_a_later_batch_was_first(world: World) -> None:
+    """Of two batches at once, the one with the higher numbers may write first."""
+    world.submit(("s", "ada", 1))
+    world.execute("UPDATE score SET reached = reached + 1000")
+    before = world.value("SELECT reached FROM score")
+    assert world.submit(("s", "ada", 1), ("s", "ada", 1)) == [(0, 2, before + 1), (0, 3, before + 2)]
+    assert world.value("SELECT reached FROM score") == before + 2

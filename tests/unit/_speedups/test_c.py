@@ -91,6 +91,9 @@ def test_entry_refuses_reached_out_of_range(impl: Any, reached: int) -> None:
         (2**53, bytes(10)),
         (INT64_MIN, bytes(10)),
         (INT64_MAX, bytes(10)),
+        # 2**53 beyond the edge: its bits, shifted, leave 64 bits without a trace.
+        (2**52 + 2**53, bytes(10)),
+        (-(2**52) - 2**53, b"\x07\xff" + bytes(8)),
         (10**40, bytes(10)),
         (-(10**40), bytes(10)),
     ],

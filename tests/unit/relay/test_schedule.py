@@ -79,3 +79,12 @@ def test_refusals_in_a_row_are_tried_later_and_later_up_to_a_bound(schedule: Sch
     assert all(2.5 <= delay <= 5 for delay in delays[10:])
     schedule.succeeded(7)
     assert schedule.set_back(7) <= 0.1
+
+
+def test_a_busy_partition_is_tried_again_at_least_every_50_ms(schedule: Schedule, clock: Clock) -> None:
+    delays = []
+    for _ in range(20):
+        schedule.retry_soon(7)
+        delays.append(schedule.due[7] - clock.now)
+    assert 0.001 <= delays[0] <= 0.0021
+    assert all(0.024 < delay <= 0.051 for delay in delays[10:])

@@ -28,7 +28,9 @@ def a_report(*, faults: tuple[str, ...] = (), invalid: str = "") -> report.Repor
                 {"p99_ms": 9.0, "lag_p99_ms": 1.0}, curves={"latency <all>": curve}, hdr={"mixed": "x"}, invalid=invalid
             )
         ],
-        "curve": [Measure({"per_s": 200.0}, curves={"p99 of POST by rate": [(100.0, 2.0), (200.0, 40.0)]})],
+        "curve": [
+            Measure({"per_s": 200.0}, curves={"p99 of POST by rate": [(100.0, 2.0), (150.0, None), (200.0, 40.0)]})
+        ],
     }
     found = report.build_rows(catalog.ROWS, measured)
     return report.Report(
@@ -110,3 +112,23 @@ def test_a_line_rises_with_its_figures_and_does_without_any() -> None:
     assert circles == sorted(circles, reverse=True)
     assert circles[0] - circles[1] == pytest.approx(circles[1] - circles[2], abs=0.2), "the scale is logarithmic"
     assert "nothing to draw" in svg.draw_lines("t", "x", "y", [])
+
+
+def test_a_step_that_was_left_out_is_a_gap_with_a_mark() -> None:
+    """A line across it would show figures that nobody measured."""
+    steps = [(1.0, 1.0), (2.0, 2.0), (3.0, None), (4.0, 100.0), (5.0, 200.0), (6.0, None)]
+    root = ElementTree.fromstring(svg.draw_lines("t", "x", "y", steps))
+    name = "{http://www.w3.org/2000/svg}"
+    lines = [[point.split(",")[0] for point in line.attrib["points"].split()] for line in root.iter(f"{name}polyline")]
+    assert [len(line) for line in lines] == [2, 2]
+    marks = [float(line.attrib["x1"]) for line in root.iter(f"{name}line") if "stroke-dasharray" in line.attrib]
+    assert len(marks) == 2
+    assert float(lines[0][-1]) < marks[0] < float(lines[1][0]) < float(lines[1][-1]) < marks[1]
+    assert [text.text for text in root.iter(f"{name}text")].count("invalid") == 2
+    assert "nothing to draw" in svg.draw_lines("t", "x", "y", [(1.0, None)])
+
+
+def test_the_page_says_what_the_original_is() -> None:
+    text = html.render(a_report())
+    assert "leaderboard-go" in text and "github.com/disfordave/leaderboard-go, commit 1f5f006" in text
+    assert "estimates" in text

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from typing import Literal
 
 import pytest
 
-from board.observe.log import masked, setup
+from board.observe.log import JsonLine, masked, setup
 from service.access.key_text import make_key
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLXBhcnQ"
@@ -50,6 +51,12 @@ def test_what_is_logged_is_masked(monkeypatch: pytest.MonkeyPatch, form: Literal
     assert stream.getvalue().count("\n") == 1
 
 
+def test_json_lines_keep_the_text_and_show_nothing_that_hides() -> None:
+    record = logging.LogRecord("service", logging.INFO, "", 0, "said %s", ("a\u202eb\x9bc\nd",), None)
+    line = JsonLine().format(record)
+    assert "\\u202eb\\u009bc\\nd" in line and json.loads(line)["message"] == "said a\u202eb\x9bc\nd"
+
+
 def test_nothing_quoted_forges_a_line_or_speaks_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
@@ -58,7 +65,7 @@ def test_nothing_quoted_forges_a_line_or_speaks_to_a_terminal(monkeypatch: pytes
     root.handlers = []
     try:
         setup("info", "text")
-        logging.getLogger("service").warning("said %s", "a\rb\x1b[2Jc\x9bd\u2028e\tf é")
+        logging.getLogger("service").warning("said %s", "a\rb\x1b[2Jc\x9bd\u2028e\tf é\u202eg")
     finally:
         root.handlers, root.level = before, level
-    assert stream.getvalue().endswith("said a\\x0db\\x1b[2Jc\\x9bd\\x2028e\tf é\n")
+    assert stream.getvalue().endswith("said a\\x0db\\x1b[2Jc\\x9bd\\u2028e\tf é\\u202eg\n")

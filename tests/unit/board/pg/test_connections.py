@@ -23,6 +23,13 @@ def test_without_options_in_the_url_there_are_none() -> None:
     assert conninfo.conninfo_to_dict(dsn("postgresql://h/d", "x"))["options"] == ""
 
 
+def test_a_silent_network_is_noticed_by_the_kernel() -> None:
+    """Within ten seconds for bytes without an acknowledgement, within 25 for an idle connection."""
+    found = conninfo.conninfo_to_dict(dsn("postgresql://h/d", "x"))
+    assert (found["connect_timeout"], found["tcp_user_timeout"]) == ("5", "10000")
+    assert [found[f"keepalives_{name}"] for name in ("idle", "interval", "count")] == ["10", "5", "3"]
+
+
 @pytest.mark.parametrize("url", ["", "postgresql://h/d?no_such_option=1"])
 def test_what_is_no_connection_string_is_an_invalid_setting(url: str) -> None:
     with pytest.raises(InvalidSetting, match=r"^DATABASE_URL"):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.waiting import eventually
 
+from board.process.beats import Beats
 from board.process.stop import Stop
 from board.process.supervisor import Child, ChildSpec, Supervisor
 
@@ -192,6 +193,33 @@ def test_one_that_does_not_listen_is_killed_after_the_grace(rehearsal: Rehearsal
     thread.join(20)
     assert not thread.is_alive() and rehearsal.status == 0
     assert 0.4 < time.monotonic() - asked < 10
+
+
+def test_all_that_do_not_listen_share_one_grace(rehearsal: Rehearsal) -> None:
+    script = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nnote('up')\ntime.sleep(60)"
+    thread = rehearsal.run(*(rehearsal.child(f"deaf {n}", script) for n in range(4)), grace_s=2.0)
+    eventually(lambda: len(rehearsal.lines()) == 4)
+    asked = time.monotonic()
+    rehearsal.stop.request()
+    thread.join(20)
+    assert 1.9 < time.monotonic() - asked < 5
+
+
+def test_a_child_that_ran_for_long_starts_again_soon() -> None:
+    beats = Beats(1)
+    child = Child(ChildSpec("brief", [sys.executable, "-c", ""]), beats, 0, env=os.environ)
+
+    def restart(now: float) -> float:
+        """Start it, let it end, and see its end at this time; the delay of the next start."""
+        child.keep_running(child.due)
+        assert child.process is not None
+        child.process.wait()
+        child.keep_running(child.due + now)
+        return child.due - (child.started + now)
+
+    delays = [restart(1.0) for _ in range(8)]
+    assert delays[0] <= 0.2 and delays[-1] > 2
+    assert restart(10.5) <= 0.2
 
 
 def test_a_watch_that_raises_ends_it_and_the_children_are_stopped(rehearsal: Rehearsal) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from board.process.throttle import KEPT_MOST, Throttle
+from board.process.throttle import Throttle
 
 
 def test_repetitions_wait() -> None:
@@ -18,7 +18,20 @@ def test_repetitions_wait() -> None:
     assert throttle.admits("a")
 
 
+def test_a_line_is_repeated_every_ten_seconds_from_the_boot_on() -> None:
+    now = 0.0
+    throttle = Throttle(clock=lambda: now)
+    assert throttle.admits("a")
+    now = 9.99
+    assert not throttle.admits("a")
+    now = 10.0
+    assert throttle.admits("a")
+
+
 def test_it_remembers_a_bounded_number_of_kinds() -> None:
     throttle = Throttle(10.0, lambda: 100.0)
-    assert all(throttle.admits(str(n)) for n in range(3 * KEPT_MOST))
-    assert len(throttle._next) <= KEPT_MOST
+    kept = set()
+    for n in range(1_000):
+        assert throttle.admits(str(n))
+        kept.add(len(throttle._next))
+    assert max(kept) == 256

@@ -44,7 +44,7 @@ def test_what_a_url_says(url: str, options: RedisOptions) -> None:
 
 
 BAD = [
-    ("", "REDIS_URL is empty; set it, or use `leaderboard run`, which starts its own server"),
+    ("", "REDIS_URL is empty; set it, or start everything with `leaderboard run`"),
     ("http://h", "REDIS_URL cannot be used: "),
     ("redis://h:99999", "REDIS_URL cannot be used: Port out of range 0-65535"),
     ("redis://h?db=x", "REDIS_URL cannot be used: Invalid value for 'db' in connection URL."),

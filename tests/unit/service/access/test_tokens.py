@@ -264,7 +264,7 @@ def test_only_fitting_public_keys_of_a_set_are_taken(algorithm: str) -> None:
     strange: list[Any] = [
         {**good, "kid": "enc", "use": "enc"},
         {**good, "kid": "alg", "alg": "PS256"},
-        {**good, "kid": "private", "d": "AA"},
+        ISSUERS[algorithm].jwk(private=True, kid="private", key_ops=["verify"]),
         {**good, "kid": 5},
         {"kty": "oct", "kid": "oct", "k": base64.urlsafe_b64encode(SECRET.encode()).decode()},
         {"kty": good["kty"], "crv": good.get("crv"), "kid": "broken"},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -47,6 +49,66 @@ def test_it_has_the_contract(doc: dict[str, Any]) -> None:
         ("get", "/openapi.json"),
     }
     assert contract <= {(method, path) for path, methods in doc["paths"].items() for method in methods}
+
+
+def schemas_in(part: Any) -> Iterator[dict[str, Any]]:
+    """Every schema of the document or of a part of it."""
+    if isinstance(part, dict):
+        if ("type" in part and isinstance(part["type"], str)) or part.keys() & {"enum", "anyOf", "const"}:
+            yield part
+        for name, inner in part.items():
+            if name not in ("example", "examples"):
+                yield from schemas_in(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from schemas_in(inner)
+
+
+def test_every_value_has_a_type_that_generators_know(doc: dict[str, Any]) -> None:
+    found = list(schemas_in(doc))
+    assert [s for s in found if not s.keys() & {"type", "anyOf"}] == []
+    assert {s["format"] for s in found if s.get("type") == "integer"} == {"int32", "int64"}
+    members = doc["components"]["schemas"]["Accepted"]["properties"]
+    assert members["queued"] == {"type": "boolean", "const": True}
+    assert [members[name]["format"] for name in ("score", "version")] == ["int64", "int64"]
+    assert doc["components"]["schemas"]["Submission"]["properties"]["delta"]["format"] == "int64"
+    assert doc["components"]["schemas"]["Health"]["properties"]["status"] == {"type": "string", "enum": ["ok"]}
+
+
+def test_an_optional_member_has_no_default(doc: dict[str, Any]) -> None:
+    """openapi-typescript would make it required."""
+    members = [m for s in doc["components"]["schemas"].values() for m in s.get("properties", {}).values()]
+    assert members and [m for m in members if "default" in m] == []
+    assert doc["components"]["schemas"]["Submission"]["required"] == ["userId", "delta"]
+    assert doc["components"]["schemas"]["Rotation"]["required"] == []
+
+
+def test_operations_have_tags_and_the_document_a_server(doc: dict[str, Any]) -> None:
+    tags = {tag["name"]: tag["description"] for tag in doc["tags"]}
+    assert list(tags) == ["submissions", "boards", "seasons", "keys", "health", "openapi"]
+    assert all(tags.values())
+    assert {tag for methods in doc["paths"].values() for entry in methods.values() for tag in entry["tags"]} == {*tags}
+    assert doc["paths"]["/v1/seasons/{sid}/leaderboard/top"]["get"]["tags"] == ["boards"]
+    assert doc["servers"][0]["url"] == "/"
+
+
+def test_every_body_has_an_example_that_fits_its_schema(doc: dict[str, Any]) -> None:
+    contents = [
+        (f"{method} {path}", content)
+        for path, methods in doc["paths"].items()
+        for method, entry in methods.items()
+        for part in (entry.get("requestBody"), *entry["responses"].values())
+        if part
+        for content in part["content"].values()
+    ]
+    without = [name for name, content in contents if "example" not in content]
+    assert without == ["get /readyz", "get /openapi.json"], "a fault of the server, and any object"
+    for name, content in contents:
+        if name not in without:
+            jsonschema.validate(content["example"], {**content["schema"], "components": doc["components"]})
+    ready = doc["paths"]["/readyz"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert ready["example"]["status"] == "ready"
+    jsonschema.validate(ready["example"], {**ready["schema"], "components": doc["components"]})
 
 
 def test_operation_ids_are_unique() -> None:

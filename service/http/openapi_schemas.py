@@ -1,0 +1,72 @@
+"""Schemas of the OpenAPI document, made from types in a form that generators of clients understand, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+REFERENCE: Final = "#/components/schemas/"
+INT32_MIN: Final = -(2**31)
+INT32_MAX: Final = 2**31 - 1
+_JSON_TYPES: Final = {bool: "boolean", int: "integer", str: "string"}
+
+Schema = dict[str, Any]
+
+
+def make_schemas(types: Sequence[Any]) -> tuple[list[Schema], dict[str, Schema]]:
+    """The schema of each type, and the components that they refer to."""
+    schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE + "{name}")
+    return [refine(schema) for schema in schemas], {name: refine(schema) for name, schema in components.items()}
+
+
+def refine(schema: Schema) -> Schema:
+    """A schema of msgspec in the form that generators of clients understand.
+
+    - Every `enum` has a `type`. One of a single boolean is a `const`: openapi-python-client drops an answer otherwise.
+    - An integer has the `format` that holds its range, `int32` or `int64`.
+    - A member with a default is optional, and has no `default`: openapi-typescript makes it required otherwise.
+    - A description is one line.
+    """
+    made = {name: refine_part(name, part) for name, part in schema.items() if name != "default"}
+    if "enum" in made:
+        (kind,) = {type(value) for value in made["enum"]}
+        made["type"] = _JSON_TYPES[kind]
+        if kind is bool and len(made["enum"]) == 1:
+            (made["const"],) = made.pop("enum")
+    if made.get("type") == "integer":
+        small = made.get("minimum", INT32_MIN - 1) >= INT32_MIN and made.get("maximum", INT32_MAX + 1) <= INT32_MAX
+        made["format"] = "int32" if small else "int64"
+    return made
+
+
+def refine_part(name: str, part: Any) -> Any:
+    """One keyword of a schema, with the schemas in it refined."""
+    if name == "description":
+        return " ".join(part.split())
+    if name == "properties":
+        return {member: refine(schema) for member, schema in part.items()}
+    if name == "anyOf":
+        return [refine(schema) for schema in part]
+    if name == "items":
+        return refine(part)
+    return part
+
+
+def make_example(schema: Schema, components: dict[str, Schema]) -> Any:
+    """A value of the schema: its own example, or one made of those of its required members (without any: of all).
+
+    Raises KeyError for a part without an example.
+    """
+    if "$ref" in schema:
+        return make_example(components[schema["$ref"].removeprefix(REFERENCE)], components)
+    for keyword in ("examples", "enum"):
+        if keyword in schema:
+            return schema[keyword][0]
+    if "const" in schema:
+        return schema["const"]
+    if schema["type"] == "array":
+        return [make_example(schema["items"], components)]
+    members = schema["required"] or schema["properties"]
+    return {name: make_example(schema["properties"][name], components) for name in members}

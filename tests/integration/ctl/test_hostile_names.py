@@ -1,0 +1,118 @@
+"""Ids and names that look like markup, or steer a terminal: every command that prints data shows them escaped."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.processes import leaderboard, relaying, serving
+from support.relays import Hand
+from support.world import World
+
+from board.partitions import partition_of
+from board.text import visible
+from ctl.main import COMMANDS
+from service.access.key_text import make_key
+
+HOSTILE = (
+    "[/u]x",
+    "[bold red]x[/]",
+    ":apple:",
+    "\x1b[2Jgone",
+    "\x9b31mred",
+    "\u202egnp.exe",
+    "two\nlines\rone",
+    "\u200bhidden",
+)
+Run = subprocess.CompletedProcess[str]
+
+
+def shows(done: Run, name: str, *statuses: int) -> None:
+    """The command ended as it should, and wrote the name escaped, and nothing that steers a terminal."""
+    text = done.stdout + done.stderr
+    assert done.returncode in (statuses or (0,)), text
+    assert "Traceback" not in text
+    assert visible(text, keep="\n") == text
+    assert visible(name) in text or repr(name) in text, text
+
+
+def keep(done: Run, find: Callable[[Any], Any], name: str) -> None:
+    """The document has the exact name, and nothing that steers a terminal."""
+    assert visible(done.stdout, keep="\n") == done.stdout
+    assert find(json.loads(done.stdout)) == name
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_verify(world: World, name: str) -> None:
+    world.submit((name, name, 1))
+    Hand(world).drain()
+    partition = partition_of(name)
+    world.redis.delete(world.keys.board(partition, name.encode()), world.keys.members(partition, name.encode()))
+    shows(leaderboard(world, "verify"), name, 1)
+    keep(leaderboard(world, "verify", "--json"), lambda found: found["differences"][0]["season"], name)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_seasons_set_aside(world: World, name: str) -> None:
+    world.submit((name, "ada", 1))
+    world.db.execute(
+        "INSERT INTO ailing (season_id, partition, reason, retry_at) VALUES (%s, %s, %s, now())",
+        (name, partition_of(name), f"ERR {name}"),
+    )
+    shows(leaderboard(world, "status"), name)
+    keep(leaderboard(world, "status", "--json"), lambda found: found["ailing"][0]["season"], name)
+    shows(leaderboard(world, "doctor"), name, 1)
+    leaderboard(world, "doctor", "--json")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_keys(world: World, name: str) -> None:
+    _, parts = make_key()
+    # The API refuses control characters; a row of another release, or of a person, may have them.
+    world.db.execute(
+        "INSERT INTO api_key (id, name, digest, scopes, seasons) VALUES (%s, %s, %s, %s, %s)",
+        (parts.id, name, parts.digest, ["read"], [name]),
+    )
+    shows(leaderboard(world, "key", "list"), name)
+    keep(leaderboard(world, "key", "list", "--json"), lambda found: found["keys"][0]["name"], name)
+    shows(leaderboard(world, "key", "rotate", parts.id), name)
+    shows(leaderboard(world, "key", "revoke", parts.id), name)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_in_arguments_and_settings(world: World, tmp_path: Path, name: str) -> None:
+    shows(leaderboard(world, "rebuild", "--season", name), name, 2)
+    done = leaderboard(world, "rebuild", "--season", name, "--json")
+    assert visible(done.stdout, keep="\n") == done.stdout and json.loads(done.stdout)["code"] == "usage"
+    shows(leaderboard(world, "key", "revoke", name), name, 2)
+    shows(leaderboard(world, "dance", name), "dance", 2)
+    shows(leaderboard(world, "status", f"--{name}"), name, 2)
+    shows(leaderboard(world, "settings", LEADERBOARD_TOKEN_JWKS=""), "LEADERBOARD_TOKEN_JWKS")
+    shows(leaderboard(world, "settings", LEADERBOARD_DATA_DIR=f"/nowhere/{name}"), name)
+    shows(leaderboard(world, "restore", str(tmp_path / name)), name, 2)
+    dump = tmp_path / name.replace("/", "")
+    shows(leaderboard(world, "backup", str(dump)), dump.name)
+    assert dump.exists()
+
+
+def test_demo(world: World) -> None:
+    with relaying(world), serving(world, "/readyz") as api:
+        best = 10**9
+        for n, name in enumerate(HOSTILE):
+            world.submit(("[bold]demo", name, best + n))
+        done = leaderboard(
+            world, "demo", "--url", f"http://127.0.0.1:{api.port}", "--season", "[bold]demo", "--seconds", "2"
+        )
+        for name in (*HOSTILE, "[bold]demo"):
+            shows(done, name)
+
+
+def test_no_command_is_forgotten() -> None:
+    """A new command that prints data of others belongs into this file."""
+    shown = {"verify", "status", "doctor", "key", "rebuild", "settings", "restore", "backup", "demo"}
+    others = {"run", "serve", "relay", "migrate", "completion"}
+    assert {command.name for command in COMMANDS} == shown | others

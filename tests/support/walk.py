@@ -1,0 +1,36 @@
+"""A walk through all that the API, the relays and the commands do, in front of servers with few rights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from support.http import JSON, Answer, Http, base
+
+
+def walk(http: Http, headers: Mapping[str, str], season: str, settled: Callable[[], Any]) -> None:
+    """Submissions, a batch, retries, all reads, a reset, and a first score after it. `settled` waits for the board."""
+
+    def ask(method: str, path: str, body: Any = None) -> Answer:
+        data = None if body is None else json.dumps(body).encode()
+        return http.ask(method, base(season) + path, data, {**JSON, **headers})
+
+    for number in range(20):
+        submission = {"userId": f"p{number}", "delta": number + 1, "submissionId": f"m{number}"}
+        assert ask("POST", "/scores", submission).status == 202
+        assert ask("POST", "/scores", submission).json["score"] == number + 1
+    batch = {"submissions": [{"userId": f"q{number}", "delta": -number} for number in range(20)]}
+    statuses = [result["status"] for result in ask("POST", "/scores/batch", batch).json["results"]]
+    assert statuses == [400] + [202] * 19
+    settled()
+    top = ask("GET", "/leaderboard/top?limit=2").json["items"]
+    assert top == [{"userId": "p19", "score": 20}, {"userId": "p18", "score": 19}]
+    assert ask("GET", "/leaderboard/rank?userId=p17").json["rank"] == 3
+    assert ask("GET", "/leaderboard/rank?userId=nobody").json["code"] == "player-not-found"
+    around = ask("GET", "/leaderboard/around?userId=p17&range=1").json["items"]
+    assert [item["rank"] for item in around] == [2, 3, 4]
+    assert ask("GET", "/leaderboard/count").json["count"] == 39
+    assert ask("DELETE", "").status == 200
+    assert ask("POST", "/scores", {"userId": "ada", "delta": 1}).status == 202
+    settled()

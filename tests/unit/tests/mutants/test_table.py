@@ -1,0 +1,42 @@
+"""The table of mutants fits the sources: each text is there once, each killing test exists, the page shows it."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+from collections import Counter
+
+import pytest
+from mutants import page
+from mutants.mutant import Mutant, mutate
+from mutants.table import MUTANTS
+from support.repository import REPOSITORY
+
+LAYERS = {"SQL", "Lua", "kernels", "service", "relay", "board", "ctl", "bench", "ansible", "monitoring"}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guard)
+def test_a_mutant_is_where_its_guard_is(mutant: Mutant) -> None:
+    assert mutate(mutant) != (REPOSITORY / mutant.file).read_text()
+    assert bool(mutant.killed_by) != bool(mutant.reason)
+    for node in mutant.killed_by:
+        file, _, name = node.partition("::")
+        tree = ast.parse((REPOSITORY / "tests" / file).read_text())
+        tests = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert name in tests and name.startswith("test_"), node
+
+
+def test_there_are_mutants_of_every_layer_and_nearly_all_are_killed() -> None:
+    assert {mutant.layer for mutant in MUTANTS} == LAYERS
+    assert len(MUTANTS) >= 60
+    assert len([mutant for mutant in MUTANTS if mutant.killed_by]) >= 0.95 * len(MUTANTS)
+    assert max(Counter(mutant.guard for mutant in MUTANTS).values()) == 1
+    assert {mutant.layer for mutant in MUTANTS if mutant.sample} == LAYERS
+
+
+def test_the_page_is_that_of_the_table() -> None:
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written):
+        page.main()
+    assert (REPOSITORY / "docs" / "mutants.md").read_text(encoding="utf-8") == written.getvalue(), "run `make docs`"
