@@ -411,6 +411,7 @@ async def flood(rig: Rig, rate: float, seconds: float) -> dict[str, float]:
             counts["without Retry-After"] += not connection.retry_after
         else:
             counts["other answers"] += 1
+            counts[f"answers {status}"] = counts.get(f"answers {status}", 0) + 1
         idle.append(connection)
 
     tasks = []

@@ -13,13 +13,14 @@ END: Final = "<!-- end of figures -->"
 
 
 def table(report: dict[str, Any]) -> str:
-    """The figures as Markdown."""
+    """The figures as Markdown. A `note` in the report stands above them."""
     outcomes = report["outcomes"]
     heals = sorted(heal for outcome in outcomes for heal in outcome["heal_s"])
     whole = [
         f"`make test-faults SEED={report['seed']}`, {report['date']}, {report['machine']}; "
         f"{', '.join(report['servers'])}; {report['seconds']} s.",
         "",
+        *([report["note"], ""] if report.get("note") else []),
         f"- faults injected: **{sum(o['rounds'] for o in outcomes)}**, of {len(outcomes)} kinds",
         f"- submissions acknowledged: **{sum(o['acknowledged'] for o in outcomes):,}**; answered `503`, or nobody "
         f"listening: {sum(o['refused'] for o in outcomes):,}; outcome unknown: {sum(o['unknown'] for o in outcomes):,}",
