@@ -25,10 +25,10 @@ class Probe:
         """Take the answer if it is there; ask anew, on a new connection, every `ASK_EVERY_S`. Never blocks."""
         if self._connection is not None and self._has_answered(self._connection):
             self._answers += 1
-            self._close()
+            self.close()
         if now - self._asked >= ASK_EVERY_S:
             self._asked = now
-            self._close()
+            self.close()
             self._ask(path)
 
     def read(self, number: int) -> int:
@@ -38,7 +38,13 @@ class Probe:
     def reset(self, number: int) -> None:
         """A new process has started."""
         self._answers = 0
-        self._close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if there is one; a later look may open another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _ask(self, path: Path) -> None:
         connection = socket.socket(socket.AF_UNIX)
@@ -57,8 +63,3 @@ class Probe:
             return bool(connection.recv(64))
         except OSError:  # nothing yet, or the connection is reset
             return False
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -230,6 +230,7 @@ class ServerProcess(ABC):
 
     def stop(self) -> None:
         """Stop the process with its stop signals; blocks until it has ended. Does nothing if it never started."""
+        self._probe.close()
         if self._process is not None:
             (first, timeout), (then, then_timeout) = self._stop_signals
             terminate(self._process, first, timeout, then=then, then_timeout=then_timeout)

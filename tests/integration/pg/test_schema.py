@@ -13,6 +13,7 @@ from support.world import World
 
 from board.errors import WrongSchemaVersion
 from board.pg import schema
+from ctl.output import find_program_name
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_without_the_schema_every_command_ends_with_4(bare_world: World, command
         done = leaderboard(bare_world, *command, LEADERBOARD_BIND="127.0.0.1:48099")
     assert done.returncode == 4, done.stderr
     assert done.stderr.splitlines()[-1] == (
-        "leaderboard: the database has no leaderboard schema; run `leaderboard migrate`"
+        f"leaderboard: the database has no leaderboard schema; run `{find_program_name()} migrate`"
     )
 
 

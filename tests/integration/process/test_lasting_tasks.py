@@ -19,7 +19,7 @@ STATEMENTS = {
         "board/redis/async_redis.py",
         "await asyncio.wait([protocol.lost], timeout=min(self._deadline_s, LOOK_EVERY_S))",
     ),
-    "keyring": ("service/access/keyring.py", 'cursor = await connection.execute(self._ask, {"seen": self._version})'),
+    "keyring": ("service/access/keyring.py", 'await changes.execute(self._ask, {"seen": self._version})'),
 }
 """Each task, and a statement of it that runs again and again."""
 
