@@ -89,6 +89,7 @@ def examine_prefix(db: psycopg.Connection[Any], prefix: str) -> Finding:
 def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Finding:
     """Keys of this prefix that belong to none of the seasons; looks at a million keys at most."""
     keys = Keyspace(prefix)
+    quotas = keys.limit(b"")
     known = {*keys.watermark, *keys.periods, *keys.temporary, keys.poke, keys.held}
     for season in seasons:
         partition = partition_of(season)
@@ -97,8 +98,8 @@ def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Findi
     while True:
         cursor, found = redis.call("SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", SCAN_COUNT)
         seen += len(found)
-        # The temporary keys of a rebuild are not orphans.
-        orphans += sum(key not in known and b"}:t" not in key for key in found)
+        # The temporary keys of a rebuild are not orphans, nor are quotas, which expire.
+        orphans += sum(key not in known and b"}:t" not in key and not key.startswith(quotas) for key in found)
         if cursor == b"0" or seen > KEYS_MOST:
             break
     return judge(
