@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ from board.process.children import end_with_parent
 from board.process.watchdog import Watchdog
 from service.telemetry.exporter import ExporterSupervisor
 from service.telemetry.metrics import REGISTRY
+from service.worker import STOP_SIGNALS
 
 log: Final = logging.getLogger(__name__)
 
@@ -113,6 +115,19 @@ class _Master(Arbiter):  # type: ignore[misc]
         self.watchdog: Final = Watchdog(os.environ)
         self.beat: Final = Beat.inherit(os.environ)
         super().__init__(app)
+
+    def spawn_worker(self) -> int:
+        """Fork a worker; returns its process id.
+
+        A signal waits in the worker until it has handlers of its own (`Worker.init_signals`). Those that it inherits
+        would swallow the signal, which is not sent again: the master would wait until it may kill the worker.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            pid: int = super().spawn_worker()
+            return pid
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def manage_workers(self) -> None:
         self.beat.give()

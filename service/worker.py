@@ -21,6 +21,9 @@ from service.http.fast_path import FastPath
 
 log: Final = logging.getLogger(__name__)
 
+STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
+"""Signals by which the master ends a worker."""
+
 
 class Heartbeat(WorkerTmp):  # type: ignore[misc]
     """The file whose time tells the master that the worker is alive: in memory, so no directory has to be writable."""
@@ -64,6 +67,11 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     }
 
     wsgi: Any
+
+    def init_signals(self) -> None:
+        """Set the handlers, and let the signals in that have come since the fork."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _install_sigquit_handler(self) -> None:
         """The master passes SIGINT and SIGQUIT on as SIGQUIT. Stop as at SIGTERM: uvicorn itself would go on."""

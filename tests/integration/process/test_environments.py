@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from support.absent import absent
+from support.defects import plant
 from support.http import free_port
 from support.processes import START_S, Command, answers, leaderboard, serving
 from support.proxy import Proxy
@@ -122,5 +124,19 @@ def test_a_signal_to_the_master_alone_ends_the_api_cleanly(world: World, number:
             api.command.until(lambda: "Handling signal" in api.command.text())
         # What is under way is finished, and the process ends long before the grace does.
         assert many[1].receive().status == 202
+        assert api.command.process.wait(20) == 0
+        assert "SIGKILL" not in api.command.text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+def test_a_worker_that_has_just_been_forked_hears_of_the_end(
+    world: World, tmp_path: Path, number: signal.Signals
+) -> None:
+    fork = "    end_with_parent()\n    if os.getppid()"
+    slow = f"    __import__('time').sleep(2 if worker.age == 2 else 0)\n{fork}"
+    tree = plant(tmp_path / "tree", ("service/server.py", fork, slow))
+    with serving(world, tree=tree, LEADERBOARD_WORKERS="2", LEADERBOARD_SHUTDOWN_GRACE_S="30") as api:
+        api.command.until(lambda: api.command.text().count("Booting worker") == 2)
+        api.command.process.send_signal(number)
         assert api.command.process.wait(20) == 0
         assert "SIGKILL" not in api.command.text()
