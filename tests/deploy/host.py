@@ -218,6 +218,8 @@ def debian_host(directory: Path) -> Iterator[Host]:
     with overlay(tree(HOST_PACKAGES)) as root, network(name) as address:
         connect_to_registries(root)
         (root / "etc/hostname").write_text("leaderboard\n")
+        # As Debian's installer leaves it.
+        (root / "etc/hosts").write_text("127.0.0.1\tlocalhost\n127.0.1.1\tleaderboard\n")
         (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
         shutil.copy(key.with_suffix(".pub"), root / "root/.ssh/authorized_keys")
         host = Host(name, address, key, root, console)

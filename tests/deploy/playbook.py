@@ -184,6 +184,8 @@ def listing(host: Host) -> set[str]:
 KEPT = re.compile(
     r"/var/(log|cache|lib/apt|lib/dpkg|lib/systemd|lib/ucf|tmp|backups/(dpkg|apt|alternatives))"
     r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$"
+    # The homes of the user postgres, who stays. They are empty.
+    r"|/(etc|var/lib)/postgresql$"
     # nginx's package leaves its page of welcome.
     r"|/var/www(/html(/index.nginx-debian.html)?)?$"
     # The interpreter's, for packages that stay.

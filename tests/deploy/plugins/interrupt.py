@@ -9,6 +9,9 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
+# A Ctrl-C may come at a moment after which Ansible waits for a lock of its own for ever. An operator kills it then.
+PATIENCE_SECONDS = 30
+
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
     """INTERRUPT_AFTER is a regular expression for names of tasks, such as "redis : Configure Redis"."""
@@ -22,4 +25,5 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         name = result.task.get_name()
         if result.is_changed() and re.fullmatch(os.environ["INTERRUPT_AFTER"], name):
             self._display.display(f"INTERRUPTED AFTER: {name}")
+            signal.alarm(PATIENCE_SECONDS)
             os.kill(os.getpid(), signal.SIGINT)
