@@ -1,4 +1,4 @@
-"""Signs of life of an embedded server: a question over its socket again and again, whose answer nobody waits for."""
+"""Signs of life of an embedded server: answers to a question that is asked again and again."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Probe:
         try:
             connection.connect(str(path))
             connection.send(self._question)
-        except OSError:  # its queue is full, or nobody listens
+        except OSError:  # its queue is full, or it does not listen
             connection.close()
             return
         self._connection = connection

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from support.absent import absent
 from support.house import House
 from support.http import free_port
 from support.processes import START_S, answers
@@ -96,7 +97,7 @@ def test_a_system_that_has_ended_is_not_found(house: House, number: signal.Signa
 
 def test_another_user_is_told_whose_it_is(house: House) -> None:
     if os.geteuid() != 0:
-        pytest.skip("needs a second user, so root")
+        absent("needs a second user, so root")
     with house.start() as command:
         # The interpreter may be closed to others, so the user changes after the imports.
         drop = "os.setgroups([]); os.setresgid(*[65534] * 3); os.setresuid(*[65534] * 3)"

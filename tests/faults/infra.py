@@ -24,11 +24,10 @@ from support.waiting import eventually
 
 from board.process.children import terminate
 from ctl.embedded import postgres as pg
-from ctl.embedded import redis as rd
 from ctl.embedded.data_directory import DataDirectory
 from faults.generate import Connection, Generator, Unanswered
 from faults.injections import LOST, fault, progress
-from faults.rig import APP, Rig, kill
+from faults.rig import APP, Rig, follow, kill
 
 BACK_IN_TIME: Final = {
     name: "PostgreSQL itself lost what was acknowledged: its copy was older, and nothing newer exists anywhere"
@@ -253,16 +252,10 @@ def visible(rig: Rig, n: int) -> float:
 
 @fault("redis: failover to a stale replica", rounds=1, excuses=LOST | {"I8": LOST["I4"]})
 def stale_replica(rig: Rig, rng: random.Random, load: Generator) -> None:
-    data = DataDirectory(rig.root / f"replica{rng.randrange(10**6)}")
-    sockets = data.root.with_name(f"{data.root.name}-s")
-    data.create_private(sockets, rig.account)
-    other = rd.Redis(rig.redis.installation, data, rig.account, durable=True)
-    other.start(sockets, print)
+    other, path = rig.start_second_redis(f"replica{rng.randrange(10**6)}")
     proxy = rig.proxy(rig.redis_socket)
-    client: Any = rig.redis_at(f"{sockets}/redis.sock")
-    client.config_set("repl-diskless-load", "disabled")
-    client.replicaof("127.0.0.1", proxy.port)
-    eventually(lambda: client.info("replication")["master_link_status"] == "up", 30)
+    client: Any = rig.redis_at(path)
+    follow(client, proxy.port)
     progress(load, 50)
     proxy.cut()
     progress(load, 200)
@@ -270,7 +263,7 @@ def stale_replica(rig: Rig, rng: random.Random, load: Generator) -> None:
     client.replicaof("NO", "ONE")
     client.close()
     rig.redis = other
-    rig.redis_socket = f"{sockets}/redis.sock"
+    rig.redis_socket = path
     rig.undo(other.stop)
     for name in ("api-redis", "relay-redis"):
         rig.proxies[name].redirect(rig.redis_socket)

@@ -266,6 +266,15 @@ class Rig:
         self.undo(made.close)
         return made
 
+    def start_second_redis(self, name: str) -> tuple[rd.Redis, str]:
+        """Start a second, empty Redis; returns it and its socket. The caller stops it."""
+        data = DataDirectory(self.root / name)
+        sockets = data.root.with_name(f"{name}-s")
+        data.create_private(sockets, self.account)
+        server = rd.Redis(self.redis.installation, data, self.account, durable=True)
+        server.start(sockets, print)
+        return server, f"{sockets}/redis.sock"
+
     def redis_at(self, path: str) -> Any:
         """A client of the Redis behind a socket."""
         return redis.Redis.from_url(f"unix://{path}?db=0", socket_timeout=10)
@@ -305,3 +314,10 @@ def kill(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def follow(client: Any, port: int) -> None:
+    """Make a server the replica of the one on a port; returns when it has its data."""
+    client.config_set("repl-diskless-load", "disabled")
+    client.replicaof("127.0.0.1", port)
+    eventually(lambda: client.info("replication")["master_link_status"] == "up", 30)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import random
 import signal
 import time
-from typing import Any
 
 import psycopg
 from support.http import Http, base
 from support.processes import alive, answers, children_of
 from support.waiting import eventually
 
-from ctl.embedded import redis as rd
-from ctl.embedded.data_directory import DataDirectory
 from faults.generate import Generator
 from faults.infra import admin_url
 from faults.injections import LOST, fault, progress
-from faults.rig import APP, Rig, kill
+from faults.rig import APP, Rig, follow, kill
 
 REPLACED_WITHIN_S = 100.0
 """A silent relay is given 30 seconds, and as many as Redis may take for a reply. Its successor starts at once."""
@@ -65,18 +62,14 @@ def read_only(rig: Rig, rng: random.Random, load: Generator) -> None:
 @fault("redis: master demoted, follows a stale server", rounds=2, excuses=LOST | {"I8": LOST["I4"]})
 def demoted(rig: Rig, rng: random.Random, load: Generator) -> None:
     """The master in use copies a server that is behind. Nobody reads it until it is a master again."""
-    data = DataDirectory(rig.root / f"stale{rng.randrange(10**6)}")
-    sockets = data.root.with_name(f"{data.root.name}-s")
-    data.create_private(sockets, rig.account)
-    stale = rd.Redis(rig.redis.installation, data, rig.account, durable=True)
-    stale.start(sockets, print)
+    stale, path = rig.start_second_redis(f"stale{rng.randrange(10**6)}")
     try:
-        with rig.redis_at(f"{sockets}/redis.sock") as other, rig.redis_connection() as used:
+        with rig.redis_at(path) as other, rig.redis_connection() as used:
             follow(other, rig.proxy(rig.redis_socket).port)
             progress(load, 50)
             other.replicaof("NO", "ONE")
             progress(load, 200)
-            follow(used, rig.proxy(f"{sockets}/redis.sock").port)
+            follow(used, rig.proxy(path).port)
             season = load.seasons[0]
             eventually(lambda: load.check() and refuses_reads(rig.port, season), 10)
             progress(load, 50)
@@ -86,13 +79,6 @@ def demoted(rig: Rig, rng: random.Random, load: Generator) -> None:
             used.replicaof("NO", "ONE")
     finally:
         stale.stop()
-
-
-def follow(client: Any, port: int) -> None:
-    """Make a server the replica of the one on a port; returns when it has its data."""
-    client.config_set("repl-diskless-load", "disabled")
-    client.replicaof("127.0.0.1", port)
-    eventually(lambda: client.info("replication")["master_link_status"] == "up", 30)
 
 
 def refuses_reads(port: int, season: str) -> bool:

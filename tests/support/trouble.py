@@ -54,23 +54,27 @@ def demoted(redis: Any, directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def without_rights(redis: Any, directory: Path) -> Iterator[None]:
-    """The user may not write sorted sets: an error inside the scripts."""
-    redis.execute_command("ACL", "SETUSER", USER, "-zadd")
+def denied(redis: Any, command: str) -> Iterator[None]:
+    """The user may not run a command."""
+    redis.execute_command("ACL", "SETUSER", USER, f"-{command}")
     try:
         yield
     finally:
-        redis.execute_command("ACL", "SETUSER", USER, "+zadd")
+        redis.execute_command("ACL", "SETUSER", USER, f"+{command}")
+
+
+@contextmanager
+def without_rights(redis: Any, directory: Path) -> Iterator[None]:
+    """The user may not write sorted sets: an error inside the scripts."""
+    with denied(redis, "zadd"):
+        yield
 
 
 @contextmanager
 def without_scripts(redis: Any, directory: Path) -> Iterator[None]:
     """The user may not run scripts that write: NOPERM."""
-    redis.execute_command("ACL", "SETUSER", USER, "-evalsha")
-    try:
+    with denied(redis, "evalsha"):
         yield
-    finally:
-        redis.execute_command("ACL", "SETUSER", USER, "+evalsha")
 
 
 @contextmanager
