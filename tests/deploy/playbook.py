@@ -13,13 +13,14 @@ import ssl
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deploy.host import Host, poll
-from deploy.tools import ROOT, tool
+from deploy.host import TOOLS, Host, debian_host, poll
+from deploy.tools import ROOT, need, tool
 from deploy.tree import run
 
 ANSIBLE = ROOT / "ansible"
@@ -207,3 +208,13 @@ def commands(page: str) -> list[list[str]]:
     found = [line[1:] for line in lines if line[:1] == ["ansible-playbook"] and "provision_aws.yml" not in line]
     assert found, f"docs/ops/{page}.md shows no playbook"
     return found
+
+
+@contextlib.contextmanager
+def new_site(directory: Path) -> Iterator[Site]:
+    """A booted Debian host, and a checkout whose playbooks have not run on it."""
+    need(*TOOLS)
+    tool("ansible-playbook", "ansible")
+    source = checkout(directory)
+    with debian_host(directory) as host:
+        yield Site(host, directory, source)

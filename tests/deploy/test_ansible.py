@@ -12,30 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy.host import TOOLS, debian_host, poll
+from deploy.host import poll
 from deploy.playbook import (
     ANSIBLE,
     DRY_DEADLINE_SECONDS,
     SECRET_FILES,
     Site,
-    checkout,
     commands,
     left_over,
     listing,
+    new_site,
 )
-from deploy.tools import ROOT, need, tool
+from deploy.tools import ROOT
 
 pytestmark = pytest.mark.deploy
 
 
 @pytest.fixture(scope="module")
 def new_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    need(*TOOLS)
-    tool("ansible-playbook", "ansible")
-    directory = tmp_path_factory.mktemp("host")
-    source = checkout(directory)
-    with debian_host(directory) as host:
-        yield Site(host, directory, source)
+    with new_site(tmp_path_factory.mktemp("host")) as site:
+        yield site
 
 
 # Where the first runs get their Ctrl-C: each leaves a server that runs and does not know its files.

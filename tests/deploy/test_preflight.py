@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy.host import TOOLS, debian_host
-from deploy.playbook import ANSIBLE, Site, ansible, checkout
-from deploy.tools import ROOT, need, tool
+from deploy.playbook import ANSIBLE, Site, ansible, new_site
+from deploy.tools import ROOT, tool
 from deploy.tree import run
 
 pytestmark = pytest.mark.deploy
@@ -49,12 +48,8 @@ def test_a_dump_in_the_checkout_is_not_committed() -> None:
 
 @pytest.fixture(scope="module")
 def new_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    need(*TOOLS)
-    tool("ansible-playbook", "ansible")
-    directory = tmp_path_factory.mktemp("host")
-    source = checkout(directory)
-    with debian_host(directory) as host:
-        yield Site(host, directory, source)
+    with new_site(tmp_path_factory.mktemp("host")) as site:
+        yield site
 
 
 OLD_SYSTEM = "sed -i 's/12/11/; s/bookworm/bullseye/' /etc/os-release; echo 11.9 > /etc/debian_version"

@@ -1,4 +1,4 @@
-"""Faults that clients make for other clients: a flood that nobody reads, and items that need a statement each."""
+"""Faults that clients make for others: a flood whose answers stay unread, and items that need a statement each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def counted(load: Generator) -> Iterator[dict[str, float]]:
     told["rate"] = round((load.acknowledged - before) / (time.monotonic() - began))
 
 
-@fault("overload: pipelining flood that nobody reads", rounds=2, no_failure=True)
+@fault("overload: pipelining flood, answers unread", rounds=2, no_failure=True)
 def pipelining_flood(rig: Rig, rng: random.Random, load: Generator) -> None:
     """Each of 50 clients sends 22,000 requests at once and reads nothing, while others play."""
     with counted(load) as calm:
