@@ -18,6 +18,7 @@ NAMES: Final = (
     "build_apply",
     "build_load",
     "render_items",
+    "split_request",
 )
 WILD: Final = 0x80
 _ARGUMENTS: Final = {"encode_entry": 2, "decode_score": 2, "build_apply": 4, "build_load": 4, "render_items": 2}
@@ -116,6 +117,8 @@ def _sound(name: str, cursor: Cursor) -> tuple[Any, ...]:
         return cursor.field(), cursor.many(cursor.field), cursor.many(cursor.field), groups
     if name == "build_load":
         return cursor.field(), cursor.field(), cursor.field(), cursor.number()
+    if name == "split_request":
+        return (cursor.rest(),)
     return cursor.many(cursor.field), cursor.number()
 
 
