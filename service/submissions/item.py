@@ -47,12 +47,14 @@ class Item:
     `future` gets (score, version) or an error. `deadline` is the loop's time in seconds. `digest` and `fingerprint` are
     32 hex digits each, or None without an idempotency key. `trace` is the `traceparent` for the relay, or None.
 
+    `edge` marks an item that the short statement has not written, since its player is near the end of int64.
+
     `weight` is the number of items that must go into one statement, from this one on: 1, or all of a batch request.
     """
 
     weight = 1
 
-    __slots__ = ("deadline", "delta", "digest", "fingerprint", "future", "season", "trace", "tries", "user")
+    __slots__ = ("deadline", "delta", "digest", "edge", "fingerprint", "future", "season", "trace", "tries", "user")
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Item:
         self.fingerprint = fingerprint
         self.tries = 0
         self.trace: str | None = None
+        self.edge = False
 
     def set_key(self, key: str) -> None:
         """Set the submission's idempotency key."""

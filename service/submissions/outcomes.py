@@ -10,6 +10,7 @@ from board.errors import LeaderboardError, OutcomeUnknown, StoreUnavailable
 from board.partitions import partition_of
 from service.submissions.item import Item, KeyReused, ScoreOutOfRange
 from service.submissions.statements import (
+    AT_THE_EDGE,
     KEY_REUSED,
     KEY_TWICE,
     NO_SEASON,
@@ -69,6 +70,7 @@ class Committer:
         touched: set[int] = set()
         again: list[Item] = []
         repeated: list[Item] = []
+        edge: list[Item] = []
         counts: dict[tuple[str, str], int] | None = None
         for item, (status, score, version) in zip(batch, rows, strict=True):
             if status in (WRITTEN, REPLAYED):
@@ -81,6 +83,9 @@ class Committer:
                 item.fail(KeyReused("the idempotency key was used for another submission"))
             elif status == KEY_TWICE:
                 repeated.append(item)
+            elif status == AT_THE_EDGE:
+                item.edge = True
+                edge.append(item)
             else:
                 if counts is None:
                     counts = {}
@@ -93,6 +98,8 @@ class Committer:
         if touched:
             self._on_commit(touched)
         self._send_again(repeated)
+        if edge:
+            self._put_back(edge)
         if again:
             await self._create_seasons(writer, again)
 

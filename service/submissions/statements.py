@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Final
 
 import psycopg
@@ -14,8 +15,10 @@ from board.pg.connections import connect_async, first_line, is_open, lifeline, m
 from board.pg.queries import queries
 from service.submissions.item import Item
 
-WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE = range(6)
-"""The statuses of a submission in the rows of `submit`; see the query."""
+WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE, AT_THE_EDGE = range(7)
+"""The statuses of a submission in the rows of `submit`; see the query. `AT_THE_EDGE`: the short text has not written
+it, since its player is near the end of int64. The item must be sent again, marked as `edge`.
+"""
 
 READ_ONLY: Final = "25006"
 """The SQLSTATE of a change in a session that accepts none."""
@@ -31,6 +34,18 @@ def make_session_settings(deadline_s: float) -> dict[str, str]:
         # rows, and PostgreSQL's estimates for a function's rows do not rule it out.
         "enable_nestloop": "off",
     }
+
+
+_user_of: Final = attrgetter("user")
+
+
+def is_short(batch: list[Item]) -> bool:
+    """Whether the short text writes this batch: one season, every player once, and nothing that needs another text."""
+    season = batch[0].season
+    for item in batch:
+        if item.season != season or item.digest or item.trace or item.edge:
+            return False
+    return len(set(map(_user_of, batch))) == len(batch)
 
 
 class NotWritten(Exception):
@@ -54,6 +69,7 @@ class Writer:
         self._connection: Final = connection
         self._cursor: Final = connection.cursor(binary=True)
         texts = queries()
+        self._submit_short: Final = texts["submit_short"]
         self._submit: Final = texts["submit"]
         self._submit_keyed: Final = texts["submit_keyed"]
         self._submit_traced: Final = texts["submit_traced"]
@@ -87,6 +103,8 @@ class Writer:
         The statuses are those above; score and version count for `WRITTEN` and `REPLAYED` only. Raises `NotWritten`,
         `StatementRejected` and `IdempotencyConflict` (all rolled back), or `OutcomeUnknown`.
         """
+        if is_short(batch):
+            return await self._write_short(batch)
         parameters = {
             "seasons": TextArray(pack_text_array([item.season for item in batch])),
             "users": TextArray(pack_text_array([item.user for item in batch])),
@@ -108,6 +126,19 @@ class Writer:
             (status, first_score, first_version) if status == REPLAYED else (status, score, version)
             for _, status, score, version, first_score, first_version in rows
         ]
+
+    async def _write_short(self, batch: list[Item]) -> list[tuple[int, int, int]]:
+        """`submit` for a batch that `is_short`."""
+        in_order = sorted(batch, key=_user_of)
+        parameters = {
+            "season": batch[0].season,
+            "users": TextArray(pack_text_array([item.user for item in in_order])),
+            "deltas": Int8Array(pack_int8_array([item.delta for item in in_order])),
+        }
+        rows = await self._run(self._submit_short, parameters, fetch=True)
+        missing = (AT_THE_EDGE if rows else NO_SEASON, 0, 0)
+        found = {user: (WRITTEN, score, version) for user, score, version in rows}
+        return [found.get(item.user, missing) for item in batch]
 
     async def create_seasons(self, seasons: set[str]) -> None:
         """Create the seasons that do not exist, each with its first period.
