@@ -16,7 +16,7 @@ from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
-from service.boards.rank_reads import RANK, RankReads
+from service.boards.rank_reads import RANK, RankReads, Window
 from service.boards.types import Count, PlayerRank
 from service.contract.answers import Answer
 
@@ -99,30 +99,13 @@ class BoardReader:
             self._poker.suspect(season)
         return BoardRebuilding("the board is being rebuilt")
 
-    async def read_rank(self, season: str, user: str) -> Answer:
+    def read_rank(self, season: str, user: str) -> asyncio.Future[Answer]:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        rank, member, zscore = await self._rank_reads.ask(season, user, 0)
-        shown = PlayerRank(
-            seasonId=season,
-            userId=user,
-            rank=rank + 1,
-            score=decode_score(int(float(zscore)), member),
-            version=int.from_bytes(member[2:10], "big"),
-        )
-        return Answer(200, _encode(shown))
+        return self._rank_reads.ask(season, user, 0, partial(_show_rank, season, user))
 
-    async def read_around(self, season: str, user: str, side: int) -> Answer:
+    def read_around(self, season: str, user: str, side: int) -> asyncio.Future[Answer]:
         """Read a player and `side` neighbours on each side (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        first, *items = await self._rank_reads.ask(season, user, side)
-        if side:
-            first, items = items
-        body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
-            _encode(season),
-            _encode(user),
-            side,
-            render_items(items, first + 1),
-        )
-        return Answer(200, body)
+        return self._rank_reads.ask(season, user, side, partial(_show_around, season, user, side))
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
@@ -133,3 +116,22 @@ class BoardReader:
         if not reply:
             raise self._explain(season, reply)
         return Answer(200, _encode(Count(season, reply[0])))
+
+
+def _show_rank(season: str, user: str, window: Window) -> Answer:
+    rank, member, zscore = window
+    score, version = decode_score(int(float(zscore)), member), int.from_bytes(member[2:10], "big")
+    return Answer(200, _encode(PlayerRank(season, user, rank + 1, score, version)))
+
+
+def _show_around(season: str, user: str, side: int, window: Window) -> Answer:
+    first, *items = window
+    if side:
+        first, items = items
+    body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
+        _encode(season),
+        _encode(user),
+        side,
+        render_items(items, first + 1),
+    )
+    return Answer(200, body)
