@@ -18,7 +18,7 @@ from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
 from service.boards.rank_reads import RANK, RankReads, Window
 from service.boards.types import Count, PlayerRank
-from service.contract.answers import Answer
+from service.contract.answers import Answer, PendingAnswer
 
 TOP: Final = script("top")
 COUNT: Final = script("count")
@@ -44,12 +44,12 @@ class BoardReader:
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
-        self._cached: dict[tuple[str, int], Answer] = {}
+        self._cached: dict[tuple[str, int], asyncio.Future[Answer]] = {}
         self._cached_since = 0.0
         self._asked: dict[tuple[str, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    async def read_top(self, season: str, limit: int) -> Answer:
-        """Read the best `limit` players (`Top`); an unknown season has none."""
+    def read_top(self, season: str, limit: int) -> PendingAnswer:
+        """Read the best `limit` players (`Top`); an unknown season has none. PERF: a kept list needs no task."""
         key = (season, limit)
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
@@ -57,6 +57,10 @@ class BoardReader:
             self._cached_since = now
         elif (answer := self._cached.get(key)) is not None:
             return answer
+        return self._join_read(key, now)
+
+    async def _join_read(self, key: tuple[str, int], now: float) -> Answer:
+        """Wait for the read of a list that is under way, or begin it."""
         task, began = self._asked.get(key, (None, 0.0))
         # A read under way for longer may be older than a reset that is already answered (`SeasonReset`).
         if task is None or now - began > self._cache_s:
@@ -82,7 +86,8 @@ class BoardReader:
         answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
         # Kept only in the window in which it was asked for: no answer gets older than the window is long.
         if self._cached_since == began:
-            self._cached[key] = answer
+            self._cached[key] = kept = self._loop.create_future()
+            kept.set_result(answer)
         return answer
 
     def _place(self, season: str) -> tuple[bytes, ...]:
