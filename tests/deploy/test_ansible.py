@@ -97,11 +97,21 @@ def test_the_proxy_serves_the_api_with_tls(site: Site) -> None:
     assert (status, board["items"][0]["userId"]) == (200, "ada")
 
 
+def test_a_batch_as_long_as_the_api_takes_passes_the_proxy(site: Site) -> None:
+    batch = json.dumps({"submissions": [{"userId": "ada", "delta": 1}, {"userId": "ada", "delta": -1}]}).encode()
+    path = "/v1/seasons/batch/scores/batch"
+    status, answer = site.tls(path, key=site.key, body=batch.ljust(4 * 1024 * 1024), sent=True)
+    assert (status, [result["status"] for result in answer["results"]]) == (200, [202, 202])
+    # One byte more is the API's to refuse.
+    status, problem = site.tls(path, key=site.key, body=batch.ljust(4 * 1024 * 1024 + 1), sent=True)
+    assert (status, problem["code"]) == (413, "body-too-large") and "4 MiB" in problem["detail"]
+
+
 def test_what_the_proxy_answers_itself_is_a_problem_with_a_known_code(site: Site) -> None:
     listed = dict(re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
     own = [
         (404, site.tls("/")),
-        (413, site.tls("/v1/seasons/s1/scores", body=b" " * 3_000_000)),
+        (413, site.tls("/v1/seasons/s1/scores", body=b" " * 6_000_000)),
         (414, site.tls("/v1/" + "a" * 20_000)),
         (431, site.tls("/v1/keys", key="a" * 20_000)),
     ]
