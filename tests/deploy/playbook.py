@@ -205,10 +205,14 @@ def left_over(host: Host, before: set[str]) -> list[str]:
     return sorted(path for path in listing(host) - before if not KEPT.match(path))
 
 
+def shell_blocks(page: str) -> list[str]:
+    """The shell blocks of a page of docs/ops."""
+    return re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/ops/{page}.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
 def commands(page: str) -> list[list[str]]:
     """The arguments of each `ansible-playbook` in the shell blocks of a page, the inventory left out."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/ops/{page}.md").read_text(), re.MULTILINE | re.DOTALL)
-    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    lines = [shlex.split(line, comments=True) for block in shell_blocks(page) for line in block.splitlines()]
     found = [line[1:] for line in lines if line[:1] == ["ansible-playbook"] and "provision_aws.yml" not in line]
     assert found, f"docs/ops/{page}.md shows no playbook"
     return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deploy import pages
 from deploy.host import poll
 from deploy.playbook import (
     ANSIBLE,
@@ -331,6 +332,16 @@ def test_everything_is_back_after_a_reboot(site: Site) -> None:
     assert status == 202
     assert site.rank("eve", 71) == 1
     assert site.host.ssh("systemctl --failed --plain --no-legend").stdout == ""
+
+
+def test_what_the_pages_show_for_a_host_can_be_typed_there(site: Site) -> None:
+    assert pages.shown_on_hosts() == {shown for shown, _ in pages.WALK} | {pages.SHOWN_BY_PGBACKREST}
+    for shown, typed in pages.WALK:
+        done = site.host.ssh(f"set -eo pipefail; {typed}", check=False)
+        assert done.returncode == 0, f"{shown}: {done.stdout}{done.stderr}"
+    assert site.host.ssh("systemctl list-units --plain --no-legend 'run-*.service'").stdout == ""
+    poll(lambda: True if site.get("/readyz")[0] == 200 else None, "the API with what was restored", 30)
+    assert site.rank("eve", 71) == 1
 
 
 # An issuer by RFC 8555, for tests: it asks for the proof on port 80 like any other.
