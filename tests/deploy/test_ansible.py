@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from deploy import pages
 from deploy.host import poll
 from deploy.playbook import (
@@ -310,13 +311,18 @@ print(json.dumps([query for query in json.loads(sys.argv[1]) if not answered(que
 def test_another_release_is_installed_beside_the_old_one_and_started(site: Site) -> None:
     command = "systemctl show leaderboard-api leaderboard-relay -p MainPID --value"
     before = site.host.ssh(command).stdout.split()
-    new = ("-e", "common_release=next", "-e", "common_log_level=debug")
+    page = (ROOT / "docs/ops/install.md").read_text()
+    (given,) = re.findall(r"^```yaml\n(common_settings:.*?)^```", page, re.MULTILINE | re.DOTALL)
+    new = ("-e", "common_release=next", "-e", "common_log_level=debug", "-e", json.dumps(yaml.safe_load(given)))
     assert site.play(*new, playbook="deploy.yml")["changed"] > 0
     after = site.host.ssh(command).stdout.split()
     assert len(after) == 2
     assert not set(after) & set(before)
     assert site.host.ssh("readlink /opt/leaderboard/current").stdout.strip().endswith("/next")
     assert len(site.host.ssh("ls /opt/leaderboard/releases").stdout.split()) == 2
+    shown = site.host.ssh("leaderboard settings").stdout
+    for name, value in yaml.safe_load(given)["common_settings"].items():
+        assert re.search(f"^{name} +{re.escape(str(value))}$", shown, re.MULTILINE), shown
     # Nothing is left to do but what is asked for now.
     assert site.play(*new, "-e", "common_keep_releases=1", playbook="deploy.yml")["changed"] == 1
     assert site.host.ssh("ls /opt/leaderboard/releases").stdout.split() == ["next"]
