@@ -85,7 +85,7 @@ def unpacked(directory: Path) -> Path:
 def bench(tree: Path, *arguments: str, prepare: str = "pass") -> subprocess.CompletedProcess[str]:
     """Run `python -m bench` with the code of `tree`."""
     code = f"import sys; import bench.__main__ as m; {prepare}; sys.exit(m.main({list(arguments)!r}))"
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tree), "LC_ALL": "C"}
+    environment = os.environ | {"PYTHONPATH": str(tree), "LC_ALL": "C"}
     return subprocess.run([sys.executable, "-c", code], cwd=tree, env=environment, capture_output=True, text=True)
 
 
@@ -104,9 +104,7 @@ def test_an_unpacked_archive_is_named_as_no_git_checkout(
     assert done.returncode == 2
     assert done.stderr.startswith(wanted) and done.stderr.count("\n") == 1
     # Inside the checkout of something else its commits are not ours.
-    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    one = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty"]
-    subprocess.run([*one, "-m", "another project"], check=True)
+    make_checkout(tmp_path)
     done = bench(tree, *arguments, prepare=prepare)
     wanted = f"bench {arguments[0]}: {tree} is no git checkout; the one of git is {tmp_path}\n"
     assert (done.returncode, done.stderr) == (2, wanted)
@@ -114,12 +112,19 @@ def test_an_unpacked_archive_is_named_as_no_git_checkout(
     assert "Commit(commit='', dirty=True)" in shown.stdout
 
 
-def test_a_name_that_is_no_commit_is_one_line() -> None:
-    done = bench(REPOSITORY, "compare", "HEAD", "no-such-commit", "--only", "drain_1")
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"bench compare: no-such-commit names no commit of {REPOSITORY}\n",
-    )
+def test_a_name_that_is_no_commit_is_one_line(tmp_path: Path) -> None:
+    tree = unpacked(tmp_path / "checkout")
+    make_checkout(tree)
+    done = bench(tree, "compare", "HEAD", "no-such-commit", "--only", "drain_1")
+    assert (done.returncode, done.stderr) == (2, f"bench compare: no-such-commit names no commit of {tree}\n")
+
+
+def make_checkout(directory: Path) -> None:
+    """Make a git repository of one empty commit."""
+    subprocess.run(["git", "init", "-q", str(directory)], check=True)
+    named = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    commit = ("commit", "-q", "--allow-empty", "-m", "empty")
+    subprocess.run(["git", "-C", str(directory), *named, *commit], check=True)
 
 
 def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
