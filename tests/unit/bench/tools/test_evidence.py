@@ -69,6 +69,7 @@ def test_a_machine_that_becomes_idle_is_waited_for(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_tree_with_changes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "read_head", lambda: "0" * 40)
     monkeypatch.setattr(evidence, "read_commit", lambda: Commit("0" * 40, True))
     with pytest.raises(UsageError, match="changes"):
         evidence.measure(anyway=False)
