@@ -18,7 +18,7 @@ EXTRAS := otel embedded dev bench fuzz deploy mutation supply
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
+.PHONY: help setup dev run demo test test-walks test-twin test-system test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
   test-deploy clean
 
 help: ## list the targets
@@ -65,6 +65,9 @@ demo: $(VENV)/.run ## send the load of simulated players to a running system
 
 test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=3 processes, each with servers of its own; SHUFFLE=7: in random order)
 	@$(SUITE) $(ARGS)
+
+test-walks: $(VENV)/.dev ## run the long tests, which the suite leaves out: whole walks, and tests at full size (LEADERBOARD_TEST_SERVERS=system, SHUFFLE)
+	@$(SUITE) -m walk $(ARGS)
 
 test-twin: $(VENV)/.dev ## run the suite with the pure-Python kernels
 	@LEADERBOARD_IMPL=python $(SUITE) $(ARGS)

@@ -74,6 +74,7 @@ def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> N
         gone(processes)
 
 
+@pytest.mark.walk
 def test_ctrl_c_while_players_post_loses_nothing_and_the_next_start_keeps_it(house: House) -> None:
     accepted: set[str] = set()
     stop = threading.Event()
@@ -114,6 +115,7 @@ def test_ctrl_c_while_players_post_loses_nothing_and_the_next_start_keeps_it(hou
         assert command.stop(signal.SIGTERM) == 0
 
 
+@pytest.mark.walk
 def test_kill_9_leaves_no_process_and_no_data_is_lost(house: House) -> None:
     with house.start() as command:
         with Http(house.port) as http:
@@ -131,6 +133,7 @@ def test_kill_9_leaves_no_process_and_no_data_is_lost(house: House) -> None:
         assert command.stop() == 0
 
 
+@pytest.mark.walk
 def test_the_demo_brings_it_to_life_while_processes_die(house: House) -> None:
     with house.start() as command:
         arguments = ["demo", "--seconds", "3", "--rate", "200", "--json", "--url", f"http://127.0.0.1:{house.port}"]
