@@ -26,6 +26,8 @@ from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
+from service.boards.calls import BoardCalls
+from service.boards.lookup import Lookups
 from service.boards.reader import SCRIPTS, BoardReader
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
@@ -168,6 +170,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         Submitter(single),
         BatchSubmitter(batches),
         BoardReader(redis, keys, cache_s, poker),
+        Lookups(BoardCalls(redis, keys, poker)),
         SeasonReset(
             SeasonStore(s.database_url, write_deadline_s),
             redis,

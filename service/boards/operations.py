@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
 from service.boards.reader import BoardReader
-from service.boards.types import Around, Count, Limit, PlayerRank, Range, Top
+from service.boards.types import LOOKUP_MOST, Around, Count, Limit, Lookup, LookupAnswer, PlayerRank, Range, Top
 from service.contract import problems as p
+from service.contract.body import MIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import make_number_parameter
 from service.contract.shared import SEASON, USER
@@ -63,5 +65,23 @@ OPERATIONS: Final = (
         answers={200: ("The number of players.", Count)},
         problems=_READ,
         fast=True,
+    ),
+    Operation(
+        name="lookUpPlayers",
+        method="POST",
+        path="/v1/seasons/{sid}/leaderboard/lookup",
+        handler=Lookups.look_up,
+        scope="read",
+        summary=f"Ranks and scores of up to {LOOKUP_MOST:,} players at one instant. It changes nothing.",
+        parameters=(SEASON,),
+        # The longest ids, with every character escaped.
+        body=Body(
+            kind=Lookup,
+            most=2 * MIB,
+            decode=decode_lookup,
+            own_problems=(p.INVALID_USER, TOO_MANY_USERS, DUPLICATE_USER),
+        ),
+        answers={200: ("Where the players stand, best first, and those who are not on the board.", LookupAnswer)},
+        problems=_READ,
     ),
 )

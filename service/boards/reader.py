@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from _speedups import decode_score, render_items
-from board.errors import BoardRebuilding, LeaderboardError
-from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
-from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
+from service.boards.calls import BoardCalls
+from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads
 from service.boards.types import Count, PlayerRank
 from service.contract.answers import Answer
 
 TOP: Final = script("top")
 COUNT: Final = script("count")
-SCRIPTS: Final = (TOP, RANK, COUNT)
+SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""
@@ -38,9 +37,7 @@ class BoardReader:
     """
 
     def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
-        self._redis: Final = redis
-        self._keys: Final = keys
-        self._poker: Final = poker
+        self._call: Final = BoardCalls(redis, keys, poker).call
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
@@ -73,31 +70,12 @@ class BoardReader:
     async def _fetch_top(self, key: tuple[str, int]) -> Answer:
         season, limit = key
         began = self._cached_since
-        try:
-            reply = await self._redis.run(TOP, *self._place(season), b"%d" % (limit - 1))
-        except RedisRefused as error:
-            raise self._explain(season, error) from None
-        if not reply:
-            raise self._explain(season, reply)
+        reply = await self._call(TOP, season, b"%d" % (limit - 1))
         answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
         # Kept only in the window in which it was asked for: no answer gets older than the window is long.
         if self._cached_since == began:
             self._cached[key] = answer
         return answer
-
-    def _place(self, season: str) -> tuple[bytes, ...]:
-        """The keys of a season, and its name, as ``top.lua`` and ``count.lua`` take them."""
-        partition, name, keys = partition_of(season), season.encode(), self._keys
-        board, members = keys.board(partition, name), keys.members(partition, name)
-        return b"3", keys.watermark[partition], board, members, name
-
-    def _explain(self, season: str, reply: Any) -> LeaderboardError:
-        """The error for a reply without a board. A board that does not agree with itself is suspected."""
-        if isinstance(reply, RedisRefused) and concerns_server(reply.reply):
-            return reply
-        if isinstance(reply, RedisRefused) or reply == 0:
-            self._poker.suspect(season)
-        return BoardRebuilding("the board is being rebuilt")
 
     async def read_rank(self, season: str, user: str) -> Answer:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
@@ -126,10 +104,5 @@ class BoardReader:
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
-        try:
-            reply = await self._redis.run(COUNT, *self._place(season))
-        except RedisRefused as error:
-            raise self._explain(season, error) from None
-        if not reply:
-            raise self._explain(season, reply)
+        reply = await self._call(COUNT, season)
         return Answer(200, _encode(Count(season, reply[0])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -60,3 +60,37 @@ class Count(msgspec.Struct, frozen=True):
 
     seasonId: SeasonId
     count: Annotated[int, msgspec.Meta(ge=0, examples=[1])]
+
+
+LOOKUP_MOST: Final = 1_000
+"""Players of one lookup."""
+
+
+class Lookup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 1,000 different players of one board: friends, a guild, a lobby."""
+
+    userIds: Annotated[list[UserId], msgspec.Meta(max_length=LOOKUP_MOST, extra_json_schema={"uniqueItems": True})]
+
+
+class LooseLookup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A lookup whose ids are not checked yet."""
+
+    userIds: list[str]
+
+
+class FoundPlayer(msgspec.Struct, frozen=True):
+    """A player of a lookup. `position` counts those that were asked for and found, from 1."""
+
+    rank: Rank
+    position: Annotated[int, msgspec.Meta(ge=1, le=LOOKUP_MOST, examples=[1])]
+    userId: UserId
+    score: Score
+    version: Version
+
+
+class LookupAnswer(msgspec.Struct, frozen=True):
+    """The players that were asked for: those on the board, best first, and the others in the order of the request."""
+
+    seasonId: SeasonId
+    items: list[FoundPlayer]
+    notFound: Annotated[list[UserId], msgspec.Meta(examples=[["bob"]])]

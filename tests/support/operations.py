@@ -18,6 +18,7 @@ OTHER: Final = "other-season"
 BODIES: dict[str, Any] = {
     "submitScore": {"userId": "ada", "delta": 1},
     "submitScores": {"submissions": [{"userId": "ada", "delta": 1}]},
+    "lookUpPlayers": {"userIds": ["ada", "bob"]},
     "createKey": {"name": "made by the matrix", "scopes": ["read"]},
 }
 

@@ -72,7 +72,7 @@ def test_a_rebuild_of_fewer_players_and_its_reads_are_faults(world: World, tmp_p
         assert not measure.checks
 
 
-@pytest.mark.parametrize("name", ["top10", "rank"])
+@pytest.mark.parametrize("name", ["top10", "rank", "lookup100"])
 def test_reads_that_are_not_postgresqls_are_a_fault(world: World, tmp_path: Path, name: str) -> None:
     mine = options(world, tmp_path)
     with mine.stack() as stack:

@@ -18,20 +18,31 @@ def window(first: int, end: int) -> dict[str, object]:
     return {"userId": "player-3", "range": 5, "items": items}
 
 
+def lookup(*places: int) -> dict[str, object]:
+    items = [
+        {"rank": at + 1, "position": n, "userId": ORDER[at][0], "score": ORDER[at][1], "version": 1}
+        for n, at in enumerate(places, 1)
+    ]
+    return {"items": items, "notFound": []}
+
+
 def test_right_answers_are_accepted() -> None:
-    assert read.check_top(100, TRUTH, "", top(100)) == ""
-    assert read.check_top(1_000, TRUTH, "", top(200)) == "", "the whole board"
-    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 999}) == ""
-    assert read.check_around(TRUTH, "player-3", window(0, 9)) == ""
-    assert read.check_around(TRUTH, "player-199", window(194, 200)) == ""
+    assert read.check_top(100, TRUTH, (), top(100)) == ""
+    assert read.check_top(1_000, TRUTH, (), top(200)) == "", "the whole board"
+    assert read.check_rank(TRUTH, ["player-3"], {"userId": "player-3", "rank": 4, "score": 999}) == ""
+    assert read.check_around(TRUTH, ["player-3"], window(0, 9)) == ""
+    assert read.check_around(TRUTH, ["player-199"], window(194, 200)) == ""
+    assert read.check_lookup(TRUTH, ["player-7", "player-3"], lookup(3, 7)) == ""
 
 
 def test_wrong_answers_are_not() -> None:
     swapped = top(10)
     swapped["items"] = [{"userId": user, "score": score} for user, score in [*ORDER[1::-1], *ORDER[2:10]]]
-    assert read.check_top(10, TRUTH, "", swapped)
-    assert read.check_top(10, TRUTH, "", top(9))
-    assert read.check_top(100, TRUTH, "", top(10)), "a shorter list is no top 100"
-    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 5, "score": 999})
-    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 998})
-    assert read.check_around(TRUTH, "player-3", window(0, 8))
+    assert read.check_top(10, TRUTH, (), swapped)
+    assert read.check_top(10, TRUTH, (), top(9))
+    assert read.check_top(100, TRUTH, (), top(10)), "a shorter list is no top 100"
+    assert read.check_rank(TRUTH, ["player-3"], {"userId": "player-3", "rank": 5, "score": 999})
+    assert read.check_rank(TRUTH, ["player-3"], {"userId": "player-3", "rank": 4, "score": 998})
+    assert read.check_around(TRUTH, ["player-3"], window(0, 8))
+    for wrong in (lookup(7, 3), lookup(3), lookup(3, 8), {**lookup(3, 7), "notFound": ["player-9"]}):
+        assert read.check_lookup(TRUTH, ["player-7", "player-3"], wrong)

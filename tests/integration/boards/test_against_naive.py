@@ -1,0 +1,62 @@
+"""Every way to ask a board, against a naive board that PostgreSQL's rows make, again after each batch of writes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.http import Http
+from support.naive import NaiveBoard
+from support.processes import serving
+from support.world import World, world_on
+
+from board.partitions import partition_of
+from ctl.embedded import Embedded
+from relay.batch import relay_batch
+
+PLAYERS = [f"p{n}" for n in range(12)] + ["J\u00f6rg", "\U0001f600", "a b", '"\\', "d" * 128]
+numbers = itertools.count(1)
+
+deltas = st.integers(-4, 4).filter(bool) | st.sampled_from([2**52, -(2**52), 2**62, -(2**62), 2**53 + 1])
+writes = st.lists(
+    st.lists(st.tuples(st.sampled_from(PLAYERS), deltas), min_size=1, max_size=12), min_size=1, max_size=4
+)
+strangers = st.sampled_from([f"stranger{n}" for n in range(4)])
+
+
+@pytest.fixture(scope="module")
+def served(servers: Embedded) -> Iterator[tuple[World, Http]]:
+    """A server whose boards the test itself carries, a batch at a time."""
+    with world_on(servers, redis_db=4) as world, serving(world, LEADERBOARD_READ_CACHE_MS="0") as api:
+        world.carry_everything()
+        with api.client() as http:
+            yield world, http
+
+
+def boards(served: tuple[World, Http], batches: list[list[tuple[str, int]]]) -> Iterator[tuple[Http, NaiveBoard]]:
+    """A season after each of these batches, and its naive board."""
+    world, http = served
+    season = f"naive {next(numbers)}"
+    session = world.session()
+    for batch in batches:
+        for user, delta in batch:
+            # One at a time, as the intake does it near the edge of int64; a sum beyond it is refused.
+            world.submit((season, user, delta))
+        relay_batch(session, partition_of(season), check=True)
+        yield http, NaiveBoard(season, world.expected(season))
+
+
+exhaustive = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@exhaustive
+@given(batches=writes, users=st.lists(st.sampled_from(PLAYERS) | strangers, unique=True, max_size=12))
+def test_a_lookup_is_that_of_a_naive_board(
+    served: tuple[World, Http], batches: list[list[tuple[str, int]]], users: list[str]
+) -> None:
+    for http, naive in boards(served, batches):
+        answer = http.lookup(naive.season, users)
+        assert (answer.status, answer.json) == (200, naive.lookup(users))

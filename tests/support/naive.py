@@ -1,0 +1,27 @@
+"""A naive board: a list, best first, that answers every question by counting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+Row = tuple[str, int, int]
+"""User, score, reached."""
+
+
+class NaiveBoard:
+    """The answers of a board with these rows, best first."""
+
+    def __init__(self, season: str, rows: Sequence[Row]) -> None:
+        self.season: Final = season
+        self.rows: Final = list(rows)
+
+    def lookup(self, users: Sequence[str]) -> dict[str, Any]:
+        """The answer to a lookup of these players."""
+        asked = [(rank, row) for rank, row in enumerate(self.rows, 1) if row[0] in users]
+        items = [
+            {"rank": rank, "position": position, "userId": user, "score": score, "version": reached}
+            for position, (rank, (user, score, reached)) in enumerate(asked, 1)
+        ]
+        on_board = {user for user, _, _ in self.rows}
+        return {"seasonId": self.season, "items": items, "notFound": [user for user in users if user not in on_board]}
