@@ -28,6 +28,7 @@ from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
 from service.boards.calls import BoardCalls
 from service.boards.lookup import Lookups
+from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
@@ -166,11 +167,13 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     )
     access = make_access(s) if s.auth == "keys" else None
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
+    calls = BoardCalls(redis, keys, poker)
     parts = (
         Submitter(single),
         BatchSubmitter(batches),
         BoardReader(redis, keys, cache_s, poker),
-        Lookups(BoardCalls(redis, keys, poker)),
+        Lookups(calls),
+        RankedScores(calls),
         SeasonReset(
             SeasonStore(s.database_url, write_deadline_s),
             redis,

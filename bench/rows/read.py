@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -22,6 +23,8 @@ SEASON: Final = "board"
 PATH: Final = f"/v1/seasons/{SEASON}/leaderboard"
 SIDE: Final = 5
 """Range of ``around``: entries on each side of the player."""
+PERCENTILE: Final = 95
+"""Its score is asked for."""
 SAMPLES: Final = 40
 """Answers that are checked during a load."""
 WARM_S: Final = 1
@@ -189,11 +192,21 @@ def check_lookup(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, A
     return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
 
 
+def check_score(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How the score at `PERCENTILE` differs from PostgreSQL; empty when it is right."""
+    size = len(truth.order)
+    at = size - math.ceil(size * PERCENTILE / 100)
+    expected = (at + 1, truth.order[at][1])
+    got = (answer["rank"], answer["score"])
+    return "" if got == expected else f"{got} instead of {expected}"
+
+
 READS: Final = {
     "top10": BoardRead("/top?limit=10", 0, partial(check_top, 10)),
     "top100": BoardRead("/top?limit=100", 0, partial(check_top, 100)),
     "rank": BoardRead(f"/rank?userId={PLAYER}", 1, check_rank),
     "around": BoardRead(f"/around?range={SIDE}&userId={PLAYER}", 1, check_around),
+    "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
     "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
 }
 """The reads, by the names of their rows."""

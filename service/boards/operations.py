@@ -5,16 +5,34 @@ from __future__ import annotations
 from typing import Final
 
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
+from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import BoardReader
-from service.boards.types import LOOKUP_MOST, Around, Count, Limit, Lookup, LookupAnswer, PlayerRank, Range, Top
+from service.boards.types import (
+    LOOKUP_MOST,
+    Around,
+    Count,
+    Limit,
+    Lookup,
+    LookupAnswer,
+    Percentile,
+    PlayerRank,
+    Range,
+    RankAsked,
+    ScoreAtRank,
+    Top,
+)
 from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
-from service.contract.parameters import make_number_parameter
+from service.contract.parameters import make_decimal_parameter, make_number_parameter
 from service.contract.shared import SEASON, USER
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
 _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
+_RANK: Final = make_number_parameter("rank", RankAsked, default=None, meaning="A rank, from 1.")
+_PERCENTILE: Final = make_decimal_parameter(
+    "percentile", Percentile, "A percentile: the share of players at or below, from 0 to 100."
+)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final = (
@@ -83,5 +101,16 @@ OPERATIONS: Final = (
         ),
         answers={200: ("Where the players stand, best first, and those who are not on the board.", LookupAnswer)},
         problems=_READ,
+    ),
+    Operation(
+        name="getScore",
+        method="GET",
+        path="/v1/seasons/{sid}/leaderboard/score",
+        handler=RankedScores.read_score,
+        scope="read",
+        summary="The score of a rank, or the worst score whose percentile is that or better: one of the two.",
+        parameters=(SEASON, _RANK, _PERCENTILE),
+        answers={200: ("The score, and its rank.", ScoreAtRank)},
+        problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND),
     ),
 )

@@ -16,12 +16,13 @@ from board.redis.scripts import script
 from service.boards.calls import BoardCalls
 from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads
+from service.boards.ranked_score import SCORE
 from service.boards.types import Count, PlayerRank
 from service.contract.answers import Answer
 
 TOP: Final = script("top")
 COUNT: Final = script("count")
-SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP)
+SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""

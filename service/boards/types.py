@@ -13,6 +13,13 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 Range = Annotated[int, msgspec.Meta(ge=0, le=100, examples=[5])]
 """Neighbours on each side of a player."""
 
+RankAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
+"""The rank whose score is asked for."""
+Percentile = Annotated[
+    float,
+    msgspec.Meta(ge=0, le=100, description="Share of the players at or below, 0 to 100.", examples=[95]),
+]
+
 
 class Entry(msgspec.Struct, frozen=True):
     """A player on the board."""
@@ -94,3 +101,11 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     seasonId: SeasonId
     items: list[FoundPlayer]
     notFound: Annotated[list[UserId], msgspec.Meta(examples=[["bob"]])]
+
+
+class ScoreAtRank(msgspec.Struct, frozen=True):
+    """The score of the player at this rank."""
+
+    seasonId: SeasonId
+    rank: Rank
+    score: Score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 Row = tuple[str, int, int]
@@ -25,3 +26,17 @@ class NaiveBoard:
         ]
         on_board = {user for user, _, _ in self.rows}
         return {"seasonId": self.season, "items": items, "notFound": [user for user in users if user not in on_board]}
+
+    def score(self, rank: int) -> dict[str, Any] | None:
+        """The answer for a rank; None if the board has fewer players."""
+        if not 1 <= rank <= len(self.rows):
+            return None
+        return {"seasonId": self.season, "rank": rank, "score": self.rows[rank - 1][1]}
+
+    def percentile(self, percentile: Fraction) -> dict[str, Any] | None:
+        """The answer for a percentile, by the share of players at or below each one, worst first; None without any."""
+        size = len(self.rows)
+        for rank in range(size, 0, -1):
+            if Fraction(100 * (size - rank + 1), size) >= percentile:
+                return self.score(rank)
+        return None

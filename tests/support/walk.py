@@ -34,6 +34,7 @@ def walk(http: Http, headers: Mapping[str, str], season: str, settled: Callable[
     found = ask("POST", "/leaderboard/lookup", {"userIds": ["q1", "nobody", "p17"]}).json
     assert [(item["rank"], item["userId"]) for item in found["items"]] == [(3, "p17"), (21, "q1")]
     assert found["notFound"] == ["nobody"]
+    assert ask("GET", "/leaderboard/score?percentile=95").json["score"] == 19
     assert ask("DELETE", "").status == 200
     assert ask("POST", "/scores", {"userId": "ada", "delta": 1}).status == 202
     settled()

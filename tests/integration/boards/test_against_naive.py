@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.http import Http
+from support.http import Answer, Http, base
 from support.naive import NaiveBoard
 from support.processes import serving
 from support.world import World, world_on
@@ -49,6 +51,14 @@ def boards(served: tuple[World, Http], batches: list[list[tuple[str, int]]]) -> 
         yield http, NaiveBoard(season, world.expected(season))
 
 
+def check(expected: dict[str, Any] | None, answer: Answer) -> None:
+    """The answer is the expected one; without one, the board has no such rank."""
+    if expected is None:
+        assert (answer.status, answer.json["code"]) == (404, "rank-not-found"), answer.body
+    else:
+        assert (answer.status, answer.json) == (200, expected), answer.body
+
+
 exhaustive = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -58,5 +68,20 @@ def test_a_lookup_is_that_of_a_naive_board(
     served: tuple[World, Http], batches: list[list[tuple[str, int]]], users: list[str]
 ) -> None:
     for http, naive in boards(served, batches):
-        answer = http.lookup(naive.season, users)
-        assert (answer.status, answer.json) == (200, naive.lookup(users))
+        check(naive.lookup(users), http.lookup(naive.season, users))
+
+
+@exhaustive
+@given(
+    batches=writes,
+    rank=st.integers(1, 20),
+    percentile=st.sampled_from(["0", "100", "50", "33.3333", "66.67", "95", "1e-20", "99.99999999999999999999"])
+    | st.decimals(0, 100, places=2).map(str),
+)
+def test_the_score_of_a_rank_or_percentile_is_that_of_a_naive_board(
+    served: tuple[World, Http], batches: list[list[tuple[str, int]]], rank: int, percentile: str
+) -> None:
+    for http, naive in boards(served, batches):
+        path = f"{base(naive.season)}/leaderboard/score"
+        check(naive.score(rank), http.get(f"{path}?rank={rank}"))
+        check(naive.percentile(Fraction(percentile)), http.get(f"{path}?percentile={percentile}"))

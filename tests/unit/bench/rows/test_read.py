@@ -33,6 +33,7 @@ def test_right_answers_are_accepted() -> None:
     assert read.check_around(TRUTH, ["player-3"], window(0, 9)) == ""
     assert read.check_around(TRUTH, ["player-199"], window(194, 200)) == ""
     assert read.check_lookup(TRUTH, ["player-7", "player-3"], lookup(3, 7)) == ""
+    assert read.check_score(TRUTH, (), {"rank": 11, "score": 995}) == "", "190 of 200 players are at or below"
 
 
 def test_wrong_answers_are_not() -> None:
@@ -46,3 +47,5 @@ def test_wrong_answers_are_not() -> None:
     assert read.check_around(TRUTH, ["player-3"], window(0, 8))
     for wrong in (lookup(7, 3), lookup(3), lookup(3, 8), {**lookup(3, 7), "notFound": ["player-9"]}):
         assert read.check_lookup(TRUTH, ["player-7", "player-3"], wrong)
+    for wrong in ({"rank": 10, "score": 995}, {"rank": 11, "score": 996}):
+        assert read.check_score(TRUTH, (), wrong)
