@@ -45,6 +45,7 @@ ROWS: Final = (
     Row("top100", "reads", "top 100", original=17_000, scale="reads"),
     Row("rank", "reads", "rank, a different player each time", original=24_000, scale="reads"),
     Row("around", "reads", "around, range 5, a different player each time", original=17_500, scale="reads"),
+    Row("around_fill", "reads", "around with a full window, range 5, a different player each time"),
     Row("score", "reads", "score of the 95th percentile"),
     Row("lookup100", "reads", "lookup of 100 players, others each time", "p99_ms", "ms"),
     Row("refused_body", "refusals", "POST with a wrong body: refused"),

@@ -182,6 +182,15 @@ def check_around(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, A
     return "" if got == expected else f"{got} instead of {expected}"
 
 
+def check_filled(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How the answer for a full window differs from PostgreSQL; empty when it is right."""
+    rows = 2 * SIDE + 1
+    first = max(0, min(truth.place[users[0]] - SIDE, len(truth.order) - rows))
+    expected = [(n + 1, *entry) for n, entry in enumerate(truth.order[first : first + rows], first)]
+    got = [(item["rank"], item["userId"], item["score"]) for item in answer["items"]]
+    return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
+
+
 def check_lookup(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How the answer to a lookup differs from PostgreSQL; empty when it is right."""
     places = sorted(truth.place[user] for user in users)
@@ -207,6 +216,7 @@ READS: Final = {
     "rank": BoardRead(f"/rank?userId={PLAYER}", 1, check_rank),
     "around": BoardRead(f"/around?range={SIDE}&userId={PLAYER}", 1, check_around),
     "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
+    "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
     "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
 }
 """The reads, by the names of their rows."""

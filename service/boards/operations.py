@@ -24,11 +24,14 @@ from service.boards.types import (
 from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
-from service.contract.parameters import make_decimal_parameter, make_number_parameter
+from service.contract.parameters import make_decimal_parameter, make_flag_parameter, make_number_parameter
 from service.contract.shared import SEASON, USER
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
 _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
+_FILL: Final = make_flag_parameter(
+    "fill", "Whether the window keeps its size at the ends of the board: more neighbours on the other side."
+)
 _RANK: Final = make_number_parameter("rank", RankAsked, default=None, meaning="A rank, from 1.")
 _PERCENTILE: Final = make_decimal_parameter(
     "percentile", Percentile, "A percentile: the share of players at or below, from 0 to 100."
@@ -67,7 +70,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board.",
-        parameters=(SEASON, USER, _RANGE),
+        parameters=(SEASON, USER, _RANGE, _FILL),
         answers={200: ("The window around the player.", Around)},
         problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
         fast=True,

@@ -90,11 +90,17 @@ class BoardReader:
         )
         return Answer(200, _encode(shown))
 
-    async def read_around(self, season: str, user: str, side: int) -> Answer:
-        """Read a player and `side` neighbours on each side (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        first, *items = await self._rank_reads.ask(season, user, side)
-        if side:
-            first, items = items
+    async def read_around(self, season: str, user: str, side: int, fill: bool) -> Answer:
+        """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
+
+        Raises `SeasonNotFound`, `PlayerNotFound`.
+        """
+        if fill and side:
+            first, items = await self._read_filled(season, user, side)
+        elif side:
+            _, first, items = await self._rank_reads.ask(season, user, side)
+        else:
+            first, *items = await self._rank_reads.ask(season, user, side)
         body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
             _encode(season),
             _encode(user),
@@ -102,6 +108,17 @@ class BoardReader:
             render_items(items, first + 1),
         )
         return Answer(200, body)
+
+    async def _read_filled(self, season: str, user: str, side: int) -> tuple[int, list[bytes]]:
+        """Read 2 * `side` + 1 entries (member, zscore, …) around a player, or the whole board if it has fewer.
+
+        Returns the rank of the first one, from 0. The window that is read is twice as wide on each side, so it has all
+        entries that can be shown.
+        """
+        rank, read, entries = await self._rank_reads.ask(season, user, 2 * side)
+        last = read + len(entries) // 2 - 1
+        first = max(read, min(rank - side, last - 2 * side))
+        return first, entries[2 * (first - read) : 2 * (first - read + 2 * side + 1)]
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""

@@ -102,6 +102,34 @@ def make_number_parameter(name: str, kind: Any, default: int | None, meaning: st
     )
 
 
+def make_flag_parameter(name: str, meaning: str) -> Parameter:
+    """Make an optional parameter of the query: ``true`` or ``false``, which is the default.
+
+    Its problem is ``invalid-<name>``.
+    """
+    problem = add_problem(
+        f"invalid-{name}", 400, f"{name} must be true or false.", f"The query's `{name}` is neither `true` nor `false`."
+    )
+
+    def parse(text: str | None) -> bool:
+        if text is None:
+            return False
+        if text not in ("true", "false"):
+            raise Rejected(problem.answer)
+        return text == "true"
+
+    return Parameter(
+        name=name,
+        place="query",
+        kind=bool,
+        meaning=meaning,
+        parse=parse,
+        problem=problem,
+        default=False,
+        required=False,
+    )
+
+
 def make_decimal_parameter(name: str, kind: Any, meaning: str) -> Parameter:
     """Make an optional parameter of the query: a decimal number within the bounds of its type, as an exact fraction.
 

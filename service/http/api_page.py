@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ def describe_parameter(parameter: Parameter) -> str:
         low, high = parameter.bounds
         text += f" {low:,} to {high:,}"
     if parameter.default is not None:
-        return f"{text}, default {parameter.default}"
+        return f"{text}, default {json.dumps(parameter.default)}"
     if parameter.required:
         return text
     return f"{text} (optional header)" if parameter.place == "header" else f"{text}, optional"

@@ -87,8 +87,9 @@ class Http:
     def rank(self, season: str, user: str) -> Answer:
         return self.get(f"{base(season)}/leaderboard/rank?{urlencode({'userId': user})}")
 
-    def around(self, season: str, user: str, side: int | None = None) -> Answer:
+    def around(self, season: str, user: str, side: int | None = None, fill: bool | None = None) -> Answer:
         query = {"userId": user} | ({} if side is None else {"range": str(side)})
+        query |= {} if fill is None else {"fill": str(fill).lower()}
         return self.get(f"{base(season)}/leaderboard/around?{urlencode(query)}")
 
     def lookup(self, season: str, users: Sequence[Any]) -> Answer:

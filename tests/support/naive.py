@@ -27,6 +27,18 @@ class NaiveBoard:
         on_board = {user for user, _, _ in self.rows}
         return {"seasonId": self.season, "items": items, "notFound": [user for user in users if user not in on_board]}
 
+    def around(self, user: str, side: int, fill: bool) -> dict[str, Any]:
+        """The answer for the neighbours of a player who is on the board."""
+        ranked = [{"rank": n, "userId": name, "score": score} for n, (name, score, _) in enumerate(self.rows, 1)]
+        (here,) = [at for at, item in enumerate(ranked) if item["userId"] == user]
+        shown = [item for at, item in enumerate(ranked) if abs(at - here) <= side]
+        if fill:
+            # Of all windows of this size the one that has the player nearest to its middle.
+            size = min(2 * side + 1, len(ranked))
+            windows = [ranked[at : at + size] for at in range(len(ranked) - size + 1)]
+            shown = min(windows, key=lambda window: abs(window[0]["rank"] + side - (here + 1)))
+        return {"seasonId": self.season, "userId": user, "range": side, "items": shown}
+
     def score(self, rank: int) -> dict[str, Any] | None:
         """The answer for a rank; None if the board has fewer players."""
         if not 1 <= rank <= len(self.rows):

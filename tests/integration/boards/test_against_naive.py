@@ -72,6 +72,15 @@ def test_a_lookup_is_that_of_a_naive_board(
 
 
 @exhaustive
+@given(batches=writes, user=st.sampled_from(PLAYERS), side=st.integers(0, 9), fill=st.sampled_from([None, False, True]))
+def test_the_neighbours_are_those_of_a_naive_board(
+    served: tuple[World, Http], batches: list[list[tuple[str, int]]], user: str, side: int, fill: bool | None
+) -> None:
+    for http, naive in boards(served, [[*batches[0], (user, 1)], *batches[1:]]):
+        check(naive.around(user, side, bool(fill)), http.around(naive.season, user, side, fill))
+
+
+@exhaustive
 @given(
     batches=writes,
     rank=st.integers(1, 20),

@@ -34,6 +34,9 @@ def test_right_answers_are_accepted() -> None:
     assert read.check_around(TRUTH, ["player-199"], window(194, 200)) == ""
     assert read.check_lookup(TRUTH, ["player-7", "player-3"], lookup(3, 7)) == ""
     assert read.check_score(TRUTH, (), {"rank": 11, "score": 995}) == "", "190 of 200 players are at or below"
+    assert read.check_filled(TRUTH, ["player-3"], window(0, 11)) == ""
+    assert read.check_filled(TRUTH, ["player-100"], window(95, 106)) == ""
+    assert read.check_filled(TRUTH, ["player-199"], window(189, 200)) == ""
 
 
 def test_wrong_answers_are_not() -> None:
@@ -49,3 +52,4 @@ def test_wrong_answers_are_not() -> None:
         assert read.check_lookup(TRUTH, ["player-7", "player-3"], wrong)
     for wrong in ({"rank": 10, "score": 995}, {"rank": 11, "score": 996}):
         assert read.check_score(TRUTH, (), wrong)
+    assert read.check_filled(TRUTH, ["player-3"], window(0, 9))
