@@ -27,6 +27,7 @@ from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
 from service.boards.calls import BoardCalls
+from service.boards.histogram import Histograms
 from service.boards.lookup import Lookups
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
@@ -174,6 +175,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         BoardReader(redis, keys, cache_s, poker),
         Lookups(calls),
         RankedScores(calls),
+        Histograms(calls),
         SeasonReset(
             SeasonStore(s.database_url, write_deadline_s),
             redis,

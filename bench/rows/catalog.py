@@ -47,6 +47,7 @@ ROWS: Final = (
     Row("around", "reads", "around, range 5, a different player each time", original=17_500, scale="reads"),
     Row("around_fill", "reads", "around with a full window, range 5, a different player each time"),
     Row("score", "reads", "score of the 95th percentile"),
+    Row("histogram", "reads", "histogram of 20 buckets"),
     Row("lookup100", "reads", "lookup of 100 players, others each time", "p99_ms", "ms"),
     Row("refused_body", "refusals", "POST with a wrong body: refused"),
     Row("refused_key", "refusals", "POST with an unknown key: refused"),

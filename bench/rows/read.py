@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
@@ -25,6 +26,8 @@ SIDE: Final = 5
 """Range of ``around``: entries on each side of the player."""
 PERCENTILE: Final = 95
 """Its score is asked for."""
+BUCKETS: Final = 20
+"""Buckets of a histogram."""
 SAMPLES: Final = 40
 """Answers that are checked during a load."""
 WARM_S: Final = 1
@@ -191,6 +194,19 @@ def check_filled(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, A
     return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
 
 
+def check_histogram(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How a histogram differs from PostgreSQL; empty when it is right."""
+    best, worst = truth.order[0][1], truth.order[-1][1]
+    scores = sorted(score for _, score in truth.order)
+    got = [(bucket["from"], bucket["to"], bucket["count"]) for bucket in answer["buckets"]]
+    if (got[0][0], got[-1][1], len(got)) != (worst, best, min(BUCKETS, best - worst + 1)):
+        return f"{len(got)} buckets from {got[0][0]} to {got[-1][1]}"
+    expected = [(low, high, bisect_right(scores, high) - bisect_left(scores, low)) for low, high, _ in got]
+    if sum(count for _, _, count in got) != len(scores):
+        return "a player is in no bucket, or in two"
+    return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
+
+
 def check_lookup(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How the answer to a lookup differs from PostgreSQL; empty when it is right."""
     places = sorted(truth.place[user] for user in users)
@@ -217,6 +233,7 @@ READS: Final = {
     "around": BoardRead(f"/around?range={SIDE}&userId={PLAYER}", 1, check_around),
     "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
     "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
+    "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),
     "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
 }
 """The reads, by the names of their rows."""

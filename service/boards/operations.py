@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.boards.histogram import Histograms
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import BoardReader
 from service.boards.types import (
     LOOKUP_MOST,
     Around,
+    Buckets,
+    BucketsBy,
     Count,
+    Histogram,
     Limit,
     Lookup,
     LookupAnswer,
@@ -24,7 +28,12 @@ from service.boards.types import (
 from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
-from service.contract.parameters import make_decimal_parameter, make_flag_parameter, make_number_parameter
+from service.contract.parameters import (
+    make_choice_parameter,
+    make_decimal_parameter,
+    make_flag_parameter,
+    make_number_parameter,
+)
 from service.contract.shared import SEASON, USER
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
@@ -35,6 +44,10 @@ _FILL: Final = make_flag_parameter(
 _RANK: Final = make_number_parameter("rank", RankAsked, default=None, meaning="A rank, from 1.")
 _PERCENTILE: Final = make_decimal_parameter(
     "percentile", Percentile, "A percentile: the share of players at or below, from 0 to 100."
+)
+_BUCKETS: Final = make_number_parameter("buckets", Buckets, default=20, meaning="How many buckets at most.")
+_BY: Final = make_choice_parameter(
+    "by", BucketsBy, "score", "Buckets of the same width (`score`), or with about the same number of players each."
 )
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
@@ -115,5 +128,16 @@ OPERATIONS: Final = (
         parameters=(SEASON, _RANK, _PERCENTILE),
         answers={200: ("The score, and its rank.", ScoreAtRank)},
         problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND),
+    ),
+    Operation(
+        name="getHistogram",
+        method="GET",
+        path="/v1/seasons/{sid}/leaderboard/histogram",
+        handler=Histograms.read_histogram,
+        scope="read",
+        summary="How many players have which scores. A season without a submission has no bucket.",
+        parameters=(SEASON, _BUCKETS, _BY),
+        answers={200: ("The buckets, worst scores first.", Histogram)},
+        problems=_READ,
     ),
 )

@@ -14,6 +14,7 @@ from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.scripts import script
 from service.boards.calls import BoardCalls
+from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads
 from service.boards.ranked_score import SCORE
@@ -22,7 +23,7 @@ from service.contract.answers import Answer
 
 TOP: Final = script("top")
 COUNT: Final = script("count")
-SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE)
+SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -19,6 +19,10 @@ Percentile = Annotated[
     float,
     msgspec.Meta(ge=0, le=100, description="Share of the players at or below, 0 to 100.", examples=[95]),
 ]
+
+Buckets = Annotated[int, msgspec.Meta(ge=1, le=100, examples=[20])]
+"""Buckets of a histogram."""
+BucketsBy = Literal["score", "quantile"]
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -109,3 +113,18 @@ class ScoreAtRank(msgspec.Struct, frozen=True):
     seasonId: SeasonId
     rank: Rank
     score: Score
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """The number of players whose score is in a range, both ends included."""
+
+    lowest: Score = msgspec.field(name="from")
+    highest: Score = msgspec.field(name="to")
+    count: Annotated[int, msgspec.Meta(ge=0, examples=[1])]
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """Ranges of scores from the worst to the best score of the board, without gaps, and the players in each."""
+
+    seasonId: SeasonId
+    buckets: Annotated[list[Bucket], msgspec.Meta(max_length=100)]

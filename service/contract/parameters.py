@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from msgspec.inspect import FloatType, IntType, Metadata, StrType, Type, type_info
@@ -32,7 +32,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
     parse: Callable[[str | None], Any] = lambda text: text
     problem: Problem | None = None
-    default: int | None = None
+    default: int | str | None = None
     required: bool = True
 
     @property
@@ -128,6 +128,29 @@ def make_flag_parameter(name: str, meaning: str) -> Parameter:
         default=False,
         required=False,
     )
+
+
+def make_choice_parameter(name: str, kind: Any, default: str, meaning: str) -> Parameter:
+    """Make an optional parameter of the query: one of the texts of a `Literal`.
+
+    Its problem is ``invalid-<name>``, with the texts in its title.
+    """
+    choices: tuple[str, ...] = get_args(kind)
+    problem = add_problem(
+        f"invalid-{name}", 400, f"{name} must be {' or '.join(choices)}.", f"The query's `{name}` is another text."
+    )
+
+    def parse(text: str | None) -> str:
+        if text is None:
+            return default
+        if text not in choices:
+            raise Rejected(problem.answer)
+        return text
+
+    return Parameter(
+        name=name, place="query", kind=kind, meaning=meaning, parse=parse, problem=problem, default=default,
+        required=False,
+    )  # fmt: skip
 
 
 def make_decimal_parameter(name: str, kind: Any, meaning: str) -> Parameter:

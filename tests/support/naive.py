@@ -52,3 +52,20 @@ class NaiveBoard:
             if Fraction(100 * (size - rank + 1), size) >= percentile:
                 return self.score(rank)
         return None
+
+    def histogram(self, firsts: Sequence[int]) -> dict[str, Any]:
+        """The answer for buckets that begin with these scores, the worst one first."""
+        lasts = [first - 1 for first in firsts[1:]] + [self.rows[0][1]] * bool(firsts)
+        ranges = zip(firsts, lasts, strict=True)
+        return {
+            "seasonId": self.season,
+            "buckets": [
+                {"from": first, "to": last, "count": sum(first <= score <= last for _, score, _ in self.rows)}
+                for first, last in ranges
+            ],
+        }
+
+    def quantiles(self, parts: int) -> list[int]:
+        """The worst score of each of so many parts of the board with the same number of players, each score once."""
+        rising = [score for _, score, _ in reversed(self.rows)]
+        return sorted({rising[len(rising) * part // parts] for part in range(parts)}) if rising else []

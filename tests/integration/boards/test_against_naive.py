@@ -18,6 +18,7 @@ from support.world import World, world_on
 from board.partitions import partition_of
 from ctl.embedded import Embedded
 from relay.batch import relay_batch
+from relay.session import RelaySession
 
 PLAYERS = [f"p{n}" for n in range(12)] + ["J\u00f6rg", "\U0001f600", "a b", '"\\', "d" * 128]
 numbers = itertools.count(1)
@@ -29,20 +30,22 @@ writes = st.lists(
 strangers = st.sampled_from([f"stranger{n}" for n in range(4)])
 
 
+Served = tuple[World, Http, RelaySession]
+
+
 @pytest.fixture(scope="module")
-def served(servers: Embedded) -> Iterator[tuple[World, Http]]:
+def served(servers: Embedded) -> Iterator[Served]:
     """A server whose boards the test itself carries, a batch at a time."""
     with world_on(servers, redis_db=4) as world, serving(world, LEADERBOARD_READ_CACHE_MS="0") as api:
         world.carry_everything()
         with api.client() as http:
-            yield world, http
+            yield world, http, world.session()
 
 
-def boards(served: tuple[World, Http], batches: list[list[tuple[str, int]]]) -> Iterator[tuple[Http, NaiveBoard]]:
+def boards(served: Served, batches: list[list[tuple[str, int]]]) -> Iterator[tuple[Http, NaiveBoard]]:
     """A season after each of these batches, and its naive board."""
-    world, http = served
+    world, http, session = served
     season = f"naive {next(numbers)}"
-    session = world.session()
     for batch in batches:
         for user, delta in batch:
             # One at a time, as the intake does it near the edge of int64; a sum beyond it is refused.
@@ -65,7 +68,7 @@ exhaustive = settings(max_examples=25, deadline=None, suppress_health_check=[Hea
 @exhaustive
 @given(batches=writes, users=st.lists(st.sampled_from(PLAYERS) | strangers, unique=True, max_size=12))
 def test_a_lookup_is_that_of_a_naive_board(
-    served: tuple[World, Http], batches: list[list[tuple[str, int]]], users: list[str]
+    served: Served, batches: list[list[tuple[str, int]]], users: list[str]
 ) -> None:
     for http, naive in boards(served, batches):
         check(naive.lookup(users), http.lookup(naive.season, users))
@@ -74,7 +77,7 @@ def test_a_lookup_is_that_of_a_naive_board(
 @exhaustive
 @given(batches=writes, user=st.sampled_from(PLAYERS), side=st.integers(0, 9), fill=st.sampled_from([None, False, True]))
 def test_the_neighbours_are_those_of_a_naive_board(
-    served: tuple[World, Http], batches: list[list[tuple[str, int]]], user: str, side: int, fill: bool | None
+    served: Served, batches: list[list[tuple[str, int]]], user: str, side: int, fill: bool | None
 ) -> None:
     for http, naive in boards(served, [[*batches[0], (user, 1)], *batches[1:]]):
         check(naive.around(user, side, bool(fill)), http.around(naive.season, user, side, fill))
@@ -88,9 +91,38 @@ def test_the_neighbours_are_those_of_a_naive_board(
     | st.decimals(0, 100, places=2).map(str),
 )
 def test_the_score_of_a_rank_or_percentile_is_that_of_a_naive_board(
-    served: tuple[World, Http], batches: list[list[tuple[str, int]]], rank: int, percentile: str
+    served: Served, batches: list[list[tuple[str, int]]], rank: int, percentile: str
 ) -> None:
     for http, naive in boards(served, batches):
         path = f"{base(naive.season)}/leaderboard/score"
         check(naive.score(rank), http.get(f"{path}?rank={rank}"))
         check(naive.percentile(Fraction(percentile)), http.get(f"{path}?percentile={percentile}"))
+
+
+@exhaustive
+@given(batches=writes, buckets=st.integers(1, 100))
+def test_a_histogram_by_score_is_that_of_a_naive_board(
+    served: Served, batches: list[list[tuple[str, int]]], buckets: int
+) -> None:
+    for http, naive in boards(served, batches):
+        answer = http.get(f"{base(naive.season)}/leaderboard/histogram?buckets={buckets}")
+        found = answer.json["buckets"]
+        check(naive.histogram([bucket["from"] for bucket in found]), answer)
+        scores = [score for _, score, _ in naive.rows]
+        assert sum(bucket["count"] for bucket in found) == len(scores)
+        if scores:
+            assert (found[0]["from"], found[-1]["to"]) == (min(scores), max(scores))
+            assert len(found) == min(buckets, max(scores) - min(scores) + 1)
+            widths = {bucket["to"] - bucket["from"] for bucket in found}
+            assert max(widths) - min(widths) <= 1
+
+
+@exhaustive
+@given(batches=writes, buckets=st.integers(1, 100))
+def test_a_histogram_by_quantile_is_that_of_a_naive_board(
+    served: Served, batches: list[list[tuple[str, int]]], buckets: int
+) -> None:
+    for http, naive in boards(served, batches):
+        answer = http.get(f"{base(naive.season)}/leaderboard/histogram?by=quantile&buckets={buckets}")
+        check(naive.histogram(naive.quantiles(buckets)), answer)
+        assert sum(bucket["count"] for bucket in answer.json["buckets"]) == len(naive.rows)

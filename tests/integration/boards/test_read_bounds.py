@@ -23,6 +23,7 @@ TARGETS = (
     "/v1/seasons/s/leaderboard/around?userId=ada",
     "/v1/seasons/s/leaderboard/count",
     "/v1/seasons/s/leaderboard/score?rank=1",
+    "/v1/seasons/s/leaderboard/histogram",
     "/v1/seasons/s/leaderboard/lookup",
 )
 BODIES = {TARGETS[-1]: b'{"userIds":["ada"]}'}

@@ -26,6 +26,12 @@ def lookup(*places: int) -> dict[str, object]:
     return {"items": items, "notFound": []}
 
 
+def histogram(*counts: int) -> dict[str, object]:
+    """The 100 scores from 901 to 1,000 in buckets of five scores; the first have these counts, all others 10."""
+    filled = [*counts, *[10] * (20 - len(counts))]
+    return {"buckets": [{"from": 901 + 5 * n, "to": 905 + 5 * n, "count": c} for n, c in enumerate(filled)]}
+
+
 def test_right_answers_are_accepted() -> None:
     assert read.check_top(100, TRUTH, (), top(100)) == ""
     assert read.check_top(1_000, TRUTH, (), top(200)) == "", "the whole board"
@@ -37,6 +43,7 @@ def test_right_answers_are_accepted() -> None:
     assert read.check_filled(TRUTH, ["player-3"], window(0, 11)) == ""
     assert read.check_filled(TRUTH, ["player-100"], window(95, 106)) == ""
     assert read.check_filled(TRUTH, ["player-199"], window(189, 200)) == ""
+    assert read.check_histogram(TRUTH, (), histogram(10)) == ""
 
 
 def test_wrong_answers_are_not() -> None:
@@ -53,3 +60,6 @@ def test_wrong_answers_are_not() -> None:
     for wrong in ({"rank": 10, "score": 995}, {"rank": 11, "score": 996}):
         assert read.check_score(TRUTH, (), wrong)
     assert read.check_filled(TRUTH, ["player-3"], window(0, 9))
+    assert read.check_histogram(TRUTH, (), histogram(9, 11))
+    assert read.check_histogram(TRUTH, (), histogram(9))
+    assert read.check_histogram(TRUTH, (), {"buckets": [{"from": 901, "to": 1000, "count": 200}]})
