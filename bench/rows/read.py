@@ -28,6 +28,8 @@ PERCENTILE: Final = 95
 """Its score is asked for."""
 BUCKETS: Final = 20
 """Buckets of a histogram."""
+OFFSET: Final = 10_000
+"""Players ahead of a page of the top list."""
 SAMPLES: Final = 40
 """Answers that are checked during a load."""
 WARM_S: Final = 1
@@ -167,6 +169,13 @@ def check_top(limit: int, truth: ExpectedOrder, users: Sequence[str], answer: di
     return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
 
 
+def check_page(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How a page of ten players differs from PostgreSQL; empty when it is right."""
+    items = [(item["userId"], item["score"]) for item in answer["items"]]
+    expected = truth.order[OFFSET : OFFSET + 10]
+    return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
+
+
 def check_rank(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How the answer for a rank differs from PostgreSQL; empty when it is right."""
     (user,) = users
@@ -231,6 +240,7 @@ READS: Final = {
     "top100": BoardRead("/top?limit=100", 0, partial(check_top, 100)),
     "rank": BoardRead(f"/rank?userId={PLAYER}", 1, check_rank),
     "around": BoardRead(f"/around?range={SIDE}&userId={PLAYER}", 1, check_around),
+    "top_page": BoardRead(f"/top?limit=10&offset={OFFSET}", 0, check_page),
     "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
     "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
     "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),

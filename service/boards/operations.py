@@ -18,6 +18,7 @@ from service.boards.types import (
     Limit,
     Lookup,
     LookupAnswer,
+    Offset,
     Percentile,
     PlayerRank,
     Range,
@@ -37,6 +38,9 @@ from service.contract.parameters import (
 from service.contract.shared import SEASON, USER
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
+_OFFSET: Final = make_number_parameter(
+    "offset", Offset, default=0, meaning="How many players to leave out at the top: the next page."
+)
 _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
 _FILL: Final = make_flag_parameter(
     "fill", "Whether the window keeps its size at the ends of the board: more neighbours on the other side."
@@ -59,7 +63,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT),
+        parameters=(SEASON, _LIMIT, _OFFSET),
         answers={200: ("The best players, best first.", Top)},
         problems=_READ,
         fast=True,

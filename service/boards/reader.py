@@ -43,13 +43,13 @@ class BoardReader:
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
-        self._cached: dict[tuple[str, int], Answer] = {}
+        self._cached: dict[tuple[str, int, int], Answer] = {}
         self._cached_since = 0.0
-        self._asked: dict[tuple[str, int], tuple[asyncio.Task[Answer], float]] = {}
+        self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    async def read_top(self, season: str, limit: int) -> Answer:
-        """Read the best `limit` players (`Top`); an unknown season has none."""
-        key = (season, limit)
+    async def read_top(self, season: str, limit: int, offset: int = 0) -> Answer:
+        """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none."""
+        key = (season, limit, offset)
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
@@ -65,14 +65,15 @@ class BoardReader:
         # Shielded: a client that hangs up must not cancel the read of the others.
         return await asyncio.shield(task)
 
-    def _forget_read(self, key: tuple[str, int], task: asyncio.Task[Answer]) -> None:
+    def _forget_read(self, key: tuple[str, int, int], task: asyncio.Task[Answer]) -> None:
         if self._asked.get(key, (None, 0.0))[0] is task:
             del self._asked[key]
 
-    async def _fetch_top(self, key: tuple[str, int]) -> Answer:
-        season, limit = key
+    async def _fetch_top(self, key: tuple[str, int, int]) -> Answer:
+        season, limit, offset = key
         began = self._cached_since
-        reply = await self._call(TOP, season, b"%d" % (limit - 1))
+        ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
+        reply = await self._call(TOP, season, *ranks)
         answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
         # Kept only in the window in which it was asked for: no answer gets older than the window is long.
         if self._cached_since == began:

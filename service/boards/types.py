@@ -10,6 +10,8 @@ from service.contract.types import Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
+Offset = Annotated[int, msgspec.Meta(ge=0, le=10_000, examples=[0])]
+"""Players ahead of a top list."""
 Range = Annotated[int, msgspec.Meta(ge=0, le=100, examples=[5])]
 """Neighbours on each side of a player."""
 

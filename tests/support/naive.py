@@ -17,6 +17,11 @@ class NaiveBoard:
         self.season: Final = season
         self.rows: Final = list(rows)
 
+    def top(self, limit: int, offset: int) -> dict[str, Any]:
+        """The answer for a page of the top list."""
+        page = self.rows[offset : offset + limit]
+        return {"seasonId": self.season, "items": [{"userId": user, "score": score} for user, score, _ in page]}
+
     def lookup(self, users: Sequence[str]) -> dict[str, Any]:
         """The answer to a lookup of these players."""
         asked = [(rank, row) for rank, row in enumerate(self.rows, 1) if row[0] in users]

@@ -66,6 +66,17 @@ exhaustive = settings(max_examples=25, deadline=None, suppress_health_check=[Hea
 
 
 @exhaustive
+@given(batches=writes, limit=st.integers(1, 20), offset=st.integers(0, 20))
+def test_a_page_of_the_top_list_is_that_of_a_naive_board(
+    served: Served, batches: list[list[tuple[str, int]]], limit: int, offset: int
+) -> None:
+    for http, naive in boards(served, batches):
+        path = f"{base(naive.season)}/leaderboard/top?limit={limit}"
+        check(naive.top(limit, offset), http.get(f"{path}&offset={offset}"))
+        check(naive.top(limit, 0), http.get(path))
+
+
+@exhaustive
 @given(batches=writes, users=st.lists(st.sampled_from(PLAYERS) | strangers, unique=True, max_size=12))
 def test_a_lookup_is_that_of_a_naive_board(
     served: Served, batches: list[list[tuple[str, int]]], users: list[str]

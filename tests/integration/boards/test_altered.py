@@ -59,6 +59,7 @@ READS: list[Callable[[Http], Answer]] = [
     lambda http: http.lookup("s", ["p7", "p20"]),
     lambda http: http.get("/v1/seasons/s/leaderboard/score?rank=4"),
     lambda http: http.around("s", "p28", fill=True),
+    lambda http: http.get("/v1/seasons/s/leaderboard/top?limit=5&offset=20"),
     lambda http: http.get("/v1/seasons/s/leaderboard/histogram?buckets=3"),
 ]
 
@@ -76,7 +77,7 @@ def complete(http: Http) -> bool:
     answers = [read(http) for read in READS]
     for answer in answers:
         assert answer.status == 200 or (answer.status, answer.json["code"]) == (503, "board-rebuilding"), answer.body
-    top, rank, around, count, lookup, score, full, histogram = answers
+    top, rank, around, count, lookup, score, full, page, histogram = answers
     assert top.status != 200 or [item["score"] for item in top.json["items"]] == [*range(30, 20, -1)]
     assert rank.status != 200 or rank.json["rank"] == 23
     assert around.status != 200 or len(around.json["items"]) == 11
@@ -84,6 +85,7 @@ def complete(http: Http) -> bool:
     assert lookup.status != 200 or [item["rank"] for item in lookup.json["items"]] == [10, 23]
     assert score.status != 200 or score.json["score"] == 27
     assert full.status != 200 or [item["rank"] for item in full.json["items"]] == [*range(1, 12)]
+    assert page.status != 200 or [item["score"] for item in page.json["items"]] == [*range(10, 5, -1)]
     assert histogram.status != 200 or [bucket["count"] for bucket in histogram.json["buckets"]] == [10, 10, 10]
     return all(answer.status == 200 for answer in answers)
 

@@ -44,6 +44,10 @@ def test_right_answers_are_accepted() -> None:
     assert read.check_filled(TRUTH, ["player-100"], window(95, 106)) == ""
     assert read.check_filled(TRUTH, ["player-199"], window(189, 200)) == ""
     assert read.check_histogram(TRUTH, (), histogram(10)) == ""
+    long = [(f"player-{n}", 20_000 - n) for n in range(10_005)]
+    page = {"items": [{"userId": user, "score": score} for user, score in long[10_000:]]}
+    assert read.check_page(read.ExpectedOrder(long, {}), (), page) == ""
+    assert read.check_page(read.ExpectedOrder(long[1:], {}), (), page), "one player less is ahead"
 
 
 def test_wrong_answers_are_not() -> None:
