@@ -26,6 +26,10 @@ from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
+from service.boards.calls import BoardCalls
+from service.boards.histogram import Histograms
+from service.boards.lookup import Lookups
+from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
@@ -164,10 +168,14 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     )
     access = make_access(s) if s.auth == "keys" else None
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
+    calls = BoardCalls(redis, keys, poker)
     parts = (
         Submitter(single),
         BatchSubmitter(batches),
         BoardReader(redis, keys, cache_s, poker),
+        Lookups(calls),
+        RankedScores(calls),
+        Histograms(calls),
         SeasonReset(
             SeasonStore(s.database_url, write_deadline_s),
             redis,

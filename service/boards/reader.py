@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from _speedups import decode_score, render_items
-from board.errors import BoardRebuilding, LeaderboardError
-from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
-from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
+from service.boards.calls import BoardCalls
+from service.boards.histogram import HISTOGRAM, QUANTILES
+from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads, Window
+from service.boards.ranked_score import SCORE
 from service.boards.types import Count, PlayerRank
 from service.contract.answers import Answer, PendingAnswer
 
 TOP: Final = script("top")
 COUNT: Final = script("count")
-SCRIPTS: Final = (TOP, RANK, COUNT)
+SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""
@@ -38,19 +39,20 @@ class BoardReader:
     """
 
     def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
-        self._redis: Final = redis
-        self._keys: Final = keys
-        self._poker: Final = poker
+        self._call: Final = BoardCalls(redis, keys, poker).call
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
-        self._cached: dict[tuple[str, int], asyncio.Future[Answer]] = {}
+        self._cached: dict[tuple[str, int, int], asyncio.Future[Answer]] = {}
         self._cached_since = 0.0
-        self._asked: dict[tuple[str, int], tuple[asyncio.Task[Answer], float]] = {}
+        self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    def read_top(self, season: str, limit: int) -> PendingAnswer:
-        """Read the best `limit` players (`Top`); an unknown season has none. PERF: a kept list needs no task."""
-        key = (season, limit)
+    def read_top(self, season: str, limit: int, offset: int = 0) -> PendingAnswer:
+        """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
+
+        PERF: a kept list needs no task.
+        """
+        key = (season, limit, offset)
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
@@ -59,7 +61,7 @@ class BoardReader:
             return answer
         return self._join_read(key, now)
 
-    async def _join_read(self, key: tuple[str, int], now: float) -> Answer:
+    async def _join_read(self, key: tuple[str, int, int], now: float) -> Answer:
         """Wait for the read of a list that is under way, or begin it."""
         task, began = self._asked.get(key, (None, 0.0))
         # A read under way for longer may be older than a reset that is already answered (`SeasonReset`).
@@ -70,19 +72,15 @@ class BoardReader:
         # Shielded: a client that hangs up must not cancel the read of the others.
         return await asyncio.shield(task)
 
-    def _forget_read(self, key: tuple[str, int], task: asyncio.Task[Answer]) -> None:
+    def _forget_read(self, key: tuple[str, int, int], task: asyncio.Task[Answer]) -> None:
         if self._asked.get(key, (None, 0.0))[0] is task:
             del self._asked[key]
 
-    async def _fetch_top(self, key: tuple[str, int]) -> Answer:
-        season, limit = key
+    async def _fetch_top(self, key: tuple[str, int, int]) -> Answer:
+        season, limit, offset = key
         began = self._cached_since
-        try:
-            reply = await self._redis.run(TOP, *self._place(season), b"%d" % (limit - 1))
-        except RedisRefused as error:
-            raise self._explain(season, error) from None
-        if not reply:
-            raise self._explain(season, reply)
+        ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
+        reply = await self._call(TOP, season, *ranks)
         answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
         # Kept only in the window in which it was asked for: no answer gets older than the window is long.
         if self._cached_since == began:
@@ -90,36 +88,22 @@ class BoardReader:
             kept.set_result(answer)
         return answer
 
-    def _place(self, season: str) -> tuple[bytes, ...]:
-        """The keys of a season, and its name, as ``top.lua`` and ``count.lua`` take them."""
-        partition, name, keys = partition_of(season), season.encode(), self._keys
-        board, members = keys.board(partition, name), keys.members(partition, name)
-        return b"3", keys.watermark[partition], board, members, name
-
-    def _explain(self, season: str, reply: Any) -> LeaderboardError:
-        """The error for a reply without a board. A board that does not agree with itself is suspected."""
-        if isinstance(reply, RedisRefused) and concerns_server(reply.reply):
-            return reply
-        if isinstance(reply, RedisRefused) or reply == 0:
-            self._poker.suspect(season)
-        return BoardRebuilding("the board is being rebuilt")
-
     def read_rank(self, season: str, user: str) -> asyncio.Future[Answer]:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
         return self._rank_reads.ask(season, user, 0, partial(_show_rank, season, user))
 
-    def read_around(self, season: str, user: str, side: int) -> asyncio.Future[Answer]:
-        """Read a player and `side` neighbours on each side (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        return self._rank_reads.ask(season, user, side, partial(_show_around, season, user, side))
+    def read_around(self, season: str, user: str, side: int, fill: bool) -> asyncio.Future[Answer]:
+        """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
+
+        The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
+        Raises `SeasonNotFound`, `PlayerNotFound`.
+        """
+        read = 2 * side if fill else side
+        return self._rank_reads.ask(season, user, read, partial(_show_around, season, user, side, fill))
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
-        try:
-            reply = await self._redis.run(COUNT, *self._place(season))
-        except RedisRefused as error:
-            raise self._explain(season, error) from None
-        if not reply:
-            raise self._explain(season, reply)
+        reply = await self._call(COUNT, season)
         return Answer(200, _encode(Count(season, reply[0])))
 
 
@@ -129,10 +113,13 @@ def _show_rank(season: str, user: str, window: Window) -> Answer:
     return Answer(200, _encode(PlayerRank(season, user, rank + 1, score, version)))
 
 
-def _show_around(season: str, user: str, side: int, window: Window) -> Answer:
-    first, *items = window
-    if side:
-        first, items = items
+def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:
+    if fill and side:
+        first, items = fill_window(side, *window)
+    elif side:
+        _, first, items = window
+    else:
+        first, *items = window
     body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
         _encode(season),
         _encode(user),
@@ -140,3 +127,13 @@ def _show_around(season: str, user: str, side: int, window: Window) -> Answer:
         render_items(items, first + 1),
     )
     return Answer(200, body)
+
+
+def fill_window(side: int, rank: int, first_read: int, entries: list[bytes]) -> tuple[int, list[bytes]]:
+    """2 * `side` + 1 entries (member, zscore, …) around a rank, or the whole board if it has fewer.
+
+    `entries` begin at the rank `first_read`, from 0, as the result does at its own.
+    """
+    last = first_read + len(entries) // 2 - 1
+    first = max(first_read, min(rank - side, last - 2 * side))
+    return first, entries[2 * (first - first_read) : 2 * (first - first_read + 2 * side + 1)]

@@ -77,7 +77,15 @@ def test_a_rebuild_of_fewer_players_and_its_reads_are_faults(world: World, tmp_p
         assert not measure.checks
 
 
-@pytest.mark.parametrize("name", [pytest.param("top10", marks=pytest.mark.walk), "rank"])
+def test_reads_of_sound_data_have_no_faults(world: World, tmp_path: Path) -> None:
+    names = {"top_page", "around_fill", "score", "histogram", "lookup100"}
+    measured = dict(read.measure(options(world, tmp_path), names))
+    assert measured.keys() == names
+    for name, measure in measured.items():
+        assert measure.faults == () and measure.checks and measure.figures["per_s"] > 0, name
+
+
+@pytest.mark.parametrize("name", [pytest.param("top10", marks=pytest.mark.walk), "rank", "lookup100"])
 def test_reads_that_are_not_postgresqls_are_a_fault(world: World, tmp_path: Path, name: str) -> None:
     mine = options(world, tmp_path)
     with mine.stack() as stack:

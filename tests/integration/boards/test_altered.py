@@ -56,6 +56,11 @@ READS: list[Callable[[Http], Answer]] = [
     lambda http: http.rank("s", "p7"),
     lambda http: http.around("s", "p7"),
     lambda http: http.get("/v1/seasons/s/leaderboard/count"),
+    lambda http: http.lookup("s", ["p7", "p20"]),
+    lambda http: http.get("/v1/seasons/s/leaderboard/score?rank=4"),
+    lambda http: http.around("s", "p28", fill=True),
+    lambda http: http.get("/v1/seasons/s/leaderboard/top?limit=5&offset=20"),
+    lambda http: http.get("/v1/seasons/s/leaderboard/histogram?buckets=3"),
 ]
 
 
@@ -72,11 +77,16 @@ def complete(http: Http) -> bool:
     answers = [read(http) for read in READS]
     for answer in answers:
         assert answer.status == 200 or (answer.status, answer.json["code"]) == (503, "board-rebuilding"), answer.body
-    top, rank, around, count = answers
+    top, rank, around, count, lookup, score, full, page, histogram = answers
     assert top.status != 200 or [item["score"] for item in top.json["items"]] == [*range(30, 20, -1)]
     assert rank.status != 200 or rank.json["rank"] == 23
     assert around.status != 200 or len(around.json["items"]) == 11
     assert count.status != 200 or count.json["count"] == PLAYERS
+    assert lookup.status != 200 or [item["rank"] for item in lookup.json["items"]] == [10, 23]
+    assert score.status != 200 or score.json["score"] == 27
+    assert full.status != 200 or [item["rank"] for item in full.json["items"]] == [*range(1, 12)]
+    assert page.status != 200 or [item["score"] for item in page.json["items"]] == [*range(10, 5, -1)]
+    assert histogram.status != 200 or [bucket["count"] for bucket in histogram.json["buckets"]] == [10, 10, 10]
     return all(answer.status == 200 for answer in answers)
 
 
@@ -116,9 +126,22 @@ def test_a_player_without_an_entry_is_found_by_the_read_of_that_player(filled: W
         relaying(filled, 1, **NEVER) as relay,
         api.client() as http,
     ):
-        assert http.rank("s", "p7").status == 200
+        assert http.rank("s", "p7").status == http.lookup("s", ["p7", "p8"]).status == 200
         assert (refused := http.rank("s", "p4")).status == 503, refused.body
         relay.until(lambda: http.rank("s", "p4").status == 200, 5)
+        assert equal(filled)
+
+
+def test_a_player_without_an_entry_is_found_by_a_lookup_of_that_player(filled: World) -> None:
+    filled.redis.hset(filled.keys.members(S, b"s"), "p4", b"\0" * 10)
+    with (
+        serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api,
+        relaying(filled, 1, **NEVER) as relay,
+        api.client() as http,
+    ):
+        answer = http.lookup("s", ["p7", "nobody", "p4"])
+        assert (answer.status, answer.json["code"]) == (503, "board-rebuilding")
+        relay.until(lambda: http.lookup("s", ["p7", "nobody", "p4"]).status == 200, 5)
         assert equal(filled)
 
 

@@ -19,8 +19,8 @@ from support.world import World
 PAGE: Final = (REPOSITORY / "docs" / "ops" / "managed.md").read_text(encoding="utf-8")
 LIMITS: Final = {
     "LEADERBOARD_AUTH": "keys",
-    "LEADERBOARD_LIMIT_KEY": "100000",
-    "LEADERBOARD_LIMIT_PLAYER": "100000",
+    "LEADERBOARD_LIMIT_KEY": "10000",
+    "LEADERBOARD_LIMIT_PLAYER": "10000",
     "LEADERBOARD_LIMIT_WINDOW_S": "3600",
     "LEADERBOARD_LIMIT_DEADLINE_MS": "5000",
 }
