@@ -5,8 +5,7 @@ the same kind of error. Common rules: a wrong Python type is a `TypeError`; inpu
 truncated, or has bytes left over is a `ValueError`; sequences are lists or tuples.
 
 Sources: PostgreSQL array and COPY binary formats (``array_send`` in arrayfuncs.c, "Binary Format" of the COPY
-reference page); the Redis serialization protocol (redis.io, "RESP protocol spec"); RFC 8259 for JSON strings;
-RFC 9112 for requests.
+reference page); the Redis serialization protocol (redis.io, "RESP protocol spec"); RFC 8259 for JSON strings.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import json
 import re
 import struct
 from collections.abc import Iterator, Sequence
+
+from _speedups._py_http import split_request as split_request
 
 INT8_OID = 20
 TEXT_OID = 25
@@ -30,16 +31,6 @@ _COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 # A double as Redis prints it; the digit limits keep the C arithmetic inside 64 bits.
 _NUMBER = re.compile(rb"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))?")
 _NUMBER_DIGITS = 18
-
-_REQUEST_MOST = 8192
-_FIELD = rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([!-~](?:[\t -~]*[!-~])?)\r\n"
-_HEADER = re.compile(_FIELD)
-_REQUEST = re.compile(rb"(GET|POST) (/[A-Za-z0-9_.~/?&=-]*) HTTP/1\.1\r\n((?:" + _FIELD + rb"){1,64})\r\n")
-_UNPLAIN = {b"expect", b"origin", b"upgrade", b"content-encoding", b"transfer-encoding", b"proxy-connection"}
-_LOOKED_AT = {
-    *(b"host", b"connection", b"content-length", b"content-type"),
-    *(b"idempotency-key", b"authorization", b"x-request-id", b"traceparent"),
-}
 
 
 # --- Board entries ---------------------------------------------------------------------------------------
@@ -308,53 +299,6 @@ def _number(text: bytes) -> int:
 
 
 # --- Checks ----------------------------------------------------------------------------------------------
-
-
-# --- Requests in HTTP/1.1 --------------------------------------------------------------------------------
-
-
-def split_request(
-    data: bytes,
-) -> tuple[bytes, str, str | None, str | None, bytes | None, str | None, str | None, bytes | None] | None:
-    """A plain request in one piece, split; `None` when ``data`` is not exactly one, and needs a full parser.
-
-    Returns the method (``b"GET"`` or ``b"POST"``), the target, the headers Content-Type, Idempotency-Key,
-    Authorization, X-Request-Id and Traceparent, and the body (`None`: not sent). Other headers are skipped, if they
-    change nothing about the connection or the body. Only what has one meaning to every reader is plain: at most 8,192
-    bytes, printable ASCII, no header of the above twice, one Host, no space around a name or behind a value.
-    """
-    _check_bytes(data, "data")
-    found = _REQUEST.match(data) if len(data) <= _REQUEST_MOST else None
-    if found is None:
-        return None
-    values: dict[bytes, bytes] = {}
-    for name, value in _HEADER.findall(found[3]):
-        lower = name.lower()
-        if lower in _UNPLAIN or (lower in _LOOKED_AT and lower in values):
-            return None
-        values[lower] = value
-    length = values.get(b"content-length")
-    if b"host" not in values or values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
-        return None
-    if length is not None and not (length.isdigit() and len(length) <= 4):
-        return None
-    body = data[found.end() :]
-    if len(body) != int(length or 0):
-        return None
-
-    def text(name: bytes) -> str | None:
-        return values[name].decode("ascii") if name in values else None
-
-    return (
-        found[1],
-        found[2].decode("ascii"),
-        text(b"content-type"),
-        text(b"idempotency-key"),
-        values.get(b"authorization"),
-        text(b"x-request-id"),
-        text(b"traceparent"),
-        None if length is None else body,
-    )
 
 
 class _Reader:

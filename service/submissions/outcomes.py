@@ -92,6 +92,7 @@ class Committer:
                     for other in batch:
                         counts[other.season, other.user] = counts.get((other.season, other.user), 0) + 1
                 if counts[item.season, item.user] > 1:
+                    item.edge = True
                     self._put_apart(item)
                 else:
                     item.fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
