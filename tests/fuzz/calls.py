@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Final
 
+from support.full_parser import find_disagreements
+
 NAMES: Final = (
     "encode_entry",
     "decode_score",
@@ -134,7 +136,7 @@ def outcome(module: ModuleType, name: str, arguments: tuple[Any, ...]) -> tuple[
 
 
 def differences(one: ModuleType, other: ModuleType, data: bytes) -> Iterator[str]:
-    """How two implementations differ about one input; nothing when they agree.
+    """How two implementations differ about one input, or a full parser from both; nothing when they agree.
 
     With wrong types several things are wrong at once, and which is named first is nobody's promise.
     """
@@ -142,3 +144,5 @@ def differences(one: ModuleType, other: ModuleType, data: bytes) -> Iterator[str
     first, second = outcome(one, name, arguments), outcome(other, name, arguments)
     if first != second and (sound or "answer" in (first[0], second[0])):
         yield f"{name}{arguments!r}: {first!r} is not {second!r}"
+    if name == "split_request" and first[0] == "answer" and first[1] is not None:
+        yield from find_disagreements(bytes(arguments[0]), first[1])

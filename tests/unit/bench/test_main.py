@@ -37,6 +37,20 @@ def test_a_missing_package_is_one_line_with_the_command_that_installs_it(package
     assert "`make bench-tools` installs" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["compare", "anatomy", "micro", "callgrind"])
+def test_ctrl_c_ends_a_command_with_one_line(name: str) -> None:
+    code = f"""
+import sys, types
+import bench.__main__ as m
+def main(argv):
+    raise KeyboardInterrupt
+sys.modules[m.COMMANDS[{name!r}][0]] = types.SimpleNamespace(main=main)
+sys.exit(m.main([{name!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "bench: interrupted\n")
+
+
 def test_a_missing_module_of_ours_is_no_package_to_install() -> None:
     code = "import sys; sys.modules['bench.rows.rounds'] = None; import bench.__main__ as m; m.main([])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
