@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from board.errors import BoardRebuilding
@@ -11,6 +13,9 @@ from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import Script
+
+UNREADABLE: Final = (ValueError, OverflowError)
+"""Errors of reading an entry that no relay has written: no score gives its zscore and member."""
 
 
 class BoardCalls:
@@ -38,6 +43,14 @@ class BoardCalls:
         if not reply:
             raise self.suspect(season) if reply == 0 else BoardRebuilding("the board is being rebuilt")
         return reply
+
+    @contextmanager
+    def reading(self, season: str) -> Iterator[None]:
+        """Read entries of a reply. For one that no relay has written the board is suspected: `BoardRebuilding`."""
+        try:
+            yield
+        except UNREADABLE:
+            raise self.suspect(season) from None
 
     def suspect(self, season: str, user: str = "") -> BoardRebuilding:
         """Suspect a board that does not agree with itself, about this player or as a whole; returns the error."""

@@ -35,6 +35,7 @@ class Histograms:
 
     def __init__(self, calls: BoardCalls) -> None:
         self._call: Final = calls.call
+        self._reading: Final = calls.reading
 
     async def read_histogram(self, season: str, buckets: int, by: BucketsBy) -> Answer:
         """Count the players in up to so many ranges of scores (`Histogram`); an unknown season has no bucket.
@@ -43,11 +44,14 @@ class Histograms:
         `BoardUnavailable`.
         """
         _, *entries = await self._call(QUANTILES, season, b"%d" % (buckets if by == "quantile" else 1))
-        scores = decode_entries(entries)
+        with self._reading(season):
+            scores = decode_entries(entries)
         edges = divide(scores[0], scores[-1], buckets) if by == "score" and scores else find_edges(scores[:-1])
         places = [field for edge in edges for field in place_edge(edge)]
         size, *counted = await self._call(HISTOGRAM, season, *places)
-        ahead, ends = counted[: len(edges)], decode_entries(counted[len(edges) :])
+        ahead = counted[: len(edges)]
+        with self._reading(season):
+            ends = decode_entries(counted[len(edges) :])
         return Answer(200, _encode(Histogram(season, make_buckets(edges, ahead, size, ends) if ends else [])))
 
 

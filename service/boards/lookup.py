@@ -56,16 +56,17 @@ class Lookups:
         if None in ranks:
             raise self._calls.suspect(season, found[ranks.index(None)][0])
         in_order = sorted(zip(ranks, found, zscores, strict=True))
-        items = [
-            FoundPlayer(
-                rank=rank + 1,
-                position=position,
-                userId=user,
-                score=decode_score(int(float(zscore)), prefix),
-                version=int.from_bytes(prefix[2:], "big"),
-            )
-            for position, (rank, (user, prefix), zscore) in enumerate(in_order, 1)
-        ]
+        with self._calls.reading(season):
+            items = [
+                FoundPlayer(
+                    rank=rank + 1,
+                    position=position,
+                    userId=user,
+                    score=decode_score(int(float(zscore)), prefix),
+                    version=int.from_bytes(prefix[2:], "big"),
+                )
+                for position, (rank, (user, prefix), zscore) in enumerate(in_order, 1)
+            ]
         return Answer(200, _encode(LookupAnswer(season, items, missing)))
 
 
@@ -78,10 +79,10 @@ def decode_lookup(body: bytes) -> list[str]:
         raise Rejected(problem.with_detail(str(error))) from error
     except UNDECODABLE as error:
         raise Rejected(problems.MALFORMED_JSON.answer) from error
-    if has_duplicate_member(body):
-        raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
     if len(users) > LOOKUP_MOST:
         raise Rejected(TOO_MANY_USERS.with_detail(f"userIds has {len(users):,} ids. {TOO_MANY_USERS.title}"))
+    if has_duplicate_member(body):
+        raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
     places: dict[str, int] = {}
     for place, user in enumerate(users):
         if not is_plain(user, USER_ID_MAX):

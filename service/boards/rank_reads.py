@@ -17,6 +17,7 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
+from service.boards.calls import UNREADABLE
 from service.contract.answers import Answer
 
 RANK: Final = script("rank")
@@ -28,7 +29,7 @@ Window = tuple[int, Any, Any]
 """The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
 entries (member, zscore, …). Ranks start at 0."""
 Show = Callable[[Window], Answer]
-"""Makes the answer. Raises `ValueError` for an entry that no relay has written."""
+"""Makes the answer. Raises an error of `UNREADABLE` for an entry that no relay has written."""
 Asked = list[tuple[bytes, asyncio.Future[Answer], Show]]
 
 
@@ -127,8 +128,9 @@ class RankReads:
                 elif rank >= 0:
                     try:
                         future.set_result(show((rank, reply[at + 1], reply[at + 2])))
-                    except ValueError as error:
-                        future.set_exception(error)
+                    except UNREADABLE:
+                        self._suspect(season, user.decode())
+                        future.set_exception(BoardRebuilding("the board is being rebuilt"))
                 elif reply[0]:
                     future.set_exception(PlayerNotFound("the player is not on this board"))
                 else:

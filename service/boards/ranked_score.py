@@ -38,6 +38,7 @@ class RankedScores:
 
     def __init__(self, calls: BoardCalls) -> None:
         self._call: Final = calls.call
+        self._reading: Final = calls.reading
 
     async def read_score(self, season: str, rank: int | None, percentile: Fraction | None) -> Answer:
         """Read the score at a rank, or the worst one whose percentile is that or better (`ScoreAtRank`).
@@ -57,7 +58,9 @@ class RankedScores:
         if at >= size or not size:
             raise Rejected(RANK_NOT_FOUND.with_detail(f"The board has {size:,} players."))
         member, zscore = entries[2 * (at - first) : 2 * (at - first) + 2]
-        return Answer(200, _encode(ScoreAtRank(season, at + 1, decode_score(int(float(zscore)), member))))
+        with self._reading(season):
+            score = decode_score(int(float(zscore)), member)
+        return Answer(200, _encode(ScoreAtRank(season, at + 1, score)))
 
 
 def find_rank(size: int, percentile: Fraction) -> int:

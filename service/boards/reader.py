@@ -39,7 +39,9 @@ class BoardReader:
     """
 
     def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
-        self._call: Final = BoardCalls(redis, keys, poker).call
+        calls = BoardCalls(redis, keys, poker)
+        self._call: Final = calls.call
+        self._reading: Final = calls.reading
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
@@ -81,9 +83,12 @@ class BoardReader:
         began = self._cached_since
         ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
         reply = await self._call(TOP, season, *ranks)
-        answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
-        # Kept only in the window in which it was asked for: no answer gets older than the window is long.
-        if self._cached_since == began:
+        with self._reading(season):
+            items = render_items(reply[1], 0)
+        answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), items))
+        # Kept only in the window in which it was asked for: no answer gets older than the window is long. Pages are not
+        # kept, since there are too many of them.
+        if self._cached_since == began and not offset:
             self._cached[key] = kept = self._loop.create_future()
             kept.set_result(answer)
         return answer

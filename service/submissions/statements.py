@@ -129,11 +129,10 @@ class Writer:
 
     async def _write_short(self, batch: list[Item]) -> list[tuple[int, int, int]]:
         """`submit` for a batch that `is_short`."""
-        in_order = sorted(batch, key=_user_of)
         parameters = {
             "season": batch[0].season,
-            "users": TextArray(pack_text_array([item.user for item in in_order])),
-            "deltas": Int8Array(pack_int8_array([item.delta for item in in_order])),
+            "users": TextArray(pack_text_array([item.user for item in batch])),
+            "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
         }
         rows = await self._run(self._submit_short, parameters, fetch=True)
         missing = (AT_THE_EDGE if rows else NO_SEASON, 0, 0)

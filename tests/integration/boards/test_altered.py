@@ -103,6 +103,23 @@ def test_no_read_of_it_is_answered(filled: World) -> None:
             hand.rebuild(S)
 
 
+@pytest.mark.parametrize("zscore", [float("inf"), 1e300])
+def test_an_entry_that_no_score_gives_costs_the_others_nothing(filled: World, zscore: float) -> None:
+    filled.redis.zadd(filled.keys.board(S, b"s"), {member(filled, "p7"): zscore})
+    with serving(filled, LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http, api.client() as other:
+        for ask in (
+            lambda: http.rank("s", "p7"),
+            lambda: http.around("s", "p7"),
+            lambda: http.lookup("s", ["p20", "p7"]),
+            lambda: http.get("/v1/seasons/s/leaderboard/score?rank=30"),
+            lambda: http.get("/v1/seasons/s/leaderboard/histogram?buckets=3"),
+            lambda: http.get("/v1/seasons/s/leaderboard/top?limit=30"),
+        ):
+            answer = ask()
+            assert (answer.status, answer.json["code"]) == (503, "board-rebuilding"), answer.body
+            assert other.rank("s", "p20").json["rank"] == 11
+
+
 def test_a_relay_rebuilds_it_at_once(filled: World) -> None:
     with (
         serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api,

@@ -97,6 +97,18 @@ def test_both_statements_leave_the_same_rows(world: World) -> None:
         assert len(rows["short"]) > len(players) - 2, table
 
 
+def test_of_equal_scores_in_a_batch_the_earlier_one_is_ahead(world: World) -> None:
+    world.create("s")
+    players = ["zed", "mia", "Bob", "amy"]
+    (told,) = write(world, [item("s", user, 10) for user in players])
+    versions = [version for _, _, version in told]
+    assert versions == sorted(set(versions))
+    assert [user for user, _, _ in world.expected("s")] == players
+    assert [user for (user,) in world.rows("SELECT user_id FROM ledger ORDER BY submission")] == players
+    world.carry_everything()
+    assert [user for user, _, _ in world.board("s")] == players
+
+
 def test_the_answers_are_in_the_order_of_the_batch(world: World) -> None:
     world.create("s")
     ((bob, ann, zoe),) = write(world, [item("s", "bob", 2), item("s", "ann", 1), item("s", "zoe", 3)])
