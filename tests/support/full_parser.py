@@ -18,6 +18,7 @@ class ParsedRequest:
         self.url = self.body = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.complete = 0
+        self.connection = (False, False, "")
         self.parser = httptools.HttpRequestParser(self)
         self.parser.feed_data(data)
 
@@ -29,6 +30,10 @@ class ParsedRequest:
 
     def on_body(self, body: bytes) -> None:
         self.body += body
+
+    def on_headers_complete(self) -> None:
+        parser = self.parser
+        self.connection = (parser.should_keep_alive(), parser.should_upgrade(), parser.get_http_version())
 
     def on_message_complete(self) -> None:
         self.complete += 1
@@ -48,7 +53,6 @@ def find_disagreements(data: bytes, split: tuple[Any, ...]) -> Iterator[str]:
     except httptools.HttpParserError as error:
         yield f"{data!r}: llhttp refuses it: {error}"
         return
-    parser = parsed.parser
     if parsed.complete != 1:
         yield f"{data!r}: {parsed.complete} requests"
         return
@@ -63,13 +67,13 @@ def find_disagreements(data: bytes, split: tuple[Any, ...]) -> Iterator[str]:
         "connection": (True, False, "1.1"),
     }
     theirs: dict[str, Any] = {
-        "method": parser.get_method(),
+        "method": parsed.parser.get_method(),
         "target": parsed.url,
         "headers": [parsed.find(name) for name in HEADERS],
         "body": parsed.body,
         "has a length": bool(parsed.find(b"content-length")),
         "hosts": len(parsed.find(b"host")),
-        "connection": (parser.should_keep_alive(), parser.should_upgrade(), parser.get_http_version()),
+        "connection": parsed.connection,
     }
     for part, found in mine.items():
         if found != theirs[part]:

@@ -117,7 +117,7 @@ def test_an_entry_that_no_score_gives_costs_the_others_nothing(filled: World, zs
         ):
             answer = ask()
             assert (answer.status, answer.json["code"]) == (503, "board-rebuilding"), answer.body
-            assert other.rank("s", "p20").json["rank"] == 11
+            assert other.rank("s", "p20").json["rank"] == 10
 
 
 def test_a_relay_rebuilds_it_at_once(filled: World) -> None:
