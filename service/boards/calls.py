@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from _speedups import decode_score
 from board.errors import BoardRebuilding
 from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
@@ -16,6 +17,11 @@ from board.redis.scripts import Script
 
 UNREADABLE: Final = (ValueError, OverflowError)
 """Errors of reading an entry that no relay has written: no score gives its zscore and member."""
+
+
+def read_score_of(member: bytes, zscore: bytes) -> int:
+    """The exact score of an entry as Redis returns it. Raises an error of `UNREADABLE`."""
+    return decode_score(int(float(zscore)), member)
 
 
 class BoardCalls:

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from _speedups import decode_score, encode_entry
+from _speedups import encode_entry
 from board.redis.scripts import script
-from service.boards.calls import BoardCalls
+from service.boards.calls import BoardCalls, read_score_of
 from service.boards.types import Bucket, BucketsBy, Histogram
 from service.contract.answers import Answer
 
@@ -57,7 +57,7 @@ class Histograms:
 
 def decode_entries(entries: Sequence[Any]) -> list[int]:
     """The scores of entries (member, zscore, …)."""
-    return [decode_score(int(float(entries[at + 1])), entries[at]) for at in range(0, len(entries), 2)]
+    return [read_score_of(entries[at], entries[at + 1]) for at in range(0, len(entries), 2)]
 
 
 def divide(worst: int, best: int, buckets: int) -> list[int]:

@@ -7,10 +7,9 @@ from typing import Final
 
 import msgspec
 
-from _speedups import decode_score
 from board.redis.scripts import script
 from service.access.caller import Caller
-from service.boards.calls import BoardCalls
+from service.boards.calls import BoardCalls, read_score_of
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
 from service.contract.answers import Answer
@@ -62,7 +61,7 @@ class Lookups:
                     rank=rank + 1,
                     position=position,
                     userId=user,
-                    score=decode_score(int(float(zscore)), prefix),
+                    score=read_score_of(prefix, zscore),
                     version=int.from_bytes(prefix[2:], "big"),
                 )
                 for position, (rank, (user, prefix), zscore) in enumerate(in_order, 1)

@@ -8,9 +8,8 @@ from typing import Final
 
 import msgspec
 
-from _speedups import decode_score
 from board.redis.scripts import script
-from service.boards.calls import BoardCalls
+from service.boards.calls import BoardCalls, read_score_of
 from service.boards.types import ScoreAtRank
 from service.contract.answers import Answer
 from service.contract.problems import Rejected, add_problem
@@ -59,7 +58,7 @@ class RankedScores:
             raise Rejected(RANK_NOT_FOUND.with_detail(f"The board has {size:,} players."))
         member, zscore = entries[2 * (at - first) : 2 * (at - first) + 2]
         with self._reading(season):
-            score = decode_score(int(float(zscore)), member)
+            score = read_score_of(member, zscore)
         return Answer(200, _encode(ScoreAtRank(season, at + 1, score)))
 
 

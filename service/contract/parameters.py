@@ -107,27 +107,10 @@ def make_flag_parameter(name: str, meaning: str) -> Parameter:
 
     Its problem is ``invalid-<name>``.
     """
-    problem = add_problem(
-        f"invalid-{name}", 400, f"{name} must be true or false.", f"The query's `{name}` is neither `true` nor `false`."
-    )
-
-    def parse(text: str | None) -> bool:
-        if text is None:
-            return False
-        if text not in ("true", "false"):
-            raise Rejected(problem.answer)
-        return text == "true"
-
-    return Parameter(
-        name=name,
-        place="query",
-        kind=bool,
-        meaning=meaning,
-        parse=parse,
-        problem=problem,
-        default=False,
-        required=False,
-    )
+    return _make_query_parameter(
+        name, bool, False, meaning, {"true": True, "false": False}.get,
+        f"{name} must be true or false.", f"The query's `{name}` is neither `true` nor `false`.",
+    )  # fmt: skip
 
 
 def make_choice_parameter(name: str, kind: Any, default: str, meaning: str) -> Parameter:
@@ -136,20 +119,9 @@ def make_choice_parameter(name: str, kind: Any, default: str, meaning: str) -> P
     Its problem is ``invalid-<name>``, with the texts in its title.
     """
     choices: tuple[str, ...] = get_args(kind)
-    problem = add_problem(
-        f"invalid-{name}", 400, f"{name} must be {' or '.join(choices)}.", f"The query's `{name}` is another text."
-    )
-
-    def parse(text: str | None) -> str:
-        if text is None:
-            return default
-        if text not in choices:
-            raise Rejected(problem.answer)
-        return text
-
-    return Parameter(
-        name=name, place="query", kind=kind, meaning=meaning, parse=parse, problem=problem, default=default,
-        required=False,
+    return _make_query_parameter(
+        name, kind, default, meaning, {choice: choice for choice in choices}.get,
+        f"{name} must be {' or '.join(choices)}.", f"The query's `{name}` is another text.",
     )  # fmt: skip
 
 
@@ -161,21 +133,35 @@ def make_decimal_parameter(name: str, kind: Any, meaning: str) -> Parameter:
     known = inspect_type(kind)
     assert isinstance(known, FloatType) and known.ge is not None and known.le is not None
     low, high = known.ge, known.le
-    problem = add_problem(
-        f"invalid-{name}",
-        400,
-        f"{name} must be a number from {low:g} to {high:g}.",
-        f"The query's `{name}` is no number, or out of bounds.",
-    )
 
-    def parse(text: str | None) -> Fraction | None:
+    def read(text: str) -> Fraction | None:
+        number = Fraction(text) if _DECIMAL.fullmatch(text) else None
+        return number if number is not None and low <= number <= high else None
+
+    return _make_query_parameter(
+        name, kind, None, meaning, read,
+        f"{name} must be a number from {low:g} to {high:g}.", f"The query's `{name}` is no number, or out of bounds.",
+    )  # fmt: skip
+
+
+def _make_query_parameter(
+    name: str, kind: Any, default: Any, meaning: str, read: Callable[[str], Any], title: str, detail: str
+) -> Parameter:
+    """Make an optional parameter of the query. `read` returns the value of a text; None: its problem is the answer."""
+    problem = add_problem(f"invalid-{name}", 400, title, detail)
+
+    def parse(text: str | None) -> Any:
         if text is None:
-            return None
-        if not _DECIMAL.fullmatch(text) or not low <= (number := Fraction(text)) <= high:
+            return default
+        value = read(text)
+        if value is None:
             raise Rejected(problem.answer)
-        return number
+        return value
 
-    return Parameter(name=name, place="query", kind=kind, meaning=meaning, parse=parse, problem=problem, required=False)
+    return Parameter(
+        name=name, place="query", kind=kind, meaning=meaning, parse=parse, problem=problem, default=default,
+        required=False,
+    )  # fmt: skip
 
 
 def parse_number(text: str | None, default: int | None, low: int, high: int) -> int | None:

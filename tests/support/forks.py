@@ -146,7 +146,7 @@ def can_be_forked(env: Mapping[str, str]) -> bool:
 
 
 def serve(requests: socket.socket) -> list[str] | None:
-    """Fork for each request. Returns in the fork with the command's arguments, or None when nobody asks any more."""
+    """Fork for each request. Returns in the fork with the command's arguments, or None when the requests have ended."""
     while True:
         text, descriptors, _, _ = socket.recv_fds(requests, MOST, 3)
         if not text:

@@ -21,7 +21,7 @@ TOP, LOW = 2**63 - 1, -(2**63)
 
 
 class Nobody:
-    """A future that nobody waits for."""
+    """A future without a caller."""
 
     def done(self) -> bool:
         return False
