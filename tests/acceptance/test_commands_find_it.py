@@ -16,7 +16,7 @@ import pytest
 from support.absent import absent
 from support.house import House
 from support.http import free_port
-from support.processes import START_S, answers
+from support.processes import START_S, answers, children_of, gone
 from support.processes import Command as Process
 from support.repository import REPOSITORY
 
@@ -91,10 +91,12 @@ def test_settings_that_are_given_win(house: House) -> None:
 def test_a_system_that_has_ended_is_not_found(house: House, number: signal.Signals) -> None:
     with house.start() as command:
         assert parsed(house, "status")["postgres"] == "ok"
+        processes = children_of(command.process.pid)
         command.stop(number)
         done = typed(house, "status", "--json", status=2)
         assert json.loads(done.stdout)["code"] == "invalid-setting"
         assert "DATABASE_URL is empty" in done.stderr
+        gone(processes)
 
 
 @pytest.mark.walk

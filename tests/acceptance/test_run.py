@@ -11,15 +11,10 @@ import threading
 import pytest
 from support.house import House
 from support.http import Http, free_port
-from support.processes import alive, children_of, commandline, run
+from support.processes import children_of, commandline, gone, run
 from support.waiting import eventually
 
 pytestmark = pytest.mark.acceptance
-
-
-def gone(pids: set[int]) -> None:
-    """Every one of these processes ends."""
-    eventually(lambda: not alive(pids), 20)
 
 
 def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> None:

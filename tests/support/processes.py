@@ -216,6 +216,11 @@ def alive(pids: set[int]) -> set[int]:
     return found
 
 
+def gone(pids: set[int]) -> None:
+    """Wait until all these processes have ended: those of a killed command end by themselves, a little later."""
+    eventually(lambda: not alive(pids), 20)
+
+
 def commandline(pid: int) -> bytes:
     """How a process was called, its words ended by NUL; empty if it has gone or waits for its parent."""
     try:
