@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from board.errors import LeaderboardError
+from board.errors import InvalidRule, LeaderboardError
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -35,20 +35,13 @@ RULED: Final = 64
 """The bit of a fold that every season has but plain ones: sums, the highest first."""
 
 
-class InvalidRule(LeaderboardError):
-    """A rule has a member that is unknown, of the wrong type, out of its bounds, or at odds with another."""
-
-    code = "invalid-season"
-    exit_code = 2
-
-
 class OutOfRange(LeaderboardError):
     """A sum would leave int64."""
 
     code = "score-out-of-range"
 
 
-class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The least and the greatest number of one submission."""
 
     min: Int64 = INT64_MIN
@@ -62,7 +55,7 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order: Order = "desc"
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rule of a season."""
 
     operator: Operator = "sum"
@@ -228,6 +221,11 @@ def fold_of(rule: Rule) -> int:
     if rule.operator == "sum" and rule.order == "desc":
         return 0
     return RULED + 2 * OPERATORS[rule.operator] + (rule.order == "asc")
+
+
+def sequence_of(period: int) -> int:
+    """The number that PostgreSQL's sequence gave to a period: of two periods the later one has the higher one."""
+    return period & (1 << FOLD_BITS) - 1
 
 
 def order_of(period: int) -> Order:

@@ -17,15 +17,16 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
+from board.season import Order, order_of
 
 RANK: Final = script("rank")
 PLAYERS_MOST: Final = 16
 ITEMS_MOST: Final = 512
 """The most players and entries of one call. Redis does nothing else meanwhile."""
 
-Window = tuple[int, Any, Any]
+Window = tuple[int, Any, Any, Order]
 """The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
-entries (member, zscore, …). Ranks start at 0."""
+entries (member, zscore, …). Ranks start at 0. Then the order of the board's scores."""
 Asked = list[tuple[bytes, asyncio.Future[Window]]]
 
 
@@ -113,6 +114,7 @@ class RankReads:
             fail(asked, BoardRebuilding, "the board is being rebuilt")
         else:
             at = 1
+            order = order_of(int(reply[0] or 0))
             for user, future in asked:
                 rank = reply[at]
                 if future.done():  # its client is gone
@@ -121,7 +123,7 @@ class RankReads:
                     self._suspect(season, user.decode())
                     future.set_exception(BoardRebuilding("the board is being rebuilt"))
                 elif rank >= 0:
-                    future.set_result((rank, reply[at + 1], reply[at + 2]))
+                    future.set_result((rank, reply[at + 1], reply[at + 2], order))
                 elif reply[0]:
                     future.set_exception(PlayerNotFound("the player is not on this board"))
                 else:

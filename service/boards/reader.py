@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
+from board.season import Order, order_of, turn
 from service.boards.rank_reads import RANK, RankReads
 from service.boards.types import Count, PlayerRank
 from service.contract.answers import Answer
@@ -74,22 +76,25 @@ class BoardReader:
         season, limit = key
         began = self._cached_since
         try:
-            reply = await self._redis.run(TOP, *self._place(season), b"%d" % (limit - 1))
+            reply = await self._redis.run(TOP, *self._place(season, self._keys.periods), b"%d" % (limit - 1))
         except RedisRefused as error:
             raise self._explain(season, error) from None
         if not reply:
             raise self._explain(season, reply)
-        answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), render_items(reply[1], 0)))
+        items = render_board(reply[1], 0, order_of(int(reply[2] or 0)))
+        answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), items))
         # Kept only in the window in which it was asked for: no answer gets older than the window is long.
         if self._cached_since == began:
             self._cached[key] = answer
         return answer
 
-    def _place(self, season: str) -> tuple[bytes, ...]:
-        """The keys of a season, and its name, as ``top.lua`` and ``count.lua`` take them."""
+    def _place(self, season: str, *more: list[bytes]) -> tuple[bytes, ...]:
+        """The keys of a season, and its name, as ``top.lua`` and ``count.lua`` take them. `more` keys of its partition
+        are those from each list."""
         partition, name, keys = partition_of(season), season.encode(), self._keys
         board, members = keys.board(partition, name), keys.members(partition, name)
-        return b"3", keys.watermark[partition], board, members, name
+        further = [each[partition] for each in more]
+        return b"%d" % (3 + len(more)), keys.watermark[partition], board, members, *further, name
 
     def _explain(self, season: str, reply: Any) -> LeaderboardError:
         """The error for a reply without a board. A board that does not agree with itself is suspected."""
@@ -101,26 +106,26 @@ class BoardReader:
 
     async def read_rank(self, season: str, user: str) -> Answer:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        rank, member, zscore = await self._rank_reads.ask(season, user, 0)
+        rank, member, zscore, order = await self._rank_reads.ask(season, user, 0)
         shown = PlayerRank(
             seasonId=season,
             userId=user,
             rank=rank + 1,
-            score=decode_score(int(float(zscore)), member),
+            score=turn(decode_score(int(float(zscore)), member), order),
             version=int.from_bytes(member[2:10], "big"),
         )
         return Answer(200, _encode(shown))
 
     async def read_around(self, season: str, user: str, side: int) -> Answer:
         """Read a player and `side` neighbours on each side (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        first, *items = await self._rank_reads.ask(season, user, side)
+        first, *items, order = await self._rank_reads.ask(season, user, side)
         if side:
             first, items = items
         body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
             _encode(season),
             _encode(user),
             side,
-            render_items(items, first + 1),
+            render_board(items, first + 1, order),
         )
         return Answer(200, body)
 
@@ -133,3 +138,14 @@ class BoardReader:
         if not reply:
             raise self._explain(season, reply)
         return Answer(200, _encode(Count(season, reply[0])))
+
+
+def render_board(replies: Sequence[bytes], first_rank: int, order: Order) -> bytes:
+    """The JSON list of a board's window (`render_items`), with the scores as they were submitted."""
+    body = render_items(replies, first_rank)
+    if order == "desc":
+        return body
+    items = msgspec.json.decode(body)
+    for item in items:
+        item["score"] = turn(item["score"], order)
+    return _encode(items)

@@ -30,7 +30,9 @@ def describe_parameter(parameter: Parameter) -> str:
         text += f" {low:,} to {high:,}"
     if parameter.default is not None:
         return f"{text}, default {parameter.default}"
-    return text if parameter.required else f"{text} (optional header)"
+    if parameter.required:
+        return text
+    return f"{text} (optional header)" if parameter.place == "header" else f"{text} (optional)"
 
 
 def describe_body(operation: Operation) -> str:

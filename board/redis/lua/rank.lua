@@ -1,7 +1,7 @@
 -- Ranks of players of one board, and the players around each, all at one instant.
 -- KEYS: 1 watermark, 2 periods, 3 board, 4 members. ARGV: 1 season, 2 players on each side, then the players
 -- Returns {} while the partition is being rebuilt, 0 if the board was altered by hand (as in top.lua), else
--- {1 if the season exists, else 0; then for each player three values}; ranks are from 0:
+-- {period, or an empty text if the season does not exist; then for each player three values}; ranks are from 0:
 --   rank, member, zscore where no neighbours are asked for
 --   rank, first rank of the window, {member, zscore, …} otherwise
 --   -1, 0, 0 for a player who is not on the board
@@ -12,7 +12,9 @@ local fence, counted, noted = unpack(call('HMGET', KEYS[1], 'fence', 'counted', 
 if not fence then return {} end
 local size = call('ZCARD', KEYS[3])
 if size ~= call('HLEN', KEYS[4]) then return 0 end
-if noted and counted == fence and tonumber(noted:match('^%d+')) ~= size then return 0 end
+-- The number of players, and the period that they are of.
+local players, period = string.match(noted or '', '^(%d+):(.+)$')
+if noted and counted == fence and tonumber(players or -1) ~= size then return 0 end
 local side, count = tonumber(ARGV[2]), #ARGV - 2
 local prefixes = call('HMGET', KEYS[4], unpack(ARGV, 3))
 local members, found = {}, 0
@@ -22,8 +24,8 @@ for i = 1, count do
     members[found] = prefixes[i] .. ARGV[i + 2]
   end
 end
-local answer, at = {1}, 1
-if found < count then answer[1] = call('HEXISTS', KEYS[2], ARGV[1]) end
+period = counted == fence and period or call('HGET', KEYS[2], ARGV[1]) or ''
+local answer, at = {period}, 1
 local scores = side == 0 and found > 0 and call('ZMSCORE', KEYS[3], unpack(members))
 found = 0
 for i = 1, count do

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from _speedups import encode_entry
+from board.errors import InvalidRule
 from board.season import (
     COLUMNS_MOST,
     FOLD_BITS,
@@ -18,7 +19,6 @@ from board.season import (
     OPERATORS,
     RULED,
     Change,
-    InvalidRule,
     OutOfRange,
     Row,
     Rule,
