@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # has, a package without a wheel is built by the tools of locks/build.txt and locks/dev.txt.
 INSTALL := $(BIN)/python -m pip install -q --no-build-isolation
 LOCKED := $(INSTALL) --require-hashes
-SUITE = $(BIN)/python -m pytest -n $(or $(TESTERS),3) --dist worksteal $(if $(SHUFFLE),--random-order-bucket=global --random-order-seed=$(SHUFFLE))
+SUITE = $(BIN)/python -m pytest -n $(or $(TESTERS),4) --dist worksteal $(if $(SHUFFLE),--random-order-bucket=global --random-order-seed=$(SHUFFLE))
 SOURCES := pyproject.toml setup.py $(wildcard _speedups/*.pyx _speedups/*.pxi)
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
   --custom-compile-command 'make lock'
@@ -18,7 +18,7 @@ EXTRAS := otel embedded dev bench fuzz deploy mutation supply
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-twin test-system test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
+.PHONY: help setup dev run demo test test-walks test-twin test-system test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
   test-deploy clean
 
 help: ## list the targets
@@ -63,8 +63,11 @@ run: $(VENV)/.run ## start the whole system and print its URL
 demo: $(VENV)/.run ## send the load of simulated players to a running system
 	@$(BIN)/leaderboard demo
 
-test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=3 processes, each with servers of its own; SHUFFLE=7: in random order)
+test: $(VENV)/.dev ## run the suite on real servers (from the wheels; TESTERS=4 processes, each with servers of its own; SHUFFLE=7: in random order)
 	@$(SUITE) $(ARGS)
+
+test-walks: $(VENV)/.dev ## run the long tests, which the suite leaves out: whole walks, and tests at full size (LEADERBOARD_TEST_SERVERS=system, SHUFFLE)
+	@$(SUITE) -m walk $(ARGS)
 
 test-twin: $(VENV)/.dev ## run the suite with the pure-Python kernels
 	@LEADERBOARD_IMPL=python $(SUITE) $(ARGS)

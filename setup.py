@@ -14,7 +14,9 @@ from setuptools.errors import BaseError, CCompilerError
 
 KERNELS = "_speedups._c"
 # Dependencies of the extension, so that source distributions contain them.
-SOURCES = [f"_speedups/{name}" for name in ("_c.pyx", "_bytes.pxi", "_arrays.pxi", "_commands.pxi", "_items.pxi")]
+SOURCES = [
+    f"_speedups/{name}" for name in ("_c.pyx", "_bytes.pxi", "_arrays.pxi", "_commands.pxi", "_items.pxi", "_http.pxi")
+]
 
 
 def report_without(reason: object) -> None:

@@ -1,4 +1,4 @@
-"""Byte kernels: board entries, PostgreSQL arrays, Redis commands and JSON items.
+"""Byte kernels: board entries, PostgreSQL arrays, Redis commands, JSON items and HTTP requests.
 
 ``LEADERBOARD_IMPL`` chooses the implementation when the package is first imported: ``auto`` (the default)
 takes the compiled kernels when they are there and the pure-Python twin otherwise, ``c`` insists on the
@@ -22,6 +22,7 @@ __all__ = [
     "pack_int8_array",
     "pack_text_array",
     "render_items",
+    "split_request",
 ]
 
 
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         pack_int8_array,
         pack_text_array,
         render_items,
+        split_request,
     )
 else:
     build_apply = _module.build_apply
@@ -61,3 +63,4 @@ else:
     pack_int8_array = _module.pack_int8_array
     pack_text_array = _module.pack_text_array
     render_items = _module.render_items
+    split_request = _module.split_request

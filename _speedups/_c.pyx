@@ -13,6 +13,7 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object value, int* overflow) except? -1
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     bytes PyBytes_FromStringAndSize(const char* data, Py_ssize_t size)
+    str PyUnicode_DecodeASCII(const char* data, Py_ssize_t size, const char* errors)
 
 
 # --- Arguments ------------------------------------------------------------------------------------------
@@ -87,3 +88,4 @@ def decode_score(zscore, member):
 include "_arrays.pxi"
 include "_commands.pxi"
 include "_items.pxi"
+include "_http.pxi"

@@ -15,6 +15,8 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 
+from _speedups._py_http import split_request as split_request
+
 INT8_OID = 20
 TEXT_OID = 25
 PREFIX_SIZE = 10

@@ -27,9 +27,15 @@ OURS: Final = frozenset({"_speedups", "bench", "board", "ctl", "relay", "service
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command that `argv` names, or measure without one; the exit status (2 if a package is missing)."""
+    """Run the command that `argv` names, or measure without one.
+
+    Returns the exit status: 2 if a package is missing, 130 after Ctrl-C.
+    """
     try:
         return find_command(argv)()
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
     except ModuleNotFoundError as error:
         package = (error.name or "?").partition(".")[0]
         if package in OURS:

@@ -38,7 +38,6 @@ from ctl.commands import (
     verify,
 )
 from ctl.parser import build_parser
-from service.http.openapi import read_release
 
 COMMANDS: Final = (
     run.COMMAND,
@@ -59,10 +58,24 @@ COMMANDS: Final = (
 )
 """All commands, in the order of the help."""
 
+
+class ShowVersion(argparse.Action):
+    """Prints the release, which only then is looked up, and ends the command."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="show program's version number and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from service.http.openapi import read_release
+
+        print(f"leaderboard {read_release()}")
+        parser.exit()
+
+
 LEADERBOARD: Final = Command(
     name="leaderboard",
     summary="A self-hosted game leaderboard server.",
-    arguments=(argument("--version", action="version", version=f"leaderboard {read_release()}"),),
+    arguments=(argument("--version", action=ShowVersion),),
     examples=(
         Example("leaderboard run", "everything on this machine, at http://127.0.0.1:8080"),
         Example("leaderboard demo", "simulated players on that server"),

@@ -12,8 +12,6 @@ from board.observe.metrics import Row, Sheet
 from board.observe.tracers import tracer_of
 from board.process.beats import Beat
 from board.process.stop import Stop
-from relay.actor import Relay
-from relay.janitor import Janitor
 from relay.metrics import REGISTRY, run_exporter
 
 
@@ -34,7 +32,10 @@ def main(argv: list[str]) -> int:
     try:
         settings = load()
         setup(settings.log_level, settings.log_format)
+        # PERF: each process imports only its own actor.
         if argv[0] == "carry":
+            from relay.actor import Relay
+
             tracer = tracer_of(settings, "relay")
             Relay(settings, stop, row=row, tracer=tracer, beat=beat).run()
             if tracer is not None:
@@ -42,6 +43,8 @@ def main(argv: list[str]) -> int:
         elif argv[0] == "metrics":
             run_exporter(settings, stop, int(argv[1]), beat)
         else:
+            from relay.janitor import Janitor
+
             Janitor(settings, stop, beat).run()
     except LeaderboardError as error:
         print(f"leaderboard: {error}", file=sys.stderr)

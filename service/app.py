@@ -26,6 +26,10 @@ from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
+from service.boards.calls import BoardCalls
+from service.boards.histogram import Histograms
+from service.boards.lookup import Lookups
+from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
@@ -171,10 +175,14 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     access = make_access(s) if s.auth == "keys" else None
     seasons = SeasonStore(s.database_url, write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
+    calls = BoardCalls(redis, keys, poker)
     parts = (
         Submitter(single),
         BatchSubmitter(batches),
         BoardReader(redis, keys, cache_s, poker),
+        Lookups(calls),
+        RankedScores(calls),
+        Histograms(calls),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         SeasonManager(seasons, poker),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),

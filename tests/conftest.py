@@ -82,7 +82,8 @@ def api(servers: Embedded) -> Iterator[Api]:
     with (
         world_on(servers, redis_db=0) as made,
         relaying(made, 2),
-        serving(made, "/readyz", LEADERBOARD_WORKERS="2") as api,
+        # With an interpreter of its own, as a person starts it; others may be forks.
+        serving(made, "/readyz", forked=False, LEADERBOARD_WORKERS="2") as api,
     ):
         yield api
 
@@ -94,6 +95,15 @@ def guarded(servers: Embedded) -> Iterator[Api]:
         # Where a key exists, the first start makes none.
         made.key("read", life_s=1)
         with serving(made, "/readyz", LEADERBOARD_AUTH="keys") as api:
+            yield api
+
+
+@pytest.fixture(scope="session")
+def lone_api(servers: Embedded) -> Iterator[Api]:
+    """One worker, so that a test decides what is in a batch, and the season "s"."""
+    with world_on(servers, redis_db=2) as made:
+        made.create("s")
+        with serving(made) as api:
             yield api
 
 

@@ -82,7 +82,7 @@ def count_instructions(name: str, directory: Path) -> int:
     env = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(argv, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ChildFailed(f"valgrind ended with status {done.returncode}: {done.stderr.strip()[-400:]}")
+        raise ChildFailed(f"valgrind ended with status {done.returncode}: {' '.join(done.stderr.split())[-400:]}")
     for line in out.read_text().splitlines():
         if line.startswith(("summary:", "totals:")):
             counted = int(line.split()[1])
@@ -108,7 +108,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     try:
         if shutil.which("valgrind") is None:
-            raise UsageError("not installed: valgrind")
+            raise UsageError("not installed: valgrind; install with: apt install valgrind")
         found = count_kernels()
     except LeaderboardError as error:
         print(f"bench callgrind: {error}", file=sys.stderr)

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
-from bench.system.programs import nginx_program, redis_benchmark
+from bench.system.programs import last_line, nginx_program, redis_benchmark
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack, free_port
 from board.errors import ChildFailed
@@ -170,7 +170,7 @@ def run_program(argv: list[str]) -> str:
     """Run a program to its end; returns its output. Raises `ChildFailed`."""
     done = subprocess.run(argv, capture_output=True, check=False, text=True)
     if done.returncode != 0:
-        raise ChildFailed(f"{argv[0]} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
+        raise ChildFailed(f"{argv[0]} ended with status {done.returncode}: {last_line(done.stderr)}")
     return done.stdout
 
 

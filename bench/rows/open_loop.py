@@ -150,6 +150,6 @@ def check_ranks(stack: Stack, options: RunOptions, client: Client) -> list[str]:
         status, body = client.ask("GET", f"{PATH}/rank?userId={user}")
         if status != 200:
             raise ChildFailed(f"rank of {user} answers {status}")
-        if fault := check_rank(truth, user, msgspec.json.decode(body)):
+        if fault := check_rank(truth, (user,), msgspec.json.decode(body)):
             wrong.append(fault)
     return wrong[:3]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
-from collections.abc import Callable, Collection
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -22,12 +24,21 @@ SEASON: Final = "board"
 PATH: Final = f"/v1/seasons/{SEASON}/leaderboard"
 SIDE: Final = 5
 """Range of ``around``: entries on each side of the player."""
+PERCENTILE: Final = 95
+"""Its score is asked for."""
+BUCKETS: Final = 20
+"""Buckets of a histogram."""
+OFFSET: Final = 10_000
+"""Players ahead of a page of the top list."""
 SAMPLES: Final = 40
 """Answers that are checked during a load."""
 WARM_S: Final = 1
 STEP: Final = 20_000
 """Players between two updates of the progress bar."""
-NAMES: Final = ("top10", "top100", "rank", "around")
+LOOKUP: Final = 100
+"""Players of a lookup."""
+PLAYER: Final = "player-"
+"""Player number 0 is player-0."""
 
 
 def measure(options: RunOptions, wanted: Collection[str]) -> Results:
@@ -44,7 +55,7 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
                 figures = {"per_s": loaded["players"] / loaded["seconds"], "seconds": loaded["seconds"]}
                 checks = (f"{options.players:,} players", "PostgreSQL and Redis are consistent")
                 yield "rebuild", Measure(figures, () if faults else checks, tuple(faults))
-            reads = [name for name in NAMES if name in wanted]
+            reads = [name for name in READS if name in wanted]
             if not reads:
                 return
             truth = read_order(stack)
@@ -87,52 +98,61 @@ def read_order(stack: Stack) -> ExpectedOrder:
     return ExpectedOrder(order, {user: at for at, (user, _) in enumerate(order)})
 
 
+class BoardRead(msgspec.Struct, frozen=True):
+    """One way to ask the board.
+
+    `path` comes after that of the board. `players` is the number of players that a request names: one ends the path,
+    several are in the body. `check` gets the truth, these players and the answer; it returns the difference, or an
+    empty text.
+    """
+
+    path: str
+    players: int
+    check: Callable[[ExpectedOrder, Sequence[str], dict[str, Any]], str]
+
+    def ask(self, client: Client, users: Sequence[str]) -> tuple[int, bytes]:
+        """Ask about these players; returns status and body."""
+        if self.players > 1:
+            return client.ask("POST", PATH + self.path, {"userIds": users})
+        return client.ask("GET", PATH + self.path + "".join(user.removeprefix(PLAYER) for user in users))
+
+    def load(
+        self, stack: Stack, options: RunOptions, seconds: int, meanwhile: Callable[[], None]
+    ) -> closed_loop.LoadResult:
+        """Send such requests for `seconds`, about other players each time."""
+        players, script, arguments, url = str(options.players), "get.lua", [], stack.url + PATH + self.path
+        stride = str(closed_loop.stride(options.players))
+        if self.players == 1:
+            script, arguments, url = "player.lua", [PATH + self.path, "", players, stride], stack.url
+        elif self.players > 1:
+            arguments = [PATH + self.path, str(self.players), PLAYER, players, stride]
+            script, url = "lookup.lua", stack.url
+        return closed_loop.get(
+            url, seconds=seconds, connections=options.connections, script=script, arguments=arguments,
+            meanwhile=meanwhile, key=stack.settings.key,
+        )  # fmt: skip
+
+
 def measure_read(
     stack: Stack, options: RunOptions, name: str, truth: ExpectedOrder, client: Client, faults: list[str]
 ) -> Measure:
     """One row of reads; `SAMPLES` answers are checked against `truth` during the load. `faults`: of the board."""
-    paths = {
-        "top10": f"{PATH}/top?limit=10",
-        "top100": f"{PATH}/top?limit=100",
-        "rank": f"{PATH}/rank?userId=player-",
-        "around": f"{PATH}/around?range={SIDE}&userId=player-",
-    }
-    judges: dict[str, Callable[[ExpectedOrder, str, dict[str, Any]], str]] = {
-        "top10": partial(check_top, 10),
-        "top100": partial(check_top, 100),
-        "rank": check_rank,
-        "around": check_around,
-    }
-    judge = judges[name]
+    read = READS[name]
     dice = random.Random(options.seed)
     wrong: list[str] = []
 
     def sample() -> None:
         for _ in range(SAMPLES):
-            user = f"player-{dice.randrange(options.players)}"
-            path = paths[name] + (user.removeprefix("player-") if name in ("rank", "around") else "")
-            status, body = client.ask("GET", path)
+            users = [f"{PLAYER}{n}" for n in dice.sample(range(options.players), min(read.players, options.players))]
+            status, body = read.ask(client, users)
             if status != 200:
-                wrong.append(f"{path} answers {status}")
-            elif fault := judge(truth, user, msgspec.json.decode(body)):
-                wrong.append(f"{path}: {fault}")
+                wrong.append(f"{PATH}{read.path} answers {status}")
+            elif fault := read.check(truth, users, msgspec.json.decode(body)):
+                wrong.append(f"{PATH}{read.path}: {fault}")
             time.sleep(options.seconds / (2 * SAMPLES))
 
-    key = stack.settings.key
-
-    def get(seconds: int, meanwhile: Callable[[], None]) -> closed_loop.LoadResult:
-        if name in ("rank", "around"):
-            arguments = (paths[name], "", str(options.players), str(closed_loop.stride(options.players)))
-            return closed_loop.get(
-                stack.url, seconds=seconds, connections=options.connections, script="player.lua",
-                arguments=arguments, meanwhile=meanwhile, key=key,
-            )  # fmt: skip
-        return closed_loop.get(
-            stack.url + paths[name], seconds=seconds, connections=options.connections, meanwhile=meanwhile, key=key
-        )
-
-    get(WARM_S, closed_loop.do_nothing)
-    done = get(options.seconds, sample)
+    read.load(stack, options, WARM_S, closed_loop.do_nothing)
+    done = read.load(stack, options, options.seconds, sample)
     found = [*faults, *wrong[:3]]
     if done.errors or not done.answers:
         found.append(f"{done.errors} of {done.answers} answers were errors")
@@ -140,7 +160,7 @@ def measure_read(
     return Measure(done.figures(), () if found else checks, tuple(found))
 
 
-def check_top(limit: int, truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:
+def check_top(limit: int, truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How a list of the first `limit` players differs from PostgreSQL; empty when it is right."""
     items = [(item["userId"], item["score"]) for item in answer["items"]]
     expected = truth.order[:limit]
@@ -149,18 +169,82 @@ def check_top(limit: int, truth: ExpectedOrder, user: str, answer: dict[str, Any
     return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
 
 
-def check_rank(truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:
+def check_page(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How a page of ten players differs from PostgreSQL; empty when it is right."""
+    items = [(item["userId"], item["score"]) for item in answer["items"]]
+    expected = truth.order[OFFSET : OFFSET + 10]
+    return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
+
+
+def check_rank(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How the answer for a rank differs from PostgreSQL; empty when it is right."""
+    (user,) = users
     at = truth.place[user]
     expected = (user, at + 1, truth.order[at][1])
     got = (answer["userId"], answer["rank"], answer["score"])
     return "" if got == expected else f"{got} instead of {expected}"
 
 
-def check_around(truth: ExpectedOrder, user: str, answer: dict[str, Any]) -> str:
+def check_around(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How the answer for a window differs from PostgreSQL; empty when it is right."""
-    at = truth.place[user]
+    at = truth.place[users[0]]
     first = max(0, at - SIDE)
     expected = [(n + 1, *truth.order[n]) for n in range(first, min(len(truth.order), at + SIDE + 1))]
     got = [(item["rank"], item["userId"], item["score"]) for item in answer["items"]]
     return "" if got == expected else f"{got} instead of {expected}"
+
+
+def check_filled(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How the answer for a full window differs from PostgreSQL; empty when it is right."""
+    rows = 2 * SIDE + 1
+    first = max(0, min(truth.place[users[0]] - SIDE, len(truth.order) - rows))
+    expected = [(n + 1, *entry) for n, entry in enumerate(truth.order[first : first + rows], first)]
+    got = [(item["rank"], item["userId"], item["score"]) for item in answer["items"]]
+    return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
+
+
+def check_histogram(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How a histogram differs from PostgreSQL; empty when it is right."""
+    best, worst = truth.order[0][1], truth.order[-1][1]
+    scores = sorted(score for _, score in truth.order)
+    got = [(bucket["from"], bucket["to"], bucket["count"]) for bucket in answer["buckets"]]
+    if (got[0][0], got[-1][1], len(got)) != (worst, best, min(BUCKETS, best - worst + 1)):
+        return f"{len(got)} buckets from {got[0][0]} to {got[-1][1]}"
+    expected = [(low, high, bisect_right(scores, high) - bisect_left(scores, low)) for low, high, _ in got]
+    if sum(count for _, _, count in got) != len(scores):
+        return "a player is in no bucket, or in two"
+    return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
+
+
+def check_lookup(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How the answer to a lookup differs from PostgreSQL; empty when it is right."""
+    places = sorted(truth.place[user] for user in users)
+    expected = [(at + 1, n, *truth.order[at]) for n, at in enumerate(places, 1)]
+    got = [(item["rank"], item["position"], item["userId"], item["score"]) for item in answer["items"]]
+    if answer["notFound"]:
+        return f"{len(answer['notFound'])} players were not found"
+    return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
+
+
+def check_score(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How the score at `PERCENTILE` differs from PostgreSQL; empty when it is right."""
+    size = len(truth.order)
+    at = size - math.ceil(size * PERCENTILE / 100)
+    expected = (at + 1, truth.order[at][1])
+    got = (answer["rank"], answer["score"])
+    return "" if got == expected else f"{got} instead of {expected}"
+
+
+READS: Final = {
+    "top10": BoardRead("/top?limit=10", 0, partial(check_top, 10)),
+    "top100": BoardRead("/top?limit=100", 0, partial(check_top, 100)),
+    "rank": BoardRead(f"/rank?userId={PLAYER}", 1, check_rank),
+    "around": BoardRead(f"/around?range={SIDE}&userId={PLAYER}", 1, check_around),
+    "top_page": BoardRead(f"/top?limit=10&offset={OFFSET}", 0, check_page),
+    "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
+    "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
+    "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),
+    "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
+}
+"""The reads, by the names of their rows."""
+NAMES: Final = tuple(READS)

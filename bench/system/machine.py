@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,8 @@ import msgspec
 
 from _speedups import IMPLEMENTATION
 from bench import REPOSITORY
-from bench.system.programs import nginx_program
+from bench.system.programs import last_line, nginx_program, require
+from board.errors import UsageError
 
 PACKAGES: Final = ("falcon", "gunicorn", "uvicorn", "uvloop", "httptools", "psycopg", "redis", "hiredis", "msgspec")
 RAM_DISKS: Final = ("tmpfs", "ramfs")
@@ -98,20 +100,25 @@ def find_version(argv: list[str], pattern: str) -> str:
     return match[1] if match else "unknown"
 
 
+def read_head() -> str:
+    """The commit that is checked out. Raises `UsageError` without git, and in a tree that is no checkout of its own."""
+    require({"git": shutil.which("git")})
+    argv = ["git", "rev-parse", "--show-toplevel", "HEAD"]
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, check=False, text=True)
+    top, _, head = done.stdout.strip().rpartition("\n")
+    # An unpacked archive may lie in the checkout of another project.
+    if done.returncode or Path(top) != REPOSITORY:
+        raise UsageError(f"{REPOSITORY} is no git checkout; {last_line(done.stderr) or f'the one of git is {top}'}")
+    return head
+
+
 def read_commit() -> Commit:
     """The commit of this tree. Reports in ``bench/results/`` are no changes: they do not affect figures."""
+    argv = ["git", "status", "--porcelain", "--", ".", ":!bench/results"]
     try:
-        head = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, check=True, text=True
-        ).stdout.strip()
-        changes = subprocess.run(
-            ["git", "status", "--porcelain", "--", ".", ":!bench/results"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-    except (FileNotFoundError, subprocess.CalledProcessError):
+        head = read_head()
+        changes = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, check=True, text=True).stdout
+    except (UsageError, subprocess.CalledProcessError):
         return Commit("", True)
     return Commit(head, bool(changes.strip()))
 

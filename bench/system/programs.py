@@ -18,8 +18,8 @@ PACKAGES: Final = {
     "wrk": "wrk",
     "pgbench": "postgresql",
     "redis-benchmark": "redis-tools",
-    "valgrind": "valgrind",
     "git": "git",
+    "nginx": "nginx-light",
 }
 """Programs, and the packages of Debian that have them."""
 TOOLS: Final = frozenset({"py-spy", "k6"})
@@ -50,3 +50,9 @@ def nginx_program() -> str | None:
 def pyspy() -> str | None:
     """Path of py-spy, beside this Python or on the path; None without it."""
     return shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
+
+
+def last_line(text: str) -> str:
+    """The last line of what a program printed, which says why it ended; git says that in a line of its own."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("fatal: ")), lines[-1] if lines else "")

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from bench import REPOSITORY
+from bench.system.programs import last_line
 from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
 from board.partitions import PARTITIONS
@@ -160,8 +161,8 @@ class Stack:
         argv = [sys.executable, "-m", "ctl", *arguments, "--json"]
         done = subprocess.run(argv, env=self.environ, cwd=REPOSITORY, capture_output=True, check=False)
         if done.returncode != 0:
-            text = done.stderr.decode(errors="replace").strip()
-            raise ChildFailed(f"leaderboard {arguments[0]} ended with status {done.returncode}: {text[-300:]}")
+            said = last_line(done.stderr.decode(errors="replace"))
+            raise ChildFailed(f"leaderboard {arguments[0]} ended with status {done.returncode}: {said}")
         return msgspec.json.decode(done.stdout)
 
     def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:

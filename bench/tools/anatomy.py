@@ -28,7 +28,7 @@ from bench.report import page
 from bench.report.anatomy import Anatomy, AnatomyReport, budget_of, render
 from bench.rows.loaded_system import READS, WARM_S, LoadedSystem
 from bench.system import machine, processor_time
-from bench.system.programs import pyspy, require
+from bench.system.programs import last_line, pyspy, require
 from bench.system.stack import Stack
 from bench.tools.options import make_system_options
 from bench.tools.run import run_tool, write_json
@@ -106,7 +106,7 @@ def read_samples(process: subprocess.Popen[bytes], file: Path) -> str:
     """The samples of py-spy, lines of ``frame;frame;… count``, once it has ended. Raises `ChildFailed`."""
     _, said = process.communicate()
     if process.returncode != 0 or not file.exists():
-        raise ChildFailed(f"py-spy ended with status {process.returncode}: {said.decode(errors='replace')[-300:]}")
+        raise ChildFailed(f"py-spy ended with status {process.returncode}: {last_line(said.decode(errors='replace'))}")
     return file.read_text(encoding="utf-8")
 
 

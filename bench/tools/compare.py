@@ -13,6 +13,8 @@ import argparse
 import math
 import os
 import random
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,7 +33,11 @@ from rich.table import Table
 
 from bench import REPOSITORY
 from bench.rows import catalog
-from board.errors import ChildFailed, LeaderboardError, UsageError
+from bench.rows.rounds import find_programs
+from bench.system import machine
+from bench.system.programs import last_line, require
+from bench.tools.run import run_tool
+from board.errors import ChildFailed, UsageError
 
 RESAMPLES: Final = 10_000
 LEAST_ROUNDS: Final = 3
@@ -70,11 +76,19 @@ def compare_rounds(row: catalog.Row, a: Sequence[float], b: Sequence[float], see
     return Comparison(row.name, row.unit, list(a), list(b), math.exp(middle), math.exp(low), math.exp(high))
 
 
+def find_commit(name: str) -> str:
+    """The hash of the commit that a hash, tag or branch names. Raises `UsageError`."""
+    try:
+        return run_program(["git", "rev-parse", "--verify", f"{name}^{{commit}}"], REPOSITORY).strip()
+    except ChildFailed as error:
+        raise UsageError(f"{name} names no commit of {REPOSITORY}") from error
+
+
 class CommitTree:
     """A commit in a directory of its own, with its own kernels. Raises `ChildFailed`."""
 
     def __init__(self, commit: str, directory: Path) -> None:
-        self.commit: Final = run_program(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], REPOSITORY).strip()
+        self.commit: Final = commit
         self.directory: Final = directory
         run_program(["git", "worktree", "add", "--detach", str(directory), self.commit], REPOSITORY)
         run_program([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], directory)
@@ -111,7 +125,7 @@ def run_program(argv: Sequence[str], directory: Path) -> str:
     env = {**os.environ, "PYTHONPATH": str(directory)}
     done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ChildFailed(f"{' '.join(argv)} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
+        raise ChildFailed(f"{shlex.join(argv)} ended with status {done.returncode}: {last_line(done.stderr)}")
     return done.stdout
 
 
@@ -140,37 +154,41 @@ def print_table(console: Console, found: Sequence[Comparison]) -> None:
     console.print(table)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="python -m bench compare",
         description="Measure two commits in turn.",
         epilog="Both run with the packages of this virtualenv; commits that need other packages are refused.",
     )
-    parser.add_argument("a", metavar="A", help="commit, tag or branch")
-    parser.add_argument("b", metavar="B", help="commit, tag or branch")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each commit (%(default)s)")
-    parser.add_argument("--only", default="post,top10,rank", help="rows, as in `python -m bench` (%(default)s)")
-    parser.add_argument("--seconds", default="5", metavar="S", help="length of each load (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    args, more = parser.parse_known_args(argv)
-    console = Console(stderr=True)
-    try:
-        if args.rounds < LEAST_ROUNDS:
-            raise UsageError(f"--rounds must be at least {LEAST_ROUNDS}: fewer rounds have no spread")
-        for commit in (args.a, args.b):
-            refuse_other_packages(commit, run_program(["git", "show", f"{commit}:pyproject.toml"], REPOSITORY))
-        wanted = [row for row in catalog.select_rows(args.only.split(",")) if row.family != "calibration"]
-        options = ["--only", ",".join(row.name for row in wanted), "--seconds", args.seconds, *more]
-        with tempfile.TemporaryDirectory(prefix="leaderboard-compare-") as parent, ExitStack() as stack:
-            trees = []
-            for name, commit in (("a", args.a), ("b", args.b)):
-                trees.append(CommitTree(commit, Path(parent) / name))
-                stack.callback(trees[-1].close)
-            both = measure_trees(trees, args.rounds, options, console)
-    except LeaderboardError as error:
-        print(f"bench compare: {error}", file=sys.stderr)
-        return error.exit_code
+    add = made.add_argument
+    add("a", metavar="A", help="commit, tag or branch")
+    add("b", metavar="B", help="commit, tag or branch")
+    add("--rounds", type=int, default=5, metavar="N", help="rounds of each commit (%(default)s)")
+    add("--only", default="post,top10,rank", help="rows, as in `python -m bench` (%(default)s)")
+    add("--seconds", default="5", metavar="S", help="length of each load (%(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    return made
+
+
+def run(args: argparse.Namespace, more: Sequence[str]) -> int:
+    """Measure both commits and publish the result; `more` are options of each run. Raises `LeaderboardError`."""
+    if args.rounds < LEAST_ROUNDS:
+        raise UsageError(f"--rounds must be at least {LEAST_ROUNDS}: fewer rounds have no spread")
+    rows = catalog.select_rows(args.only.split(","))
+    wanted = [row for row in rows if row.family != "calibration"]
+    require({"git": shutil.which("git"), **find_programs({row.name for row in rows})})
+    machine.read_head()
+    commits = {"a": find_commit(args.a), "b": find_commit(args.b)}
+    for name, commit in zip((args.a, args.b), commits.values(), strict=True):
+        refuse_other_packages(name, run_program(["git", "show", f"{commit}:pyproject.toml"], REPOSITORY))
+    options = ["--only", ",".join(row.name for row in wanted), "--seconds", args.seconds, *more]
+    with tempfile.TemporaryDirectory(prefix="leaderboard-compare-") as parent, ExitStack() as stack:
+        trees = []
+        for name, commit in commits.items():
+            trees.append(CommitTree(commit, Path(parent) / name))
+            stack.callback(trees[-1].close)
+        both = measure_trees(trees, args.rounds, options, Console(stderr=True))
     found = [
         compare_rounds(row, [m[row.name] for m in both[0]], [m[row.name] for m in both[1]], seed)
         for seed, row in enumerate(wanted)
@@ -178,7 +196,12 @@ def main(argv: Sequence[str]) -> int:
     ]
     print_table(Console(), found)
     if args.json is not None:
-        commits = {"a": trees[0].commit, "b": trees[1].commit}
         document = {"commits": commits, "rows": [msgspec.to_builtins(c) | {"verdict": c.verdict} for c in found]}
         args.json.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
     return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns the exit status."""
+    args, more = make_parser().parse_known_args(argv)
+    return run_tool("bench compare", lambda: run(args, more))

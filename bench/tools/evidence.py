@@ -21,7 +21,7 @@ from bench.report.anatomy import AnatomyReport
 from bench.report.report import Report
 from bench.rows import catalog
 from bench.rows.rounds import find_programs
-from bench.system.machine import IDLE_LOAD, read_commit
+from bench.system.machine import IDLE_LOAD, read_commit, read_head
 from bench.system.programs import pyspy, require
 from bench.tools import capacity
 from bench.tools.run import run_tool
@@ -58,7 +58,8 @@ def report_file(name: str) -> Path:
 
 
 def require_clean_tree() -> None:
-    """Raises `UsageError` when the tree has changes: figures would not be those of a commit."""
+    """Raises `UsageError` outside a checkout, and when it has changes: figures would not be those of a commit."""
+    read_head()
     if read_commit().dirty:
         raise UsageError("the tree has changes; commit them, or add --anyway")
 

@@ -48,6 +48,8 @@ def select(args: argparse.Namespace) -> list[catalog.Row]:
         raise UsageError(f"--against measures {', '.join(remote_server.NAMES)} only")
     if nginx_program() is None:
         wanted = [row for row in wanted if row.name != "nginx"]
+        if not wanted:
+            require({"nginx": None})
     if not args.against:
         require(rounds.find_programs({row.name for row in wanted}))
     return wanted

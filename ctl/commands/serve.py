@@ -14,7 +14,6 @@ from ctl import output
 from ctl.command import Command, Example, Invocation, argument
 from ctl.connections import check_servers, connect_postgres
 from service.keys import store as keystore
-from service.server import Server, check_bind
 
 log: Final = logging.getLogger(__name__)
 
@@ -24,6 +23,9 @@ def run(call: Invocation) -> int:
 
     Checks port and servers first, so that a wrong start is one line instead of a crash loop.
     """
+    # PERF: here, since other commands start in less time without the API's modules.
+    from service.server import Server, check_bind
+
     s = call.settings()
     setup(s.log_level, s.log_format)
     if not call.arguments.quiet:

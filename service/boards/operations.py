@@ -4,15 +4,55 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.boards.histogram import Histograms
+from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
+from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import BoardReader
-from service.boards.types import Around, Count, Limit, PlayerRank, Range, Top
+from service.boards.types import (
+    LOOKUP_MOST,
+    Around,
+    Buckets,
+    BucketsBy,
+    Count,
+    Histogram,
+    Limit,
+    Lookup,
+    LookupAnswer,
+    Offset,
+    Percentile,
+    PlayerRank,
+    Range,
+    RankAsked,
+    ScoreAtRank,
+    Top,
+)
 from service.contract import problems as p
+from service.contract.body import MIB, Body
 from service.contract.operation import Operation
-from service.contract.parameters import make_number_parameter
+from service.contract.parameters import (
+    make_choice_parameter,
+    make_decimal_parameter,
+    make_flag_parameter,
+    make_number_parameter,
+)
 from service.contract.shared import SEASON, USER
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
+_OFFSET: Final = make_number_parameter(
+    "offset", Offset, default=0, meaning="How many players to leave out at the top: the next page."
+)
 _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
+_FILL: Final = make_flag_parameter(
+    "fill", "Whether the window keeps its size at the ends of the board: more neighbours on the other side."
+)
+_RANK: Final = make_number_parameter("rank", RankAsked, default=None, meaning="A rank, from 1.")
+_PERCENTILE: Final = make_decimal_parameter(
+    "percentile", Percentile, "A percentile: the share of players at or below, from 0 to 100."
+)
+_BUCKETS: Final = make_number_parameter("buckets", Buckets, default=20, meaning="How many buckets at most.")
+_BY: Final = make_choice_parameter(
+    "by", BucketsBy, "score", "Buckets of the same width (`score`), or with about the same number of players each."
+)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final = (
@@ -23,7 +63,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT),
+        parameters=(SEASON, _LIMIT, _OFFSET),
         answers={200: ("The best players, best first.", Top)},
         problems=_READ,
         fast=True,
@@ -47,7 +87,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board.",
-        parameters=(SEASON, USER, _RANGE),
+        parameters=(SEASON, USER, _RANGE, _FILL),
         answers={200: ("The window around the player.", Around)},
         problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
         fast=True,
@@ -63,5 +103,45 @@ OPERATIONS: Final = (
         answers={200: ("The number of players.", Count)},
         problems=_READ,
         fast=True,
+    ),
+    Operation(
+        name="lookUpPlayers",
+        method="POST",
+        path="/v1/seasons/{sid}/leaderboard/lookup",
+        handler=Lookups.look_up,
+        scope="read",
+        summary=f"Ranks and scores of up to {LOOKUP_MOST:,} players at one instant. It changes nothing.",
+        parameters=(SEASON,),
+        # The longest ids, with every character escaped.
+        body=Body(
+            kind=Lookup,
+            most=2 * MIB,
+            decode=decode_lookup,
+            own_problems=(p.INVALID_USER, TOO_MANY_USERS, DUPLICATE_USER),
+        ),
+        answers={200: ("Where the players stand, best first, and those who are not on the board.", LookupAnswer)},
+        problems=_READ,
+    ),
+    Operation(
+        name="getScore",
+        method="GET",
+        path="/v1/seasons/{sid}/leaderboard/score",
+        handler=RankedScores.read_score,
+        scope="read",
+        summary="The score of a rank, or the worst score whose percentile is that or better: one of the two.",
+        parameters=(SEASON, _RANK, _PERCENTILE),
+        answers={200: ("The score, and its rank.", ScoreAtRank)},
+        problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND),
+    ),
+    Operation(
+        name="getHistogram",
+        method="GET",
+        path="/v1/seasons/{sid}/leaderboard/histogram",
+        handler=Histograms.read_histogram,
+        scope="read",
+        summary="How many players have which scores. A season without a submission has no bucket.",
+        parameters=(SEASON, _BUCKETS, _BY),
+        answers={200: ("The buckets, worst scores first.", Histogram)},
+        problems=_READ,
     ),
 )

@@ -17,17 +17,20 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
-from board.season import Order, order_of
+from service.boards.calls import UNREADABLE
+from service.contract.answers import Answer
 
 RANK: Final = script("rank")
 PLAYERS_MOST: Final = 16
 ITEMS_MOST: Final = 512
 """The most players and entries of one call. Redis does nothing else meanwhile."""
 
-Window = tuple[int, Any, Any, Order]
+Window = tuple[int, Any, Any, bytes]
 """The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
-entries (member, zscore, …). Ranks start at 0. Then the order of the board's scores."""
-Asked = list[tuple[bytes, asyncio.Future[Window]]]
+entries (member, zscore, …). Ranks start at 0. Then the period, or an empty text."""
+Show = Callable[[Window], Answer]
+"""Makes the answer. Raises an error of `UNREADABLE` for an entry that no relay has written."""
+Asked = list[tuple[bytes, asyncio.Future[Answer], Show]]
 
 
 class SeasonNotFound(LeaderboardError):
@@ -45,7 +48,8 @@ class PlayerNotFound(LeaderboardError):
 class RankReads:
     """The rank reads of one event loop.
 
-    A call is sent at the end of the loop's turn, or as soon as it has `PLAYERS_MOST` players or `ITEMS_MOST` entries.
+    A call is sent at the end of the loop's next turn, or as soon as it has `PLAYERS_MOST` players or `ITEMS_MOST`
+    entries. PERF: requests that the kernel already holds join it in that turn.
 
     `suspect` is called with the season, and the player or an empty text, where a board does not agree with itself.
     """
@@ -59,19 +63,19 @@ class RankReads:
         self._loop: Final = asyncio.get_running_loop()
         self._open: dict[tuple[str, int], Asked] = {}
 
-    def ask(self, season: str, user: str, side: int) -> asyncio.Future[Window]:
-        """Ask for the player `user`, with `side` neighbours on each side. The future gets a `Window`.
+    def ask(self, season: str, user: str, side: int, show: Show) -> asyncio.Future[Answer]:
+        """Ask for the player `user`, with `side` neighbours on each side. The future gets the answer that `show` makes.
 
         It raises `SeasonNotFound`, `PlayerNotFound`, `BoardRebuilding`, `BoardUnavailable`.
         """
-        future: asyncio.Future[Window] = self._loop.create_future()
+        future: asyncio.Future[Answer] = self._loop.create_future()
         if not self._open:
-            self._loop.call_soon(self._send_all)
+            self._loop.call_soon(self._loop.call_soon, self._send_all)
         key = (season, side)
         asked = self._open.get(key)
         if asked is None:
             asked = self._open[key] = []
-        asked.append((user.encode(), future))
+        asked.append((user.encode(), future, show))
         if len(asked) >= PLAYERS_MOST or len(asked) * (2 * side + 1) >= ITEMS_MOST:
             self._open[key] = []
             self._send(season, side, asked)
@@ -91,12 +95,12 @@ class RankReads:
         call = (
             b"4",
             keys.watermark[partition],
-            keys.periods[partition],
             keys.board(partition, name),
             keys.members(partition, name),
+            keys.periods[partition],
             name,
             b"%d" % side,
-            *(user for user, _ in asked),
+            *(user for user, _, _ in asked),
         )
         self._redis.call(RANK, call, partial(self._deliver, season, asked))
 
@@ -114,8 +118,7 @@ class RankReads:
             fail(asked, BoardRebuilding, "the board is being rebuilt")
         else:
             at = 1
-            order = order_of(int(reply[0] or 0))
-            for user, future in asked:
+            for user, future, show in asked:
                 rank = reply[at]
                 if future.done():  # its client is gone
                     pass
@@ -123,7 +126,11 @@ class RankReads:
                     self._suspect(season, user.decode())
                     future.set_exception(BoardRebuilding("the board is being rebuilt"))
                 elif rank >= 0:
-                    future.set_result((rank, reply[at + 1], reply[at + 2], order))
+                    try:
+                        future.set_result(show((rank, reply[at + 1], reply[at + 2], reply[0])))
+                    except UNREADABLE:
+                        self._suspect(season, user.decode())
+                        future.set_exception(BoardRebuilding("the board is being rebuilt"))
                 elif reply[0]:
                     future.set_exception(PlayerNotFound("the player is not on this board"))
                 else:
@@ -133,6 +140,6 @@ class RankReads:
 
 def fail(asked: Asked, kind: type[LeaderboardError], text: str) -> None:
     """Fail all reads, each with its own exception: a raised exception holds its traceback."""
-    for _, future in asked:
+    for _, future, _ in asked:
         if not future.done():
             future.set_exception(kind(text))

@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from _speedups import decode_score, render_items
-from board.errors import BoardRebuilding, LeaderboardError
-from board.partitions import partition_of
+from _speedups import render_items
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
-from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
-from board.season import Order, order_of, turn
-from service.boards.rank_reads import RANK, RankReads
+from board.season import order_of, turn
+from service.boards.calls import BoardCalls, read_score_of
+from service.boards.histogram import HISTOGRAM, QUANTILES
+from service.boards.lookup import LOOKUP
+from service.boards.rank_reads import RANK, RankReads, Window
+from service.boards.ranked_score import SCORE
 from service.boards.types import Count, PlayerRank
-from service.contract.answers import Answer
+from service.contract.answers import Answer, PendingAnswer
 
 TOP: Final = script("top")
 COUNT: Final = script("count")
-SCRIPTS: Final = (TOP, RANK, COUNT)
+SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""
@@ -40,25 +41,32 @@ class BoardReader:
     """
 
     def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
-        self._redis: Final = redis
-        self._keys: Final = keys
-        self._poker: Final = poker
+        calls = BoardCalls(redis, keys, poker)
+        self._call: Final = calls.call
+        self._reading: Final = calls.reading
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
-        self._cached: dict[tuple[str, int], Answer] = {}
+        self._cached: dict[tuple[str, int, int], asyncio.Future[Answer]] = {}
         self._cached_since = 0.0
-        self._asked: dict[tuple[str, int], tuple[asyncio.Task[Answer], float]] = {}
+        self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    async def read_top(self, season: str, limit: int) -> Answer:
-        """Read the best `limit` players (`Top`); an unknown season has none."""
-        key = (season, limit)
+    def read_top(self, season: str, limit: int, offset: int = 0) -> PendingAnswer:
+        """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
+
+        PERF: a kept list needs no task.
+        """
+        key = (season, limit, offset)
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
             self._cached_since = now
         elif (answer := self._cached.get(key)) is not None:
             return answer
+        return self._join_read(key, now)
+
+    async def _join_read(self, key: tuple[str, int, int], now: float) -> Answer:
+        """Wait for the read of a list that is under way, or begin it."""
         task, began = self._asked.get(key, (None, 0.0))
         # A read under way for longer may be older than a reset that is already answered (`SeasonReset`).
         if task is None or now - began > self._cache_s:
@@ -68,84 +76,84 @@ class BoardReader:
         # Shielded: a client that hangs up must not cancel the read of the others.
         return await asyncio.shield(task)
 
-    def _forget_read(self, key: tuple[str, int], task: asyncio.Task[Answer]) -> None:
+    def _forget_read(self, key: tuple[str, int, int], task: asyncio.Task[Answer]) -> None:
         if self._asked.get(key, (None, 0.0))[0] is task:
             del self._asked[key]
 
-    async def _fetch_top(self, key: tuple[str, int]) -> Answer:
-        season, limit = key
+    async def _fetch_top(self, key: tuple[str, int, int]) -> Answer:
+        season, limit, offset = key
         began = self._cached_since
-        try:
-            reply = await self._redis.run(TOP, *self._place(season, self._keys.periods), b"%d" % (limit - 1))
-        except RedisRefused as error:
-            raise self._explain(season, error) from None
-        if not reply:
-            raise self._explain(season, reply)
-        items = render_board(reply[1], 0, order_of(int(reply[2] or 0)))
+        ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
+        period, entries = await self._call(TOP, season, *ranks)
+        with self._reading(season):
+            items = render_board(entries, 0, period)
         answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), items))
-        # Kept only in the window in which it was asked for: no answer gets older than the window is long.
-        if self._cached_since == began:
-            self._cached[key] = answer
+        # Kept only in the window in which it was asked for: no answer gets older than the window is long. Pages are not
+        # kept, since there are too many of them.
+        if self._cached_since == began and not offset:
+            self._cached[key] = kept = self._loop.create_future()
+            kept.set_result(answer)
         return answer
 
-    def _place(self, season: str, *more: list[bytes]) -> tuple[bytes, ...]:
-        """The keys of a season, and its name, as ``top.lua`` and ``count.lua`` take them. `more` keys of its partition
-        are those from each list."""
-        partition, name, keys = partition_of(season), season.encode(), self._keys
-        board, members = keys.board(partition, name), keys.members(partition, name)
-        further = [each[partition] for each in more]
-        return b"%d" % (3 + len(more)), keys.watermark[partition], board, members, *further, name
-
-    def _explain(self, season: str, reply: Any) -> LeaderboardError:
-        """The error for a reply without a board. A board that does not agree with itself is suspected."""
-        if isinstance(reply, RedisRefused) and concerns_server(reply.reply):
-            return reply
-        if isinstance(reply, RedisRefused) or reply == 0:
-            self._poker.suspect(season)
-        return BoardRebuilding("the board is being rebuilt")
-
-    async def read_rank(self, season: str, user: str) -> Answer:
+    def read_rank(self, season: str, user: str) -> asyncio.Future[Answer]:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        rank, member, zscore, order = await self._rank_reads.ask(season, user, 0)
-        shown = PlayerRank(
-            seasonId=season,
-            userId=user,
-            rank=rank + 1,
-            score=turn(decode_score(int(float(zscore)), member), order),
-            version=int.from_bytes(member[2:10], "big"),
-        )
-        return Answer(200, _encode(shown))
+        return self._rank_reads.ask(season, user, 0, partial(_show_rank, season, user))
 
-    async def read_around(self, season: str, user: str, side: int) -> Answer:
-        """Read a player and `side` neighbours on each side (`Around`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        first, *items, order = await self._rank_reads.ask(season, user, side)
-        if side:
-            first, items = items
-        body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
-            _encode(season),
-            _encode(user),
-            side,
-            render_board(items, first + 1, order),
-        )
-        return Answer(200, body)
+    def read_around(self, season: str, user: str, side: int, fill: bool) -> asyncio.Future[Answer]:
+        """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
+
+        The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
+        Raises `SeasonNotFound`, `PlayerNotFound`.
+        """
+        read = 2 * side if fill else side
+        return self._rank_reads.ask(season, user, read, partial(_show_around, season, user, side, fill))
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
-        try:
-            reply = await self._redis.run(COUNT, *self._place(season))
-        except RedisRefused as error:
-            raise self._explain(season, error) from None
-        if not reply:
-            raise self._explain(season, reply)
+        reply = await self._call(COUNT, season)
         return Answer(200, _encode(Count(season, reply[0])))
 
 
-def render_board(replies: Sequence[bytes], first_rank: int, order: Order) -> bytes:
-    """The JSON list of a board's window (`render_items`), with the scores as they were submitted."""
-    body = render_items(replies, first_rank)
-    if order == "desc":
+def render_board(entries: Sequence[bytes], first_rank: int, period: bytes) -> bytes:
+    """The JSON list of a board's window (`render_items`), with the scores as they were submitted.
+
+    Raises an error of `UNREADABLE`.
+    """
+    body = render_items(entries, first_rank)
+    if order_of(int(period or 0)) == "desc":
         return body
     items = msgspec.json.decode(body)
     for item in items:
-        item["score"] = turn(item["score"], order)
+        item["score"] = turn(item["score"], "asc")
     return _encode(items)
+
+
+def _show_rank(season: str, user: str, window: Window) -> Answer:
+    rank, member, zscore, period = window
+    score, version = read_score_of(member, zscore, period), int.from_bytes(member[2:10], "big")
+    return Answer(200, _encode(PlayerRank(season, user, rank + 1, score, version)))
+
+
+def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:
+    rank, first, entries, period = window
+    if not side:
+        first, entries = rank, [first, entries]
+    elif fill:
+        first, entries = fill_window(side, rank, first, entries)
+    body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
+        _encode(season),
+        _encode(user),
+        side,
+        render_board(entries, first + 1, period),
+    )
+    return Answer(200, body)
+
+
+def fill_window(side: int, rank: int, first_read: int, entries: list[bytes]) -> tuple[int, list[bytes]]:
+    """2 * `side` + 1 entries (member, zscore, …) around a rank, or the whole board if it has fewer.
+
+    `entries` begin at the rank `first_read`, from 0, as the result does at its own.
+    """
+    last = first_read + len(entries) // 2 - 1
+    first = max(first_read, min(rank - side, last - 2 * side))
+    return first, entries[2 * (first - first_read) : 2 * (first - first_read + 2 * side + 1)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import msgspec
 
@@ -22,3 +24,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     media_type: str = JSON
     retry_after_s: int = 0
     headers: tuple[tuple[str, str], ...] = ()
+
+
+PendingAnswer = Coroutine[Any, Any, Answer] | asyncio.Future[Answer]
+"""An answer that is still to be made."""

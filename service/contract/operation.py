@@ -7,12 +7,12 @@ operations; `service.routes` joins them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from service.contract.answers import Answer
+from service.contract.answers import PendingAnswer
 from service.contract.body import Body
 from service.contract.parameters import Parameter
 from service.contract.problems import Problem
@@ -21,7 +21,7 @@ from service.contract.scopes import Scope
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110, 9.2.1)."""
 
-Handler = Callable[..., Coroutine[Any, Any, Answer]]
+Handler = Callable[..., PendingAnswer]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

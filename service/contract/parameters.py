@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from fractions import Fraction
+from typing import Any, Final, Literal, get_args
 
 import msgspec
-from msgspec.inspect import IntType, Metadata, StrType, Type, type_info
+from msgspec.inspect import FloatType, IntType, Metadata, StrType, Type, type_info
 
 from service.contract.problems import Problem, Rejected, add_problem
 from service.contract.validation import is_plain
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
+"""A number as JSON spells it. The lengths bound the work of an exact fraction."""
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,14 +32,14 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
     parse: Callable[[str | None], Any] = lambda text: text
     problem: Problem | None = None
-    default: int | None = None
+    default: int | str | None = None
     required: bool = True
 
     @property
-    def bounds(self) -> tuple[int, int] | None:
+    def bounds(self) -> tuple[float, float] | None:
         """Least and greatest value of a number; None for a text."""
         known = inspect_type(self.kind)
-        return (known.ge or 0, known.le or 0) if isinstance(known, IntType) else None
+        return (known.ge or 0, known.le or 0) if isinstance(known, IntType | FloatType) else None
 
 
 def inspect_type(kind: Any) -> Type:
@@ -64,8 +67,8 @@ def make_text_parameter(
     return Parameter(name=name, place=place, kind=kind, meaning=meaning, parse=parse, problem=problem)
 
 
-def make_number_parameter(name: str, kind: Any, default: int, meaning: str) -> Parameter:
-    """Make an optional parameter of the query: a whole number within the bounds of its type.
+def make_number_parameter(name: str, kind: Any, default: int | None, meaning: str) -> Parameter:
+    """Make an optional parameter of the query: a whole number within the bounds of its type; without a default None.
 
     Its problem is ``invalid-<name>``, with the same bounds in its title.
     """
@@ -79,7 +82,7 @@ def make_number_parameter(name: str, kind: Any, default: int, meaning: str) -> P
         f"The query's `{name}` is out of bounds.",
     )
 
-    def parse(text: str | None) -> int:
+    def parse(text: str | None) -> int | None:
         if text is None:
             return default
         number = parse_number(text, default, low, high)
@@ -88,11 +91,80 @@ def make_number_parameter(name: str, kind: Any, default: int, meaning: str) -> P
         return number
 
     return Parameter(
-        name=name, place="query", kind=kind, meaning=meaning, parse=parse, problem=problem, default=default
+        name=name,
+        place="query",
+        kind=kind,
+        meaning=meaning,
+        parse=parse,
+        problem=problem,
+        default=default,
+        required=False,
     )
 
 
-def parse_number(text: str | None, default: int, low: int, high: int) -> int | None:
+def make_flag_parameter(name: str, meaning: str) -> Parameter:
+    """Make an optional parameter of the query: ``true`` or ``false``, which is the default.
+
+    Its problem is ``invalid-<name>``.
+    """
+    return _make_query_parameter(
+        name, bool, False, meaning, {"true": True, "false": False}.get,
+        f"{name} must be true or false.", f"The query's `{name}` is neither `true` nor `false`.",
+    )  # fmt: skip
+
+
+def make_choice_parameter(name: str, kind: Any, default: str, meaning: str) -> Parameter:
+    """Make an optional parameter of the query: one of the texts of a `Literal`.
+
+    Its problem is ``invalid-<name>``, with the texts in its title.
+    """
+    choices: tuple[str, ...] = get_args(kind)
+    return _make_query_parameter(
+        name, kind, default, meaning, {choice: choice for choice in choices}.get,
+        f"{name} must be {' or '.join(choices)}.", f"The query's `{name}` is another text.",
+    )  # fmt: skip
+
+
+def make_decimal_parameter(name: str, kind: Any, meaning: str) -> Parameter:
+    """Make an optional parameter of the query: a decimal number within the bounds of its type, as an exact fraction.
+
+    It is None if it was not sent. Its problem is ``invalid-<name>``, with the same bounds in its title.
+    """
+    known = inspect_type(kind)
+    assert isinstance(known, FloatType) and known.ge is not None and known.le is not None
+    low, high = known.ge, known.le
+
+    def read(text: str) -> Fraction | None:
+        number = Fraction(text) if _DECIMAL.fullmatch(text) else None
+        return number if number is not None and low <= number <= high else None
+
+    return _make_query_parameter(
+        name, kind, None, meaning, read,
+        f"{name} must be a number from {low:g} to {high:g}.", f"The query's `{name}` is no number, or out of bounds.",
+    )  # fmt: skip
+
+
+def _make_query_parameter(
+    name: str, kind: Any, default: Any, meaning: str, read: Callable[[str], Any], title: str, detail: str
+) -> Parameter:
+    """Make an optional parameter of the query. `read` returns the value of a text; None: its problem is the answer."""
+    problem = add_problem(f"invalid-{name}", 400, title, detail)
+
+    def parse(text: str | None) -> Any:
+        if text is None:
+            return default
+        value = read(text)
+        if value is None:
+            raise Rejected(problem.answer)
+        return value
+
+    return Parameter(
+        name=name, place="query", kind=kind, meaning=meaning, parse=parse, problem=problem, default=default,
+        required=False,
+    )  # fmt: skip
+
+
+def parse_number(text: str | None, default: int | None, low: int, high: int) -> int | None:
     """Parse a whole number from `low` to `high`; the default for no text, None for any other text."""
     if text is None:
         return default

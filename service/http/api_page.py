@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args, get_origin
 
 from service.contract.body import format_size
 from service.contract.operation import Operation
@@ -25,14 +25,16 @@ def write_row(cells: Sequence[str]) -> str:
 def describe_parameter(parameter: Parameter) -> str:
     """Describe a parameter: its name, with bounds and default if it has them."""
     text = f"`{parameter.name}`"
+    if choices := get_args(parameter.kind) if get_origin(parameter.kind) is Literal else ():
+        text += f" {' or '.join(f'`{choice}`' for choice in choices)}"
     if parameter.bounds is not None:
         low, high = parameter.bounds
         text += f" {low:,} to {high:,}"
     if parameter.default is not None:
-        return f"{text}, default {parameter.default}"
+        return f"{text}, default {str(parameter.default).lower()}"
     if parameter.required:
         return text
-    return f"{text} (optional header)" if parameter.place == "header" else f"{text} (optional)"
+    return f"{text} (optional header)" if parameter.place == "header" else f"{text}, optional"
 
 
 def describe_body(operation: Operation) -> str:

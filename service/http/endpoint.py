@@ -8,7 +8,7 @@ charged even if it is refused later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import call
 from typing import Any, Final
@@ -21,14 +21,14 @@ from service.access.authorizer import Authorizer
 from service.access.caller import ANONYMOUS, Caller
 from service.access.grant import Grant
 from service.access.quotas import Quotas
-from service.contract.answers import Answer
+from service.contract.answers import Answer, PendingAnswer
 from service.contract.body import ONE_UNIT, Cost
 from service.contract.operation import Operation
 from service.contract.problems import Rejected, answer_of
 from service.contract.scopes import BITS
 from service.http.tracing import Traces, format_traceparent, run_in_span
 
-Order = Callable[[bytes | None], Coroutine[Any, Any, Answer]]
+Order = Callable[[bytes | None], PendingAnswer]
 """The rest of a request, once its body is complete (None: longer than the operation takes)."""
 
 Texts = Sequence[str | None]
@@ -47,7 +47,7 @@ class Endpoint:
         self,
         operation: Operation,
         index: int,
-        handle: Callable[..., Coroutine[Any, Any, Answer]],
+        handle: Callable[..., PendingAnswer],
         *,
         authorizer: Authorizer | None,
         quotas: Quotas | None,
@@ -147,12 +147,10 @@ class Endpoint:
             order = partial(self._start, values, content_type, caller)
         return order if span is None else partial(run_in_span, span, order)
 
-    def _call(self, values: list[Any], body: bytes | None) -> Coroutine[Any, Any, Answer]:
+    def _call(self, values: list[Any], body: bytes | None) -> PendingAnswer:
         return self._handle(*values)
 
-    def _start(
-        self, values: list[Any], content_type: str | None, caller: Caller, body: bytes | None
-    ) -> Coroutine[Any, Any, Answer]:
+    def _start(self, values: list[Any], content_type: str | None, caller: Caller, body: bytes | None) -> PendingAnswer:
         """Decode the body and call the handler. PERF: no coroutine, which would be one more for each submission."""
         if self._read is None:
             return self._handle(*values, caller)

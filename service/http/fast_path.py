@@ -107,6 +107,18 @@ class FastPath(Connection):
         if self.has_answered() and not self.transport.is_closing():
             self.transport.close()
 
+    def data_received(self, data: bytes, is_piece: bool = False) -> None:
+        """Bytes have arrived. PERF: one plain request, as they nearly always are, needs no parser with callbacks."""
+        if not (self._open or self._kept or self._bytes or self._ended or is_piece) and self.may_answer_at_once():
+            matched = self._routes.match_plain(data)
+            if matched is not None:
+                request = self._request = _Request(*matched[0], not self._leaving)
+                request.more_body = False
+                self.take_over(request)
+                self._start(request, matched[1])
+                return
+        super().data_received(data, is_piece)
+
     def on_message_begin(self) -> None:
         """A request begins."""
         # The ASGI scope is made later, for those that need one.
@@ -158,10 +170,17 @@ class FastPath(Connection):
             self.end_body()
         elif request.more_body:
             request.more_body = False
-            # The request is bound here: `_request` may be another one by the time this one is answered.
-            self.run(self.loop.create_task(request.order(request.body)), partial(self._deliver, request))
+            self._start(request, request.body)
 
-    def _deliver(self, request: _Request, task: asyncio.Task[Answer]) -> None:
+    def _start(self, request: _Request, body: bytes) -> None:
+        """Start a request whose body is complete."""
+        # The request is bound here: `_request` may be another one by the time this one is answered.
+        answer = request.order(body)
+        # PERF: a read that is gathered with others is a future already, and needs no task.
+        future = answer if isinstance(answer, asyncio.Future) else self.loop.create_task(answer)
+        self.run(future, partial(self._deliver, request))
+
+    def _deliver(self, request: _Request, task: asyncio.Future[Answer]) -> None:
         """Write the answer of a request of the fast path in one piece."""
         self.tasks.discard(task)
         request.response_complete = True

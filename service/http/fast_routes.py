@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from _speedups import split_request
 from service.contract.answers import Answer
 from service.contract.operation import Operation
 from service.http.endpoint import Endpoint, Order, Texts, reply
@@ -78,29 +79,15 @@ class FastRoutes:
         }
 
     def match(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> Matched | None:
-        """Match a request; None if it needs the ordinary path. Names of headers are in lower case.
+        """Match a parsed request; None if it needs the ordinary path. Names of headers are in lower case.
 
         The credential is already admitted, or the order answers with the refusal.
         """
         # Latin-1 decodes all bytes, and the pattern has none beyond ASCII.
-        target = url.decode("latin-1")
-        found = self._match(target)
-        query = ""
+        found = self._find(method, url.decode("latin-1"))
         if found is None:
-            # Perhaps the parameters are in another order than the operation's.
-            path, _, query = target.partition("?")
-            if not query or (found := self._match(path)) is None:
-                return None
-        route = self._routes[found.lastindex or 0]
-        if method != route.method:
             return None
-        texts: Texts = found.group(*route.groups)
-        if query:
-            # Not in the order of the table: the pattern has found none of them.
-            in_places = list(texts)
-            if not route.read_query(query, in_places):
-                return None
-            texts = in_places
+        route, texts = found
         content_type: str | None = None
         key: str | None = None
         credential: bytes | None = None
@@ -136,14 +123,62 @@ class FastRoutes:
                     return None
         if hosts != 1 or not (0 <= length <= BODY_MOST_BYTES if route.takes_body else length <= 0):
             return None
-        endpoint = route.endpoint
-        verdict = endpoint.admit(credential, texts) if endpoint.guarded else None
-        order: Order
-        if isinstance(verdict, Answer):
-            order = partial(reply, verdict)
-        else:
-            order = endpoint.prepare(verdict, texts, content_type, key, traceparent)
-        return (None if request_id is None else accept_request_id(request_id)), endpoint.index, order
+        return _prepare(route, texts, content_type, key, credential, request_id, traceparent)
+
+    def match_plain(self, data: bytes) -> tuple[Matched, bytes] | None:
+        """Match the bytes of one plain request (`split_request`), with the same result; its body comes with it."""
+        split = split_request(data)
+        if split is None:
+            return None
+        method, target, content_type, key, credential, request_id, traceparent, body = split
+        found = self._find(method, target)
+        if found is None:
+            return None
+        route, texts = found
+        if (body is None) if route.takes_body else body:
+            return None
+        return _prepare(route, texts, content_type, key, credential, request_id, traceparent), body or b""
+
+    def _find(self, method: bytes, target: str) -> tuple[FastRoute, Texts] | None:
+        """The route of a target, and the texts of its parameters."""
+        found = self._match(target)
+        query = ""
+        if found is None:
+            # Perhaps the parameters are in another order than the operation's.
+            path, _, query = target.partition("?")
+            if not query or (found := self._match(path)) is None:
+                return None
+        route = self._routes[found.lastindex or 0]
+        if method != route.method:
+            return None
+        texts: Texts = found.group(*route.groups)
+        if query:
+            # Not in the order of the table: the pattern has found none of them.
+            in_places = list(texts)
+            if not route.read_query(query, in_places):
+                return None
+            texts = in_places
+        return route, texts
+
+
+def _prepare(
+    route: FastRoute,
+    texts: Texts,
+    content_type: str | None,
+    key: str | None,
+    credential: bytes | None,
+    request_id: str | None,
+    traceparent: str | None,
+) -> Matched:
+    """Admit the credential, and prepare the order of the request, or the answer that refuses it."""
+    endpoint = route.endpoint
+    verdict = endpoint.admit(credential, texts) if endpoint.guarded else None
+    order: Order
+    if isinstance(verdict, Answer):
+        order = partial(reply, verdict)
+    else:
+        order = endpoint.prepare(verdict, texts, content_type, key, traceparent)
+    return (None if request_id is None else accept_request_id(request_id)), endpoint.index, order
 
 
 class TargetPattern:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from time import time_ns
-from typing import Any, Final
+from typing import Final
 
 from board.errors import LeaderboardError
 from board.observe.trace import HEADER, Span, Tracer, sampled
-from service.contract.answers import Answer
+from service.contract.answers import Answer, PendingAnswer
 from service.contract.problems import answer_of
 
 __all__ = ["HEADER", "Traces", "format_traceparent", "run_in_span"]
@@ -33,9 +33,7 @@ def format_traceparent(span: Span | None) -> str | None:
     return None if span is None else span.context.text
 
 
-async def run_in_span(
-    span: Span, order: Callable[[bytes | None], Coroutine[Any, Any, Answer]], body: bytes | None
-) -> Answer:
+async def run_in_span(span: Span, order: Callable[[bytes | None], PendingAnswer], body: bytes | None) -> Answer:
     """Run an order, and end its span with the status of the answer."""
     status = 500
     try:

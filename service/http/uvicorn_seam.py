@@ -160,9 +160,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     # From an answer to the next request.
 
-    def run(self, task: asyncio.Task[Any], then: Callable[[asyncio.Task[Any]], None]) -> None:
-        """Keep a task of the fast path alive, and let the stop of the worker wait for it."""
-        self.tasks.add(task)
+    def run(self, task: asyncio.Future[Any], then: Callable[[asyncio.Future[Any]], None]) -> None:
+        """Keep a task or future of the fast path alive, and let the stop of the worker wait for it."""
+        self.tasks.add(task)  # type: ignore[arg-type]
         task.add_done_callback(then)
 
     def start_next(self) -> bool:

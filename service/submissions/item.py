@@ -77,6 +77,8 @@ class Item:
     `fingerprint` are 32 hex digits each, or None without an idempotency key. `trace` is the `traceparent` for the
     relay, or None.
 
+    `edge` marks an item that the short statement has not written, since its player is near the end of int64.
+
     `weight` is the number of items that must go into one statement, from this one on: 1, or all of a batch request.
     """
 
@@ -86,6 +88,7 @@ class Item:
         "by_rule",
         "deadline",
         "digest",
+        "edge",
         "fingerprint",
         "future",
         "number",
@@ -116,6 +119,7 @@ class Item:
         self.fingerprint = fingerprint
         self.tries = 0
         self.trace: str | None = None
+        self.edge = False
 
     def set_key(self, key: str) -> None:
         """Set the submission's idempotency key."""

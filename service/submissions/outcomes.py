@@ -18,6 +18,7 @@ from service.submissions.item import (
     WrongOperator,
 )
 from service.submissions.statements import (
+    AT_THE_EDGE,
     KEY_REUSED,
     KEY_TWICE,
     NO_SEASON,
@@ -95,7 +96,7 @@ class Committer:
         touched: set[int] = set()
         unknown: list[Item] = []
         repeated: list[Item] = []
-        outdated: list[Item] = []
+        put_back: list[Item] = []
         counts: dict[tuple[str, str], int] | None = None
         for item, (status, counted) in zip(batch, rows, strict=True):
             if status in (WRITTEN, REPLAYED):
@@ -110,7 +111,11 @@ class Committer:
             elif status == KEY_TWICE:
                 repeated.append(item)
             elif status == OUTDATED:
-                outdated.append(item)
+                # Each time another submission of the player has been written meanwhile: no bound but the deadline.
+                put_back.append(item)
+            elif status == AT_THE_EDGE:
+                item.edge = True
+                put_back.append(item)
             elif status != OUT_OF_RANGE:
                 item.fail(_REFUSALS[status]())
             else:
@@ -119,14 +124,14 @@ class Committer:
                     for other in batch:
                         counts[other.season, other.user] = counts.get((other.season, other.user), 0) + 1
                 if counts[item.season, item.user] > 1:
+                    item.edge = True
                     self._put_apart(item)
                 else:
                     item.fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
         if touched:
             self._on_commit(touched)
-        if outdated:
-            # Each time another submission of the player has been written meanwhile: no bound but the deadline.
-            self._put_back(outdated)
+        if put_back:
+            self._put_back(put_back)
         self._send_again(repeated)
         if unknown:
             await self._find_seasons(writer, unknown)

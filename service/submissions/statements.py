@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Final
 
 import psycopg
@@ -14,16 +15,31 @@ from board.pg.connections import connect_async, first_line, is_open, lifeline, m
 from board.pg.queries import queries
 from service.submissions.item import Counted, Item
 
-WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE, WRONG_OPERATOR, OUT_OF_BOUNDS, NOT_OPEN, OUTDATED = (
-    range(10)
-)
-"""The statuses of a submission in the rows of `submit` and `submit_by_rule`; see the queries."""
+(
+    WRITTEN,
+    NO_SEASON,
+    OUT_OF_RANGE,
+    REPLAYED,
+    KEY_REUSED,
+    KEY_TWICE,
+    WRONG_OPERATOR,
+    OUT_OF_BOUNDS,
+    NOT_OPEN,
+    OUTDATED,
+    AT_THE_EDGE,
+) = range(11)
+"""The statuses of a submission in the rows of `submit` and `submit_by_rule`; see the queries. `AT_THE_EDGE`: the short
+text has not written it, since its player is near the end of int64. The item must be sent again, marked as `edge`.
+"""
 
-PLAIN: Final = ("submit", "submit_keyed", "submit_traced")
-PLAIN_DEFINED: Final = ("submit_defined", "submit_keyed_defined", "submit_traced_defined")
+PLAIN: Final = ("submit_short", "submit", "submit_keyed", "submit_traced")
+PLAIN_DEFINED: Final = ("submit_short_defined", "submit_defined", "submit_keyed_defined", "submit_traced_defined")
 BY_RULE: Final = ("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced")
 BY_RULE_DEFINED: Final = ("submit_by_rule_defined", "submit_by_rule_keyed_defined", "submit_by_rule_traced_defined")
-"""The texts of each statement: without keys and traces, with keys, with both."""
+"""The texts of each statement: without keys and traces, with keys, with both. The first plain one is the short text."""
+
+NOTHING: Final[Counted] = (0, 0, None, None)
+"""The figures of a submission that does not count."""
 
 READ_ONLY: Final = "25006"
 """The SQLSTATE of a change in a session that accepts none."""
@@ -39,6 +55,18 @@ def make_session_settings(deadline_s: float) -> dict[str, str]:
         # rows, and PostgreSQL's estimates for a function's rows do not rule it out.
         "enable_nestloop": "off",
     }
+
+
+_user_of: Final = attrgetter("user")
+
+
+def is_short(batch: list[Item]) -> bool:
+    """Whether the short text writes this batch: one season, every player once, and nothing that needs another text."""
+    season = batch[0].season
+    for item in batch:
+        if item.season != season or item.by_rule or item.digest or item.trace or item.edge:
+            return False
+    return len(set(map(_user_of, batch))) == len(batch)
 
 
 class NotWritten(Exception):
@@ -68,7 +96,7 @@ class Writer:
         self._cursor: Final = connection.cursor(binary=True)
         texts = queries()
         plain, by_rule = (PLAIN_DEFINED, BY_RULE_DEFINED) if only_defined else (PLAIN, BY_RULE)
-        self._plain: Final = [texts[name] for name in plain]
+        self._short, *self._plain = [texts[name] for name in plain]
         self._by_rule: Final = [texts[name] for name in by_rule]
         self.only_defined: Final = only_defined
         self._create: Final = texts["create_seasons"]
@@ -102,6 +130,8 @@ class Writer:
         The statuses are those above; the figures count for `WRITTEN` and `REPLAYED` only. Raises `NotWritten`,
         `StatementRejected` and `IdempotencyConflict` (all rolled back), or `OutcomeUnknown`.
         """
+        if is_short(batch):
+            return await self._write_short(batch)
         parameters: dict[str, Any] = {
             "seasons": TextArray(pack_text_array([item.season for item in batch])),
             "users": TextArray(pack_text_array([item.user for item in batch])),
@@ -132,6 +162,18 @@ class Writer:
         if by_rule:
             return [(row[1], row[6:] if row[1] == REPLAYED else row[2:6]) for row in rows]
         return [(row[1], (*(row[4:] if row[1] == REPLAYED else row[2:4]), None, None)) for row in rows]
+
+    async def _write_short(self, batch: list[Item]) -> list[tuple[int, Counted]]:
+        """`submit` for a batch that `is_short`."""
+        parameters = {
+            "season": batch[0].season,
+            "users": TextArray(pack_text_array([item.user for item in batch])),
+            "deltas": Int8Array(pack_int8_array([item.number for item in batch])),
+        }
+        rows = await self._run(self._short, parameters, fetch=True)
+        missing = (AT_THE_EDGE if rows else NO_SEASON, NOTHING)
+        found = {user: (WRITTEN, (score, version, None, None)) for user, score, version in rows}
+        return [found.get(item.user, missing) for item in batch]
 
     async def find_seasons(self, seasons: set[str]) -> dict[str, bool]:
         """Seasons that exist, and whether they need the statement by rule. Those that do not exist are created, each

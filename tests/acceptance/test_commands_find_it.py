@@ -16,7 +16,7 @@ import pytest
 from support.absent import absent
 from support.house import House
 from support.http import free_port
-from support.processes import START_S, answers
+from support.processes import START_S, answers, children_of, gone
 from support.processes import Command as Process
 from support.repository import REPOSITORY
 
@@ -43,6 +43,7 @@ def parsed(house: House, *words: str, **settings: str) -> Any:
     return json.loads(typed(house, *words, "--json", **settings).stdout)
 
 
+@pytest.mark.walk
 def test_every_command_finds_the_running_system(house: House, tmp_path: Path) -> None:
     house.env |= {"LEADERBOARD_AUTH": "keys", "LEADERBOARD_REDIS_PREFIX": "other"}
     with house.start() as command:
@@ -67,6 +68,7 @@ def test_every_command_finds_the_running_system(house: House, tmp_path: Path) ->
         assert command.stop() == 0
 
 
+@pytest.mark.walk
 def test_settings_that_are_given_win(house: House) -> None:
     with house.start() as command:
         away = {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}
@@ -85,16 +87,19 @@ def test_settings_that_are_given_win(house: House) -> None:
         assert command.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.walk)])
 def test_a_system_that_has_ended_is_not_found(house: House, number: signal.Signals) -> None:
     with house.start() as command:
         assert parsed(house, "status")["postgres"] == "ok"
+        processes = children_of(command.process.pid)
         command.stop(number)
         done = typed(house, "status", "--json", status=2)
         assert json.loads(done.stdout)["code"] == "invalid-setting"
         assert "DATABASE_URL is empty" in done.stderr
+        gone(processes)
 
 
+@pytest.mark.walk
 def test_another_user_is_told_whose_it_is(house: House) -> None:
     if os.geteuid() != 0:
         absent("needs a second user, so root")
@@ -109,6 +114,7 @@ def test_another_user_is_told_whose_it_is(house: House) -> None:
         assert command.stop() == 0
 
 
+@pytest.mark.walk
 def test_the_commands_that_the_start_names_can_be_typed_as_they_are(house: House) -> None:
     """In a shell beside it, in the same directory."""
     # As `make run` starts it: by the script's path, from the checkout.

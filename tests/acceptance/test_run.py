@@ -11,15 +11,10 @@ import threading
 import pytest
 from support.house import House
 from support.http import Http, free_port
-from support.processes import alive, children_of, commandline, run
+from support.processes import children_of, commandline, gone, run
 from support.waiting import eventually
 
 pytestmark = pytest.mark.acceptance
-
-
-def gone(pids: set[int]) -> None:
-    """Every one of these processes ends."""
-    eventually(lambda: not alive(pids), 20)
 
 
 def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> None:
@@ -74,6 +69,7 @@ def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> N
         gone(processes)
 
 
+@pytest.mark.walk
 def test_ctrl_c_while_players_post_loses_nothing_and_the_next_start_keeps_it(house: House) -> None:
     accepted: set[str] = set()
     stop = threading.Event()
@@ -114,6 +110,7 @@ def test_ctrl_c_while_players_post_loses_nothing_and_the_next_start_keeps_it(hou
         assert command.stop(signal.SIGTERM) == 0
 
 
+@pytest.mark.walk
 def test_kill_9_leaves_no_process_and_no_data_is_lost(house: House) -> None:
     with house.start() as command:
         with Http(house.port) as http:
@@ -131,6 +128,7 @@ def test_kill_9_leaves_no_process_and_no_data_is_lost(house: House) -> None:
         assert command.stop() == 0
 
 
+@pytest.mark.walk
 def test_the_demo_brings_it_to_life_while_processes_die(house: House) -> None:
     with house.start() as command:
         arguments = ["demo", "--seconds", "3", "--rate", "200", "--json", "--url", f"http://127.0.0.1:{house.port}"]

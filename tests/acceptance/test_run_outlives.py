@@ -18,7 +18,7 @@ from support.waiting import eventually
 
 from board.process.beats import SILENCE_S
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.walk]
 
 
 def top(house: House) -> list[tuple[str, int]] | None:

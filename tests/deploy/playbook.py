@@ -142,8 +142,13 @@ class Site:
         except OSError:
             return 0, {}
 
-    def tls(self, path: str, key: str = "", body: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        """Ask through the proxy, whose certificate may be its own."""
+    def tls(
+        self, path: str, key: str = "", body: bytes | None = None, sent: bool = False
+    ) -> tuple[int, dict[str, Any]]:
+        """Ask through the proxy, whose certificate may be its own.
+
+        The head names the length of a body. Only with `sent` the body follows: one that is refused need not.
+        """
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection = http.client.HTTPSConnection(self.host.address, timeout=10, context=context)
@@ -154,8 +159,7 @@ class Site:
                 connection.putheader("Authorization", f"Bearer {key}")
             if body is not None:
                 connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders()
-            # A body that is refused by its length is not sent.
+            connection.endheaders(body if sent else None)
             answer = connection.getresponse()
             return answer.status, json.load(answer)
 
@@ -201,10 +205,14 @@ def left_over(host: Host, before: set[str]) -> list[str]:
     return sorted(path for path in listing(host) - before if not KEPT.match(path))
 
 
+def shell_blocks(page: str) -> list[str]:
+    """The shell blocks of a page of docs/ops."""
+    return re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/ops/{page}.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
 def commands(page: str) -> list[list[str]]:
     """The arguments of each `ansible-playbook` in the shell blocks of a page, the inventory left out."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/ops/{page}.md").read_text(), re.MULTILINE | re.DOTALL)
-    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    lines = [shlex.split(line, comments=True) for block in shell_blocks(page) for line in block.splitlines()]
     found = [line[1:] for line in lines if line[:1] == ["ansible-playbook"] and "provision_aws.yml" not in line]
     assert found, f"docs/ops/{page}.md shows no playbook"
     return found

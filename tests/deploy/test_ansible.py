@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from deploy import pages
 from deploy.host import poll
 from deploy.playbook import (
     ANSIBLE,
@@ -97,11 +99,21 @@ def test_the_proxy_serves_the_api_with_tls(site: Site) -> None:
     assert (status, board["items"][0]["userId"]) == (200, "ada")
 
 
+def test_a_batch_as_long_as_the_api_takes_passes_the_proxy(site: Site) -> None:
+    batch = json.dumps({"submissions": [{"userId": "ada", "delta": 1}, {"userId": "ada", "delta": -1}]}).encode()
+    path = "/v1/seasons/batch/scores/batch"
+    status, answer = site.tls(path, key=site.key, body=batch.ljust(4 * 1024 * 1024), sent=True)
+    assert (status, [result["status"] for result in answer["results"]]) == (200, [202, 202])
+    # One byte more is the API's to refuse.
+    status, problem = site.tls(path, key=site.key, body=batch.ljust(4 * 1024 * 1024 + 1), sent=True)
+    assert (status, problem["code"]) == (413, "batch-too-large")
+
+
 def test_what_the_proxy_answers_itself_is_a_problem_with_a_known_code(site: Site) -> None:
     listed = dict(re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
     own = [
         (404, site.tls("/")),
-        (413, site.tls("/v1/seasons/s1/scores", body=b" " * 3_000_000)),
+        (413, site.tls("/v1/seasons/s1/scores", body=b" " * 6_000_000)),
         (414, site.tls("/v1/" + "a" * 20_000)),
         (431, site.tls("/v1/keys", key="a" * 20_000)),
     ]
@@ -299,13 +311,18 @@ print(json.dumps([query for query in json.loads(sys.argv[1]) if not answered(que
 def test_another_release_is_installed_beside_the_old_one_and_started(site: Site) -> None:
     command = "systemctl show leaderboard-api leaderboard-relay -p MainPID --value"
     before = site.host.ssh(command).stdout.split()
-    new = ("-e", "common_release=next", "-e", "common_log_level=debug")
+    page = (ROOT / "docs/ops/install.md").read_text()
+    (given,) = re.findall(r"^```yaml\n(common_settings:.*?)^```", page, re.MULTILINE | re.DOTALL)
+    new = ("-e", "common_release=next", "-e", "common_log_level=debug", "-e", json.dumps(yaml.safe_load(given)))
     assert site.play(*new, playbook="deploy.yml")["changed"] > 0
     after = site.host.ssh(command).stdout.split()
     assert len(after) == 2
     assert not set(after) & set(before)
     assert site.host.ssh("readlink /opt/leaderboard/current").stdout.strip().endswith("/next")
     assert len(site.host.ssh("ls /opt/leaderboard/releases").stdout.split()) == 2
+    shown = site.host.ssh("leaderboard settings").stdout
+    for name, value in yaml.safe_load(given)["common_settings"].items():
+        assert re.search(f"^{name} +{re.escape(str(value))}$", shown, re.MULTILINE), shown
     # Nothing is left to do but what is asked for now.
     assert site.play(*new, "-e", "common_keep_releases=1", playbook="deploy.yml")["changed"] == 1
     assert site.host.ssh("ls /opt/leaderboard/releases").stdout.split() == ["next"]
@@ -321,6 +338,16 @@ def test_everything_is_back_after_a_reboot(site: Site) -> None:
     assert status == 202
     assert site.rank("eve", 71) == 1
     assert site.host.ssh("systemctl --failed --plain --no-legend").stdout == ""
+
+
+def test_what_the_pages_show_for_a_host_can_be_typed_there(site: Site) -> None:
+    assert pages.shown_on_hosts() == {shown for shown, _ in pages.WALK} | {pages.SHOWN_BY_PGBACKREST}
+    for shown, typed in pages.WALK:
+        done = site.host.ssh(f"set -eo pipefail; {typed}", check=False)
+        assert done.returncode == 0, f"{shown}: {done.stdout}{done.stderr}"
+    assert site.host.ssh("systemctl list-units --plain --no-legend 'run-*.service'").stdout == ""
+    poll(lambda: True if site.get("/readyz")[0] == 200 else None, "the API with what was restored", 30)
+    assert site.rank("eve", 71) == 1
 
 
 # An issuer by RFC 8555, for tests: it asks for the proof on port 80 like any other.

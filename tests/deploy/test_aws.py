@@ -173,11 +173,15 @@ def test_the_instances_user_data_ends_in_a_running_service(cloud: Cloud, tmp_pat
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*identity, "commit", "-q", "-m", "release")):
         run("git", "-C", source, *words)
-    variables = '{"aws_site_variables": {"redis_overcommit": false}}'
+    variables = '{"aws_site_variables": {"redis_overcommit": false}, "aws_client_ports": [80, 443]}'
     named = ("-e", "aws_name=trial", "-e", "aws_repository=/srv/leaderboard.git", "-e", variables)
     cloud.play("provision_aws.yml", *named)
     (instance,) = [found for found in cloud.instances() if {"Key": "Name", "Value": "trial"} in found["Tags"]]
     given = cloud.client.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
+    (group,) = cloud.client.describe_security_groups(GroupIds=[instance["SecurityGroups"][0]["GroupId"]])[
+        "SecurityGroups"
+    ]
+    assert {rule["FromPort"] for rule in group["IpPermissions"]} == {80, 443, 22}
     script = base64.b64decode(given["UserData"]["Value"])
     cloud.play("teardown_aws.yml", *named, "-e", "aws_confirm=trial")
     with debian_host(tmp_path) as host:

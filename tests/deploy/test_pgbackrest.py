@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from deploy.host import debian_host, poll
+from deploy.pages import SHOWN_BY_PGBACKREST
 from deploy.playbook import SECRETS, Site, checkout, commands
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
@@ -67,6 +68,7 @@ def test_a_second_run_changes_nothing(kept: Kept) -> None:
 def test_the_timer_makes_a_full_backup_and_then_what_changed(kept: Kept) -> None:
     kept.submit("ada", 30)
     assert "full backup" in kept.site.run(*METHOD, playbook="backup.yml").stdout
+    assert "full backup" in kept.site.host.ssh(SHOWN_BY_PGBACKREST).stdout
     wanted = "full" if kept.site.host.ssh("LC_ALL=C date +%a").stdout.strip() == "Sun" else "diff"
     kept.site.host.ssh("systemctl start leaderboard-backup.service")
     shown = kept.site.host.ssh("sudo -u postgres pgbackrest --log-level-console=warn --output=json info").stdout

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy.playbook import ANSIBLE, Site, ansible, new_site
+from deploy.playbook import ANSIBLE, Site, ansible, new_site, shell_blocks
 from deploy.tools import ROOT, tool
 from deploy.tree import run
 
@@ -28,17 +29,25 @@ def test_syntax(tmp_path: Path) -> None:
 
 
 def test_the_operators_files_are_outside_of_the_checkout_and_win(tmp_path: Path) -> None:
-    """`~/leaderboard` as docs/ops/install.md makes it: an inventory, and variables for all hosts beside it."""
+    """`~/leaderboard` as docs/ops makes it: an inventory, and beside it variables for all hosts and passwords."""
     mine = tmp_path / "leaderboard"
-    (mine / "group_vars").mkdir(parents=True)
-    (mine / "group_vars/all.yml").write_text("backup_method: pgbackrest\n")
+    mine.mkdir()
+    environment = os.environ | {"HOME": str(tmp_path), "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg")}
+    password = tmp_path / "password"
+    password.write_text("long-and-secret\n")
+    environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(password)
+    environment["PATH"] = f"{Path(tool('ansible-vault', 'ansible')).parent}{os.pathsep}{environment['PATH']}"
+    (steps,) = shell_blocks("secure")
+    run("sh", "-ec", steps, cwd=ANSIBLE, env=environment)
+    assert "$ANSIBLE_VAULT" in (mine / "group_vars/all/vault.yml").read_text()
+    (settings,) = re.findall(r"Put this into `~/(\S+)`", (ROOT / "docs/ops/backup.md").read_text())
+    (tmp_path / settings).write_text("backup_method: pgbackrest\n")
     text = (ANSIBLE / "inventory/single-host.yml").read_text()
     (mine / "inventory.yml").write_text(text + "  vars:\n    postgres_port: 5433\n")
-    environment = os.environ | {"HOME": str(tmp_path), "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg")}
     command = (tool("ansible-inventory", "ansible"), "--playbook-dir", ANSIBLE, "--host", "leaderboard")
     variables = json.loads(run(*command, cwd=ANSIBLE, env=environment).stdout)
     assert (variables["backup_method"], variables["postgres_port"]) == ("pgbackrest", 5433)
-    assert variables["redis_port"] == 6379
+    assert (variables["redis_port"], variables["redis_password"]) == (6379, "change-me-letters-and-digits")
 
 
 def test_a_dump_in_the_checkout_is_not_committed() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Final
 
+from support.full_parser import find_disagreements
+
 NAMES: Final = (
     "encode_entry",
     "decode_score",
@@ -18,6 +20,7 @@ NAMES: Final = (
     "build_apply",
     "build_load",
     "render_items",
+    "split_request",
 )
 WILD: Final = 0x80
 _ARGUMENTS: Final = {"encode_entry": 2, "decode_score": 2, "build_apply": 4, "build_load": 4, "render_items": 2}
@@ -116,6 +119,8 @@ def _sound(name: str, cursor: Cursor) -> tuple[Any, ...]:
         return cursor.field(), cursor.many(cursor.field), cursor.many(cursor.field), groups
     if name == "build_load":
         return cursor.field(), cursor.field(), cursor.field(), cursor.number()
+    if name == "split_request":
+        return (cursor.rest(),)
     return cursor.many(cursor.field), cursor.number()
 
 
@@ -131,7 +136,7 @@ def outcome(module: ModuleType, name: str, arguments: tuple[Any, ...]) -> tuple[
 
 
 def differences(one: ModuleType, other: ModuleType, data: bytes) -> Iterator[str]:
-    """How two implementations differ about one input; nothing when they agree.
+    """How two implementations differ about one input, or a full parser from both; nothing when they agree.
 
     With wrong types several things are wrong at once, and which is named first is nobody's promise.
     """
@@ -139,3 +144,5 @@ def differences(one: ModuleType, other: ModuleType, data: bytes) -> Iterator[str
     first, second = outcome(one, name, arguments), outcome(other, name, arguments)
     if first != second and (sound or "answer" in (first[0], second[0])):
         yield f"{name}{arguments!r}: {first!r} is not {second!r}"
+    if name == "split_request" and first[0] == "answer" and first[1] is not None:
+        yield from find_disagreements(bytes(arguments[0]), first[1])

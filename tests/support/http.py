@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -87,9 +87,14 @@ class Http:
     def rank(self, season: str, user: str) -> Answer:
         return self.get(f"{base(season)}/leaderboard/rank?{urlencode({'userId': user})}")
 
-    def around(self, season: str, user: str, side: int | None = None) -> Answer:
+    def around(self, season: str, user: str, side: int | None = None, fill: bool | None = None) -> Answer:
         query = {"userId": user} | ({} if side is None else {"range": str(side)})
+        query |= {} if fill is None else {"fill": str(fill).lower()}
         return self.get(f"{base(season)}/leaderboard/around?{urlencode(query)}")
+
+    def lookup(self, season: str, users: Sequence[Any]) -> Answer:
+        body = json.dumps({"userIds": users}).encode()
+        return self.ask("POST", f"{base(season)}/leaderboard/lookup", body, JSON)
 
     def delete(self, season: str) -> Answer:
         return self.ask("DELETE", base(season))

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from support.forks import ForkedProcess, can_be_forked, forks_for
 from support.http import Http, bearer, free_port
 from support.repository import REPOSITORY
 from support.waiting import PATIENCE_S, eventually
@@ -27,22 +28,34 @@ TAIL: Final = 60
 class Command:
     """A running `leaderboard …`; its output goes to a file that a failing test can show.
 
-    `tree` has its sources; `through` is a command that runs the one after it, such as `setpriv`.
+    `tree` has its sources; `through` is a command that runs the one after it, such as `setpriv`. With `forked` it need
+    not have an interpreter of its own, which takes longer to start than the command.
     """
 
     def __init__(
-        self, arguments: Sequence[str], env: Mapping[str, str], tree: Path = REPOSITORY, *, through: Sequence[str] = ()
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        tree: Path = REPOSITORY,
+        *,
+        through: Sequence[str] = (),
+        forked: bool = False,
     ) -> None:
         self.output: Final = tempfile.NamedTemporaryFile(prefix="lb-test-", suffix=".log")  # noqa: SIM115
         self.words: Final = [*through, sys.executable, "-m", "ctl", *arguments]
-        self.process: Final = subprocess.Popen(
-            self.words,
-            env=dict(env),
-            cwd=tree,
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=self.output,
-        )
+        self.process: subprocess.Popen[bytes] | ForkedProcess
+        if forked and not through and tree == REPOSITORY and can_be_forked(env):
+            output = self.output.fileno()
+            self.process = forks_for(env).start(arguments, env, tree, output, output)
+        else:
+            self.process = subprocess.Popen(
+                self.words,
+                env=dict(env),
+                cwd=tree,
+                stdin=subprocess.DEVNULL,
+                stdout=self.output,
+                stderr=self.output,
+            )
 
     def __enter__(self) -> Command:
         return self
@@ -116,11 +129,13 @@ def answers(port: int, path: str = "/livez", status: int = 200) -> bool:
 
 
 @contextmanager
-def serving(world: World, ready: str = "/livez", *, tree: Path = REPOSITORY, **settings: str) -> Iterator[Api]:
+def serving(
+    world: World, ready: str = "/livez", *, tree: Path = REPOSITORY, forked: bool = True, **settings: str
+) -> Iterator[Api]:
     """`leaderboard serve` in a world, on a free port, with one worker unless told otherwise; `tree` has its sources."""
     port = free_port()
     env = world.environment(**{"LEADERBOARD_WORKERS": "1", **settings}, LEADERBOARD_BIND=f"127.0.0.1:{port}")
-    with Command(["serve"], env, tree) as command:
+    with Command(["serve"], env, tree, forked=forked) as command:
         command.until(lambda: answers(port, ready), START_S)
         yield Api(world, command, port)
 
@@ -128,7 +143,8 @@ def serving(world: World, ready: str = "/livez", *, tree: Path = REPOSITORY, **s
 @contextmanager
 def relaying(world: World, processes: int = 1, **settings: str) -> Iterator[Command]:
     """`leaderboard relay` in a world."""
-    with Command(["relay", "--processes", str(processes)], world.environment(**settings)) as command:
+    words = ["relay", "--processes", str(processes)]
+    with Command(words, world.environment(**settings), forked=True) as command:
         command.until(lambda: command.text().count("relay is up") >= processes, START_S)
         yield command
 
@@ -139,13 +155,23 @@ def leaderboard(world: World, *arguments: str, **settings: str) -> subprocess.Co
 
 
 def run(
-    arguments: Sequence[str], env: Mapping[str, str], within_s: float = START_S, tree: Path = REPOSITORY
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    within_s: float = START_S,
+    tree: Path = REPOSITORY,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `leaderboard …` to its end; `tree` is where its sources are."""
+    """Run `leaderboard …` to its end, in `cwd` or in `tree`, where its sources are.
+
+    The sources under test are imported once for many commands (`support.forks`); others have an interpreter each.
+    """
+    if tree == REPOSITORY and can_be_forked(env):
+        return forks_for(env).run(arguments, env, cwd or tree, within_s)
+    assert cwd is None or tree == REPOSITORY
     return subprocess.run(
         [sys.executable, "-m", "ctl", *arguments],
-        env=dict(env),
-        cwd=tree,
+        env=dict(env) if cwd is None else {**env, "PYTHONPATH": str(tree)},
+        cwd=cwd or tree,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -188,6 +214,11 @@ def alive(pids: set[int]) -> set[int]:
         if state not in "ZX":
             found.add(pid)
     return found
+
+
+def gone(pids: set[int]) -> None:
+    """Wait until all these processes have ended: those of a killed command end by themselves, a little later."""
+    eventually(lambda: not alive(pids), 20)
 
 
 def commandline(pid: int) -> bytes:

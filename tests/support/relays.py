@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -53,6 +54,36 @@ class Unsignalled(Stop):
     def wait(self, seconds: float | None) -> bool:
         """Return at once: a test turns the relay itself."""
         return self.requested
+
+
+class Awaited(Unsignalled):
+    """A stop that a relay in a thread waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._event: Final = threading.Event()
+
+    def request(self) -> None:
+        super().request()
+        self._event.set()
+
+    def wait(self, seconds: float | None) -> bool:
+        return self._event.wait(seconds)
+
+
+@contextmanager
+def carrying(world: World) -> Iterator[None]:
+    """A relay at work in a thread: for a test that needs boards, and no process that makes them (`relaying`)."""
+    stop = Awaited()
+    settings = msgspec.structs.replace(world.settings, relay_idle_ms=20)
+    thread = threading.Thread(target=Relay(settings, stop).run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.request()
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 POINTS: Final = ("after claim", "after take", "before apply", "after apply", "before swap", "after swap")

@@ -32,6 +32,12 @@ def walk(http: Http, headers: Mapping[str, str], season: str, settled: Callable[
     around = ask("GET", "/leaderboard/around?userId=p17&range=1").json["items"]
     assert [item["rank"] for item in around] == [2, 3, 4]
     assert ask("GET", "/leaderboard/count").json["count"] == 39
+    found = ask("POST", "/leaderboard/lookup", {"userIds": ["q1", "nobody", "p17"]}).json
+    assert [(item["rank"], item["userId"]) for item in found["items"]] == [(3, "p17"), (21, "q1")]
+    assert found["notFound"] == ["nobody"]
+    assert ask("GET", "/leaderboard/score?percentile=95").json["score"] == 19
+    buckets = ask("GET", "/leaderboard/histogram?buckets=2").json["buckets"]
+    assert [bucket["count"] for bucket in buckets] == [19, 20]
     assert ask("DELETE", "").status == 200
     assert ask("POST", "/scores", {"userId": "ada", "delta": 1}).status == 202
     settled()

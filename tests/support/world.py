@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
@@ -245,7 +245,9 @@ class World:
 
     def forget_submissions(self) -> None:
         """Empty all tables of submissions. Seasons that come anew have new periods, so their boards begin anew, too."""
-        self.execute(f"TRUNCATE {', '.join(table for table in TABLES if table != 'partition')}")
+        self._despite_deadlocks(
+            lambda: self.execute(f"TRUNCATE {', '.join(table for table in TABLES if table != 'partition')}")
+        )
 
     def keep(self) -> None:
         """Remember all that PostgreSQL has of this world, as a copy of its volume would."""
@@ -260,12 +262,26 @@ class World:
     def go_back(self) -> None:
         """Let PostgreSQL have what it had at `keep`, sequences too: its volume was set back. Ends every connection."""
         self.terminate("leaderboard-relay")
-        with self.db.transaction():
-            self.execute(f"TRUNCATE {', '.join(TABLES)}")
-            for table in TABLES:
-                self.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE kept_{table}")
-            for sequence in SEQUENCES:
-                self.rows(f"SELECT setval('{sequence}', last_value, is_called) FROM kept_{sequence}")
+
+        def put_back() -> None:
+            with self.db.transaction():
+                self.execute(f"TRUNCATE {', '.join(TABLES)}")
+                for table in TABLES:
+                    self.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE kept_{table}")
+                for sequence in SEQUENCES:
+                    self.rows(f"SELECT setval('{sequence}', last_value, is_called) FROM kept_{sequence}")
+
+        self._despite_deadlocks(put_back)
+
+    def _despite_deadlocks(self, change: Callable[[], None]) -> None:
+        """Make a change that locks many tables, again if PostgreSQL chose it to resolve a deadlock.
+
+        Servers that run beside it lock the tables in the orders of their own statements.
+        """
+        for _ in range(9):
+            with suppress(psycopg.errors.DeadlockDetected):
+                return change()
+        change()
 
     def session(
         self,

@@ -91,6 +91,9 @@ def test_the_proxy_sends_no_post_twice_and_mixes_no_credentials() -> None:
     assert "proxy_set_header X-Forwarded-For $remote_addr;" in found, "what a client claims is not passed on"
     assert {"client_header_timeout 10s;", "client_body_timeout 10s;", "proxy_connect_timeout 1s;"} <= set(found)
     assert "ssl_protocols TLSv1.2 TLSv1.3;" in found
+    # A stranger's trace is a row for each submission.
+    at = found.index('proxy_set_header traceparent "";')
+    assert found[at - 1 : at + 2 : 2] == ["{% if not proxy_traceparent | bool %}", "{% endif %}"]
 
 
 def test_a_backup_is_private_and_complete_before_it_has_its_name() -> None:

@@ -164,6 +164,7 @@ def kill_one(command: Command, word: bytes) -> None:
     eventually(lambda: len({p for p in children_of(command.process.pid) if word in commandline(p)}) == len(before))
 
 
+@pytest.mark.walk
 def test_an_upgrade_and_the_way_back_under_load(bare_world: World, older: Path, sockets: Path) -> None:
     world = bare_world
     previous = Release(world, older, sockets, LEADERBOARD_IMPL="python")

@@ -68,7 +68,7 @@ def id_of(key: str) -> str:
     return key.split("_")[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def credentials(guarded: Api) -> Credentials:
     made = Credentials(guarded.world)
     guarded.until_known(made.full)

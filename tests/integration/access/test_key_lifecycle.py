@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from support.http import JSON, Answer, Http, bearer, free_port
-from support.processes import Api, Command, answers, children_of, environment, leaderboard, relaying, run, serving
+from support.processes import Api, Command, answers, children_of, environment, leaderboard, run, serving
 from support.proxy import Proxy
+from support.relays import carrying
 from support.waiting import eventually
 from support.world import World
 
@@ -204,7 +205,7 @@ def test_an_open_server_gives_no_keys_away(http: Http, api: Api) -> None:
 
 
 def test_what_changes_counts_in_every_worker_within_two_seconds(world: World) -> None:
-    with serving(world, LEADERBOARD_AUTH="keys", LEADERBOARD_WORKERS="2") as api, relaying(world):
+    with serving(world, LEADERBOARD_AUTH="keys", LEADERBOARD_WORKERS="2") as api, carrying(world):
         world.key("admin")
         eventually(lambda: world.connections("leaderboard-access") == 2)
         key = world.key("read")
@@ -229,7 +230,7 @@ def test_what_changes_counts_in_every_worker_within_two_seconds(world: World) ->
 
 
 def test_a_key_expires_without_any_change(world: World) -> None:
-    with serving(world, LEADERBOARD_AUTH="keys") as api, relaying(world), api.client() as http:
+    with serving(world, LEADERBOARD_AUTH="keys") as api, carrying(world), api.client() as http:
         key = world.key("read", life_s=3)
         made = time.monotonic()
         eventually(lambda: status(http, key) == 200, 2.5)
@@ -243,7 +244,7 @@ def test_the_last_known_keys_stay_in_force_without_postgres(world: World, postgr
     url = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
     with (
         serving(world, "/readyz", LEADERBOARD_AUTH="keys", DATABASE_URL=url) as api,
-        relaying(world),
+        carrying(world),
         api.client() as http,
     ):
         eventually(lambda: status(http, known) == 200)
@@ -266,7 +267,7 @@ def test_the_last_known_keys_stay_in_force_without_postgres(world: World, postgr
 def test_a_worker_that_knows_no_keys_yet_refuses_all(world: World, postgres_proxy: Proxy) -> None:
     key = world.key()
     url = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
-    with serving(world, "/readyz", LEADERBOARD_AUTH="keys", DATABASE_URL=url) as api, relaying(world):
+    with serving(world, "/readyz", LEADERBOARD_AUTH="keys", DATABASE_URL=url) as api, carrying(world):
         (worker,) = children_of(api.command.process.pid)
         postgres_proxy.cut()
         os.kill(worker, signal.SIGKILL)
@@ -294,7 +295,7 @@ def test_the_first_start_makes_one_key_and_says_it_once(world: World) -> None:
     with (
         Command(["serve"], {**env, "LEADERBOARD_BIND": f"127.0.0.1:{ports[0]}"}) as one,
         Command(["serve"], {**env, "LEADERBOARD_BIND": f"127.0.0.1:{ports[1]}"}) as other,
-        relaying(world),
+        carrying(world),
     ):
         for command, port in ((one, ports[0]), (other, ports[1])):
             command.until(lambda port=port: answers(port, "/readyz"))  # type: ignore[misc]

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
 from support.operations import OTHER, OWN, ask, books, encoded
-from support.processes import Api, relaying, serving
+from support.processes import Api, serving
+from support.relays import carrying
 from support.tokens import Issuer, jwks, settings
 from support.waiting import eventually
 from support.world import World, world_on
@@ -25,12 +26,12 @@ from service.routes import OPERATIONS
 HS = Issuer("HS256")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(servers: Embedded) -> Iterator[Api]:
     """A server whose players may submit."""
     with (
         world_on(servers, redis_db=2) as world,
-        relaying(world),
+        carrying(world),
         serving(world, "/readyz", **settings("HS256", LEADERBOARD_PLAYERS="submit")) as api,
     ):
         yield api
@@ -124,7 +125,7 @@ def test_a_player_cannot_use_up_the_key_of_another(api: Api, spelt: Callable[[st
 
 def test_where_only_servers_submit_a_player_reads(world: World) -> None:
     key = world.key("submit")
-    with relaying(world), serving(world, "/readyz", **settings("HS256")) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", **settings("HS256")) as api, api.client() as http:
         token = HS.token("ada")
         answer = post(http, "spring", "ada", 1, token)
         assert (answer.status, answer.json["code"]) == (403, "scope-missing")
@@ -147,7 +148,7 @@ def test_a_player_spends_its_own_quota_only(world: World) -> None:
     env = settings(
         "HS256", LEADERBOARD_PLAYERS="submit", LEADERBOARD_LIMIT_PLAYER="2", LEADERBOARD_LIMIT_WINDOW_S="3600"
     )
-    with relaying(world), serving(world, "/readyz", **env) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", **env) as api, api.client() as http:
         ada, bob = HS.token("ada"), HS.token("bob")
         assert [post(http, "spring", "ada", 1, ada).status for _ in range(3)] == [202, 202, 429]
         assert read(http, ada) == (429, "rate-limited")
@@ -230,7 +231,7 @@ def read(http: Http, token: str) -> tuple[int, str | None]:
 def test_keys_from_a_file(world: World, tmp_path: Path, algorithm: str) -> None:
     issuer, path = Issuer(algorithm), tmp_path / "keys.json"
     path.write_bytes(jwks(issuer.jwk()))
-    with relaying(world), serving(world, "/readyz", **settings(algorithm, str(path))) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", **settings(algorithm, str(path))) as api, api.client() as http:
         assert read(http, issuer.token()) == (200, None)
         assert read(http, Issuer(algorithm).token()) == (401, "credential-unknown")
         assert read(http, HS.token()) == (401, "credential-unknown")
@@ -239,7 +240,7 @@ def test_keys_from_a_file(world: World, tmp_path: Path, algorithm: str) -> None:
 def test_keys_from_a_url_are_loaded_and_new_ones_found(world: World, publisher: Publisher) -> None:
     old, new = Issuer("ES256", "old"), Issuer("ES256", "new")
     env = settings("ES256", f"{publisher.url}/keys")
-    with relaying(world), serving(world, "/readyz", **env) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", **env) as api, api.client() as http:
         assert read(http, old.token()) == (503, "access-not-loaded")
         publisher.text = jwks(old.jwk())
         token = old.token()
@@ -258,7 +259,7 @@ def test_keys_from_a_url_are_withdrawn_and_outlive_their_issuer(world: World, pu
     old, new = Issuer("ES256", "old"), Issuer("ES256", "new")
     publisher.text = jwks(old.jwk(), new.jwk())
     env = settings("ES256", f"{publisher.url}/keys")
-    with relaying(world), serving(world, "/readyz", **env) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", **env) as api, api.client() as http:
         token = old.token()
         eventually(lambda: read(http, token) == (200, None), 15)
         assert read(http, new.token()) == (200, None)
@@ -278,7 +279,7 @@ def test_a_published_set_without_a_usable_key_ends_all_tokens(world: World, publ
     old = Issuer("ES256", "old")
     publisher.text = jwks(old.jwk())
     env = settings("ES256", f"{publisher.url}/keys")
-    with relaying(world), serving(world, "/readyz", **env) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", **env) as api, api.client() as http:
         token = bearer(old.token(exp=time.time() + 3600))
         paths = [f"/v1/seasons/{spelt('spring')}/leaderboard/top" for spelt in (str, encoded)]
 
@@ -308,7 +309,7 @@ def test_a_player_a_game_server_and_limits_together(world: World) -> None:
     limits["LEADERBOARD_LIMIT_DEADLINE_MS"] = "5000"
     made = settings("HS256", LEADERBOARD_PLAYERS="submit", **limits)
     token = HS.token("ada", seasons=["spring"], max_delta=10)
-    with relaying(world), serving(world, "/readyz", **made) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", **made) as api, api.client() as http:
         assert post(http, "spring", "ada", 100, key).status == 202  # the game server's, for ada: it counts for her
         assert post(http, "spring", "ada", 10, token).status == 202
         assert post(http, "spring", "ada", 11, token).json["code"] == "delta-forbidden"  # and is paid for

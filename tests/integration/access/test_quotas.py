@@ -14,8 +14,9 @@ import msgspec
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
 from support.operations import SPELLING, ask, encoded
-from support.processes import Api, relaying, serving
+from support.processes import Api, serving
 from support.proxy import Proxy
+from support.relays import carrying
 from support.waiting import eventually
 from support.world import World, world_on
 
@@ -52,12 +53,12 @@ class Limited:
         return f"user-{next(self._count)}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def limited(servers: Embedded) -> Iterator[Limited]:
     with world_on(servers, redis_db=2) as world:
         # Made before the start: to ask whether a key is known yet would spend of its quota.
         keys = [world.key() for _ in range(80)]
-        with relaying(world), serving(world, "/readyz", LEADERBOARD_WORKERS="2", **SETTINGS) as api:
+        with carrying(world), serving(world, "/readyz", LEADERBOARD_WORKERS="2", **SETTINGS) as api:
             yield Limited(api, keys)
 
 
@@ -234,7 +235,7 @@ def test_a_clock_that_was_set_back_locks_nobody_out(limited: Limited, http: Http
 def test_a_quota_comes_back(world: World) -> None:
     key = world.key()
     settings = {**SETTINGS, "LEADERBOARD_LIMIT_KEY": "2", "LEADERBOARD_LIMIT_WINDOW_S": "2"}
-    with relaying(world), serving(world, "/readyz", **settings) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", **settings) as api, api.client() as http:
         statuses = [http.ask("GET", TOP, None, bearer(key)).status for _ in range(3)]
         assert statuses == [200, 200, 429]
         eventually(lambda: http.ask("GET", TOP, None, bearer(key)).status == 200, 3)

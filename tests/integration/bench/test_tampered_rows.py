@@ -24,6 +24,7 @@ def wrk() -> None:
         absent("wrk is not installed")
 
 
+@pytest.mark.walk
 def test_sound_data_has_no_faults(world: World, tmp_path: Path) -> None:
     measure = only(submit.measure(options(world, tmp_path), "post"))
     assert measure.faults == () and len(measure.checks) == 2 and measure.figures["per_s"] > 0
@@ -37,6 +38,7 @@ def test_posts_that_are_written_twice_are_a_fault(world: World, tmp_path: Path) 
     assert faults[2].startswith(DIFFER)
 
 
+@pytest.mark.walk
 def test_bytes_of_rows_that_are_written_twice_are_a_fault(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +50,7 @@ def test_bytes_of_rows_that_are_written_twice_are_a_fault(
     assert faults[2] == "0 keys were kept of 1000"
 
 
+@pytest.mark.walk
 def test_a_backlog_that_is_not_carried_is_a_fault(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +60,7 @@ def test_a_backlog_that_is_not_carried_is_a_fault(
     assert faults[0].startswith(DIFFER) and faults[1] == "the backlog had 1 hints, not 1000"
 
 
+@pytest.mark.walk
 def test_memory_of_other_players_than_those_of_postgresql_is_a_fault(world: World, tmp_path: Path) -> None:
     world.execute(*SWALLOWED)
     faults = only(memory.measure(options(world, tmp_path, lose_an_entry))).faults
@@ -64,6 +68,7 @@ def test_memory_of_other_players_than_those_of_postgresql_is_a_fault(world: Worl
     assert faults[0] == "not all players were written" and faults[1].startswith(DIFFER)
 
 
+@pytest.mark.walk
 def test_a_rebuild_of_fewer_players_and_its_reads_are_faults(world: World, tmp_path: Path) -> None:
     world.execute(*SWALLOWED)
     for name, measure in read.measure(options(world, tmp_path, lose_an_entry), {"rebuild", "top10"}):
@@ -72,7 +77,15 @@ def test_a_rebuild_of_fewer_players_and_its_reads_are_faults(world: World, tmp_p
         assert not measure.checks
 
 
-@pytest.mark.parametrize("name", ["top10", "rank"])
+def test_reads_of_sound_data_have_no_faults(world: World, tmp_path: Path) -> None:
+    names = {"top_page", "around_fill", "score", "histogram", "lookup100"}
+    measured = dict(read.measure(options(world, tmp_path), names))
+    assert measured.keys() == names
+    for name, measure in measured.items():
+        assert measure.faults == () and measure.checks and measure.figures["per_s"] > 0, name
+
+
+@pytest.mark.parametrize("name", [pytest.param("top10", marks=pytest.mark.walk), "rank", "lookup100"])
 def test_reads_that_are_not_postgresqls_are_a_fault(world: World, tmp_path: Path, name: str) -> None:
     mine = options(world, tmp_path)
     with mine.stack() as stack:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from support.http import Answer, Http
 from support.processes import relaying, serving
-from support.relays import S, equal, write_watermark
+from support.relays import Hand, S, equal, write_watermark
 from support.world import World
+
+from board.season import FOLD_BITS, Rule, fold_of
 
 PLAYERS = 30
 NEVER = {"LEADERBOARD_RELAY_SAMPLE_MS": "3600000"}
@@ -56,6 +58,11 @@ READS: list[Callable[[Http], Answer]] = [
     lambda http: http.rank("s", "p7"),
     lambda http: http.around("s", "p7"),
     lambda http: http.get("/v1/seasons/s/leaderboard/count"),
+    lambda http: http.lookup("s", ["p7", "p20"]),
+    lambda http: http.get("/v1/seasons/s/leaderboard/score?rank=4"),
+    lambda http: http.around("s", "p28", fill=True),
+    lambda http: http.get("/v1/seasons/s/leaderboard/top?limit=5&offset=20"),
+    lambda http: http.get("/v1/seasons/s/leaderboard/histogram?buckets=3"),
 ]
 
 
@@ -72,27 +79,50 @@ def complete(http: Http) -> bool:
     answers = [read(http) for read in READS]
     for answer in answers:
         assert answer.status == 200 or (answer.status, answer.json["code"]) == (503, "board-rebuilding"), answer.body
-    top, rank, around, count = answers
+    top, rank, around, count, lookup, score, full, page, histogram = answers
     assert top.status != 200 or [item["score"] for item in top.json["items"]] == [*range(30, 20, -1)]
     assert rank.status != 200 or rank.json["rank"] == 23
     assert around.status != 200 or len(around.json["items"]) == 11
     assert count.status != 200 or count.json["count"] == PLAYERS
+    assert lookup.status != 200 or [item["rank"] for item in lookup.json["items"]] == [10, 23]
+    assert score.status != 200 or score.json["score"] == 27
+    assert full.status != 200 or [item["rank"] for item in full.json["items"]] == [*range(1, 12)]
+    assert page.status != 200 or [item["score"] for item in page.json["items"]] == [*range(10, 5, -1)]
+    assert histogram.status != 200 or [bucket["count"] for bucket in histogram.json["buckets"]] == [10, 10, 10]
     return all(answer.status == 200 for answer in answers)
 
 
-@pytest.mark.parametrize("what", WHOLE)
-def test_no_read_of_it_is_answered(filled: World, what: str) -> None:
+def test_no_read_of_it_is_answered(filled: World) -> None:
+    hand = Hand(filled)
     with serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http:
-        assert complete(http)
-        WHOLE[what](filled)
-        for read in READS:
-            answer = read(http)
+        for what, alter in WHOLE.items():
+            assert complete(http), what
+            alter(filled)
+            for read in READS:
+                answer = read(http)
+                assert (answer.status, answer.json["code"]) == (503, "board-rebuilding"), (what, answer.body)
+            assert http.top("t").status == 200, "another board of this Redis is well"
+            hand.rebuild(S)
+
+
+@pytest.mark.parametrize("zscore", [float("inf"), 1e300])
+def test_an_entry_that_no_score_gives_costs_the_others_nothing(filled: World, zscore: float) -> None:
+    filled.redis.zadd(filled.keys.board(S, b"s"), {member(filled, "p7"): zscore})
+    with serving(filled, LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http, api.client() as other:
+        for ask in (
+            lambda: http.rank("s", "p7"),
+            lambda: http.around("s", "p7"),
+            lambda: http.lookup("s", ["p20", "p7"]),
+            lambda: http.get("/v1/seasons/s/leaderboard/score?rank=30"),
+            lambda: http.get("/v1/seasons/s/leaderboard/histogram?buckets=3"),
+            lambda: http.get("/v1/seasons/s/leaderboard/top?limit=30"),
+        ):
+            answer = ask()
             assert (answer.status, answer.json["code"]) == (503, "board-rebuilding"), answer.body
-        assert http.top("t").status == 200, "another board of this Redis is well"
+            assert other.rank("s", "p20").json["rank"] == 10
 
 
-@pytest.mark.parametrize("what", WHOLE)
-def test_a_relay_rebuilds_it_at_once(filled: World, what: str) -> None:
+def test_a_relay_rebuilds_it_at_once(filled: World) -> None:
     with (
         serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api,
         relaying(filled, 1, **NEVER) as relay,
@@ -101,10 +131,11 @@ def test_a_relay_rebuilds_it_at_once(filled: World, what: str) -> None:
         # After its first turn, which looks at everything.
         filled.submit(("t", "bob", 1))
         relay.until(lambda: equal(filled, "t"))
-        WHOLE[what](filled)
-        relay.until(lambda: complete(http), 5)
-        assert equal(filled)
-        assert relay.text().count("was altered") == 1, relay.text()
+        for number, (what, alter) in enumerate(WHOLE.items(), 1):
+            alter(filled)
+            relay.until(lambda: complete(http), 5)
+            assert equal(filled), what
+            assert relay.text().count("was altered") == number, (what, relay.text())
 
 
 def test_a_player_without_an_entry_is_found_by_the_read_of_that_player(filled: World) -> None:
@@ -114,9 +145,22 @@ def test_a_player_without_an_entry_is_found_by_the_read_of_that_player(filled: W
         relaying(filled, 1, **NEVER) as relay,
         api.client() as http,
     ):
-        assert http.rank("s", "p7").status == 200
+        assert http.rank("s", "p7").status == http.lookup("s", ["p7", "p8"]).status == 200
         assert (refused := http.rank("s", "p4")).status == 503, refused.body
         relay.until(lambda: http.rank("s", "p4").status == 200, 5)
+        assert equal(filled)
+
+
+def test_a_player_without_an_entry_is_found_by_a_lookup_of_that_player(filled: World) -> None:
+    filled.redis.hset(filled.keys.members(S, b"s"), "p4", b"\0" * 10)
+    with (
+        serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api,
+        relaying(filled, 1, **NEVER) as relay,
+        api.client() as http,
+    ):
+        answer = http.lookup("s", ["p7", "nobody", "p4"])
+        assert (answer.status, answer.json["code"]) == (503, "board-rebuilding")
+        relay.until(lambda: http.lookup("s", ["p7", "nobody", "p4"]).status == 200, 5)
         assert equal(filled)
 
 
@@ -151,8 +195,13 @@ def test_a_relay_of_a_release_that_does_not_count_is_no_hand(filled: World) -> N
     filled.redis.zadd(board, {b"\0" * 9 + b"\x01new": -99})
     filled.redis.hset(members, "new", b"\0" * 9 + b"\x01")
     write_watermark(filled, fence=filled.value("SELECT nextval('fence')"))
+    period = filled.redis.hget(filled.keys.periods[S], "s")
     with serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http:
         assert http.top("s").json["items"][0] == {"userId": "new", "score": 99}
+        # The period that stands beside the number is as old. That of such a relay tells the order of the scores.
+        filled.redis.hset(filled.keys.periods[S], "s", fold_of(Rule(order="asc")) << FOLD_BITS)
+        assert http.rank("s", "new").json["score"] == ~99
+        filled.redis.hset(filled.keys.periods[S], "s", period)
         filled.submit(("s", "p0", 1))
         filled.carry_everything()
         assert http.rank("s", "new").json["rank"] == 1

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 from support.http import Answer, Http
-from support.processes import Api, relaying, serving
+from support.processes import Api, serving
 from support.proxy import Proxy
+from support.relays import carrying
 from support.waiting import eventually
 from support.world import World, world_on
 
@@ -117,7 +118,7 @@ def test_a_board_that_is_not_there_yet_is_never_shown_as_empty(world: World) -> 
     world.submit(("s", "ada", 1))
     with serving(world) as api, api.client() as http:
         assert refuse(http, "board-rebuilding")
-        with relaying(world):
+        with carrying(world):
             eventually(lambda: work(http))
         world.redis.delete(world.keys.watermark[partition_of("s")])
         eventually(lambda: refuse(http, "board-rebuilding"), 2)
@@ -144,7 +145,7 @@ def test_a_wrong_kind_of_key_is_an_error_of_that_board_alone(world: World) -> No
         assert http.top("t").status == 200
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cached_api(servers: Embedded) -> Iterator[Api]:
     """An API that keeps a rendered top list for a whole second."""
     with world_on(servers, redis_db=2) as made:

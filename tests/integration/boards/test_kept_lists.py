@@ -79,7 +79,7 @@ def test_a_late_answer_is_not_kept_in_the_next_window(world: World, redis_proxy:
         await asyncio.sleep(0)
         redis_proxy.open()
         await asyncio.gather(early, other)
-        assert ("t", 10) in reader._cached and ("s", 10) not in reader._cached
+        assert ("t", 10, 0) in reader._cached and ("s", 10, 0) not in reader._cached
 
     reading(world, 1.0, work, f"redis://127.0.0.1:{redis_proxy.port}/1")
 

@@ -41,11 +41,16 @@ def asked(world: World, ask: Callable[[RankReads], Awaitable[Any]], url: str | N
     return asyncio.run(main())
 
 
+def same(window: Any) -> Any:
+    """The window itself in place of an answer."""
+    return window
+
+
 def together(*wanted: tuple[str, str, int]) -> Callable[[RankReads], Awaitable[list[Any]]]:
     """All in one turn; an exception stands where it was raised."""
 
     async def ask(windows: RankReads) -> list[Any]:
-        return await asyncio.gather(*(windows.ask(*one) for one in wanted), return_exceptions=True)
+        return await asyncio.gather(*(windows.ask(*one, same) for one in wanted), return_exceptions=True)
 
     return ask
 
@@ -141,8 +146,22 @@ def test_an_error_of_redis_goes_to_all(filled: World) -> None:
 
 def test_a_cancelled_read_takes_nothing_from_the_others(filled: World) -> None:
     async def ask(windows: RankReads) -> list[Any]:
-        futures = [windows.ask("s", f"p{n}", 0) for n in range(3)]
+        futures = [windows.ask("s", f"p{n}", 0, same) for n in range(3)]
         futures[1].cancel()
         return [await futures[0], await futures[2]]
 
     assert [window[0] for window in asked(filled, ask)] == [0, 2]
+
+
+def test_an_entry_that_nobody_can_read_spoils_no_other_answer(filled: World) -> None:
+    def unreadable(window: Any) -> Any:
+        raise OverflowError(f"no score gives {window[1]!r}")
+
+    async def ask(windows: RankReads) -> list[Any]:
+        shows = (same, unreadable, same)
+        futures = [windows.ask("s", f"p{n}", 0, show) for n, show in enumerate(shows)]
+        return await asyncio.gather(*futures, return_exceptions=True)
+
+    first, second, third = asked(filled, ask)
+    assert (first[0], third[0]) == (0, 2)
+    assert isinstance(second, BoardRebuilding)

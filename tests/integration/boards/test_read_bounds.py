@@ -7,6 +7,7 @@ import time
 
 import msgspec
 import pytest
+from support.http import JSON
 from support.processes import serving
 from support.proxy import Proxy
 from support.waiting import eventually
@@ -21,7 +22,12 @@ TARGETS = (
     "/v1/seasons/s/leaderboard/rank?userId=ada",
     "/v1/seasons/s/leaderboard/around?userId=ada",
     "/v1/seasons/s/leaderboard/count",
+    "/v1/seasons/s/leaderboard/score?rank=1",
+    "/v1/seasons/s/leaderboard/histogram",
+    "/v1/seasons/s/leaderboard/lookup",
 )
+BODIES = {TARGETS[-1]: b'{"userIds":["ada"]}'}
+"""The others are asked with GET."""
 
 
 @pytest.fixture
@@ -41,7 +47,8 @@ def test_a_read_is_answered_at_its_deadline_and_not_when_the_connection_is_given
         redis_proxy.freeze()
         began = time.monotonic()
         for http, target in zip(clients, TARGETS, strict=True):
-            http.send("GET", target)
+            body = BODIES.get(target)
+            http.send("GET" if body is None else "POST", target, body, None if body is None else JSON)
         answers = [http.receive() for http in clients]
         took = time.monotonic() - began
         redis_proxy.open()

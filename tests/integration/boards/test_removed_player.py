@@ -8,7 +8,8 @@ from typing import Final
 
 import psycopg
 from support.http import JSON, base
-from support.processes import leaderboard, relaying, serving
+from support.processes import leaderboard, serving
+from support.relays import carrying
 from support.repository import REPOSITORY
 from support.waiting import eventually
 from support.world import World
@@ -23,7 +24,7 @@ def removal() -> list[str]:
 
 
 def test_a_player_is_removed_from_every_board_and_the_ledger(world: World) -> None:
-    with relaying(world), serving(world, "/readyz") as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz") as api, api.client() as http:
         for season in ("s", "t", "old"):
             for user, delta in (("ada", 30), ("grace", 20), ("linus", 10)):
                 assert http.post(season, user, delta).status == 202
@@ -50,7 +51,7 @@ def test_of_equal_scores_in_a_batch_the_earlier_one_ranks_higher(world: World) -
     users = [f"p{number * 7 % 50}" for number in range(50)]
     items = [{"userId": user, "delta": 5, "submissionId": user} for user in users]
     body = json.dumps({"submissions": items}).encode()
-    with relaying(world), serving(world, "/readyz") as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz") as api, api.client() as http:
         for _ in range(2):
             assert http.ask("POST", f"{base('s')}/scores/batch", body, JSON).status == 200
         eventually(lambda: len(world.board("s")) == 50)

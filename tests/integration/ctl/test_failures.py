@@ -56,9 +56,7 @@ def check(
 
 def call(words: list[str], env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command in a directory, in which it finds files by their names."""
-    argv = [sys.executable, "-m", "ctl", *words]
-    env = {**env, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return run(words, env, cwd=cwd)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.processes import leaderboard, relaying, serving
-from support.relays import Hand
+from support.processes import leaderboard, serving
+from support.relays import Hand, carrying
 from support.world import World
 
 from board.partitions import partition_of
@@ -113,7 +113,7 @@ def test_names_in_arguments_and_settings(world: World, tmp_path: Path, name: str
 
 
 def test_demo(world: World) -> None:
-    with relaying(world), serving(world, "/readyz") as api:
+    with carrying(world), serving(world, "/readyz") as api:
         best = 10**9
         for n, name in enumerate(HOSTILE):
             world.submit(("[bold]demo", name, best + n))

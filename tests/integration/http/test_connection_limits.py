@@ -71,7 +71,7 @@ def dribble(connection: socket.socket, piece: bytes, every_s: float, within_s: f
     raise AssertionError(f"still connected after {within_s} s")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def strict(servers: Embedded) -> Iterator[Api]:
     """A server with little patience."""
     patience = {"LEADERBOARD_RECEIVE_S": "1", "LEADERBOARD_IDLE_S": "2", "LEADERBOARD_SEND_S": "2"}
@@ -171,7 +171,7 @@ def test_a_slow_head_while_an_answer_is_awaited(strict: Api) -> None:
     assert got.startswith(b"HTTP/1.1 202") and got.count(b"HTTP/1.1") == 1
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def big(strict: Api) -> str:
     """A season whose top list is more than 150 kB."""
     strict.world.submit(*(("big", f"{n:03}" + "x" * 125, n + 1) for n in range(1_000)))

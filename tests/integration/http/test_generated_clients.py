@@ -60,6 +60,7 @@ def typescript(tmp_path: Path) -> Path:
     return project
 
 
+@pytest.mark.walk
 def test_typescript(typescript: Path, document: Path, arguments: list[str]) -> None:
     tools = typescript / "node_modules" / ".bin"
     call(tools / "openapi-typescript", document, "--output", "schema.d.ts", at=typescript)
@@ -67,6 +68,7 @@ def test_typescript(typescript: Path, document: Path, arguments: list[str]) -> N
     call("node", "conversation.js", *arguments, at=typescript)
 
 
+@pytest.mark.walk
 def test_python(document: Path, arguments: list[str]) -> None:
     at = document.parent
     (at / "config.yml").write_text("package_name_override: leaderboard_client\n")

@@ -13,7 +13,8 @@ import pytest
 from support.absent import absent
 from support.http import Answer, Http, bearer, free_port, raw
 from support.operations import OTHER, OWN, SPELLING, books, encoded, request_of
-from support.processes import Api, relaying, serving
+from support.processes import Api, serving
+from support.relays import carrying
 from support.waiting import eventually
 from support.world import World
 
@@ -29,7 +30,7 @@ def client(guarded: Api) -> Iterator[Http]:
         yield http
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def keys(guarded: Api) -> list[str]:
     """A key for everything, one without the right scope for most, one of another season, and none."""
     world = guarded.world
@@ -77,7 +78,7 @@ def test_head_costs_what_get_costs(world: World) -> None:
         "LEADERBOARD_LIMIT_WINDOW_S": "3600",
         "LEADERBOARD_LIMIT_DEADLINE_MS": "5000",
     }
-    with relaying(world), serving(world, "/readyz", LEADERBOARD_AUTH="keys", **limits) as api, api.client() as http:
+    with carrying(world), serving(world, "/readyz", LEADERBOARD_AUTH="keys", **limits) as api, api.client() as http:
         path = "/v1/seasons/s/leaderboard/top"
         found = [http.ask(method, path, None, bearer(key)) for method in ("HEAD", "GET") * 3]
         assert [answer.status for answer in found] == [200] * 4 + [429] * 2
@@ -133,23 +134,22 @@ backend api
     "check",
     ["option httpchk", "option httpchk OPTIONS *", "option httpchk HEAD /livez", "option httpchk HEAD /readyz"],
 )
-def test_haproxy_takes_the_server_for_alive(world: World, tmp_path: Path, check: str) -> None:
+def test_haproxy_takes_the_server_for_alive(guarded: Api, tmp_path: Path, check: str) -> None:
     """Its plain check is `OPTIONS / HTTP/1.0`."""
     haproxy = which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     if haproxy is None:
         absent("haproxy is not installed")
     config, stats, port = tmp_path / "haproxy.cfg", tmp_path / "stats", free_port()
-    with relaying(world), serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api:
-        config.write_text(HAPROXY.format(stats=stats, port=port, check=check, api=api.port))
-        process = subprocess.Popen([haproxy, "-db", "-f", str(config)])
-        try:
-            found = eventually(lambda: checked(stats))
-            assert found["check_status"] == "L7OK" and found["status"].startswith("UP"), found
-            with Http(port) as http:
-                assert http.get("/livez").status == 200
-        finally:
-            process.terminate()
-            process.wait(20)
+    config.write_text(HAPROXY.format(stats=stats, port=port, check=check, api=guarded.port))
+    process = subprocess.Popen([haproxy, "-db", "-f", str(config)])
+    try:
+        found = eventually(lambda: checked(stats))
+        assert found["check_status"] == "L7OK" and found["status"].startswith("UP"), found
+        with Http(port) as http:
+            assert http.get("/livez").status == 200
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def checked(stats: Path) -> dict[str, str] | None:

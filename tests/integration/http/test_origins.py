@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.http import Http, base, raw
-from support.processes import serving
+from support.processes import Api, serving
 from support.world import World, world_on
 
 from ctl.embedded import Embedded
@@ -20,16 +20,22 @@ JSON = {"Content-Type": "application/json"}
 BODY = b'{"userId":"ada","delta":1}'
 
 
-@pytest.fixture(scope="module", params=["keys", "open"])
-def pages(servers: Embedded, request: pytest.FixtureRequest) -> Iterator[Http]:
+@pytest.fixture(scope="session", params=["keys", "open"])
+def shared(servers: Embedded, request: pytest.FixtureRequest) -> Iterator[Api]:
     """A server that two origins may use."""
     with (
         world_on(servers, redis_db=2) as world,
         serving(
             world, LEADERBOARD_CORS_ORIGINS=f"{ORIGIN}, http://localhost:5173", LEADERBOARD_AUTH=request.param
         ) as api,
-        api.client() as http,
     ):
+        yield api
+
+
+@pytest.fixture
+def pages(shared: Api) -> Iterator[Http]:
+    """A connection to it."""
+    with shared.client() as http:
         yield http
 
 

@@ -14,8 +14,9 @@ import pytest
 from support.absent import absent
 from support.fronts import KINDS, Front, front
 from support.http import JSON, base
-from support.processes import Api, relaying, serving
+from support.processes import Api, serving
 from support.proxy import Proxy
+from support.relays import carrying
 from support.waiting import eventually
 from support.world import World
 
@@ -151,12 +152,13 @@ def test_a_host_that_refuses_connections_is_passed_over(
         assert [answer.json["score"] for answer in answers] == [*range(1, 41)]
 
 
+@pytest.mark.walk
 @CHECKING
 def test_a_host_that_is_not_ready_gets_no_requests(
     kind: str, world: World, postgres_proxy: Proxy, stack: ExitStack, tmp_path: Path
 ) -> None:
     database = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
-    stack.enter_context(relaying(world))
+    stack.enter_context(carrying(world))
     good = stack.enter_context(serving(world, "/readyz"))
     other = stack.enter_context(serving(world, "/readyz", DATABASE_URL=database))
     hosts = Host(good.port), Host(other.port)

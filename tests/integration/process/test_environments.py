@@ -62,7 +62,7 @@ def wrapped(*through: str) -> tuple[str, ...]:
     return through
 
 
-@pytest.fixture(params=["no name", "read only", "both"])
+@pytest.fixture(params=[*(pytest.param(one, marks=pytest.mark.walk) for one in ("no name", "read only")), "both"])
 def through(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
     kinds = {"no name": NAMELESS, "read only": READ_ONLY, "both": (*READ_ONLY, *NAMELESS)}
     yield wrapped(*kinds[request.param])

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 
+import pytest
 from support.http import free_port
 from support.processes import Api, Command, alive, children_of, commandline, relaying, serving
 from support.relays import equal
@@ -36,6 +37,7 @@ def exporter_of(api: Api) -> int:
     return the_process_of(api.command, b"service.telemetry.exporter")
 
 
+@pytest.mark.walk
 def test_relays_janitor_and_exporters_that_stand_still_are_replaced(world: World) -> None:
     relay_port, api_port = free_port(), free_port()
     with (

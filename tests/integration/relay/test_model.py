@@ -327,14 +327,15 @@ class Model(RuleBasedStateMachine):
 
 
 @pytest.mark.filterwarnings("default::hypothesis.errors.HypothesisWarning")
-def test_both_sides_end_up_equal_whatever_happens(world: World) -> None:
+@pytest.mark.parametrize("examples", [4, pytest.param(15, marks=pytest.mark.walk)])
+def test_both_sides_end_up_equal_whatever_happens(world: World, examples: int) -> None:
     number = int(os.environ.get("MODEL_SEED", random.randrange(2**32)))
     print(f"MODEL_SEED={number}")
     machine = seed(number)(type("RelayModel", (Model,), {"world": world}))
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(os.environ.get("MODEL_EXAMPLES", "15")),
+            max_examples=int(os.environ.get("MODEL_EXAMPLES", examples)),
             stateful_step_count=int(os.environ.get("MODEL_STEPS", "25")),
             deadline=None,
             database=None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from support.processes import relaying, serving
+from support.processes import serving
+from support.relays import carrying
 from support.submitting import clients
 from support.waiting import eventually
 from support.world import World
@@ -10,7 +11,7 @@ from support.world import World
 
 def test_after_the_answer_no_worker_shows_a_list_that_it_kept(world: World) -> None:
     settings = {"LEADERBOARD_WORKERS": "2", "LEADERBOARD_READ_CACHE_MS": "500"}
-    with relaying(world), serving(world, "/readyz", **settings) as api, clients(api, 8) as readers:
+    with carrying(world), serving(world, "/readyz", **settings) as api, clients(api, 8) as readers:
         for score in (1, 2):
             assert readers[0].post("s", "ada", score).status == 202
             eventually(lambda: all(reader.top("s").json["items"] for reader in readers))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from support.processes import Api, serving
 from support.submitting import clients, problem, queued_together
 from support.waiting import eventually
-from support.world import World, world_on
-
-from ctl.embedded import Embedded
+from support.world import World
 
 TOP, LOW = 2**63 - 1, -(2**63)
 
@@ -25,15 +23,15 @@ CROWDS: dict[str, tuple[int, list[int], Callable[[list[int]], bool]]] = {
 
 
 @pytest.mark.parametrize("crowd", CROWDS)
-def test_several_sums_of_one_player_near_the_edge_in_one_batch(edge_api: Api, crowd: str) -> None:
-    world = edge_api.world
+def test_several_sums_of_one_player_near_the_edge_in_one_batch(lone_api: Api, crowd: str) -> None:
+    world = lone_api.world
     start, deltas, promised = CROWDS[crowd]
     player = f"edge {crowd}"
     world.submit(("s", player, start))
     # Bystanders of the same batch, and one near the edge whose single submission fits.
     world.submit(("s", f"{player} calm", TOP - 1))
     posts = [(player, delta) for delta in deltas] + [("calm", 1), (f"{player} calm", 1), ("calm", 1)]
-    answers = queued_together(world, edge_api, posts)
+    answers = queued_together(world, lone_api, posts)
     mine, bystanders = answers[: len(deltas)], answers[len(deltas) :]
     assert [answer.status for answer in bystanders] == [202] * 3
     assert promised([answer.status for answer in mine]), [answer.status for answer in mine]
@@ -50,27 +48,18 @@ def test_several_sums_of_one_player_near_the_edge_in_one_batch(edge_api: Api, cr
     assert int(world.value(ledger, player)) == start + taken
 
 
-@pytest.fixture(scope="module")
-def edge_api(servers: Embedded) -> Iterator[Api]:
-    """One worker and a world of its own for the tests of batches near the edge."""
-    with world_on(servers, redis_db=2) as made:
-        made.create("s")
-        with serving(made) as api:
-            yield api
-
-
-def test_answers_of_one_batch_tell_each_its_own_score(edge_api: Api) -> None:
-    answers = queued_together(edge_api.world, edge_api, [("many", 5), ("many", -2), ("one", 7), ("many", 10)])
+def test_answers_of_one_batch_tell_each_its_own_score(lone_api: Api) -> None:
+    answers = queued_together(lone_api.world, lone_api, [("many", 5), ("many", -2), ("one", 7), ("many", 10)])
     assert [answer.json["score"] for answer in answers] == [5, 3, 7, 13]
     versions = [answer.json["version"] for answer in answers if answer.json["userId"] == "many"]
     assert versions == sorted(set(versions))
-    again = queued_together(edge_api.world, edge_api, [("many", 1), ("many", 1)])
+    again = queued_together(lone_api.world, lone_api, [("many", 1), ("many", 1)])
     assert min(answer.json["version"] for answer in again) > max(versions)
 
 
-def test_new_seasons_in_one_batch_are_all_made(edge_api: Api) -> None:
-    world = edge_api.world
-    with clients(edge_api, 7) as many:
+def test_new_seasons_in_one_batch_are_all_made(lone_api: Api) -> None:
+    world = lone_api.world
+    with clients(lone_api, 7) as many:
         with world.held("s"):
             many[-1].send_post("s", "plug", 1)
             eventually(lambda: world.waiting() == 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterator
 
 import msgspec
 import psycopg
@@ -15,12 +14,11 @@ from support.processes import Api, serving
 from support.proxy import Proxy
 from support.relays import Unsignalled
 from support.waiting import eventually
-from support.world import World, world_on
+from support.world import World
 
 from _speedups import pack_int8_array, pack_text_array
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.queries import queries
-from ctl.embedded import Embedded
 from relay.janitor import Janitor
 from service.submissions.item import make_digest
 
@@ -181,14 +179,6 @@ def test_one_key_at_the_same_moment(api: Api, season: str) -> None:
 
 
 # --- One worker, so that a test decides what is in a batch
-
-
-@pytest.fixture(scope="module")
-def lone_api(servers: Embedded) -> Iterator[Api]:
-    with world_on(servers, redis_db=2) as made:
-        made.create("s")
-        with serving(made) as api:
-            yield api
 
 
 Keyed = tuple[str, int, str | None]

@@ -81,7 +81,22 @@ def test_boards_with_the_lowest_first_are_read_as_they_were_submitted(http: Http
     around = http.around(season, "neg", 1).json["items"]
     assert around == [{"rank": rank, **item} for rank, item in enumerate(items[:3], start=1)]
     assert http.around(season, "low", 0).json["items"] == [{"rank": 1, "userId": "low", "score": INT64_MIN}]
-    assert http.get(f"{base(season)}/leaderboard/count").json["count"] == len(scores)
+    board = f"{base(season)}/leaderboard"
+    assert http.get(f"{board}/around?userId=low&range=1&fill=true").json["items"] == around
+    assert http.get(f"{board}/count").json["count"] == len(scores)
+    assert http.get(f"{board}/top?limit=2&offset=1").json["items"] == items[1:3]
+    assert http.get(f"{board}/score?rank=2").json["score"] == -5
+    assert http.get(f"{board}/score?percentile=0").json["score"] == INT64_MAX
+    found = http.ask("POST", f"{board}/lookup", json.dumps({"userIds": ["top", "low", "x"]}).encode(), JSON).json
+    assert [(one["rank"], one["score"]) for one in found["items"]] == [(1, INT64_MIN), (len(scores), INT64_MAX)]
+    buckets = http.get(f"{board}/histogram?buckets=100&by=quantile").json["buckets"]
+    assert sum(bucket["count"] for bucket in buckets) == len(buckets) == len(scores)
+    ranges = [(bucket["from"], bucket["to"]) for bucket in reversed(buckets)]
+    best_first = list(scores.values())
+    for score, (low, high) in zip(best_first, ranges, strict=True):
+        assert low <= score <= high
+    # Without gaps, from the best to the worst.
+    assert [high + 1 for _, high in ranges[:-1]] == [low for low, _ in ranges[1:]]
 
 
 def test_the_version_of_an_answer_tells_that_the_board_shows_it(http: Http, season: str) -> None:

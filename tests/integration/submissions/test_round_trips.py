@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from support.http import Http
-from support.processes import Api, relaying, serving
+from support.processes import Api, serving
 from support.proxy import Proxy, Target
-from support.relays import Hand
+from support.relays import Hand, carrying
 from support.waiting import eventually
 from support.world import World
 
@@ -91,7 +91,7 @@ def test_a_batch_is_one_statement(served: Api, counting: Counting) -> None:
 
 
 def test_reads_ask_postgresql_nothing(served: Api, world: World, counting: Counting) -> None:
-    with relaying(world), served.client() as http:
+    with carrying(world), served.client() as http:
         eventually(lambda: http.rank("s", "ada").status == 200)
         assert statements(counting, lambda: [http.rank("s", "ada"), http.top("s"), http.around("s", "ada")]) == 0
 
@@ -105,9 +105,7 @@ def calls(world: World) -> Counter[str]:
 @pytest.mark.parametrize("read", ["rank", "around", "top"])
 def test_a_read_is_one_round_trip(world: World, read: str) -> None:
     world.submit(*(("s", f"p{n}", n + 1) for n in range(50)))
-    with relaying(world) as relays:
-        eventually(lambda: len(world.board("s")) == 50)
-        relays.stop()
+    world.carry_everything()
     with serving(world, LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http:
 
         def ask(http: Http) -> int:
@@ -127,9 +125,7 @@ def test_a_read_is_one_round_trip(world: World, read: str) -> None:
 
 def test_equal_reads_at_once_are_one(world: World) -> None:
     world.submit(("s", "ada", 1))
-    with relaying(world) as relays:
-        eventually(lambda: len(world.board("s")) == 1)
-        relays.stop()
+    world.carry_everything()
     with serving(world, LEADERBOARD_READ_CACHE_MS="1000") as api, api.client() as http:
         assert http.top("s").status == 200
         before = calls(world)["evalsha_ro"]

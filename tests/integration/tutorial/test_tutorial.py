@@ -14,10 +14,13 @@ from typing import Final
 
 import pytest
 from support.absent import absent
-from support.processes import Api, relaying, serving
+from support.processes import Api, serving
 from support.proxy import Proxy
+from support.relays import carrying
 from support.repository import REPOSITORY
-from support.world import World
+from support.world import World, world_on
+
+from ctl.embedded import Embedded
 
 PAGE: Final = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
 FOLDER: Final = REPOSITORY / "docs" / "tutorial"
@@ -30,7 +33,7 @@ BOARD: Final = [("edsger", LONG), ("grace", 300), ("ada", 210), ("linus", -15)]
 """The board after `play matches.jsonl`."""
 
 
-@pytest.fixture(params=PROGRAMS)
+@pytest.fixture(params=["python", pytest.param("javascript", marks=pytest.mark.walk)])
 def program(request: pytest.FixtureRequest) -> tuple[str, str]:
     """The interpreter and the file of one language."""
     interpreter, file = PROGRAMS[request.param]
@@ -40,10 +43,21 @@ def program(request: pytest.FixtureRequest) -> tuple[str, str]:
     return found, file
 
 
-@pytest.fixture
-def api(world: World) -> Iterator[Api]:
-    with relaying(world), serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api:
+@pytest.fixture(scope="session")
+def server(servers: Embedded) -> Iterator[Api]:
+    with (
+        world_on(servers, redis_db=2) as world,
+        carrying(world),
+        serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api,
+    ):
         yield api
+
+
+@pytest.fixture
+def api(server: Api) -> Api:
+    """The server without any submission yet."""
+    server.world.forget_submissions()
+    return server
 
 
 def environment(api: Api, port: int | None = None, **keys: str) -> dict[str, str]:
@@ -80,7 +94,7 @@ def test_the_blocks_of_the_page_are_the_program(language: str, file: str) -> Non
 
 
 def test_every_command_of_the_page_prints_what_the_page_shows(
-    api: Api, world: World, program: tuple[str, str], tmp_path: Path
+    api: Api, program: tuple[str, str], tmp_path: Path
 ) -> None:
     if which("curl") is None:
         absent("curl is not installed")
@@ -93,12 +107,12 @@ def test_every_command_of_the_page_prints_what_the_page_shows(
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout == SHOWN
-    assert scores(world) == []
-    counted = world.rows("SELECT user_id, sum(delta)::bigint FROM ledger GROUP BY user_id ORDER BY user_id")
+    assert scores(api.world) == []
+    counted = api.world.rows("SELECT user_id, sum(delta)::bigint FROM ledger GROUP BY user_id ORDER BY user_id")
     assert counted == [("ada", 315), ("edsger", LONG), ("grace", 300), ("linus", -15)]
 
 
-def test_a_lost_answer_is_asked_for_again_and_counts_once(api: Api, world: World, program: tuple[str, str]) -> None:
+def test_a_lost_answer_is_asked_for_again_and_counts_once(api: Api, program: tuple[str, str]) -> None:
     seen: list[bytes] = []
     with Proxy(("127.0.0.1", api.port), watch=seen.append) as proxy:
         proxy.lose_reply(lambda reply: b" 202 " in reply)
@@ -106,19 +120,17 @@ def test_a_lost_answer_is_asked_for_again_and_counts_once(api: Api, world: World
         done = run(program, "play", "matches.jsonl", env=env)
         assert done.returncode == 0, done.stderr
         assert proxy.sprung.is_set() and requests_seen(seen, b"POST") == 6
-    assert scores(world) == BOARD
+    assert scores(api.world) == BOARD
 
 
-def test_a_batch_without_an_answer_is_sent_again_and_counts_once(
-    api: Api, world: World, program: tuple[str, str]
-) -> None:
+def test_a_batch_without_an_answer_is_sent_again_and_counts_once(api: Api, program: tuple[str, str]) -> None:
     with Proxy(("127.0.0.1", api.port)) as proxy:
         proxy.lose_reply(lambda reply: b" 200 " in reply)
         env = environment(api, proxy.port, GAME_KEY=keyed(api, "read", "submit"))
         done = run(program, "import", "matches.jsonl", env=env)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == f"m3-edsger: {LONG}" and proxy.sprung.is_set()
-    assert scores(world) == BOARD
+    assert scores(api.world) == BOARD
 
 
 def test_a_reset_with_an_unknown_outcome_is_not_sent_again(api: Api, program: tuple[str, str]) -> None:
@@ -134,7 +146,7 @@ def test_a_quota_is_waited_for(world: World, program: tuple[str, str]) -> None:
     limits = {"LEADERBOARD_LIMIT_KEY": "2", "LEADERBOARD_LIMIT_WINDOW_S": "2", "LEADERBOARD_LIMIT_DEADLINE_MS": "5000"}
     seen: list[bytes] = []
     with (
-        relaying(world),
+        carrying(world),
         serving(world, "/readyz", LEADERBOARD_AUTH="keys", **limits) as api,
         Proxy(("127.0.0.1", api.port), watch=seen.append) as proxy,
     ):
@@ -155,7 +167,7 @@ def test_a_database_that_is_away_is_waited_for(world: World, postgres_proxy: Pro
 
     database = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
     with (
-        relaying(world),
+        carrying(world),
         serving(world, "/readyz", LEADERBOARD_AUTH="keys", DATABASE_URL=database) as api,
         Proxy(("127.0.0.1", api.port), watch=watch) as proxy,
     ):

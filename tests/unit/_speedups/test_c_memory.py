@@ -26,6 +26,7 @@ def test_the_compiled_kernels_give_all_memory_back(compiled: Any) -> None:
         (compiled.build_load, b"z", b"h", copy_row(big.encode(), 1, 1) + b"\0", 1),
         (compiled.render_items, reply(big, 1), 1),
         (compiled.render_items, [*reply(big, 1), bytes(10) + b"\xff", b"0"], 1),
+        (compiled.split_request, b"GET /a HTTP/1.1\r\nhost:x\r\nauthorization:%b\r\n\r\n" % (b"a" * 7_000)),
         (compiled.encode_entry, 2**80, 0),
         (compiled.decode_score, 1, b"short"),
     ]

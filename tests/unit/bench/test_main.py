@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.absent import absent
 
+from bench import REPOSITORY
 from bench.__main__ import COMMANDS, main
 
 
@@ -34,6 +37,20 @@ def test_a_missing_package_is_one_line_with_the_command_that_installs_it(package
     assert "`make bench-tools` installs" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["compare", "anatomy", "micro", "callgrind"])
+def test_ctrl_c_ends_a_command_with_one_line(name: str) -> None:
+    code = f"""
+import sys, types
+import bench.__main__ as m
+def main(argv):
+    raise KeyboardInterrupt
+sys.modules[m.COMMANDS[{name!r}][0]] = types.SimpleNamespace(main=main)
+sys.exit(m.main([{name!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "bench: interrupted\n")
+
+
 def test_a_missing_module_of_ours_is_no_package_to_install() -> None:
     code = "import sys; sys.modules['bench.rows.rounds'] = None; import bench.__main__ as m; m.main([])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -47,6 +64,9 @@ def test_a_missing_module_of_ours_is_no_package_to_install() -> None:
         (["scale"], "wrk; install with: apt install wrk"),
         (["anatomy", "post"], "wrk, py-spy; install with: apt install wrk; make bench-tools"),
         (["evidence", "--anyway"], "git, pgbench, redis-benchmark, wrk, py-spy; install with: apt install git"),
+        (["compare", "A", "B", "--only", "drain_1"], "git; install with: apt install git"),
+        (["compare", "A", "B"], "git, pgbench, redis-benchmark, wrk; install with: apt install git postgresql redis-"),
+        (["callgrind"], "valgrind; install with: apt install valgrind"),
     ],
 )
 def test_tools_that_are_missing_are_named_before_anything_is_measured(
@@ -58,6 +78,67 @@ def test_tools_that_are_missing_are_named_before_anything_is_measured(
     done = subprocess.run([sys.executable, "-c", code], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 2
     assert f"not installed: {says}" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_row_that_is_nginx_alone_needs_it() -> None:
+    # It is also looked for in /usr/sbin, where this machine may have it.
+    code = "import sys, bench.tools.measure as m, bench.__main__ as b; m.nginx_program = lambda: None; "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "sys.exit(b.main(['--only', 'nginx']))"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (2, "bench: not installed: nginx; install with: apt install nginx-light\n")
+
+
+def unpacked(directory: Path) -> Path:
+    """The code as an archive has it: without a repository."""
+    for name in ("bench", "board", "ctl", "relay", "service", "_speedups"):
+        shutil.copytree(REPOSITORY / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return directory
+
+
+def bench(tree: Path, *arguments: str, prepare: str = "pass") -> subprocess.CompletedProcess[str]:
+    """Run `python -m bench` with the code of `tree`."""
+    code = f"import sys; import bench.__main__ as m; {prepare}; sys.exit(m.main({list(arguments)!r}))"
+    environment = os.environ | {"PYTHONPATH": str(tree), "LC_ALL": "C"}
+    return subprocess.run([sys.executable, "-c", code], cwd=tree, env=environment, capture_output=True, text=True)
+
+
+COMPARE = ("compare", "HEAD", "HEAD", "--only", "drain_1")
+# The evidence needs more programs than a machine with a test may have.
+EVIDENCE = "import bench.tools.evidence as e; e.require = lambda found: None"
+
+
+@pytest.mark.parametrize(("arguments", "prepare"), [(COMPARE, "pass"), (("evidence",), EVIDENCE)])
+def test_an_unpacked_archive_is_named_as_no_git_checkout(
+    arguments: tuple[str, ...], prepare: str, tmp_path: Path
+) -> None:
+    tree = unpacked(tmp_path / "unpacked")
+    done = bench(tree, *arguments, prepare=prepare)
+    wanted = f"bench {arguments[0]}: {tree} is no git checkout; fatal: not a git repository"
+    assert done.returncode == 2
+    assert done.stderr.startswith(wanted) and done.stderr.count("\n") == 1
+    # Inside the checkout of something else its commits are not ours.
+    make_checkout(tmp_path)
+    done = bench(tree, *arguments, prepare=prepare)
+    wanted = f"bench {arguments[0]}: {tree} is no git checkout; the one of git is {tmp_path}\n"
+    assert (done.returncode, done.stderr) == (2, wanted)
+    shown = bench(tree, "schema", prepare="from bench.system import machine; print(machine.read_commit())")
+    assert "Commit(commit='', dirty=True)" in shown.stdout
+
+
+def test_a_name_that_is_no_commit_is_one_line(tmp_path: Path) -> None:
+    tree = unpacked(tmp_path / "checkout")
+    make_checkout(tree)
+    done = bench(tree, "compare", "HEAD", "no-such-commit", "--only", "drain_1")
+    assert (done.returncode, done.stderr) == (2, f"bench compare: no-such-commit names no commit of {tree}\n")
+
+
+def make_checkout(directory: Path) -> None:
+    """Make a git repository of one empty commit."""
+    subprocess.run(["git", "init", "-q", str(directory)], check=True)
+    named = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    commit = ("commit", "-q", "--allow-empty", "-m", "empty")
+    subprocess.run(["git", "-C", str(directory), *named, *commit], check=True)
 
 
 def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,20 +18,52 @@ def window(first: int, end: int) -> dict[str, object]:
     return {"userId": "player-3", "range": 5, "items": items}
 
 
+def lookup(*places: int) -> dict[str, object]:
+    items = [
+        {"rank": at + 1, "position": n, "userId": ORDER[at][0], "score": ORDER[at][1], "version": 1}
+        for n, at in enumerate(places, 1)
+    ]
+    return {"items": items, "notFound": []}
+
+
+def histogram(*counts: int) -> dict[str, object]:
+    """The 100 scores from 901 to 1,000 in buckets of five scores; the first have these counts, all others 10."""
+    filled = [*counts, *[10] * (20 - len(counts))]
+    return {"buckets": [{"from": 901 + 5 * n, "to": 905 + 5 * n, "count": c} for n, c in enumerate(filled)]}
+
+
 def test_right_answers_are_accepted() -> None:
-    assert read.check_top(100, TRUTH, "", top(100)) == ""
-    assert read.check_top(1_000, TRUTH, "", top(200)) == "", "the whole board"
-    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 999}) == ""
-    assert read.check_around(TRUTH, "player-3", window(0, 9)) == ""
-    assert read.check_around(TRUTH, "player-199", window(194, 200)) == ""
+    assert read.check_top(100, TRUTH, (), top(100)) == ""
+    assert read.check_top(1_000, TRUTH, (), top(200)) == "", "the whole board"
+    assert read.check_rank(TRUTH, ["player-3"], {"userId": "player-3", "rank": 4, "score": 999}) == ""
+    assert read.check_around(TRUTH, ["player-3"], window(0, 9)) == ""
+    assert read.check_around(TRUTH, ["player-199"], window(194, 200)) == ""
+    assert read.check_lookup(TRUTH, ["player-7", "player-3"], lookup(3, 7)) == ""
+    assert read.check_score(TRUTH, (), {"rank": 11, "score": 995}) == "", "190 of 200 players are at or below"
+    assert read.check_filled(TRUTH, ["player-3"], window(0, 11)) == ""
+    assert read.check_filled(TRUTH, ["player-100"], window(95, 106)) == ""
+    assert read.check_filled(TRUTH, ["player-199"], window(189, 200)) == ""
+    assert read.check_histogram(TRUTH, (), histogram(10)) == ""
+    long = [(f"player-{n}", 20_000 - n) for n in range(10_005)]
+    page = {"items": [{"userId": user, "score": score} for user, score in long[10_000:]]}
+    assert read.check_page(read.ExpectedOrder(long, {}), (), page) == ""
+    assert read.check_page(read.ExpectedOrder(long[1:], {}), (), page), "one player less is ahead"
 
 
 def test_wrong_answers_are_not() -> None:
     swapped = top(10)
     swapped["items"] = [{"userId": user, "score": score} for user, score in [*ORDER[1::-1], *ORDER[2:10]]]
-    assert read.check_top(10, TRUTH, "", swapped)
-    assert read.check_top(10, TRUTH, "", top(9))
-    assert read.check_top(100, TRUTH, "", top(10)), "a shorter list is no top 100"
-    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 5, "score": 999})
-    assert read.check_rank(TRUTH, "player-3", {"userId": "player-3", "rank": 4, "score": 998})
-    assert read.check_around(TRUTH, "player-3", window(0, 8))
+    assert read.check_top(10, TRUTH, (), swapped)
+    assert read.check_top(10, TRUTH, (), top(9))
+    assert read.check_top(100, TRUTH, (), top(10)), "a shorter list is no top 100"
+    assert read.check_rank(TRUTH, ["player-3"], {"userId": "player-3", "rank": 5, "score": 999})
+    assert read.check_rank(TRUTH, ["player-3"], {"userId": "player-3", "rank": 4, "score": 998})
+    assert read.check_around(TRUTH, ["player-3"], window(0, 8))
+    for wrong in (lookup(7, 3), lookup(3), lookup(3, 8), {**lookup(3, 7), "notFound": ["player-9"]}):
+        assert read.check_lookup(TRUTH, ["player-7", "player-3"], wrong)
+    for wrong in ({"rank": 10, "score": 995}, {"rank": 11, "score": 996}):
+        assert read.check_score(TRUTH, (), wrong)
+    assert read.check_filled(TRUTH, ["player-3"], window(0, 9))
+    assert read.check_histogram(TRUTH, (), histogram(9, 11))
+    assert read.check_histogram(TRUTH, (), histogram(9))
+    assert read.check_histogram(TRUTH, (), {"buckets": [{"from": 901, "to": 1000, "count": 200}]})

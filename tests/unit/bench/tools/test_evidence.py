@@ -13,7 +13,7 @@ from bench.report import anatomy, circumstances, page, report
 from bench.report.anatomy import Anatomy, AnatomyReport
 from bench.rows import catalog
 from bench.rows.figures import Measure
-from bench.system.machine import Commit, Machine
+from bench.system.machine import IDLE_LOAD, Commit, Machine
 from bench.tools import evidence
 from board.errors import UsageError
 
@@ -69,6 +69,7 @@ def test_a_machine_that_becomes_idle_is_waited_for(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_tree_with_changes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "read_head", lambda: "0" * 40)
     monkeypatch.setattr(evidence, "read_commit", lambda: Commit("0" * 40, True))
     with pytest.raises(UsageError, match="changes"):
         evidence.measure(anyway=False)
@@ -103,3 +104,30 @@ def test_a_report_elsewhere_is_named_without_its_directory(tmp_path: Path) -> No
     file = tmp_path / "mine.json"
     assert circumstances.describe_source(file) == "`mine.json`, not in the repository"
     assert str(tmp_path) not in anatomy.render(an_anatomy("post"), file)
+
+
+# --- The reports in bench/results, and the pages made from them
+
+
+@pytest.mark.parametrize(("target", "block", "name"), evidence.BLOCKS)
+def test_a_block_of_a_page_is_what_its_report_says(target: str, block: str, name: str) -> None:
+    text = (REPOSITORY / target).read_text(encoding="utf-8")
+    file = REPOSITORY / evidence.report_file(name)
+    assert page.replace_block(text, evidence.render(block, page.read_report(file), file), block) == text
+
+
+@pytest.mark.parametrize("name", evidence.RUNS)
+def test_a_report_is_of_a_commit_on_an_idle_machine(name: str) -> None:
+    found = page.read_report(REPOSITORY / evidence.report_file(name))
+    assert not found.commit.dirty
+    assert found.machine.load <= IDLE_LOAD
+    if isinstance(found, report.Report):
+        assert found.complete and found.correct
+
+
+@pytest.mark.parametrize("name", evidence.RUNS)
+def test_a_report_has_its_plots_beside_it(name: str) -> None:
+    plots = sorted((REPOSITORY / evidence.RESULTS / name).glob("*.svg"))
+    assert plots
+    for plot in plots:
+        assert plot.read_text(encoding="utf-8").rstrip().endswith("</svg>"), plot

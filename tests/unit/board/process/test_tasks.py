@@ -16,8 +16,8 @@ from board.process.tasks import LastingTask
 SHORT = {
     ("board/redis/async_redis.py", "_called"): "one reply to a script that Redis had forgotten",
     ("service/health/store_probe.py", "ask"): "one look at PostgreSQL, whose callers await it",
-    ("service/boards/reader.py", "read_top"): "one read, whose callers await it",
-    ("service/http/fast_path.py", "on_message_complete"): "one request, which `run` looks after",
+    ("service/boards/reader.py", "_join_read"): "one read, whose callers await it",
+    ("service/http/fast_path.py", "_start"): "one request, which `run` looks after",
 }
 """Places that start a task for one request. A task that lasts is a `LastingTask`."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.proxy import Proxy, Target
-from support.waiting import eventually
+from support.waiting import PATIENCE_S, eventually
 
 
 class Server:
@@ -69,7 +69,7 @@ def proxy(server: Server, directory: Path) -> Iterator[Proxy]:
 
 @contextmanager
 def client(proxy: Proxy) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", proxy.port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE_S) as connection:
         yield connection
 
 
@@ -90,7 +90,7 @@ def silent(connection: socket.socket) -> bool:
     except TimeoutError:
         return True
     finally:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE_S)
     return False
 
 
@@ -265,5 +265,5 @@ def test_close_breaks_connections_and_frees_the_port(server: Server, directory: 
             frozen.sendall(b"b")
         assert frozen.recv(65536) == b""
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", proxy.port), 10)
+            socket.create_connection(("127.0.0.1", proxy.port), PATIENCE_S)
     eventually(lambda: server.ended == 1)

@@ -1,0 +1,75 @@
+"""Calls of read-only scripts on one board, with their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from _speedups import decode_score
+from board.errors import BoardRebuilding
+from board.partitions import partition_of
+from board.redis.async_redis import AsyncRedis
+from board.redis.keyspace import Keyspace
+from board.redis.poke import Poker
+from board.redis.replies import RedisRefused, concerns_server
+from board.redis.scripts import Script
+from board.season import order_of, turn
+
+UNREADABLE: Final = (ValueError, OverflowError)
+"""Errors of reading an entry that no relay has written: no score gives its zscore and member."""
+
+
+def read_score_of(member: bytes, zscore: bytes, period: bytes) -> int:
+    """The exact score of an entry as Redis returns it, in the board of a period (empty: plain).
+
+    Raises an error of `UNREADABLE`.
+    """
+    return turn(read_stored_score_of(member, zscore), order_of(int(period or 0)))
+
+
+def read_stored_score_of(member: bytes, zscore: bytes) -> int:
+    """The score of an entry as it is stored: the higher the better (`board.season.turn`)."""
+    return decode_score(int(float(zscore)), member)
+
+
+class BoardCalls:
+    """Calls of one worker. A board that does not agree with itself is suspected: a relay then compares it."""
+
+    def __init__(self, redis: AsyncRedis, keys: Keyspace, poker: Poker) -> None:
+        self._redis: Final = redis
+        self._keys: Final = keys
+        self._poker: Final = poker
+
+    async def call(self, script: Script, season: str, *arguments: bytes) -> Any:
+        """Call a script that begins with ``board.lua``; `arguments` are those after the season.
+
+        Returns its reply. Raises `BoardUnavailable`, and `BoardRebuilding` for an empty reply (the partition is being
+        rebuilt), for 0 and for an error that is about this board (it was altered by hand).
+        """
+        partition, name, keys = partition_of(season), season.encode(), self._keys
+        board, members = keys.board(partition, name), keys.members(partition, name)
+        try:
+            reply = await self._redis.run(
+                script, b"4", keys.watermark[partition], board, members, keys.periods[partition], name, *arguments
+            )
+        except RedisRefused as error:
+            if concerns_server(error.reply):
+                raise
+            raise self.suspect(season) from None
+        if not reply:
+            raise self.suspect(season) if reply == 0 else BoardRebuilding("the board is being rebuilt")
+        return reply
+
+    @contextmanager
+    def reading(self, season: str) -> Iterator[None]:
+        """Read entries of a reply. For one that no relay has written the board is suspected: `BoardRebuilding`."""
+        try:
+            yield
+        except UNREADABLE:
+            raise self.suspect(season) from None
+
+    def suspect(self, season: str, user: str = "") -> BoardRebuilding:
+        """Suspect a board that does not agree with itself, about this player or as a whole; returns the error."""
+        self._poker.suspect(season, user)
+        return BoardRebuilding("the board is being rebuilt")

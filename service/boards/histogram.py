@@ -1,0 +1,106 @@
+"""Histograms: how many players have which scores.
+
+Two scripts: the first finds where buckets begin, the second counts all of them at one instant. Edges are made between
+the two, since Redis' numbers are doubles, and scores have 64 bits. The numbers are exact even if the board changes
+meanwhile. The outer buckets then end where the board ends now, and those beyond it are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+
+from _speedups import encode_entry
+from board.redis.scripts import script
+from board.season import Order, order_of, turn
+from service.boards.calls import BoardCalls, read_stored_score_of
+from service.boards.types import Bucket, BucketsBy, Histogram
+from service.contract.answers import Answer
+
+QUANTILES: Final = script("quantiles")
+HISTOGRAM: Final = script("histogram")
+
+SMALL: Final = 2**52
+"""A score nearer to 0 has a zscore of its own."""
+EVERY_LOW: Final = 2047
+"""The greatest low part of a member: all players with the zscore."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Histograms:
+    """The histograms of one worker."""
+
+    def __init__(self, calls: BoardCalls) -> None:
+        self._call: Final = calls.call
+        self._reading: Final = calls.reading
+
+    async def read_histogram(self, season: str, buckets: int, by: BucketsBy) -> Answer:
+        """Count the players in up to so many ranges of scores (`Histogram`); an unknown season has no bucket.
+
+        The ranges are of equal width, or have about the same number of players each. Raises `BoardRebuilding` and
+        `BoardUnavailable`.
+        """
+        _, *entries = await self._call(QUANTILES, season, b"%d" % (buckets if by == "quantile" else 1))
+        with self._reading(season):
+            scores = decode_entries(entries)
+        edges = divide(scores[0], scores[-1], buckets) if by == "score" and scores else find_edges(scores[:-1])
+        places = [field for edge in edges for field in place_edge(edge)]
+        period, size, *counted = await self._call(HISTOGRAM, season, *places)
+        ahead = counted[: len(edges)]
+        with self._reading(season):
+            ends = decode_entries(counted[len(edges) :])
+            order = order_of(int(period or 0))
+        buckets_found = make_buckets(edges, ahead, size, ends) if ends else []
+        return Answer(200, _encode(Histogram(season, [turn_bucket(bucket, order) for bucket in buckets_found])))
+
+
+def decode_entries(entries: Sequence[Any]) -> list[int]:
+    """The scores of entries (member, zscore, …), as they are stored: the higher the better."""
+    return [read_stored_score_of(entries[at], entries[at + 1]) for at in range(0, len(entries), 2)]
+
+
+def divide(worst: int, best: int, buckets: int) -> list[int]:
+    """The first scores of all ranges but the lowest, where `buckets` ranges of about the same width are between both.
+
+    Each range has one score at least, so there may be fewer.
+    """
+    width = best - worst + 1
+    number = min(buckets, width)
+    return [worst + width * at // number for at in range(1, number)]
+
+
+def find_edges(scores: Sequence[int]) -> list[int]:
+    """The first scores of all ranges but the lowest, from the worst score of each part of the board.
+
+    Players with the same score are never divided, so there may be fewer ranges than parts.
+    """
+    return sorted({*scores} - {*scores[:1]})
+
+
+def place_edge(score: int) -> tuple[bytes, bytes]:
+    """The zscore of an edge, and the greatest low part of the members with this zscore that have this score or more."""
+    zscore, prefix = encode_entry(score, 0)
+    low = EVERY_LOW if -SMALL < score < SMALL else int.from_bytes(prefix[:2], "big")
+    return b"%d" % zscore, b"%d" % low
+
+
+def make_buckets(edges: Sequence[int], ahead: Sequence[int], size: int, ends: Sequence[int]) -> list[Bucket]:
+    """Make the buckets, worst first. `ahead` are the numbers of players with each edge's score or more.
+
+    `ends` are the best and the worst score of the board. Edges that are not between both make no bucket.
+    """
+    best, worst = ends
+    firsts = [(worst, size), *((edge, n) for edge, n in zip(edges, ahead, strict=True) if worst < edge <= best)]
+    return [
+        Bucket(first, following - 1, n - less) for (first, n), (following, less) in pairwise([*firsts, (best + 1, 0)])
+    ]
+
+
+def turn_bucket(bucket: Bucket, order: Order) -> Bucket:
+    """A bucket of stored scores, as one of the scores that were submitted."""
+    low, high = sorted((turn(bucket.lowest, order), turn(bucket.highest, order)))
+    return Bucket(low, high, bucket.count)

@@ -1,0 +1,70 @@
+"""The score that a rank or a percentile takes."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Final
+
+import msgspec
+
+from board.redis.scripts import script
+from service.boards.calls import BoardCalls, read_score_of
+from service.boards.types import ScoreAtRank
+from service.contract.answers import Answer
+from service.contract.problems import Rejected, add_problem
+
+SCORE: Final = script("score")
+
+RANK_OR_PERCENTILE: Final = add_problem(
+    "rank-or-percentile",
+    400,
+    "The query needs either rank or percentile.",
+    "The query has neither `rank` nor `percentile`, or both.",
+)
+RANK_NOT_FOUND: Final = add_problem(
+    "rank-not-found",
+    404,
+    "The board has fewer players.",
+    "The board has fewer players than `rank`; or it has none, and so no percentile.",
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class RankedScores:
+    """The scores by rank of one worker."""
+
+    def __init__(self, calls: BoardCalls) -> None:
+        self._call: Final = calls.call
+        self._reading: Final = calls.reading
+
+    async def read_score(self, season: str, rank: int | None, percentile: Fraction | None) -> Answer:
+        """Read the score at a rank, or the worst one whose percentile is that or better (`ScoreAtRank`).
+
+        Exactly one of `rank` (from 1) and `percentile` (0 to 100) is given. Raises `Rejected`, `BoardRebuilding` and
+        `BoardUnavailable`.
+        """
+        if rank is not None and percentile is None:
+            period, size, first, entries = await self._call(SCORE, season, b"rank", b"%d" % (rank - 1))
+            at = rank - 1
+        elif rank is None and percentile is not None:
+            share = float(1 - percentile / 100)
+            period, size, first, entries = await self._call(SCORE, season, b"share", repr(share).encode())
+            at = find_rank(size, percentile)
+        else:
+            raise Rejected(RANK_OR_PERCENTILE.answer)
+        if at >= size or not size:
+            raise Rejected(RANK_NOT_FOUND.with_detail(f"The board has {size:,} players."))
+        member, zscore = entries[2 * (at - first) : 2 * (at - first) + 2]
+        with self._reading(season):
+            score = read_score_of(member, zscore, period)
+        return Answer(200, _encode(ScoreAtRank(season, at + 1, score)))
+
+
+def find_rank(size: int, percentile: Fraction) -> int:
+    """The last rank, from 0, whose percentile is this or better: the share of players at or below it, in percent.
+
+    At least one player is at or below each rank of a board. -1 for a board without players.
+    """
+    return size - max(1, math.ceil(size * percentile / 100))

@@ -1,0 +1,76 @@
+"""A naive board: a list, best first, that answers every question by counting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+Row = tuple[str, int, int]
+"""User, score, reached."""
+
+
+class NaiveBoard:
+    """The answers of a board with these rows, best first."""
+
+    def __init__(self, season: str, rows: Sequence[Row]) -> None:
+        self.season: Final = season
+        self.rows: Final = list(rows)
+
+    def top(self, limit: int, offset: int) -> dict[str, Any]:
+        """The answer for a page of the top list."""
+        page = self.rows[offset : offset + limit]
+        return {"seasonId": self.season, "items": [{"userId": user, "score": score} for user, score, _ in page]}
+
+    def lookup(self, users: Sequence[str]) -> dict[str, Any]:
+        """The answer to a lookup of these players."""
+        asked = [(rank, row) for rank, row in enumerate(self.rows, 1) if row[0] in users]
+        items = [
+            {"rank": rank, "position": position, "userId": user, "score": score, "version": reached}
+            for position, (rank, (user, score, reached)) in enumerate(asked, 1)
+        ]
+        on_board = {user for user, _, _ in self.rows}
+        return {"seasonId": self.season, "items": items, "notFound": [user for user in users if user not in on_board]}
+
+    def around(self, user: str, side: int, fill: bool) -> dict[str, Any]:
+        """The answer for the neighbours of a player who is on the board."""
+        ranked = [{"rank": n, "userId": name, "score": score} for n, (name, score, _) in enumerate(self.rows, 1)]
+        (here,) = [at for at, item in enumerate(ranked) if item["userId"] == user]
+        shown = [item for at, item in enumerate(ranked) if abs(at - here) <= side]
+        if fill:
+            # Of all windows of this size the one that has the player nearest to its middle.
+            size = min(2 * side + 1, len(ranked))
+            windows = [ranked[at : at + size] for at in range(len(ranked) - size + 1)]
+            shown = min(windows, key=lambda window: abs(window[0]["rank"] + side - (here + 1)))
+        return {"seasonId": self.season, "userId": user, "range": side, "items": shown}
+
+    def score(self, rank: int) -> dict[str, Any] | None:
+        """The answer for a rank; None if the board has fewer players."""
+        if not 1 <= rank <= len(self.rows):
+            return None
+        return {"seasonId": self.season, "rank": rank, "score": self.rows[rank - 1][1]}
+
+    def percentile(self, percentile: Fraction) -> dict[str, Any] | None:
+        """The answer for a percentile, by the share of players at or below each one, worst first; None without any."""
+        size = len(self.rows)
+        for rank in range(size, 0, -1):
+            if Fraction(100 * (size - rank + 1), size) >= percentile:
+                return self.score(rank)
+        return None
+
+    def histogram(self, firsts: Sequence[int]) -> dict[str, Any]:
+        """The answer for buckets that begin with these scores, the worst one first."""
+        lasts = [first - 1 for first in firsts[1:]] + [self.rows[0][1]] * bool(firsts)
+        ranges = zip(firsts, lasts, strict=True)
+        return {
+            "seasonId": self.season,
+            "buckets": [
+                {"from": first, "to": last, "count": sum(first <= score <= last for _, score, _ in self.rows)}
+                for first, last in ranges
+            ],
+        }
+
+    def quantiles(self, parts: int) -> list[int]:
+        """The worst score of each of so many parts of the board with the same number of players, each score once."""
+        rising = [score for _, score, _ in reversed(self.rows)]
+        return sorted({rising[len(rising) * part // parts] for part in range(parts)}) if rising else []
