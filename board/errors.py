@@ -147,3 +147,31 @@ class KeyNotRotatable(LeaderboardError):
 
     code = "key-not-rotatable"
     exit_code = 2
+
+
+class SeasonNotFound(LeaderboardError):
+    """There is no such season."""
+
+    code = "season-not-found"
+    exit_code = 2
+
+
+class InvalidRule(LeaderboardError):
+    """A season has a member that is unknown, of the wrong type, out of its bounds, or at odds with another."""
+
+    code = "invalid-season"
+    exit_code = 2
+
+
+class SettingFixed(LeaderboardError):
+    """Operator and order cannot change while the period has submissions; nothing was changed."""
+
+    code = "setting-fixed"
+    exit_code = 2
+
+
+class PreconditionFailed(LeaderboardError):
+    """The season is not in the state that the change is based on; nothing was changed."""
+
+    code = "precondition-failed"
+    exit_code = 2

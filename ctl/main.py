@@ -31,6 +31,7 @@ from ctl.commands import (
     relay,
     restore,
     run,
+    season,
     serve,
     settings,
     status,
@@ -52,6 +53,7 @@ COMMANDS: Final = (
     completion.COMMAND,
     demo.COMMAND,
     key.COMMAND,
+    season.COMMAND,
     settings.COMMAND,
 )
 """All commands, in the order of the help."""

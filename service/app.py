@@ -47,6 +47,7 @@ from service.http.tracing import Traces
 from service.keys.manage import KeyManager
 from service.openapi.document import Document
 from service.routes import OPERATIONS
+from service.seasons.manage import SeasonManager
 from service.seasons.reset import SeasonReset
 from service.seasons.store import SeasonStore
 from service.submissions.group_commit import Intake
@@ -104,6 +105,7 @@ class Lifespan:
         sampling: LastingTask,
         redis: AsyncRedis,
         probes: Probes,
+        seasons: SeasonStore,
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -113,6 +115,7 @@ class Lifespan:
         self._sampling: Final = sampling
         self._redis: Final = redis
         self._probes: Final = probes
+        self._seasons: Final = seasons
         self._tracer: Final = tracer
         self._limiter: Final = limiter
 
@@ -129,6 +132,7 @@ class Lifespan:
         await self._sampling.stop()
         await self._redis.stop()
         await self._probes.close()
+        await self._seasons.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
         self._limiter.stop()
@@ -156,6 +160,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         deadline_s=write_deadline_s,
         on_commit=on_commit,
         on_batch=observe_batches(row, "scores"),
+        only_defined=s.seasons == "defined",
     )
     batches = Intake(
         s.database_url,
@@ -165,8 +170,10 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         deadline_s=write_deadline_s,
         on_commit=on_commit,
         on_batch=observe_batches(row, "batch"),
+        only_defined=s.seasons == "defined",
     )
     access = make_access(s) if s.auth == "keys" else None
+    seasons = SeasonStore(s.database_url, write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
     calls = BoardCalls(redis, keys, poker)
     parts = (
@@ -176,14 +183,8 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         Lookups(calls),
         RankedScores(calls),
         Histograms(calls),
-        SeasonReset(
-            SeasonStore(s.database_url, write_deadline_s),
-            redis,
-            keys,
-            poker,
-            deadline_s=write_deadline_s,
-            cache_s=cache_s,
-        ),
+        SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
+        SeasonManager(seasons, poker),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         probes,
         Document(make_document(guarded=access is not None)),
@@ -217,6 +218,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         sampling=sampling,
         redis=redis,
         probes=probes,
+        seasons=seasons,
         tracer=tracer,
         limiter=limiter,
     )

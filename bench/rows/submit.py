@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -11,7 +11,7 @@ from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from bench.system.totals import audit, read_season_totals
+from bench.system.totals import audit, audit_best, read_season_totals
 from board.config.settings import Settings
 
 POOL: Final = 1_000
@@ -19,24 +19,33 @@ QUOTA: Final = 1_000_000
 """More per second than the load sends: checked for each request, never exhausted."""
 WARM_S: Final = 1
 BATCH: Final = 1_000
+Member = Literal["delta", "score"]
 BATCH_CONNECTIONS: Final = 8
 
 
 def measure(options: RunOptions, name: str) -> Results:
     """``post``: a new player each time; ``post_hot``: a pool of 1,000 players; ``batch``: batches of 1,000.
 
-    ``post_keys`` and ``post_limited``: see `adjust_settings`.
+    ``post_best``: as ``post_hot``, random scores to a season in which the best one counts. ``post_keys`` and
+    ``post_limited``: see `adjust_settings`.
     """
     options = msgspec.structs.replace(options, settings=adjust_settings(options.settings, name))
-    pool = POOL if name == "post_hot" else 0
+    pool = POOL if name in ("post_hot", "post_best") else 0
     size = BATCH if name == "batch" else 0
-    with options.stack() as stack, stack.relays(), stack.api():
-        run_load(stack, options, "warm", WARM_S, pool, size)
+    member: Member = "score" if name == "post_best" else "delta"
+    with options.stack() as stack, stack.relays(), stack.api() as client:
+        if member == "score":
+            for season in ("warm", "measured"):
+                client.ask("PUT", f"/v1/seasons/{season}", {"operator": "best"})
+        run_load(stack, options, "warm", WARM_S, pool, size, member=member)
         stack.wait_until_empty()
         stack.checkpoint()
         end = OutboxAtEnd(stack)
-        done = run_load(stack, options, "measured", options.seconds, pool, size, end)
-        faults = audit(read_season_totals(stack, "measured"), done.accepted * max(1, size), done.errors)
+        done = run_load(stack, options, "measured", options.seconds, pool, size, end, member=member)
+        if member == "score":
+            faults = audit_best(stack, "measured", done.accepted, done.errors)
+        else:
+            faults = audit(read_season_totals(stack, "measured"), done.accepted * max(1, size), done.errors)
         faults += stack.find_differences()
         figures = done.figures(options.seconds) | {"backlog": end.backlog, "empty_ms": end.empty_s * 1000}
         figures["per_s"] *= max(1, size)
@@ -77,6 +86,8 @@ def run_load(
     pool: int,
     size: int,
     at_end: OutboxAtEnd | None = None,
+    *,
+    member: Member = "delta",
 ) -> closed_loop.LoadResult:
     """Run the load on one season: players from a `pool` (0: a new one each time), batches of `size` (0: no batch)."""
     return closed_loop.post(
@@ -87,6 +98,7 @@ def run_load(
         seed=options.seed,
         pool=pool,
         size=size,
+        member=member,
         at_end=at_end or closed_loop.do_nothing,
         key=stack.settings.key,
     )

@@ -22,15 +22,17 @@ from service.submissions.statements import make_session_settings
 TABLES: Final = ("score", "ledger", "outbox")
 """Tables that no statement may scan; the daily partitions of the ledger count as the ledger."""
 TYPES: Final = {
-    "seasons": "text[]", "users": "text[]", "deltas": "int8[]", "digests": "text[]", "prints": "text[]",
+    "seasons": "text[]", "users": "text[]", "deltas": "int8[]", "numbers": "int8[]", "scored": "int8[]",
+    "digests": "text[]", "prints": "text[]",
     "identity": "text", "partitions": "int4", "partition": "int2", "low_xid": "text", "limit": "int4",
     "fence": "int8",
 }  # fmt: skip
 VALUES: Final[dict[str, Any]] = {
-    "seasons": ["s0"], "users": ["p100000000"], "deltas": [1], "digests": [None], "prints": [None],
+    "seasons": ["s0"], "users": ["p100000000"], "deltas": [1], "numbers": [1], "scored": [0],
+    "digests": [None], "prints": [None],
     "identity": "", "partitions": PARTITIONS, "partition": 0, "low_xid": "0", "limit": 5_000, "fence": 1,
 }  # fmt: skip
-SUBMIT_STATEMENTS: Final = ("submit", "submit_keyed")
+SUBMIT_STATEMENTS: Final = ("submit", "submit_keyed", "submit_by_rule", "submit_by_rule_keyed")
 RELAY_STATEMENTS: Final = ("pending_partitions", "claim", "take", "commit_fence")
 
 

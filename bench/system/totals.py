@@ -51,14 +51,35 @@ def audit(held: Totals, accepted: int, errors: int) -> list[str]:
     Returns the faults. An error is a fault of its own, since the submission may have been written or not. A run without
     accepted submissions is a fault, too.
     """
-    faults = []
-    if errors or not accepted:
-        faults.append(f"{accepted} submissions were accepted, {errors} got an error or no answer")
-    if not accepted <= held.ledger <= accepted + errors:
-        faults.append(f"the ledger has {held.ledger} rows, clients saw {accepted} accepted and {errors} errors")
+    faults = compare_counts(held.ledger, accepted, errors)
     if held.submissions != held.ledger or held.score != held.delta:
         faults.append(
             f"scores hold {held.submissions} submissions and the sum {held.score}, "
             f"the ledger {held.ledger} and {held.delta}"
         )
+    return faults
+
+
+def audit_best(stack: Stack, season: str, accepted: int, errors: int) -> list[str]:
+    """As `audit`, of a season whose best scores count: each row is the best one of the player's in the ledger."""
+    ledger, wrong = stack.db.execute(
+        "WITH p AS (SELECT period_id FROM season WHERE season_id = %s), best AS ("
+        " SELECT user_id, max(delta) AS score, count(*) AS n FROM ledger JOIN p USING (period_id) GROUP BY user_id)"
+        " SELECT coalesce(sum(n), 0), count(*) FILTER (WHERE b.score IS DISTINCT FROM s.score)"
+        " FROM best b FULL JOIN (SELECT user_id, score FROM score JOIN p USING (period_id)) s USING (user_id)",
+        (season,),
+    ).fetchone()
+    faults = compare_counts(int(ledger), accepted, errors)
+    if wrong:
+        faults.append(f"{wrong} players do not have the best score of the ledger")
+    return faults
+
+
+def compare_counts(ledger: int, accepted: int, errors: int) -> list[str]:
+    """Compare the rows of the ledger with the answers."""
+    faults = []
+    if errors or not accepted:
+        faults.append(f"{accepted} submissions were accepted, {errors} got an error or no answer")
+    if not accepted <= ledger <= accepted + errors:
+        faults.append(f"the ledger has {ledger} rows, clients saw {accepted} accepted and {errors} errors")
     return faults

@@ -291,6 +291,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         SettingSpec("LEADERBOARD_PROBE_DEADLINE_MS", "Time for each check of `/readyz`.", 10, 60_000),
     ] = 200
+    seasons: Annotated[
+        Literal["any", "defined"],
+        SettingSpec(
+            "LEADERBOARD_SEASONS",
+            "`any`: the first submission to a season that does not exist creates it. `defined`: only seasons that were "
+            "defined take submissions.",
+            choices=("any", "defined"),
+        ),
+    ] = "any"
     intake_queue: Annotated[
         int,
         SettingSpec(

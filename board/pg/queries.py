@@ -19,20 +19,30 @@ _HEAD: Final = r"(?m)^-- name: (\w+) --\n"
 def queries() -> dict[str, bytes]:
     """Query name -> its text, in UTF-8, ready for psycopg.
 
-    A query with lines that end in ``-- keyed`` or ``-- traced`` has up to three texts: `name` without any of these
-    lines, `name_traced` with all of them, and `name_keyed` with the keyed ones only. A text that equals a shorter one
-    is left out.
+    A query with lines that end in ``-- keyed``, ``-- traced`` or ``-- defined`` has several texts: `name` without any
+    of these lines, `name_traced` with those of keys and traces, and `name_keyed` with those of keys. Each of them is
+    there once more with the lines of defined seasons, as `name_defined`, `name_traced_defined`, `name_keyed_defined`.
+    A text that equals a shorter one is left out.
     """
     found = {}
-    for name, body in _bodies():
-        keyed = re.sub(r"(?m)^.*-- traced\n", "", body)
-        plain = re.sub(r"(?m)^.*-- keyed\n", "", keyed)
-        if keyed != body:
-            found[f"{name}_traced"] = body.strip().encode()
-        if plain != keyed:
-            found[f"{name}_keyed"] = keyed.strip().encode()
-        found[name] = plain.strip().encode()
+    for name, whole in _bodies():
+        body = _without("defined", whole)
+        for suffix, text in (("_defined", whole), ("", body)):
+            if suffix and text == body:
+                continue
+            keyed = _without("traced", text)
+            plain = _without("keyed", keyed)
+            if keyed != text:
+                found[f"{name}_traced{suffix}"] = text.strip().encode()
+            if plain != keyed:
+                found[f"{name}_keyed{suffix}"] = keyed.strip().encode()
+            found[f"{name}{suffix}"] = plain.strip().encode()
     return found
+
+
+def _without(mark: str, text: str) -> str:
+    """The text without the lines that end in this mark."""
+    return re.sub(rf"(?m)^.*-- {mark}\n", "", text)
 
 
 @cache

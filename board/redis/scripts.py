@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 import msgspec
+
+_BEGINNING: Final = re.compile(rb"-- begins with: (\S+)\n")
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -19,6 +23,12 @@ class Script(msgspec.Struct, frozen=True):
 
 @cache
 def script(name: str) -> Script:
-    """Load a script of ``board/redis/lua`` by its name without the ending."""
-    source = files("board.redis.lua").joinpath(f"{name}.lua").read_bytes()
+    """Load a script of ``board/redis/lua`` by its name without the ending.
+
+    A first line ``-- begins with: board.lua`` stands for the text of that file.
+    """
+    folder = files("board.redis.lua")
+    source = folder.joinpath(f"{name}.lua").read_bytes()
+    if (line := _BEGINNING.match(source)) is not None:
+        source = folder.joinpath(line[1].decode()).read_bytes() + source[line.end() :]
     return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from board.redis.sync_redis import ResponseError
+from board.season import order_of, turn
 from ctl.comparison.difference import Differences
 from ctl.comparison.sides import Sides
 
@@ -142,6 +143,8 @@ class PartitionComparison:
 
     def name_differences(self, season: str, period: int, hinted: set[str | None]) -> None:
         """Name the differences of a board that is known to differ. Holds all its rows in memory."""
+        # Scores are named as they were submitted.
+        order = order_of(period)
         with closing(self.sides.postgres_entries(period)) as rows:
             missing = {user: (score, reached) for user, score, reached in rows if user not in hinted}
         before = self.differences.found
@@ -149,15 +152,15 @@ class PartitionComparison:
             if user in hinted:
                 continue
             if user not in missing:
-                self.differences.add(season, user, "not in PostgreSQL", None, score)
+                self.differences.add(season, user, "not in PostgreSQL", None, turn(score, order))
                 continue
             expected_score, expected_reached = missing.pop(user)
             if expected_score != score:
-                self.differences.add(season, user, "score", expected_score, score)
+                self.differences.add(season, user, "score", turn(expected_score, order), turn(score, order))
             elif expected_reached != reached:
                 self.differences.add(season, user, "tie-break", expected_reached, reached)
         for user, (score, _) in missing.items():
-            self.differences.add(season, user, "not in Redis", score, None)
+            self.differences.add(season, user, "not in Redis", turn(score, order), None)
         if self.differences.found == before:
             self.differences.add(season, "", "order, or members left in the hash")
 
@@ -172,7 +175,9 @@ class PartitionComparison:
                 self.differences.add(season, user, f"the entry cannot be read: {error}")
                 continue
             if ours != theirs:
-                self.differences.add(season, user, "score", ours and ours.score, theirs and theirs.score)
+                order = order_of(period)
+                scores = [side and turn(side.score, order) for side in (ours, theirs)]
+                self.differences.add(season, user, "score", *scores)
 
 
 def _text(data: bytes) -> str:

@@ -14,13 +14,22 @@ from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import Script
+from board.season import order_of, turn
 
 UNREADABLE: Final = (ValueError, OverflowError)
 """Errors of reading an entry that no relay has written: no score gives its zscore and member."""
 
 
-def read_score_of(member: bytes, zscore: bytes) -> int:
-    """The exact score of an entry as Redis returns it. Raises an error of `UNREADABLE`."""
+def read_score_of(member: bytes, zscore: bytes, period: bytes) -> int:
+    """The exact score of an entry as Redis returns it, in the board of a period (empty: plain).
+
+    Raises an error of `UNREADABLE`.
+    """
+    return turn(read_stored_score_of(member, zscore), order_of(int(period or 0)))
+
+
+def read_stored_score_of(member: bytes, zscore: bytes) -> int:
+    """The score of an entry as it is stored: the higher the better (`board.season.turn`)."""
     return decode_score(int(float(zscore)), member)
 
 
@@ -33,7 +42,7 @@ class BoardCalls:
         self._poker: Final = poker
 
     async def call(self, script: Script, season: str, *arguments: bytes) -> Any:
-        """Call a script whose keys are watermark, board and members, and whose first argument is the season.
+        """Call a script that begins with ``board.lua``; `arguments` are those after the season.
 
         Returns its reply. Raises `BoardUnavailable`, and `BoardRebuilding` for an empty reply (the partition is being
         rebuilt), for 0 and for an error that is about this board (it was altered by hand).
@@ -41,7 +50,9 @@ class BoardCalls:
         partition, name, keys = partition_of(season), season.encode(), self._keys
         board, members = keys.board(partition, name), keys.members(partition, name)
         try:
-            reply = await self._redis.run(script, b"3", keys.watermark[partition], board, members, name, *arguments)
+            reply = await self._redis.run(
+                script, b"4", keys.watermark[partition], board, members, keys.periods[partition], name, *arguments
+            )
         except RedisRefused as error:
             if concerns_server(error.reply):
                 raise

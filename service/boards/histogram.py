@@ -15,7 +15,8 @@ import msgspec
 
 from _speedups import encode_entry
 from board.redis.scripts import script
-from service.boards.calls import BoardCalls, read_score_of
+from board.season import Order, order_of, turn
+from service.boards.calls import BoardCalls, read_stored_score_of
 from service.boards.types import Bucket, BucketsBy, Histogram
 from service.contract.answers import Answer
 
@@ -48,16 +49,18 @@ class Histograms:
             scores = decode_entries(entries)
         edges = divide(scores[0], scores[-1], buckets) if by == "score" and scores else find_edges(scores[:-1])
         places = [field for edge in edges for field in place_edge(edge)]
-        size, *counted = await self._call(HISTOGRAM, season, *places)
+        period, size, *counted = await self._call(HISTOGRAM, season, *places)
         ahead = counted[: len(edges)]
         with self._reading(season):
             ends = decode_entries(counted[len(edges) :])
-        return Answer(200, _encode(Histogram(season, make_buckets(edges, ahead, size, ends) if ends else [])))
+            order = order_of(int(period or 0))
+        buckets_found = make_buckets(edges, ahead, size, ends) if ends else []
+        return Answer(200, _encode(Histogram(season, [turn_bucket(bucket, order) for bucket in buckets_found])))
 
 
 def decode_entries(entries: Sequence[Any]) -> list[int]:
-    """The scores of entries (member, zscore, …)."""
-    return [read_score_of(entries[at], entries[at + 1]) for at in range(0, len(entries), 2)]
+    """The scores of entries (member, zscore, …), as they are stored: the higher the better."""
+    return [read_stored_score_of(entries[at], entries[at + 1]) for at in range(0, len(entries), 2)]
 
 
 def divide(worst: int, best: int, buckets: int) -> list[int]:
@@ -95,3 +98,9 @@ def make_buckets(edges: Sequence[int], ahead: Sequence[int], size: int, ends: Se
     return [
         Bucket(first, following - 1, n - less) for (first, n), (following, less) in pairwise([*firsts, (best + 1, 0)])
     ]
+
+
+def turn_bucket(bucket: Bucket, order: Order) -> Bucket:
+    """A bucket of stored scores, as one of the scores that were submitted."""
+    low, high = sorted((turn(bucket.lowest, order), turn(bucket.highest, order)))
+    return Bucket(low, high, bucket.count)

@@ -49,7 +49,7 @@ class Lookups:
 
         Raises `BoardRebuilding`, also where a single one of them cannot be answered, and `BoardUnavailable`.
         """
-        prefixes, ranks, zscores = await self._calls.call(LOOKUP, season, *map(str.encode, users))
+        period, prefixes, ranks, zscores = await self._calls.call(LOOKUP, season, *map(str.encode, users))
         missing = [user for user, prefix in zip(users, prefixes, strict=True) if prefix is None]
         found = [(user, prefix) for user, prefix in zip(users, prefixes, strict=True) if prefix is not None]
         if None in ranks:
@@ -61,7 +61,7 @@ class Lookups:
                     rank=rank + 1,
                     position=position,
                     userId=user,
-                    score=read_score_of(prefix, zscore),
+                    score=read_score_of(prefix, zscore, period),
                     version=int.from_bytes(prefix[2:], "big"),
                 )
                 for position, (rank, (user, prefix), zscore) in enumerate(in_order, 1)

@@ -25,9 +25,9 @@ PLAYERS_MOST: Final = 16
 ITEMS_MOST: Final = 512
 """The most players and entries of one call. Redis does nothing else meanwhile."""
 
-Window = tuple[int, Any, Any]
+Window = tuple[int, Any, Any, bytes]
 """The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
-entries (member, zscore, …). Ranks start at 0."""
+entries (member, zscore, …). Ranks start at 0. Then the period, or an empty text."""
 Show = Callable[[Window], Answer]
 """Makes the answer. Raises an error of `UNREADABLE` for an entry that no relay has written."""
 Asked = list[tuple[bytes, asyncio.Future[Answer], Show]]
@@ -95,9 +95,9 @@ class RankReads:
         call = (
             b"4",
             keys.watermark[partition],
-            keys.periods[partition],
             keys.board(partition, name),
             keys.members(partition, name),
+            keys.periods[partition],
             name,
             b"%d" % side,
             *(user for user, _, _ in asked),
@@ -127,7 +127,7 @@ class RankReads:
                     future.set_exception(BoardRebuilding("the board is being rebuilt"))
                 elif rank >= 0:
                     try:
-                        future.set_result(show((rank, reply[at + 1], reply[at + 2])))
+                        future.set_result(show((rank, reply[at + 1], reply[at + 2], reply[0])))
                     except UNREADABLE:
                         self._suspect(season, user.decode())
                         future.set_exception(BoardRebuilding("the board is being rebuilt"))

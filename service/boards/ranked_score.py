@@ -46,11 +46,11 @@ class RankedScores:
         `BoardUnavailable`.
         """
         if rank is not None and percentile is None:
-            size, first, entries = await self._call(SCORE, season, b"rank", b"%d" % (rank - 1))
+            period, size, first, entries = await self._call(SCORE, season, b"rank", b"%d" % (rank - 1))
             at = rank - 1
         elif rank is None and percentile is not None:
             share = float(1 - percentile / 100)
-            size, first, entries = await self._call(SCORE, season, b"share", repr(share).encode())
+            period, size, first, entries = await self._call(SCORE, season, b"share", repr(share).encode())
             at = find_rank(size, percentile)
         else:
             raise Rejected(RANK_OR_PERCENTILE.answer)
@@ -58,7 +58,7 @@ class RankedScores:
             raise Rejected(RANK_NOT_FOUND.with_detail(f"The board has {size:,} players."))
         member, zscore = entries[2 * (at - first) : 2 * (at - first) + 2]
         with self._reading(season):
-            score = read_score_of(member, zscore)
+            score = read_score_of(member, zscore, period)
         return Answer(200, _encode(ScoreAtRank(season, at + 1, score)))
 
 

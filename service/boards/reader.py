@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from _speedups import decode_score, render_items
+from _speedups import render_items
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.scripts import script
-from service.boards.calls import BoardCalls
+from board.season import order_of, turn
+from service.boards.calls import BoardCalls, read_score_of
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads, Window
@@ -82,9 +84,9 @@ class BoardReader:
         season, limit, offset = key
         began = self._cached_since
         ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
-        reply = await self._call(TOP, season, *ranks)
+        period, entries = await self._call(TOP, season, *ranks)
         with self._reading(season):
-            items = render_items(reply[1], 0)
+            items = render_board(entries, 0, period)
         answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), items))
         # Kept only in the window in which it was asked for: no answer gets older than the window is long. Pages are not
         # kept, since there are too many of them.
@@ -112,24 +114,37 @@ class BoardReader:
         return Answer(200, _encode(Count(season, reply[0])))
 
 
+def render_board(entries: Sequence[bytes], first_rank: int, period: bytes) -> bytes:
+    """The JSON list of a board's window (`render_items`), with the scores as they were submitted.
+
+    Raises an error of `UNREADABLE`.
+    """
+    body = render_items(entries, first_rank)
+    if order_of(int(period or 0)) == "desc":
+        return body
+    items = msgspec.json.decode(body)
+    for item in items:
+        item["score"] = turn(item["score"], "asc")
+    return _encode(items)
+
+
 def _show_rank(season: str, user: str, window: Window) -> Answer:
-    rank, member, zscore = window
-    score, version = decode_score(int(float(zscore)), member), int.from_bytes(member[2:10], "big")
+    rank, member, zscore, period = window
+    score, version = read_score_of(member, zscore, period), int.from_bytes(member[2:10], "big")
     return Answer(200, _encode(PlayerRank(season, user, rank + 1, score, version)))
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:
-    if fill and side:
-        first, items = fill_window(side, *window)
-    elif side:
-        _, first, items = window
-    else:
-        first, *items = window
+    rank, first, entries, period = window
+    if not side:
+        first, entries = rank, [first, entries]
+    elif fill:
+        first, entries = fill_window(side, rank, first, entries)
     body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
         _encode(season),
         _encode(user),
         side,
-        render_items(items, first + 1),
+        render_board(entries, first + 1, period),
     )
     return Answer(200, body)
 

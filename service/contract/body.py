@@ -9,7 +9,7 @@ import msgspec
 
 from service.contract import problems
 from service.contract.problems import Problem, Rejected
-from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_json
+from service.contract.validation import DUPLICATE_MEMBER, JSON_TYPE, UNDECODABLE, has_duplicate_member, is_media_type
 
 MIB: Final = 1024 * 1024
 KIB: Final = 1024
@@ -37,8 +37,8 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind` is the type in the OpenAPI document, `most` the longest body in bytes; a longer one is refused
     before it is decoded. `decode` turns the bytes into the handler's argument, or raises `Rejected`.
-    `noun` names the body in the text of that refusal. `cost` gets the decoded body (None if it was
-    refused) and the bytes (None if too long).
+    `noun` names the body in the text of that refusal. `media_types` are those that the operation takes.
+    `cost` gets the decoded body (None if it was refused) and the bytes (None if too long).
     """
 
     kind: Any
@@ -48,6 +48,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     too_large: Problem = problems.BODY_TOO_LARGE
     own_problems: tuple[Problem, ...] = ()
     required: bool = True
+    media_types: tuple[str, ...] = (JSON_TYPE,)
     cost: Callable[[Any, bytes | None], Cost] = cost_one
 
     @property
@@ -65,12 +66,14 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
         """Make a function of content type and bytes (None: longer than `most`) that decodes, or raises `Rejected`."""
         too_large = self.too_large.with_detail(f"{self.noun} is larger than {format_size(self.most)}.")
         most, decode, required = self.most, self.decode, self.required
+        media_types = self.media_types
+        unsupported = problems.UNSUPPORTED_MEDIA_TYPE.with_detail(f"The body must be {' or '.join(media_types)}.")
 
         def read(content_type: str | None, body: bytes | None) -> Any:
             if not required and body == b"":
                 return decode(body)
-            if content_type is not None and not is_json(content_type):
-                raise Rejected(problems.UNSUPPORTED_MEDIA_TYPE.answer)
+            if content_type is not None and not is_media_type(content_type, media_types):
+                raise Rejected(unsupported)
             if body is None or len(body) > most:
                 raise Rejected(too_large)
             return decode(body)

@@ -66,6 +66,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(parameter for parameter in self.parameters if parameter.place != "header")
 
     @property
+    def takes_if_match(self) -> bool:
+        """Whether the operation takes an `If-Match` header."""
+        return any(parameter.name == "If-Match" for parameter in self.parameters)
+
+    @property
     def all_problems(self) -> tuple[Problem, ...]:
         """Each problem of body, parameters and handler once, without those of credentials."""
         of_body = () if self.body is None else self.body.problems

@@ -68,9 +68,10 @@ PROBLEMS: Final[dict[str, Problem]] = {}
 
 def add_problem(code: str, status: int, title: str, meaning: str) -> Problem:
     """Make a problem and enter it in the table."""
-    assert code not in PROBLEMS, code
-    problem = PROBLEMS[code] = Problem(code, status, title, meaning)
-    return problem
+    problem = Problem(code, status, title, meaning)
+    known = PROBLEMS.setdefault(code, problem)
+    assert known == problem, f"{code} has two meanings"
+    return known
 
 
 class Rejected(errors.LeaderboardError):
@@ -107,6 +108,12 @@ INVALID_DELTA = add_problem(
     400,
     "delta must be a whole number of 64 bits and not 0.",
     "Zero, a fraction, a string, or outside -2^63 to 2^63-1.",
+)
+INVALID_SCORE = add_problem(
+    "invalid-score",
+    400,
+    "score must be a whole number of 64 bits.",
+    "A fraction, a string, or outside -2^63 to 2^63-1.",
 )
 INVALID_KEY = add_problem(
     "invalid-idempotency-key",
@@ -167,8 +174,8 @@ PLAYER_FORBIDDEN = add_problem(
 DELTA_FORBIDDEN = add_problem(
     "delta-forbidden",
     403,
-    "delta is outside the bounds of the token; nothing was written.",
-    "`delta` is outside the token's `min_delta` and `max_delta`.",
+    "delta or score is outside the bounds of the token; nothing was written.",
+    "`delta`, or `score`, is outside the token's `min_delta` and `max_delta`.",
 )
 ORIGIN_FORBIDDEN = add_problem(
     "origin-forbidden",
@@ -202,7 +209,11 @@ KEY_NOT_ROTATABLE = add_problem(
     "Only a valid key without a successor can be rotated.",
 )
 SEASON_NOT_FOUND = add_problem(
-    "season-not-found", 404, "There is no such season.", "No score was ever posted to this season."
+    "season-not-found",
+    404,
+    "There is no such season.",
+    "No score was ever posted to this season, and it was never defined. With `LEADERBOARD_SEASONS=defined` also a "
+    "submission to a season that was never defined; nothing was written.",
 )
 PLAYER_NOT_FOUND = add_problem(
     "player-not-found",
@@ -219,6 +230,24 @@ SCORE_OUT_OF_RANGE = add_problem(
     409,
     "The sum would leave the range of 64 bits; nothing was written.",
     "The player's score plus `delta` is outside -2^63 to 2^63-1.",
+)
+WRONG_OPERATOR = add_problem(
+    "wrong-operator",
+    409,
+    "The season's operator takes the other one of delta and score; nothing was written.",
+    "`delta` is for seasons that add up (`sum`), `score` for those in which the best or the last run counts.",
+)
+SEASON_NOT_OPEN = add_problem(
+    "season-not-open",
+    409,
+    "The season is not open yet; nothing was written.",
+    "The submission came before the season's `opensAt`, by PostgreSQL's clock.",
+)
+SCORE_OUT_OF_BOUNDS = add_problem(
+    "score-out-of-bounds",
+    422,
+    "The submission is outside the season's bounds; nothing was written.",
+    "`delta` or `score` is below `bounds.min` or above `bounds.max` of the season.",
 )
 BODY_TOO_LARGE = add_problem(
     "body-too-large",
@@ -255,7 +284,7 @@ KEY_REUSED = add_problem(
     "idempotency-key-reused",
     422,
     "This idempotency key was used for another submission; nothing was written.",
-    "The same key came before with another player or another `delta`.",
+    "The same key came before with another player, or another `delta` or `score`.",
 )
 HEADERS_TOO_LARGE = add_problem(
     "headers-too-large",

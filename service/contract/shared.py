@@ -9,6 +9,10 @@ from service.contract.parameters import make_text_parameter
 from service.contract.types import SeasonId, UserId
 
 SEASON: Final = make_text_parameter(
-    "sid", "path", SeasonId, problems.INVALID_SEASON, "The season. It exists from its first submission on."
+    "sid",
+    "path",
+    SeasonId,
+    problems.INVALID_SEASON,
+    "The season. It exists from its definition, or its first submission, on.",
 )
 USER: Final = make_text_parameter("userId", "query", UserId, problems.INVALID_USER, "The player.")

@@ -14,6 +14,7 @@ SEASON_ID_MAX: Final = 64
 # No C0, DEL or C1 control characters. A look-ahead instead of `$`, which in Python matches before a final newline.
 PLAIN_TEXT: Final = r"^[^\u0000-\u001f\u007f-\u009f]+(?![\s\S])"
 
+Int64 = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 UserId = Annotated[
     str,
     msgspec.Meta(

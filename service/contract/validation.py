@@ -10,6 +10,9 @@ import msgspec
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
+JSON_TYPE: Final = "application/json"
+MERGE_PATCH_TYPE: Final = "application/merge-patch+json"
+
 DUPLICATE_MEMBER: Final = "The body names a member twice."
 
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -26,9 +29,9 @@ def is_plain(text: str, longest: int) -> bool:
     return text.isprintable() if text.isascii() else _CONTROL.search(text) is None
 
 
-def is_json(content_type: str) -> bool:
-    """Whether a content type is application/json, with or without parameters."""
-    return content_type == "application/json" or content_type.partition(";")[0].strip().lower() == "application/json"
+def is_media_type(content_type: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a content type is one of the wanted ones, with or without parameters."""
+    return content_type in wanted or content_type.partition(";")[0].strip().lower() in wanted
 
 
 def has_duplicate_member(text: bytes) -> bool:

@@ -37,7 +37,7 @@ class Probes:
         # Of no season: the read costs as much as any other, and finds nothing.
         partition = partition_of("")
         names = keys.watermark[partition], keys.board(partition, b""), keys.members(partition, b"")
-        self._read: Final = (b"3", *names, b"", b"0")
+        self._read: Final = (b"4", *names, keys.periods[partition], b"", b"0")
         self._told: Readiness | None = None
 
     async def report_live(self) -> Answer:

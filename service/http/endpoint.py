@@ -84,6 +84,7 @@ class Endpoint:
         content_type: str | None = None,
         key: str | None = None,
         traceparent: str | None = None,
+        if_match: str | None = None,
     ) -> Order:
         """Prepare an operation that has neither a body nor a caller nor a cost."""
         try:
@@ -100,10 +101,12 @@ class Endpoint:
         content_type: str | None = None,
         key: str | None = None,
         traceparent: str | None = None,
+        if_match: str | None = None,
     ) -> Order:
         """Prepare an operation that has no cost. PERF: nearly all callers are anonymous."""
-        if key is not None or traceparent is not None or (grant is not None and grant.player is not None):
-            return self._prepare(grant, texts, content_type, key, traceparent)
+        rare = key is not None or traceparent is not None or if_match is not None
+        if rare or (grant is not None and grant.player is not None):
+            return self._prepare(grant, texts, content_type, key, traceparent, if_match)
         try:
             values = list(map(call, self._parsers, texts))
         except Rejected as rejected:
@@ -117,6 +120,7 @@ class Endpoint:
         content_type: str | None = None,
         key: str | None = None,
         traceparent: str | None = None,
+        if_match: str | None = None,
     ) -> Order:
         """Prepare the order of an admitted request. `key` is the text of its `Idempotency-Key` header."""
         values: list[Any] = []
@@ -131,7 +135,7 @@ class Endpoint:
             if traceparent is not None:
                 span = self._traces.begin(self.operation.name, traceparent)
             player = None if grant is None else grant.player
-            caller = Caller(player, key, format_traceparent(span))
+            caller = Caller(player, key, format_traceparent(span), if_match)
         order: Order
         if self._quotas is not None and grant is not None:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from service.contract import problems
-from service.contract.answers import PROBLEM_JSON
+from service.contract.answers import JSON, PROBLEM_JSON
 from service.contract.operation import Operation
 from service.contract.problems import Problem
 from service.contract.scopes import SCOPES
@@ -109,11 +109,14 @@ def describe_tag(operation: Operation) -> dict[str, str]:
     return {"name": package.rpartition(".")[2], "description": sys.modules[package].__doc__ or ""}
 
 
-def describe_content(schema: Schema, components: dict[str, Schema], *, good: bool = True) -> dict[str, Any]:
+def describe_content(
+    schema: Schema, components: dict[str, Schema], *, good: bool = True, media_types: tuple[str, ...] = (JSON,)
+) -> dict[str, Any]:
     """A body in JSON. It has an example, unless it may be any object or is the answer for a fault (not `good`)."""
     if not good or (schema.get("type") == "object" and "properties" not in schema):
-        return {"application/json": {"schema": schema}}
-    return {"application/json": {"schema": schema, "example": make_example(schema, components)}}
+        return {media_type: {"schema": schema} for media_type in media_types}
+    described = {"schema": schema, "example": make_example(schema, components)}
+    return dict.fromkeys(media_types, described)
 
 
 def _describe_operation(
@@ -171,6 +174,8 @@ def _describe_operation(
     if operation.body is not None:
         entry["requestBody"] = {
             "required": operation.body.required,
-            "content": describe_content(schema_of[repr(operation.body.kind)], components),
+            "content": describe_content(
+                schema_of[repr(operation.body.kind)], components, media_types=operation.body.media_types
+            ),
         }
     return entry

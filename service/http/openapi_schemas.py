@@ -59,11 +59,13 @@ def make_example(schema: Schema, components: dict[str, Schema]) -> Any:
 
     Raises KeyError for a part without an example.
     """
-    if "$ref" in schema:
-        return make_example(components[schema["$ref"].removeprefix(REFERENCE)], components)
     for keyword in ("examples", "enum"):
         if keyword in schema:
             return schema[keyword][0]
+    if "$ref" in schema:
+        return make_example(components[schema["$ref"].removeprefix(REFERENCE)], components)
+    if "anyOf" in schema:
+        return make_example(schema["anyOf"][0], components)
     if "const" in schema:
         return schema["const"]
     if schema["type"] == "array":

@@ -104,7 +104,8 @@ class Resource:
         keys = req.get_header_values(b"idempotency-key")
         # Sent twice: an empty text, which is not a valid key.
         key = None if not keys else keys[0].decode("latin-1") if len(keys) == 1 else ""
-        order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE))
+        if_match = req.get_header("If-Match") if operation.takes_if_match else None
+        order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE), if_match)
         write_answer(resp, await order(body))
 
 

@@ -5,12 +5,104 @@ from __future__ import annotations
 from typing import Final
 
 from service.contract import problems as p
+from service.contract.body import KIB, Body
 from service.contract.operation import Operation
+from service.contract.parameters import Parameter, make_number_parameter
 from service.contract.shared import SEASON
+from service.contract.validation import JSON_TYPE, MERGE_PATCH_TYPE
+from service.seasons import problems as own
+from service.seasons.definition import decode_definition, decode_patch
+from service.seasons.manage import SeasonManager, parse_cursor, parse_state
 from service.seasons.reset import SeasonReset
-from service.seasons.types import Deleted
+from service.seasons.types import Cursor, Definition, DefinitionPatch, Deleted, Limit, Season, SeasonList, State
+
+_BODY_MOST: Final = 16 * KIB
+_IF_MATCH: Final = Parameter(
+    name="If-Match",
+    place="header",
+    kind=str,
+    meaning="The `ETag` of the definition that the change is based on; `*`: any, if the season exists.",
+    required=False,
+)
+_CURSOR: Final = Parameter(
+    name="cursor",
+    place="query",
+    kind=Cursor,
+    meaning="Leads to the next page.",
+    parse=parse_cursor,
+    problem=own.INVALID_CURSOR,
+    required=False,
+)
+_STATE: Final = Parameter(
+    name="state",
+    place="query",
+    kind=State,
+    meaning="Seasons in this state only.",
+    parse=parse_state,
+    problem=own.INVALID_STATE,
+    required=False,
+)
+_LIMIT: Final = make_number_parameter("limit", Limit, default=100, meaning="How many seasons at most.")
+_CHANGE: Final = (
+    own.INVALID_DEFINITION,
+    own.SETTING_FIXED,
+    own.PRECONDITION_FAILED,
+    p.STORE_UNAVAILABLE,
+    p.OUTCOME_UNKNOWN,
+)
 
 OPERATIONS: Final = (
+    Operation(
+        name="defineSeason",
+        method="PUT",
+        path="/v1/seasons/{sid}",
+        handler=SeasonManager.define,
+        scope="admin",
+        summary="Define a season: its rule, its bounds, when it opens. Missing members become defaults.",
+        parameters=(SEASON, _IF_MATCH),
+        body=Body(kind=Definition, most=_BODY_MOST, decode=decode_definition),
+        answers={200: ("The season, which existed.", Season), 201: ("The new season.", Season)},
+        problems=_CHANGE,
+    ),
+    Operation(
+        name="patchSeason",
+        method="PATCH",
+        path="/v1/seasons/{sid}",
+        handler=SeasonManager.patch,
+        scope="admin",
+        summary="Change members of a season (JSON merge patch); `null` sets a member back to its default.",
+        parameters=(SEASON, _IF_MATCH),
+        body=Body(
+            kind=DefinitionPatch,
+            most=_BODY_MOST,
+            decode=decode_patch,
+            media_types=(JSON_TYPE, MERGE_PATCH_TYPE),
+        ),
+        answers={200: ("The season.", Season)},
+        problems=(p.SEASON_NOT_FOUND, *_CHANGE),
+    ),
+    Operation(
+        name="getSeason",
+        method="GET",
+        path="/v1/seasons/{sid}",
+        handler=SeasonManager.read,
+        scope="read",
+        summary="A season: its definition and its current period. `ETag` names the definition's revision.",
+        parameters=(SEASON,),
+        answers={200: ("The season.", Season)},
+        problems=(p.SEASON_NOT_FOUND, p.STORE_UNAVAILABLE),
+    ),
+    Operation(
+        name="listSeasons",
+        method="GET",
+        path="/v1/seasons",
+        handler=SeasonManager.list,
+        scope="read",
+        summary="The seasons, by name.",
+        parameters=(_CURSOR, _LIMIT, _STATE),
+        answers={200: ("A page of the seasons.", SeasonList)},
+        problems=(p.STORE_UNAVAILABLE,),
+    ),
     Operation(
         name="resetSeason",
         method="DELETE",

@@ -12,6 +12,7 @@ from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
+from board.season import sequence_of
 from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
@@ -60,7 +61,7 @@ class SeasonReset:
                 shown = await self._redis.ask(command)
             except BoardUnavailable:
                 shown = None
-            if shown is not None and shown.isdigit() and int(shown) >= period:
+            if shown is not None and shown.isdigit() and sequence_of(int(shown)) >= sequence_of(period):
                 # Other workers may still answer with a top list that they have just read.
                 await asyncio.sleep(self._cache_s)
                 return True

@@ -1,28 +1,62 @@
-"""Seasons in PostgreSQL. A reset writes one row, a new period, whatever the number of players."""
+"""Seasons in PostgreSQL: their definitions, and resets, which write one row for any number of players."""
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
+import msgspec
 import psycopg
 
-from board.errors import StoreUnavailable
-from board.pg.connections import connect_async, lifeline, make_write_error
+from board.errors import PreconditionFailed, ServerUnreachable, SettingFixed, StoreUnavailable
+from board.partitions import partition_of
+from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
 from board.pg.queries import queries
+from board.season import Rule, fold_of
+from service.seasons.definition import load_definition, rule_of, store_definition
+from service.seasons.types import Definition, Period, Season, State
+
+Change = Callable[[Definition], Definition]
+"""From the present definition to the next one. It may raise `InvalidRule`."""
+Precondition = Callable[[int | None], bool]
+"""Whether a change may go on, from the season's revision; None: there is no such season."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A season, and the revision of its definition; 0: it was never defined."""
+
+    season: Season
+    revision: int
+
+
+class Defined(msgspec.Struct, frozen=True):
+    """A season after a change of its definition. `created`: it did not exist before. `partition`: that of its hint."""
+
+    found: Found
+    created: bool
+    partition: int
 
 
 class SeasonStore:
-    """Resets in PostgreSQL, each within `deadline_s` seconds.
+    """Seasons in PostgreSQL, each call within `deadline_s` seconds.
 
-    Each call opens a connection: resets are rare, and must not wait for batches.
+    Each change opens a connection: changes are rare, and must not wait for batches. Reads share one, which stays open.
     """
 
     def __init__(self, database_url: str, deadline_s: float) -> None:
         self._url: Final = database_url
         self._deadline_s: Final = deadline_s
-        texts = queries()
-        self._lock: Final = texts["lock_season"]
-        self._reset: Final = texts["reset_season"]
+        self._sql: Final = queries()
+        self._reads: psycopg.AsyncConnection[Any] | None = None
+        self._turn: Final = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the connection of the reads."""
+        connection, self._reads = self._reads, None
+        if connection is not None:
+            await connection.close()
 
     async def reset(self, season: str) -> tuple[int, int] | None:
         """End the season's period and begin the next; returns (partition, new period), or None for an unknown season.
@@ -30,22 +64,128 @@ class SeasonStore:
         The lock waits for every batch that writes to the old period; later batches see the new one. Raises
         `StoreUnavailable` and `ServerUnreachable` (nothing was written), or `OutcomeUnknown`.
         """
-        session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
-        connection = await connect_async(
-            self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s, writes=True
-        )
+        async with self._change() as db:
+            row = await (await db.execute(self._sql["lock_season"], {"season": season})).fetchone()
+            if row is None:
+                return None
+            partition, period, *_ = row
+            created = await (await db.execute(self._sql["reset_season"], {"period": period})).fetchone()
+            if created is None:
+                raise StoreUnavailable("the season could not be reset")
+        return partition, created[0]
+
+    async def define(
+        self, season: str, change: Change, allows: Precondition = lambda revision: True, *, create: bool = True
+    ) -> Defined | None:
+        """Change a season's definition. `create` makes a season that does not exist; otherwise it is None.
+
+        The lock waits for every batch that writes to the season; later batches see the new rule. Raises
+        `PreconditionFailed` unless `allows` the revision, `SettingFixed`, `InvalidRule`; and as `reset` does.
+        """
+        async with self._change() as db:
+            existed = True
+            if create:
+                parameters = {"seasons": [season], "partitions": [partition_of(season)]}
+                existed = await (await db.execute(self._sql["create_seasons"], parameters)).fetchone() is not None
+            row = await (await db.execute(self._sql["lock_season"], {"season": season})).fetchone()
+            if row is None:
+                return None
+            partition, period, revision, fold = row
+            # Of two callers that create a season, one finds it here with a revision.
+            created = not existed and revision == 0
+            if not allows(None if created else revision):
+                raise PreconditionFailed("the season is not in the state that the change is based on")
+            held = await (await db.execute(self._sql["definition"], {"season": season})).fetchone()
+            definition = change(load_definition(held and held[0]))
+            next_fold = fold_of(rule_of(definition))
+            if next_fold != fold:
+                await self._begin_anew(db, season, period, next_fold)
+            parameters = {
+                "season": season,
+                "definition": store_definition(definition),
+                "ruled": rule_of(definition) != Rule(),
+                "low": definition.bounds.min,
+                "high": definition.bounds.max,
+                "opens_at": definition.opensAt,
+            }
+            await db.execute(self._sql["define_season"], parameters)
+            changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
+        return Defined(make_found(changed), created, partition)
+
+    async def _begin_anew(self, db: psycopg.AsyncConnection[Any], season: str, period: int, fold: int) -> None:
+        """Give the period another fold. Raises `SettingFixed` if it has submissions."""
+        has_rows = await (await db.execute(self._sql["season_has_rows"], {"period": period})).fetchone()
+        if has_rows is None or has_rows[0]:
+            raise SettingFixed("operator and order are fixed: the period has submissions")
+        dropped = await (await db.execute(self._sql["drop_period"], {"period": period})).fetchone()
+        if dropped is None:
+            raise StoreUnavailable("the season has lost its period")
+        number, started_at = dropped
+        parameters = {"season": season, "fold": fold, "number": number, "started_at": started_at}
+        await db.execute(self._sql["begin_period"], parameters)
+
+    async def find(self, season: str) -> Found | None:
+        """Find a season; None for an unknown one. Raises `StoreUnavailable` and `ServerUnreachable`."""
+        rows = await self._read("season", {"season": season})
+        return make_found(rows[0]) if rows else None
+
+    async def list_after(self, after: str, limit: int, state: State | None) -> list[Found]:
+        """List the next `limit` seasons by name after `after`, in one state or in any. Raises as `find` does."""
+        early = None if state is None else state == "upcoming"
+        rows = await self._read("seasons", {"after": after, "limit": limit, "early": early})
+        return [make_found(row) for row in rows]
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """A transaction on a connection of its own, committed at the end of the block."""
+        connection = await self._open(writes=True)
         try:
             with lifeline(connection, self._deadline_s):
                 async with connection.transaction():
-                    row = await (await connection.execute(self._lock, {"season": season})).fetchone()
-                    if row is None:
-                        return None
-                    partition, period = row
-                    created = await (await connection.execute(self._reset, {"period": period})).fetchone()
-                    if created is None:
-                        raise StoreUnavailable("the season could not be reset")
-            return partition, created[0]
+                    yield connection
         except psycopg.Error as error:
             raise make_write_error(error, connection) from error
         finally:
             await connection.close()
+
+    async def _read(self, name: str, parameters: dict[str, Any]) -> list[Any]:
+        """Rows of a query on the connection of the reads, which one query at a time uses."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._deadline_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise ServerUnreachable(f"PostgreSQL does not answer within {self._deadline_s:g} s") from error
+        try:
+            connection = await self._connect()
+            with lifeline(connection, max(0.0, deadline - loop.time())):
+                return await (await connection.execute(self._sql[name], parameters, prepare=True)).fetchall()
+        except psycopg.Error as error:
+            await self.close()
+            raise StoreUnavailable(first_line(error)) from error
+        finally:
+            self._turn.release()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        connection = self._reads
+        if connection is None or connection.closed or not is_open(connection):
+            await self.close()
+            connection = self._reads = await self._open()
+        return connection
+
+    async def _open(self, *, writes: bool = False) -> psycopg.AsyncConnection[Any]:
+        session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
+        return await connect_async(
+            self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s, writes=writes
+        )
+
+
+def make_found(row: Any) -> Found:
+    """A season of a row of the queries `season` and `seasons`."""
+    season, revision, text, number, started_at, is_early = row
+    d = load_definition(text)
+    starts_at = started_at if d.opensAt is None else max(started_at, d.opensAt)
+    period = Period(number, starts_at, "upcoming" if is_early else "open")
+    members = {name: getattr(d, name) for name in d.__struct_fields__}
+    return Found(Season(seasonId=season, period=period, **members), revision)

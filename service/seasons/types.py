@@ -1,12 +1,38 @@
-"""Answers of the operations that administer seasons."""
+"""Bodies of requests and answers of the operations that administer seasons."""
 
 from __future__ import annotations
 
-from typing import Literal
+import datetime
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from board.season import Bounds, Operator, Order
 from service.contract.types import SeasonId
+
+TITLE_MAX: Final = 200
+UNIT_MAX: Final = 32
+METADATA_MOST_BYTES: Final = 1_024
+METADATA_DEPTH_MOST: Final = 8
+
+State = Literal["upcoming", "open"]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
+"""Seasons of one page."""
+Cursor = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=512, description="The `nextCursor` of the page before.", examples=["c3ByaW5n"]
+    ),
+]
+Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-29T10:00:00Z"])]
+Title = Annotated[str, msgspec.Meta(max_length=TITLE_MAX, examples=["Best lap"])]
+Metadata = Annotated[
+    dict[str, Any],
+    msgspec.Meta(
+        description=f"Any JSON object of at most {METADATA_MOST_BYTES} bytes, {METADATA_DEPTH_MOST} levels deep.",
+        examples=[{"track": "north"}],
+    ),
+]
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -14,3 +40,64 @@ class Deleted(msgspec.Struct, frozen=True):
 
     seasonId: SeasonId
     deleted: Literal[True]
+
+
+class Display(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How clients may show scores: a number with `decimals` digits behind the point and a unit, or a time."""
+
+    unit: Annotated[str, msgspec.Meta(max_length=UNIT_MAX, examples=["s"])] = ""
+    decimals: Annotated[int, msgspec.Meta(ge=0, le=18, examples=[3])] = 0
+    format: Literal["number", "time"] = "number"
+
+
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The members of a season that are set. Missing ones are defaults: those of a season that was never defined."""
+
+    operator: Operator = "sum"
+    order: Order = "desc"
+    bounds: Bounds = Bounds()
+    opensAt: Instant | None = None
+    title: Title = ""
+    metadata: Metadata = {}
+    display: Display = Display()
+
+
+class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A JSON merge patch (RFC 7396) of a definition: `null` sets a member back to its default."""
+
+    operator: Operator | msgspec.UnsetType | None = msgspec.UNSET
+    order: Order | msgspec.UnsetType | None = msgspec.UNSET
+    bounds: Bounds | msgspec.UnsetType | None = msgspec.UNSET
+    opensAt: Instant | msgspec.UnsetType | None = msgspec.UNSET
+    title: Title | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType | None = msgspec.UNSET
+    display: Display | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Period(msgspec.Struct, frozen=True):
+    """The current period of a season. `upcoming`: it opens later."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, examples=[1])]
+    startsAt: Instant
+    state: State
+
+
+class Season(msgspec.Struct, frozen=True, kw_only=True):
+    """A season: its definition, and its current period."""
+
+    seasonId: SeasonId
+    operator: Operator
+    order: Order
+    bounds: Bounds
+    opensAt: Instant | None
+    title: Title
+    metadata: Metadata
+    display: Display
+    period: Period
+
+
+class SeasonList(msgspec.Struct, frozen=True):
+    """A page of the seasons, by name. `nextCursor` leads to the next page; it is null on the last one."""
+
+    items: list[Season]
+    nextCursor: Cursor | None

@@ -21,7 +21,7 @@ from board.errors import OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.process.backoff import Backoff
 from board.process.tasks import LastingTask
 from service.submissions.apart import ApartQueue
-from service.submissions.item import BatchItem, BatchRequest, Item, Outcome, QueueFull
+from service.submissions.item import BatchItem, BatchRequest, Counted, Item, Outcome, QueueFull
 from service.submissions.outcomes import Committer
 from service.submissions.statements import Writer
 
@@ -41,7 +41,8 @@ class Intake:
     `deadline_s` seconds each submission has an outcome.
 
     `on_commit` is called after each commit with the set of partitions that have fresh hints; `on_batch` after each
-    batch with its number of submissions and its duration in nanoseconds.
+    batch with its number of submissions and its duration in nanoseconds. `only_defined` refuses submissions to seasons
+    that were never defined.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Intake:
         deadline_s: float,
         on_commit: Callable[[set[int]], None],
         on_batch: Callable[[int, int], None] = lambda size, took_ns: None,
+        only_defined: bool = False,
     ) -> None:
         self._url: Final = database_url
         self._room: Final = queue
@@ -62,6 +64,8 @@ class Intake:
         self._deadline_s: Final = deadline_s
         self._committer: Final = Committer(on_commit, put_back=self._put_back, put_apart=self._put_apart)
         self._on_batch: Final = on_batch
+        self._only_defined: Final = only_defined
+        self._ruled: Final = self._committer.ruled
         self._queue: deque[Item] = deque()
         self._apart: Final = ApartQueue()
         self._apart_took_part = False
@@ -100,23 +104,36 @@ class Intake:
         return self._open
 
     def submit(
-        self, season: str, user: str, delta: int, key: str | None = None, trace: str | None = None
-    ) -> asyncio.Future[tuple[int, int]]:
-        """Queue a validated submission. The future gets (score, version) after the commit.
+        self,
+        season: str,
+        user: str,
+        number: int,
+        key: str | None = None,
+        trace: str | None = None,
+        *,
+        scored: bool = False,
+    ) -> asyncio.Future[Counted]:
+        """Queue a validated submission: its delta, or its score if it is `scored`.
+
+        The future gets its figures after the commit.
 
         With an idempotency key, a submission that already counts gets the same answer again. `trace` is the
         `traceparent` for the relay (W3C Trace Context).
 
         Values that PostgreSQL rejects must not be passed in: their batch would have to be divided. Raises `QueueFull`
         and `StoreUnavailable` at once. The future raises `ScoreOutOfRange`, `KeyReused`, `StoreUnavailable` (nothing
-        was written) and `OutcomeUnknown`.
+        was written), `OutcomeUnknown`, and the refusals of the season: `WrongOperator`, `OutOfBounds`, `SeasonNotOpen`,
+        `SeasonNotDefined`.
         """
         if self._down is not None:
             raise StoreUnavailable(self._down)
         if len(self._queue) >= self._room:
             raise QueueFull("too many submissions are waiting")
-        future: asyncio.Future[tuple[int, int]] = self._loop.create_future()
-        item = Item(season, user, delta, future, self._loop.time() + self._deadline_s)
+        future: asyncio.Future[Counted] = self._loop.create_future()
+        item = Item(season, user, number, future, self._loop.time() + self._deadline_s)
+        if scored or season in self._ruled:
+            item.scored = scored
+            item.by_rule = True
         if key is not None:
             item.set_key(key)
         if trace is not None:
@@ -126,13 +143,13 @@ class Intake:
         return future
 
     def submit_all(
-        self, season: str, submissions: list[tuple[str, int, str | None]], trace: str | None = None
+        self, season: str, submissions: list[tuple[str, int, str | None, bool]], trace: str | None = None
     ) -> asyncio.Future[list[Outcome]]:
         """Queue validated submissions as one batch request, which one statement writes.
 
-        `submissions` are 1 to `batch` tuples of user, delta, and idempotency key or None. The future gets an `Outcome`
-        for each, in order, and never raises. Raises `QueueFull` and `StoreUnavailable` at once. An empty queue accepts
-        a batch request of any size.
+        `submissions` are 1 to `batch` tuples of user, number, idempotency key or None, and whether the number is a
+        score (`submit`). The future gets an `Outcome` for each, in order, and never raises. Raises `QueueFull` and
+        `StoreUnavailable` at once. An empty queue accepts a batch request of any size.
         """
         if self._down is not None:
             raise StoreUnavailable(self._down)
@@ -145,10 +162,15 @@ class Intake:
         request = BatchRequest(future, len(submissions))
         deadline = self._loop.time() + self._deadline_s
         items = [
-            BatchItem(season, user, delta, deadline, request, at) for at, (user, delta, _) in enumerate(submissions)
+            BatchItem(season, user, number, deadline, request, at)
+            for at, (user, number, _, _) in enumerate(submissions)
         ]
         items[0].weight = len(items)
-        for item, (_, _, key) in zip(items, submissions, strict=True):
+        is_ruled = season in self._ruled
+        for item, (_, _, key, scored) in zip(items, submissions, strict=True):
+            if scored or is_ruled:
+                item.scored = scored
+                item.by_rule = True
             if key is not None:
                 item.set_key(key)
         if trace is not None:
@@ -265,7 +287,7 @@ class Intake:
         backoff = Backoff(0.05, 1.0)
         while True:
             try:
-                writer = await Writer.connect(self._url, self._deadline_s)
+                writer = await Writer.connect(self._url, self._deadline_s, only_defined=self._only_defined)
             except ServerUnreachable as error:
                 self._refuse_all(str(error))
                 await asyncio.sleep(backoff.failed())

@@ -21,14 +21,42 @@ class ScoreOutOfRange(LeaderboardError):
     code = "score-out-of-range"
 
 
+class WrongOperator(LeaderboardError):
+    """The season's operator takes the other one of delta and score; nothing was written."""
+
+    code = "wrong-operator"
+
+
+class OutOfBounds(LeaderboardError):
+    """The submission is outside the season's bounds; nothing was written."""
+
+    code = "score-out-of-bounds"
+
+
+class SeasonNotOpen(LeaderboardError):
+    """The season opens later; nothing was written."""
+
+    code = "season-not-open"
+
+
+class SeasonNotDefined(LeaderboardError):
+    """The season was never defined, and the server takes submissions to defined ones only; nothing was written."""
+
+    code = "season-not-found"
+
+
 class KeyReused(LeaderboardError):
     """The idempotency key was used for another submission; nothing was written."""
 
     code = "idempotency-key-reused"
 
 
-Outcome = tuple[int, int] | LeaderboardError
-"""(score, version) of a submission that counts, or the error of one that does not."""
+Counted = tuple[int, int, int | None, bool | None]
+"""(score, version, previous, improved) of a submission that counts. `previous` is the score before, None where there
+was none. `improved` is None in a season that adds up."""
+
+Outcome = Counted | LeaderboardError
+"""The figures of a submission that counts, or the error of one that does not."""
 
 
 class Promise(Protocol):
@@ -36,7 +64,7 @@ class Promise(Protocol):
 
     def done(self) -> bool: ...
 
-    def set_result(self, result: tuple[int, int], /) -> None: ...
+    def set_result(self, result: Counted, /) -> None: ...
 
     def set_exception(self, error: LeaderboardError, /) -> None: ...
 
@@ -44,8 +72,10 @@ class Promise(Protocol):
 class Item:
     """One submission.
 
-    `future` gets (score, version) or an error. `deadline` is the loop's time in seconds. `digest` and `fingerprint` are
-    32 hex digits each, or None without an idempotency key. `trace` is the `traceparent` for the relay, or None.
+    `number` is its `delta`, or its `score` if it is `scored`. `by_rule`: the statement of plain seasons cannot write
+    it. `future` gets its figures (`Counted`) or an error. `deadline` is the loop's time in seconds. `digest` and
+    `fingerprint` are 32 hex digits each, or None without an idempotency key. `trace` is the `traceparent` for the
+    relay, or None.
 
     `edge` marks an item that the short statement has not written, since its player is near the end of int64.
 
@@ -54,13 +84,26 @@ class Item:
 
     weight = 1
 
-    __slots__ = ("deadline", "delta", "digest", "edge", "fingerprint", "future", "season", "trace", "tries", "user")
+    __slots__ = (
+        "by_rule",
+        "deadline",
+        "digest",
+        "edge",
+        "fingerprint",
+        "future",
+        "number",
+        "scored",
+        "season",
+        "trace",
+        "tries",
+        "user",
+    )
 
     def __init__(
         self,
         season: str,
         user: str,
-        delta: int,
+        number: int,
         future: Promise,
         deadline: float,
         digest: str | None = None,
@@ -68,7 +111,8 @@ class Item:
     ) -> None:
         self.season = season
         self.user = user
-        self.delta = delta
+        self.number = number
+        self.scored = self.by_rule = False
         self.future = future
         self.deadline = deadline
         self.digest = digest
@@ -79,7 +123,8 @@ class Item:
 
     def set_key(self, key: str) -> None:
         """Set the submission's idempotency key."""
-        self.digest, self.fingerprint = make_digest(self.season, key), make_digest(self.user, str(self.delta))
+        asked = f"score {self.number}" if self.scored else str(self.number)
+        self.digest, self.fingerprint = make_digest(self.season, key), make_digest(self.user, asked)
 
     def fail(self, error: LeaderboardError) -> None:
         """Answer with an error, unless the caller is gone or already answered."""
@@ -108,8 +153,8 @@ class BatchItem(Item):
 
     __slots__ = ("at", "request", "weight")
 
-    def __init__(self, season: str, user: str, delta: int, deadline: float, request: BatchRequest, at: int) -> None:
-        super().__init__(season, user, delta, self, deadline)
+    def __init__(self, season: str, user: str, number: int, deadline: float, request: BatchRequest, at: int) -> None:
+        super().__init__(season, user, number, self, deadline)
         self.request = request
         self.at = at
         self.weight = 1
@@ -117,7 +162,7 @@ class BatchItem(Item):
     def done(self) -> bool:
         return self.request.outcomes[self.at] is not None or self.request.future.done()
 
-    def set_result(self, result: tuple[int, int], /) -> None:
+    def set_result(self, result: Counted, /) -> None:
         self.request.close(self.at, result)
 
     def set_exception(self, error: LeaderboardError, /) -> None:

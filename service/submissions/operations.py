@@ -11,7 +11,7 @@ from service.contract.parameters import Parameter
 from service.contract.shared import SEASON
 from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
-from service.submissions.types import BATCH_MOST, Accepted, Batch, BatchAnswer, IdempotencyKey, Submission
+from service.submissions.types import BATCH_MOST, Accepted, Batch, BatchAnswer, IdempotencyKey, ShownSubmission
 from service.submissions.validation import cost_batch, cost_submission, decode_batch, decode_submission
 
 _KEY: Final = Parameter(
@@ -38,17 +38,27 @@ OPERATIONS: Final = (
         path="/v1/seasons/{sid}/scores",
         handler=Submitter.submit,
         scope="submit",
-        summary="Add to a player's score. Answered after the commit in PostgreSQL.",
+        summary="Submit a player's delta or score. Answered after the commit in PostgreSQL.",
         parameters=(SEASON, _KEY, _TRACE),
         body=Body(
-            kind=Submission,
+            kind=ShownSubmission,
             most=MIB,
             decode=decode_submission,
-            own_problems=(p.INVALID_USER, p.INVALID_DELTA),
+            own_problems=(p.INVALID_USER, p.INVALID_DELTA, p.INVALID_SCORE),
             cost=cost_submission,
         ),
         answers={202: ("Committed.", Accepted)},
-        problems=(p.PLAYER_FORBIDDEN, p.DELTA_FORBIDDEN, p.SCORE_OUT_OF_RANGE, p.KEY_REUSED, *_WRITE),
+        problems=(
+            p.PLAYER_FORBIDDEN,
+            p.DELTA_FORBIDDEN,
+            p.SEASON_NOT_FOUND,
+            p.SCORE_OUT_OF_RANGE,
+            p.WRONG_OPERATOR,
+            p.SEASON_NOT_OPEN,
+            p.SCORE_OUT_OF_BOUNDS,
+            p.KEY_REUSED,
+            *_WRITE,
+        ),
         fast=True,
     ),
     Operation(

@@ -8,14 +8,27 @@ from typing import Final
 
 from board.errors import LeaderboardError, OutcomeUnknown, StoreUnavailable
 from board.partitions import partition_of
-from service.submissions.item import Item, KeyReused, ScoreOutOfRange
+from service.submissions.item import (
+    Item,
+    KeyReused,
+    OutOfBounds,
+    ScoreOutOfRange,
+    SeasonNotDefined,
+    SeasonNotOpen,
+    WrongOperator,
+)
 from service.submissions.statements import (
     AT_THE_EDGE,
     KEY_REUSED,
     KEY_TWICE,
     NO_SEASON,
+    NOT_OPEN,
+    OUT_OF_BOUNDS,
+    OUT_OF_RANGE,
+    OUTDATED,
     REPLAYED,
     WRITTEN,
+    WRONG_OPERATOR,
     IdempotencyConflict,
     NotWritten,
     StatementRejected,
@@ -26,6 +39,16 @@ log: Final = logging.getLogger(__name__)
 
 RETRIES_MOST: Final = 3
 """How often a submission is queued again before it fails."""
+RULED_MOST: Final = 4_096
+"""Seasons that an intake remembers to need the statement by rule."""
+
+_REFUSALS: Final[dict[int, Callable[[], LeaderboardError]]] = {
+    KEY_REUSED: lambda: KeyReused("the idempotency key was used for another submission"),
+    WRONG_OPERATOR: lambda: WrongOperator("the season's operator takes the other one of delta and score"),
+    OUT_OF_BOUNDS: lambda: OutOfBounds("the submission is outside the season's bounds"),
+    NOT_OPEN: lambda: SeasonNotOpen("the season is not open yet"),
+}
+"""The errors of submissions that PostgreSQL has refused for good."""
 
 
 class Committer:
@@ -34,6 +57,8 @@ class Committer:
     `on_commit` is called after each commit with the partitions that have fresh hints. `put_back`
     queues submissions in front of all others. `put_apart` queues one for a batch in which its player
     has no other submission.
+
+    `ruled` are the seasons that are known to need the statement by rule. It saves a round trip, and decides nothing.
     """
 
     def __init__(
@@ -46,6 +71,7 @@ class Committer:
         self._on_commit: Final = on_commit
         self._put_back: Final = put_back
         self._put_apart: Final = put_apart
+        self.ruled: Final[set[str]] = set()
 
     async def commit(self, writer: Writer, batch: list[Item]) -> None:
         """Write a batch with one statement, and answer its callers. Errors go to the futures; none is raised."""
@@ -68,24 +94,30 @@ class Committer:
             await self._divide(writer, batch, error)
             return
         touched: set[int] = set()
-        again: list[Item] = []
+        unknown: list[Item] = []
         repeated: list[Item] = []
-        edge: list[Item] = []
+        put_back: list[Item] = []
         counts: dict[tuple[str, str], int] | None = None
-        for item, (status, score, version) in zip(batch, rows, strict=True):
+        for item, (status, counted) in zip(batch, rows, strict=True):
             if status in (WRITTEN, REPLAYED):
                 if not item.future.done():
-                    item.future.set_result((score, version))
+                    item.future.set_result(counted)
                 touched.add(partition_of(item.season))
+            elif status == NO_SEASON and item.scored and not writer.only_defined:
+                # The season would be made with the defaults, and refuse the score.
+                item.fail(_REFUSALS[WRONG_OPERATOR]())
             elif status == NO_SEASON:
-                again.append(item)
-            elif status == KEY_REUSED:
-                item.fail(KeyReused("the idempotency key was used for another submission"))
+                unknown.append(item)
             elif status == KEY_TWICE:
                 repeated.append(item)
+            elif status == OUTDATED:
+                # Each time another submission of the player has been written meanwhile: no bound but the deadline.
+                put_back.append(item)
             elif status == AT_THE_EDGE:
                 item.edge = True
-                edge.append(item)
+                put_back.append(item)
+            elif status != OUT_OF_RANGE:
+                item.fail(_REFUSALS[status]())
             else:
                 if counts is None:
                     counts = {}
@@ -98,21 +130,31 @@ class Committer:
                     item.fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
         if touched:
             self._on_commit(touched)
+        if put_back:
+            self._put_back(put_back)
         self._send_again(repeated)
-        if edge:
-            self._put_back(edge)
-        if again:
-            await self._create_seasons(writer, again)
+        if unknown:
+            await self._find_seasons(writer, unknown)
 
-    async def _create_seasons(self, writer: Writer, items: list[Item]) -> None:
-        """Create the seasons of these items, and queue the items again."""
+    async def _find_seasons(self, writer: Writer, items: list[Item]) -> None:
+        """Create the seasons of these items, or learn that they need the statement by rule; queue the items again."""
         try:
-            await writer.create_seasons({item.season for item in items})
+            found = await writer.find_seasons({item.season for item in items})
         except (NotWritten, OutcomeUnknown, StatementRejected) as error:
             for item in items:
                 item.fail(StoreUnavailable(f"the season could not be created: {error}"))
             return
-        self._send_again(items)
+        if len(self.ruled) + len(found) > RULED_MOST:
+            self.ruled.clear()
+        self.ruled.update(season for season, is_ruled in found.items() if is_ruled)
+        again: list[Item] = []
+        for item in items:
+            if item.season in found:
+                item.by_rule = item.by_rule or found[item.season]
+                again.append(item)
+            else:
+                item.fail(SeasonNotDefined("the season was never defined"))
+        self._send_again(again)
 
     def _send_again(self, items: list[Item]) -> None:
         """Queue items again in front of all others, each at most `RETRIES_MOST` times."""

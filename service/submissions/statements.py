@@ -13,12 +13,33 @@ from board.partitions import partition_of
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
 from board.pg.queries import queries
-from service.submissions.item import Item
+from service.submissions.item import Counted, Item
 
-WRITTEN, NO_SEASON, OUT_OF_RANGE, REPLAYED, KEY_REUSED, KEY_TWICE, AT_THE_EDGE = range(7)
-"""The statuses of a submission in the rows of `submit`; see the query. `AT_THE_EDGE`: the short text has not written
-it, since its player is near the end of int64. The item must be sent again, marked as `edge`.
+(
+    WRITTEN,
+    NO_SEASON,
+    OUT_OF_RANGE,
+    REPLAYED,
+    KEY_REUSED,
+    KEY_TWICE,
+    WRONG_OPERATOR,
+    OUT_OF_BOUNDS,
+    NOT_OPEN,
+    OUTDATED,
+    AT_THE_EDGE,
+) = range(11)
+"""The statuses of a submission in the rows of `submit` and `submit_by_rule`; see the queries. `AT_THE_EDGE`: the short
+text has not written it, since its player is near the end of int64. The item must be sent again, marked as `edge`.
 """
+
+PLAIN: Final = ("submit_short", "submit", "submit_keyed", "submit_traced")
+PLAIN_DEFINED: Final = ("submit_short_defined", "submit_defined", "submit_keyed_defined", "submit_traced_defined")
+BY_RULE: Final = ("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced")
+BY_RULE_DEFINED: Final = ("submit_by_rule_defined", "submit_by_rule_keyed_defined", "submit_by_rule_traced_defined")
+"""The texts of each statement: without keys and traces, with keys, with both. The first plain one is the short text."""
+
+NOTHING: Final[Counted] = (0, 0, None, None)
+"""The figures of a submission that does not count."""
 
 READ_ONLY: Final = "25006"
 """The SQLSTATE of a change in a session that accepts none."""
@@ -43,7 +64,7 @@ def is_short(batch: list[Item]) -> bool:
     """Whether the short text writes this batch: one season, every player once, and nothing that needs another text."""
     season = batch[0].season
     for item in batch:
-        if item.season != season or item.digest or item.trace or item.edge:
+        if item.season != season or item.by_rule or item.digest or item.trace or item.edge:
             return False
     return len(set(map(_user_of, batch))) == len(batch)
 
@@ -61,22 +82,28 @@ class IdempotencyConflict(Exception):
 
 
 class Writer:
-    """One connection in autocommit mode that runs the intake's statements. Not for concurrent use."""
+    """One connection in autocommit mode that runs the intake's statements. Not for concurrent use.
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any], patience_s: float) -> None:
+    `only_defined`: seasons that were never defined are not found, and never created.
+    """
+
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Any], patience_s: float, *, only_defined: bool = False
+    ) -> None:
         # PostgreSQL cancels a statement at the deadline. No reply long after it means a dead network.
         self._patience_s: Final = patience_s
         self._connection: Final = connection
         self._cursor: Final = connection.cursor(binary=True)
         texts = queries()
-        self._submit_short: Final = texts["submit_short"]
-        self._submit: Final = texts["submit"]
-        self._submit_keyed: Final = texts["submit_keyed"]
-        self._submit_traced: Final = texts["submit_traced"]
+        plain, by_rule = (PLAIN_DEFINED, BY_RULE_DEFINED) if only_defined else (PLAIN, BY_RULE)
+        self._short, *self._plain = [texts[name] for name in plain]
+        self._by_rule: Final = [texts[name] for name in by_rule]
+        self.only_defined: Final = only_defined
         self._create: Final = texts["create_seasons"]
+        self._find: Final = texts["find_defined_seasons"]
 
     @classmethod
-    async def connect(cls, url: str, deadline_s: float) -> Writer:
+    async def connect(cls, url: str, deadline_s: float, *, only_defined: bool = False) -> Writer:
         """Connect; statements are cancelled after `deadline_s` seconds.
 
         Raises `ServerUnreachable`, also for a server that accepts no changes.
@@ -84,7 +111,7 @@ class Writer:
         session = make_session_settings(deadline_s)
         connection = await connect_async(url, "leaderboard-intake", session=session, writes=True)
         adapt_arrays(connection)
-        return cls(connection, 2 * deadline_s + 0.2)
+        return cls(connection, 2 * deadline_s + 0.2, only_defined=only_defined)
 
     @property
     def closed(self) -> bool:
@@ -97,55 +124,68 @@ class Writer:
     async def close(self) -> None:
         await self._connection.close()
 
-    async def submit(self, batch: list[Item]) -> list[tuple[int, int, int]]:
-        """Write a batch with one statement and commit; (status, score, version) of each submission, in order.
+    async def submit(self, batch: list[Item]) -> list[tuple[int, Counted]]:
+        """Write a batch with one statement and commit; status and figures of each submission, in order.
 
-        The statuses are those above; score and version count for `WRITTEN` and `REPLAYED` only. Raises `NotWritten`,
+        The statuses are those above; the figures count for `WRITTEN` and `REPLAYED` only. Raises `NotWritten`,
         `StatementRejected` and `IdempotencyConflict` (all rolled back), or `OutcomeUnknown`.
         """
         if is_short(batch):
             return await self._write_short(batch)
-        parameters = {
+        parameters: dict[str, Any] = {
             "seasons": TextArray(pack_text_array([item.season for item in batch])),
             "users": TextArray(pack_text_array([item.user for item in batch])),
-            "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
         }
+        # PERF: the statement of plain seasons is shorter and faster. It is used if no item is known to need the other.
+        by_rule = any(item.by_rule for item in batch)
+        numbers = Int8Array(pack_int8_array([item.number for item in batch]))
+        if by_rule:
+            parameters["numbers"] = numbers
+            parameters["scored"] = Int8Array(pack_int8_array([item.scored for item in batch]))
+        else:
+            parameters["deltas"] = numbers
+        texts = self._by_rule if by_rule else self._plain
         # PERF: looking up and inserting keys costs a batch a fifth more, so batches without keys omit it. Batches with
         # a trace run the longest statement, with or without keys.
         if not any(item.digest or item.trace for item in batch):
-            rows = await self._run(self._submit, parameters, fetch=True)
-            return [(status, score, version) for _, status, score, version in rows]
+            rows = await self._run(texts[0], parameters, fetch=True)
+            if by_rule:
+                return [(row[1], row[2:]) for row in rows]
+            return [(status, (score, version, None, None)) for _, status, score, version in rows]
         parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
         parameters["prints"] = TextArray(pack_text_array([item.fingerprint for item in batch]))
-        query = self._submit_keyed
+        query = texts[1]
         if any(item.trace for item in batch):
-            query = self._submit_traced
+            query = texts[2]
             parameters["traces"] = TextArray(pack_text_array([item.trace for item in batch]))
         rows = await self._run(query, parameters, fetch=True)
-        return [
-            (status, first_score, first_version) if status == REPLAYED else (status, score, version)
-            for _, status, score, version, first_score, first_version in rows
-        ]
+        if by_rule:
+            return [(row[1], row[6:] if row[1] == REPLAYED else row[2:6]) for row in rows]
+        return [(row[1], (*(row[4:] if row[1] == REPLAYED else row[2:4]), None, None)) for row in rows]
 
-    async def _write_short(self, batch: list[Item]) -> list[tuple[int, int, int]]:
+    async def _write_short(self, batch: list[Item]) -> list[tuple[int, Counted]]:
         """`submit` for a batch that `is_short`."""
         parameters = {
             "season": batch[0].season,
             "users": TextArray(pack_text_array([item.user for item in batch])),
-            "deltas": Int8Array(pack_int8_array([item.delta for item in batch])),
+            "deltas": Int8Array(pack_int8_array([item.number for item in batch])),
         }
-        rows = await self._run(self._submit_short, parameters, fetch=True)
-        missing = (AT_THE_EDGE if rows else NO_SEASON, 0, 0)
-        found = {user: (WRITTEN, score, version) for user, score, version in rows}
+        rows = await self._run(self._short, parameters, fetch=True)
+        missing = (AT_THE_EDGE if rows else NO_SEASON, NOTHING)
+        found = {user: (WRITTEN, (score, version, None, None)) for user, score, version in rows}
         return [found.get(item.user, missing) for item in batch]
 
-    async def create_seasons(self, seasons: set[str]) -> None:
-        """Create the seasons that do not exist, each with its first period.
+    async def find_seasons(self, seasons: set[str]) -> dict[str, bool]:
+        """Seasons that exist, and whether they need the statement by rule. Those that do not exist are created, each
+        with its first period, unless only defined ones count.
 
         Raises `NotWritten`, `StatementRejected`, `OutcomeUnknown`.
         """
         names = sorted(seasons)
-        await self._run(self._create, {"seasons": names, "partitions": [partition_of(name) for name in names]})
+        if self.only_defined:
+            return dict(await self._run(self._find, {"seasons": names}, fetch=True))
+        parameters = {"seasons": names, "partitions": [partition_of(name) for name in names]}
+        return dict.fromkeys(names, False) | dict(await self._run(self._create, parameters, fetch=True))
 
     async def _run(self, query: bytes, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
         try:

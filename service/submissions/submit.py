@@ -11,6 +11,7 @@ from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
 from service.submissions.group_commit import Intake
+from service.submissions.item import Counted
 from service.submissions.types import Accepted, Submission
 from service.submissions.validation import find_excess, key_of_player, parse_idempotency_key
 
@@ -24,7 +25,7 @@ class Submitter:
         self._submit: Final = intake.submit
 
     async def submit(self, season: str, submission: Submission, caller: Caller) -> Answer:
-        """Add to a player's score (`Accepted`, 202); answered after the commit. Raises as `Intake.submit` does."""
+        """Submit a delta or a score (`Accepted`, 202); answered after the commit. Raises as `Intake.submit` does."""
         user = submission.userId
         key = submission.submissionId
         if caller.player is not None and (excess := find_excess(caller.player, submission)) is not None:
@@ -36,5 +37,17 @@ class Submitter:
             key = header_key
         if caller.player is not None and key is not None:
             key = key_of_player(user, key)
-        score, version = await self._submit(season, user, submission.delta, key, caller.trace)
-        return Answer(202, _encode(Accepted(season, user, True, score, version)))
+        # PERF: nearly all submissions have a delta.
+        if (delta := submission.delta) is not msgspec.UNSET:
+            counted = await self._submit(season, user, delta, key, caller.trace)
+        else:
+            counted = await self._submit(season, user, submission.number, key, caller.trace, scored=True)
+        return Answer(202, _encode(make_accepted(season, user, counted)))
+
+
+def make_accepted(season: str, user: str, counted: Counted) -> Accepted:
+    """The answer to a submission that counts. Sums tell neither the score before nor whether it is better."""
+    score, version, previous, improved = counted
+    if improved is None:
+        return Accepted(season, user, True, score, version)
+    return Accepted(season, user, True, score, version, previous, improved)

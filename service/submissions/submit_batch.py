@@ -41,9 +41,11 @@ class BatchSubmitter:
         good = [one for one in judged if isinstance(one, Submission)]
         outcomes: list[Outcome] = []
         if good:
-            items = [(s.userId, s.delta, s.submissionId) for s in good]
+            items = [(s.userId, s.number, s.submissionId, s.scored) for s in good]
             if player is not None:
-                items = [(user, delta, key and key_of_player(user, key)) for user, delta, key in items]
+                items = [
+                    (user, number, key and key_of_player(user, key), scored) for user, number, key, scored in items
+                ]
             outcomes = await self._submit_all(season, items, caller.trace)
             failures = [problem_of(outcome) for outcome in outcomes if isinstance(outcome, LeaderboardError)]
             if len(failures) == len(judged) and min(problem.status for problem in failures) >= 500:
@@ -63,7 +65,12 @@ def make_result(submission: Submission, outcome: Outcome) -> BatchResult:
     """Make the result of a submission that was sent to PostgreSQL."""
     if isinstance(outcome, LeaderboardError):
         return make_refusal(problem_of(outcome))
-    return BatchResult(202, userId=submission.userId, score=outcome[0], version=outcome[1])
+    score, version, previous, improved = outcome
+    if improved is None:
+        return BatchResult(202, userId=submission.userId, score=score, version=version)
+    return BatchResult(
+        202, userId=submission.userId, score=score, version=version, previousScore=previous, improved=improved
+    )
 
 
 def make_refusal(problem: Problem) -> BatchResult:

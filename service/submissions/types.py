@@ -22,28 +22,64 @@ IdempotencyKey = Annotated[
 ]
 
 
+_SPELLING: Final = "Up to 2^53 it may be spelled `120.0` or `1.2e2`."
+
+
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Add `delta` to the player's score. `submissionId` is the idempotency key, if the header does not carry it."""
+    """A player's `delta`, for a season that adds up, or `score`, for one in which the best or the last run counts.
+
+    It has one of the two. `submissionId` is the idempotency key, if the header does not carry it.
+    """
 
     userId: UserId
-    delta: Annotated[
-        int,
-        msgspec.Meta(
-            ge=INT64_MIN,
-            le=INT64_MAX,
-            description="Whole number of 64 bits, not 0. Up to 2^53 it may be spelled `120.0` or `1.2e2`.",
-            examples=[120],
-        ),
-    ]
+    delta: (
+        Annotated[
+            int,
+            msgspec.Meta(
+                ge=INT64_MIN,
+                le=INT64_MAX,
+                description=f"Is added to the score. Whole number of 64 bits, not 0. {_SPELLING}",
+                examples=[120],
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     submissionId: IdempotencyKey | None = None
+    score: (
+        Annotated[
+            int,
+            msgspec.Meta(
+                ge=INT64_MIN,
+                le=INT64_MAX,
+                description=f"The score of a run. Whole number of 64 bits. {_SPELLING}",
+                examples=[83211],
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+
+    @property
+    def number(self) -> int:
+        """The number of a valid submission: its `delta` or its `score`."""
+        return self.score if self.delta is msgspec.UNSET else self.delta  # type: ignore[return-value]
+
+    @property
+    def scored(self) -> bool:
+        """Whether a valid submission has a `score`."""
+        return self.score is not msgspec.UNSET
+
+
+ShownSubmission = Annotated[Submission, msgspec.Meta(examples=[{"userId": "ada", "delta": 120}])]
+"""A submission in the OpenAPI document."""
 
 
 class SpelledSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A submission with the text of its `delta`."""
+    """A submission with the texts of its numbers."""
 
     userId: UserId
-    delta: msgspec.Raw
+    delta: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     submissionId: IdempotencyKey | None = None
+    score: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 BATCH_MOST: Final = 5_000
@@ -53,7 +89,7 @@ _Several = msgspec.Meta(min_length=1, max_length=BATCH_MOST)
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Up to 5,000 submissions to one season. Each has its own result; those that count are committed together."""
 
-    submissions: Annotated[list[Submission], _Several]
+    submissions: Annotated[list[ShownSubmission], _Several]
 
 
 class LooseBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,13 +98,25 @@ class LooseBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     submissions: Annotated[list[msgspec.Raw], _Several]
 
 
+Previous = (
+    Annotated[Score | None, msgspec.Meta(description="The score before; null: there was none. Not for sums.")]
+    | msgspec.UnsetType
+)
+Improved = (
+    Annotated[bool, msgspec.Meta(description="Whether the player's row is better than before. Not for sums.")]
+    | msgspec.UnsetType
+)
+
+
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The result of one submission: 202 with `userId`, `score`, `version`; or an error's `status`, `code`, `detail`."""
+    """The result of one submission: 202 with the members of `Accepted`; or an error's `status`, `code`, `detail`."""
 
     status: Status
     userId: UserId | msgspec.UnsetType = msgspec.UNSET
     score: Score | msgspec.UnsetType = msgspec.UNSET
     version: Version | msgspec.UnsetType = msgspec.UNSET
+    previousScore: Previous = msgspec.UNSET
+    improved: Improved = msgspec.UNSET
     code: str | msgspec.UnsetType = msgspec.UNSET
     detail: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -98,3 +146,5 @@ class Accepted(msgspec.Struct, frozen=True):
     queued: Literal[True]
     score: Score
     version: Version
+    previousScore: Previous = msgspec.UNSET
+    improved: Improved = msgspec.UNSET

@@ -14,7 +14,7 @@ from service.access.grant import Player
 from service.contract import problems
 from service.contract.body import Cost
 from service.contract.problems import Problem, Rejected
-from service.contract.types import USER_ID_MAX
+from service.contract.types import USER_ID_MAX, Int64
 from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_plain
 from service.submissions.types import KEY_TEXT, Batch, LooseBatch, SpelledSubmission, Submission
 
@@ -28,24 +28,26 @@ Judged = Submission | Problem
 """A submission of a batch, or its problem."""
 
 
+class Numbers(msgspec.Struct, frozen=True, gc=False):
+    """The texts of a submission's numbers, whatever else it has."""
+
+    delta: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    score: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 class PlayerOnly(msgspec.Struct, frozen=True, gc=False):
     """The part of a submission that quotas need."""
 
     userId: str
 
 
-class DeltaOnly(msgspec.Struct, frozen=True, gc=False):
-    """The text of a submission's `delta`."""
-
-    delta: msgspec.Raw
-
-
 _decode = msgspec.json.Decoder(Submission).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 _decode_loose = msgspec.json.Decoder(LooseBatch).decode
 _decode_player = msgspec.json.Decoder(PlayerOnly).decode
-_decode_delta = msgspec.json.Decoder(DeltaOnly).decode
+_decode_numbers = msgspec.json.Decoder(Numbers).decode
 _decode_spelled = msgspec.json.Decoder(SpelledSubmission).decode
+_decode_number = msgspec.json.Decoder(Int64).decode
 
 
 def decode_submission(body: bytes) -> Submission:
@@ -65,9 +67,13 @@ def decode_submission(body: bytes) -> Submission:
         raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
     user = submission.userId
     # PERF: likewise of `find_problem`.
-    if submission.delta and 0 < len(user) <= USER_ID_MAX and user.isascii() and user.isprintable():
+    is_plain_delta = submission.delta and submission.score is msgspec.UNSET
+    if is_plain_delta and 0 < len(user) <= USER_ID_MAX and user.isascii() and user.isprintable():
         return submission
-    if (problem := find_problem(submission)) is not None:
+    problem = find_problem(submission)
+    if problem is problems.INVALID_BODY:
+        raise Rejected(problem.with_detail("A submission has either a delta or a score."))
+    if problem is not None:
         raise Rejected(problem.answer)
     return submission
 
@@ -115,16 +121,29 @@ def judge_raw(raw: bytes) -> Judged:
 
 
 def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
-    """Decode a submission that was refused with `error`, if only because its `delta` is a whole number spelled like a
-    float: engines that know doubles only write 10 so. Raises `error` otherwise, or that of another member.
+    """Decode a submission that was refused with `error`, if only because its `delta` or `score` is a whole number
+    spelled like a float: engines that know doubles only write 10 so. Raises `error` otherwise, or that of another
+    member.
     """
-    if not str(error).endswith("`$.delta`"):
+    if not str(error).endswith(("`$.delta`", "`$.score`")):
         raise error
-    delta = parse_float(bytes(_decode_delta(text).delta))
-    if delta is None:
-        raise error
+    found = _decode_numbers(text)
+    numbers: list[int | msgspec.UnsetType] = []
+    for raw in (found.delta, found.score):
+        number = msgspec.UNSET if raw is msgspec.UNSET else parse_number(bytes(raw))
+        if number is None:
+            raise error
+        numbers.append(number)
     spelled = _decode_spelled(text)
-    return Submission(spelled.userId, delta, spelled.submissionId)
+    return Submission(spelled.userId, numbers[0], spelled.submissionId, numbers[1])
+
+
+def parse_number(text: bytes) -> int | None:
+    """The whole number of 64 bits of a JSON value, perhaps spelled like a float (`parse_float`); None otherwise."""
+    try:
+        return _decode_number(text)
+    except msgspec.ValidationError:
+        return parse_float(text)
 
 
 def parse_float(text: bytes) -> int | None:
@@ -155,7 +174,8 @@ def has_duplicates(text: bytes, submission: Submission) -> bool:
 
 def count_quotes(submission: Submission) -> int:
     """Count the quotes of a submission without duplicate members and escapes."""
-    return 6 if submission.submissionId is None else 10
+    numbers = (submission.delta is not msgspec.UNSET) + (submission.score is not msgspec.UNSET)
+    return 4 + 2 * numbers + (0 if submission.submissionId is None else 4)
 
 
 def problem_of_member(error: msgspec.ValidationError) -> Problem:
@@ -165,6 +185,8 @@ def problem_of_member(error: msgspec.ValidationError) -> Problem:
         return problems.INVALID_USER
     if text.endswith("`$.delta`"):
         return problems.INVALID_DELTA
+    if text.endswith("`$.score`"):
+        return problems.INVALID_SCORE
     if text.endswith("`$.submissionId`"):
         return problems.INVALID_KEY
     return problems.INVALID_BODY
@@ -176,6 +198,8 @@ def find_problem(submission: Submission) -> Problem | None:
         return problems.INVALID_USER
     if submission.delta == 0:
         return problems.INVALID_DELTA
+    if (submission.delta is msgspec.UNSET) == (submission.score is msgspec.UNSET):
+        return problems.INVALID_BODY
     return None
 
 
@@ -183,7 +207,7 @@ def find_excess(player: Player, submission: Submission) -> Problem | None:
     """Find the problem of a submission that the player's token does not allow; None if it does."""
     if submission.userId != player.user:
         return problems.PLAYER_FORBIDDEN
-    if not player.low <= submission.delta <= player.high:
+    if not player.low <= submission.number <= player.high:
         return problems.DELTA_FORBIDDEN
     return None
 

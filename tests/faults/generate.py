@@ -2,7 +2,8 @@
 
 A line is an event: `invoke` when a request is sent; then `ok`, `fail` (the answer says for certain that nothing
 happened) or `unknown` (no answer, a broken connection, 504). A submission is named by its `op`, which is also its
-`delta`, so every row of the ledger tells which submission wrote it. Tries of one submission share the `op`.
+`delta`, or the end of its `score`, so every row of the ledger tells which submission wrote it. Tries of one submission
+share the `op`. Seasons are of several kinds; what an event calls `define` tells the rule of one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ CLIENTS: Final = 24
 ANSWER_WITHIN_S: Final = 12.0
 PLAYERS: Final = 400
 HOT: Final = 4
+RULES: Final = (("sum", "desc"), ("best", "asc"), ("last", "desc"), ("sum", "asc"), ("best", "desc"), ("last", "asc"))
+"""Operator and order of the seasons, in turn. The first one is never defined."""
+OPS_MOST: Final = 10**9
+"""Above every `op`: a score is a random multiple of it and the `op`."""
 
 
 class Unanswered(Exception):
@@ -89,6 +94,7 @@ class Generator:
         self.port: Final = port
         self.rate: Final = rate
         self.seasons: Final = [f"{seed}-{n}" for n in range(seasons)]
+        self.rules: Final = {season: RULES[n % len(RULES)] for n, season in enumerate(self.seasons)}
         self.hang_ups = hang_ups
         self.give_up_s: Final = give_up_s
         self.resets: Final = resets
@@ -158,6 +164,11 @@ class Generator:
     # --- the clients
 
     async def _play(self) -> None:
+        try:
+            await self._define()
+        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
+            self._failed = error
+            return
         clients = [asyncio.create_task(self._client(n)) for n in range(CLIENTS)]
         if self.resets:
             clients.append(asyncio.create_task(self._resetter(CLIENTS)))
@@ -165,6 +176,29 @@ class Generator:
             await asyncio.gather(*clients)
         except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
             self._failed = error
+
+    async def _define(self) -> None:
+        """Define the seasons, until each is."""
+        connection = Connection(self.port)
+        for season, (operator, order) in self.rules.items():
+            body = json.dumps({"operator": operator, "order": order}).encode()
+            until = time.monotonic() + self.give_up_s
+            status = 200 if (operator, order) == RULES[0] else 0
+            while status not in (200, 201):
+                assert time.monotonic() < until, f"{season} cannot be defined: {status}"
+                try:
+                    await connection.send("PUT", f"/v1/seasons/{season}", body)
+                    status, _ = await connection.receive()
+                except (OSError, Unanswered):
+                    await asyncio.sleep(0.05)
+            self._note("ok", {"op": 0, "do": "define", "season": season, "operator": operator, "order": order})
+        connection.drop()
+
+    def _value(self, rng: random.Random, season: str, op: int) -> dict[str, int]:
+        """The number of a submission, by the member that the season takes."""
+        if self.rules[season][0] == "sum":
+            return {"delta": op}
+        return {"score": rng.randrange(1_000) * OPS_MOST + op}
 
     async def _client(self, number: int) -> None:
         rng = random.Random(f"{self._seed} {number}")
@@ -196,7 +230,8 @@ class Generator:
         self._op += 1
         op, user = self._op, self._player(rng, self._op)
         key = rng.choice(("", "", "header", "body"))
-        item: dict[str, Any] = {"userId": user, "delta": op}
+        value = self._value(rng, season, op)
+        item: dict[str, Any] = {"userId": user, **value}
         headers = ""
         if key == "header":
             headers = f'Idempotency-Key: "k{op}"\r\n'
@@ -204,6 +239,7 @@ class Generator:
             item["submissionId"] = f"k{op}"
         body = json.dumps(item).encode()
         about = {"op": op, "client": client, "do": "submit", "season": season, "user": user, "keyed": bool(key)}
+        about |= {"value": sum(value.values())}
         until = time.monotonic() + self.give_up_s
         while True:
             self._note("invoke", about)
@@ -235,16 +271,17 @@ class Generator:
     async def _batch(self, connection: Connection, client: int, rng: random.Random, season: str) -> None:
         keyed = rng.random() < 0.5
         abouts: list[dict[str, Any]] = []
+        (member,) = self._value(rng, season, 0)
         for _ in range(rng.randrange(1, 20)):
             self._op += 1
             user = self._player(rng, self._op)
-            abouts.append(
-                {"op": self._op, "client": client, "do": "submit", "season": season, "user": user, "keyed": keyed}
-            )
+            value = self._value(rng, season, self._op)[member]
+            about: dict[str, Any] = {"op": self._op, "client": client, "do": "submit", "season": season}
+            abouts.append(about | {"user": user, "keyed": keyed, "value": value})
         until = time.monotonic() + self.give_up_s
         while abouts:
             items = [
-                {"userId": a["user"], "delta": a["op"]} | ({"submissionId": f"k{a['op']}"} if keyed else {})
+                {"userId": a["user"], member: a["value"]} | ({"submissionId": f"k{a['op']}"} if keyed else {})
                 for a in abouts
             ]
             for about in abouts:

@@ -34,6 +34,8 @@ INVARIANTS: Final = {
 }
 Breaches = dict[str, list[str]]
 
+OPS_MOST: Final = 10**9
+"""The number of a submission modulo this is its `op`."""
 CACHED_S: Final = 0.02
 """A top may be this old: docs/api.md promises a few milliseconds."""
 
@@ -45,6 +47,7 @@ class Submission:
         self.op: int = first["op"]
         self.season: str = first["season"]
         self.user: str = first["user"]
+        self.value: int = first.get("value", self.op)
         self.began: float = first["t"]
         self.answered: float | None = None
         self.tries = 0
@@ -59,6 +62,7 @@ class History:
         self.submissions: dict[int, Submission] = {}
         self.reads: list[dict[str, Any]] = []
         self.resets: list[dict[str, Any]] = []
+        self.rules: dict[str, tuple[str, str]] = {}
         self.lines = 0
         begun: dict[int, float] = {}
         ended: set[int] = set()
@@ -66,7 +70,9 @@ class History:
             event = json.loads(line)
             self.lines += 1
             op, kind = event["op"], event["kind"]
-            if event["do"] == "submit":
+            if event["do"] == "define":
+                self.rules[event["season"]] = (event["operator"], event["order"])
+            elif event["do"] == "submit":
                 if kind == "invoke":
                     one = self.submissions.setdefault(op, Submission(event))
                     one.tries += 1
@@ -89,6 +95,10 @@ class History:
                 self.reads.append(event | {"began": begun[op]})
         self.resets = [reset for reset in self.resets if reset["kind"] != "fail"]
 
+    def rule(self, season: str) -> tuple[str, str]:
+        """Operator and order of a season."""
+        return self.rules.get(season, ("sum", "desc"))
+
 
 class Store:
     """What PostgreSQL holds, of the seasons of this history."""
@@ -107,8 +117,8 @@ class Store:
             ):
                 self.scores[season].append((user, score, reached, n))
             # Periods that have ended may have been collected: the ledger still has their numbers, not their seasons.
-            self.ledger: list[tuple[int, str, int]] = db.execute(
-                "SELECT period_id, user_id, delta FROM ledger ORDER BY submission"
+            self.ledger: list[tuple[int, str, int, int]] = db.execute(
+                "SELECT period_id, user_id, delta, submission FROM ledger ORDER BY submission"
             ).fetchall()
             self.fences: list[tuple[int, int, str]] = db.execute("SELECT id, fence, identity FROM partition").fetchall()
             self.hints: int = db.execute("SELECT count(*) FROM outbox").fetchall()[0][0]
@@ -126,6 +136,7 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
     breaches: Breaches = {name: [] for name in INVARIANTS}
     counted = count(history, store, breaches)
     sums(history, store, counted, breaches)
+    runs(history, store, breaches)
     with redis.Redis.from_url(redis_url, socket_timeout=30) as client:
         boards(store, client, prefix, breaches)
         watermarks(store, client, prefix, breaches)
@@ -143,10 +154,10 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
 def count(history: History, store: Store, breaches: Breaches) -> dict[int, list[int]]:
     """Which period(s) each submission counts in; I1 and I2."""
     rows: dict[int, list[int]] = defaultdict(list)
-    for period, user, delta in store.ledger:
-        one = history.submissions.get(delta)
-        if one is not None and one.user == user:
-            rows[delta].append(period)
+    for period, user, value, _ in store.ledger:
+        one = history.submissions.get(value % OPS_MOST)
+        if one is not None and one.user == user and one.value == value:
+            rows[one.op].append(period)
     for one in history.submissions.values():
         n = len(rows.get(one.op, ()))
         if one.answers and n == 0:
@@ -165,12 +176,17 @@ def sums(history: History, store: Store, counted: dict[int, list[int]], breaches
     by_player: dict[tuple[int, str], list[Submission]] = defaultdict(list)
     for op, periods in counted.items():
         one = history.submissions[op]
-        for period in periods:
-            by_player[period, one.user].append(one)
+        if history.rule(one.season)[0] == "sum":
+            for period in periods:
+                by_player[period, one.user].append(one)
     for season, rows in store.scores.items():
-        for user, score, _, n in rows:
+        operator, order = history.rule(season)
+        if operator != "sum":
+            continue
+        for user, stored, _, n in rows:
+            score = stored if order == "desc" else -1 - stored
             mine = by_player.get((store.current[season], user), [])
-            if sum(one.op for one in mine) != score or len(mine) != n:
+            if sum(one.op for one in mine) != score or (order == "desc" and len(mine) != n):
                 breaches["I2"].append(
                     f"{season}/{user} has {score} from {n}, its ledger {sum(one.op for one in mine)} from {len(mine)}"
                 )
@@ -183,6 +199,40 @@ def sums(history: History, store: Store, counted: dict[int, list[int]], breaches
             if start < before or (sure and start != before):
                 breaches["I2"].append(f"submission {one.op} of {user} was told {score}, after {before}")
             before = score
+
+
+def runs(history: History, store: Store, breaches: Breaches) -> None:
+    """Where the best or the last run counts: rows are those of the ledger, and so is every acknowledged score; I2."""
+    by_player: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
+    values: dict[int, int] = {}
+    for period, user, value, number in store.ledger:
+        by_player[period, user].append((number, value))
+        values[number] = value
+    for season, rows in store.scores.items():
+        operator, order = history.rule(season)
+        if operator == "sum":
+            continue
+        sign = 1 if order == "desc" else -1
+        for user, stored, reached, _ in rows:
+            score = stored if order == "desc" else -1 - stored
+            mine = by_player[store.current[season], user]
+            if not mine:
+                breaches["I2"].append(f"{season}/{user} has {score} of submission {reached}, its ledger nothing")
+                continue
+            number, value = max(mine) if operator == "last" else max(mine, key=lambda one: (sign * one[1], -one[0]))
+            if (score, reached) != (value, number):
+                breaches["I2"].append(
+                    f"{season}/{user} has {score} of submission {reached}, its ledger {value} of {number}"
+                )
+    for one in history.submissions.values():
+        operator, order = history.rule(one.season)
+        if operator == "sum":
+            continue
+        for score, version in one.answers:
+            if values.get(version) != score:
+                breaches["I2"].append(f"submission {one.op} was told {score} of {version}, not {values.get(version)}")
+            if operator == "best" and (score < one.value if order == "desc" else score > one.value):
+                breaches["I2"].append(f"submission {one.op} of {one.value} was told {score}, which is worse")
 
 
 def boards(store: Store, client: Any, prefix: str, breaches: Breaches) -> None:
@@ -279,7 +329,8 @@ def never_empty(history: History, breaches: Breaches) -> None:
             return not any(began <= until and ended >= since for began, ended in resets[season])
 
         if "users" in read and (
-            len(set(read["users"])) < len(read["users"]) or read["scores"] != ordered(read["scores"])
+            len(set(read["users"])) < len(read["users"])
+            or read["scores"] != sorted(read["scores"], reverse=history.rule(season)[1] == "desc")
         ):
             breaches["I8"].append(f"read {read['op']} of {season} shows a player twice, or not in order")
         if read["do"] == "top" and read["status"] == 200:
@@ -290,11 +341,6 @@ def never_empty(history: History, breaches: Breaches) -> None:
             breaches["I8"].append(f"read {read['op']} does not find {read['user']} of {season}, who was there")
         elif read["do"] == "around" and read["status"] == 200 and read["user"] not in read["users"]:
             breaches["I8"].append(f"read {read['op']} around {read['user']} shows the player not among them")
-
-
-def ordered(scores: list[int]) -> list[int]:
-    """Best first."""
-    return sorted(scores, reverse=True)
 
 
 def resets(history: History, counted: dict[int, list[int]], breaches: Breaches) -> None:

@@ -123,7 +123,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a board without a watermark is read",
-        (("board/redis/lua/top.lua", "if not fence then return {} end", "if not fence then fence = '0' end"),),
+        (("board/redis/lua/board.lua", "if not fence then return {} end", "if not fence then fence = '0' end"),),
         "redis: FLUSHALL",
         ("I8",),
     ),

@@ -82,6 +82,48 @@ def ledger(case: Case, op: int, user: str) -> None:
     )
 
 
+def test_a_true_history_of_runs_passes(world: World) -> None:
+    assert runs(world).judged() == {}
+
+
+def runs(world: World) -> Case:
+    """A season in which the lowest run counts, after the other one: two of one player, of which the later is worse."""
+    case = Case(world)
+    world.define("s2", operator="best", order="asc")
+    case.tape.note("ok", "define", 0, operator="best", order="asc")
+    case.tape.events[-1]["season"] = "s2"
+    for op, user, value in ((31, "ada", 5_000_000_031), (32, "bob", 6_000_000_032), (33, "ada", 7_000_000_033)):
+        ((_, score, version, _, _),) = world.submit_by_rule(("s2", user, value, True))
+        case.tape.submit(op, user, (score, version))
+        for event in case.tape.events[-2:]:
+            event |= {"season": "s2", "value": value}
+    case.hand.drain()
+    case.tape.read("top", 41, users=["ada", "bob"], scores=[5_000_000_031, 6_000_000_032])
+    case.tape.events[-1]["season"] = case.tape.events[-2]["season"] = "s2"
+    return case
+
+
+def keep_the_worse(case: Case) -> None:
+    case.world.execute("UPDATE score SET score = ~7000000033, reached = reached + 2 WHERE score = ~5000000031")
+
+
+def tell_the_worse(case: Case) -> None:
+    case.tape.events[-3] |= {"score": 7_000_000_033}
+
+
+def show_the_worse_first(case: Case) -> None:
+    case.tape.events[-1]["scores"].reverse()
+
+
+@pytest.mark.parametrize(
+    ("alter", "broken"), [(keep_the_worse, {"I2", "I3"}), (tell_the_worse, {"I2"}), (show_the_worse_first, {"I8"})]
+)
+def test_a_breach_of_a_rule_is_found(world: World, alter: Callable[[Case], None], broken: set[str]) -> None:
+    case = runs(world)
+    alter(case)
+    assert set(case.judged()) == broken
+
+
 def lose(case: Case) -> None:
     case.world.execute("DELETE FROM ledger WHERE delta = 12")
 

@@ -10,7 +10,8 @@ from support.http import JSON, Answer, Http, base
 
 
 def walk(http: Http, headers: Mapping[str, str], season: str, settled: Callable[[], Any]) -> None:
-    """Submissions, a batch, retries, all reads, a reset, and a first score after it. `settled` waits for the board."""
+    """Submissions, a batch, retries, all reads, a reset, and a first score after it; then the same of a season with a
+    rule. `settled` waits for the board."""
 
     def ask(method: str, path: str, body: Any = None) -> Answer:
         data = None if body is None else json.dumps(body).encode()
@@ -40,3 +41,20 @@ def walk(http: Http, headers: Mapping[str, str], season: str, settled: Callable[
     assert ask("DELETE", "").status == 200
     assert ask("POST", "/scores", {"userId": "ada", "delta": 1}).status == 202
     settled()
+    assert ask("DELETE", "").status == 200
+    assert ask("PUT", "", {"operator": "best", "order": "asc", "bounds": {"min": 0}}).json["order"] == "asc"
+    assert ask("PATCH", "", {"title": "Lap"}).status == 200
+    for user, score in (("ada", 9), ("bob", 7), ("ada", 8)):
+        assert ask("POST", "/scores", {"userId": user, "score": score, "submissionId": f"{user}{score}"}).status == 202
+    assert (
+        ask("POST", "/scores/batch", {"submissions": [{"userId": "cy", "score": -1}]}).json["results"][0]["status"]
+        == 422
+    )
+    settled()
+    assert ask("GET", "/leaderboard/top").json["items"] == [
+        {"userId": "bob", "score": 7},
+        {"userId": "ada", "score": 8},
+    ]
+    assert ask("GET", "/leaderboard/rank?userId=ada").json["score"] == 8
+    assert ask("GET", "").json["title"] == "Lap"
+    assert season in [item["seasonId"] for item in http.ask("GET", "/v1/seasons", None, dict(headers)).json["items"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import secrets
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
+import msgspec
 import psycopg
 import redis
 
@@ -28,10 +30,23 @@ from relay.session import RelaySession
 from service.contract.scopes import SCOPES, Scope
 from service.keys import store as keystore
 from service.keys.types import Wanted
+from service.seasons.store import SeasonStore
+from service.seasons.types import Definition
 
 _count = itertools.count(1)
 
-TABLES: Final = ("season", "period", "score", "ledger", "outbox", "partition", "ailing", "idempotency", "trace")
+TABLES: Final = (
+    "season",
+    "season_definition",
+    "period",
+    "score",
+    "ledger",
+    "outbox",
+    "partition",
+    "ailing",
+    "idempotency",
+    "trace",
+)
 SEQUENCES: Final = ("fence", "submission", "period_period_id_seq")
 
 Accepted = tuple[int, int, int]
@@ -174,6 +189,29 @@ class World:
             },
         ).fetchall()
         return [(status, score, version) for _, status, score, version in rows]
+
+    def define(self, season: str, **members: Any) -> None:
+        """Define a season by the service's own store; members as in JSON."""
+        definition = msgspec.convert(members, Definition)
+        store = SeasonStore(self.settings.database_url, 10.0)
+        asyncio.run(store.define(season, lambda before: definition))
+
+    def submit_by_rule(
+        self, *batch: tuple[str, str, int, bool], db: psycopg.Connection[Any] | None = None
+    ) -> list[tuple[int, int, int, int | None, bool | None]]:
+        """One batch of (season, user, number, whether it is a score) by the statement by rule; the seasons exist.
+
+        Returns (status, score, version, previous, improved) of each."""
+        rows = (db or self.db).execute(
+            queries()["submit_by_rule"],
+            {
+                "seasons": TextArray(pack_text_array([s for s, _, _, _ in batch])),
+                "users": TextArray(pack_text_array([u for _, u, _, _ in batch])),
+                "numbers": Int8Array(pack_int8_array([n for _, _, n, _ in batch])),
+                "scored": Int8Array(pack_int8_array([scored for _, _, _, scored in batch])),
+            },
+        )
+        return [(status, *counted) for _, status, *counted in rows.fetchall()]
 
     def key(self, *scopes: str, seasons: list[str] | None = None, life_s: int | None = None) -> str:
         """The text of a new key; without scopes one that has all."""

@@ -111,7 +111,8 @@ def assert_taken(submission: Submission) -> None:
     """What passed every check is what PostgreSQL can store."""
     if find_problem(submission) is None:
         assert len(submission.userId.encode()) > 0 and len(submission.userId) <= 128 and "\0" not in submission.userId
-        assert INT64_MIN <= submission.delta <= INT64_MAX and submission.delta != 0
+        assert INT64_MIN <= submission.number <= INT64_MAX
+        assert (submission.delta is msgspec.UNSET) == submission.scored and submission.delta != 0
 
 
 @given(JSON)
@@ -127,7 +128,7 @@ class Recorder(Intake):
 
     async def submit_all(self, season: str, submissions: Any, trace: str | None = None) -> list[Outcome]:
         self.items = submissions
-        return [(1, 1)] * len(submissions)
+        return [(1, 1, None, None)] * len(submissions)
 
 
 def asked(coroutine: Any) -> Any:

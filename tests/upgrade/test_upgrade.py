@@ -23,7 +23,7 @@ from typing import Any, Final
 import pytest
 from faults.generate import Connection, Unanswered
 from support.absent import absent
-from support.http import Http
+from support.http import JSON, Http
 from support.processes import Command, alive, children_of, commandline, run
 from support.proxy import Proxy
 from support.repository import REPOSITORY
@@ -214,6 +214,49 @@ def test_an_upgrade_and_the_way_back_under_load(bare_world: World, older: Path, 
     assert had <= world.value("SELECT max(version) FROM schema_migration") == max(m.version for m in migrations())
     assert {(s, u): score for s in SEASONS for u, score, _ in world.expected(s)} == dict(load.accepted)
     assert world.value("SELECT count(*) FROM ledger") == load.accepted.total() > 5 * STEP / 2
+
+
+def test_the_previous_release_keeps_off_rows_of_seasons_with_a_rule(
+    bare_world: World, older: Path, sockets: Path
+) -> None:
+    """Its relays carry them like all others; its API, which only adds up, is refused, and spoils no batch-mate."""
+    world = bare_world
+    previous = Release(world, older, sockets, LEADERBOARD_IMPL="python")
+    this = Release(world, REPOSITORY, sockets)
+    previous.run("migrate")
+    this.run("migrate", "--stage", "pre")
+    runs = {"ada": 83_211, "bob": 81_950}
+    board = [{"userId": "bob", "score": 81_950}, {"userId": "ada", "score": 83_211}]
+    with ExitStack() as stack:
+        for command in (previous.relay(), previous.serve(), this.serve()):
+            stack.enter_context(command)
+        old, new = (
+            stack.enter_context(Http(stack.enter_context(Proxy(str(release.socket))).port))
+            for release in (previous, this)
+        )
+        for name, order in (("lap", "asc"), ("high", "desc")):
+            definition = json.dumps({"operator": "best", "order": order}).encode()
+            assert new.ask("PUT", f"/v1/seasons/{name}", definition, JSON).status == 201
+            for user, score in runs.items():
+                body = json.dumps({"userId": user, "score": score}).encode()
+                assert new.post_raw(name, body).json["improved"] is True
+        eventually(lambda: new.top("lap").json["items"] == board)
+        eventually(lambda: old.top("high").json["items"] == board[::-1])
+        rows = world.rows("SELECT user_id, score, reached FROM score ORDER BY 1, 2")
+        for user in ("ada", "carol"):
+            assert old.post("lap", user, 1).status == 500
+            batch = json.dumps({"submissions": [{"userId": user, "delta": 1}] * 3}).encode()
+            assert old.ask("POST", "/v1/seasons/lap/scores/batch", batch, JSON).status == 500
+        assert world.rows("SELECT user_id, score, reached FROM score ORDER BY 1, 2") == rows
+        assert old.delete("lap").status == 503, "a period that it begins would not tell its order"
+        assert old.post("plain", "ada", 1).status == 202
+        assert new.post("plain", "ada", 1).json["score"] == 2
+        assert new.delete("lap").status == 200
+        assert new.post_raw("lap", b'{"userId":"ada","score":5}').json["previousScore"] is None
+        eventually(lambda: new.top("lap").json["items"] == [{"userId": "ada", "score": 5}])
+        assert json.loads(this.run("verify", "--wait", "30", "--json"))["equal"]
+        # The old janitor has the rows of the period that has ended.
+        eventually(lambda: world.value("SELECT count(*) FROM period WHERE ended_at IS NOT NULL") == 0)
 
 
 def test_no_migration_of_the_previous_release_was_changed() -> None:

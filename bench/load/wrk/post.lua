@@ -1,10 +1,11 @@
 -- POSTs scores for a time, then sends nothing until wrk ends, so that every submission is answered and counted.
 -- Arguments: path, seconds, seed, pool of players (0: a new player each time), submissions per request (0: no batch),
--- prefix of player ids, first number of the pool, seasons (0: one; else %d in the path is a random number below it).
+-- prefix of player ids, first number of the pool, seasons (0: one; else %d in the path is a random number below it), member
+-- with the number: a small delta, or a random score.
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "common.lua")
 local now = dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "clock.lua")
 
-local before, after, seconds, pool, size, player, first, seasons, until_
+local before, after, seconds, pool, size, player, first, seasons, member, until_
 local sent, parked = 0, false
 
 function init(args)
@@ -15,14 +16,15 @@ function init(args)
   before = "POST " .. path
   after = rest .. " HTTP/1.1\r\nHost: " .. host .. "\r\n" .. authorization() .. "Content-Type: application/json\r\nContent-Length: "
   seconds, pool, size = tonumber(args[2]), tonumber(args[4]), tonumber(args[5])
-  player, first = args[6], tonumber(args[7])
+  player, first, member = args[6], tonumber(args[7]), args[9]
   math.randomseed(tonumber(args[3]))
 end
 
 local function submission()
   sent = sent + 1
   local number = pool > 0 and first + math.random(0, pool - 1) or sent
-  return '{"userId":"' .. player .. number .. '","delta":' .. sent % 100 + 1 .. "}"
+  local value = member == "delta" and sent % 100 + 1 or math.random(1, 1000000)
+  return '{"userId":"' .. player .. number .. '","' .. member .. '":' .. value .. "}"
 end
 
 function request()

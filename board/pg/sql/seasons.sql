@@ -1,8 +1,8 @@
--- Seasons: create, lock and reset.
+-- Seasons: create, define, list, lock and reset.
 
 -- name: create_seasons --
 -- Create the seasons that do not exist, each with its first period. Of two concurrent callers one creates the season; the
--- other one's period is never used.
+-- other one's period is never used. Returns those that exist, and whether they need `submit_by_rule`.
 WITH wanted AS MATERIALIZED (
     SELECT season_id, partition FROM unnest(%(seasons)s::text[], %(partitions)s::smallint[]) AS u (season_id, partition)
     WHERE NOT EXISTS (SELECT FROM season s WHERE s.season_id = u.season_id)
@@ -16,18 +16,80 @@ WITH wanted AS MATERIALIZED (
     ORDER BY f.season_id
     ON CONFLICT (season_id) DO NOTHING
     RETURNING partition, period_id
+), hinted AS (
+    INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, NULL FROM made
 )
-INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, NULL FROM made
+SELECT season_id, ruled FROM season WHERE season_id = ANY (%(seasons)s::text[])
+
+-- name: find_defined_seasons --
+-- Those that were defined, and whether they need `submit_by_rule`.
+SELECT season_id, ruled FROM season WHERE season_id = ANY (%(seasons)s::text[]) AND revision > 0
 
 -- name: lock_season --
-SELECT partition, period_id FROM season WHERE season_id = %(season)s FOR UPDATE
+SELECT partition, period_id, revision, fold FROM season WHERE season_id = %(season)s FOR UPDATE
+
+-- name: definition --
+-- After `lock_season`: a statement that has waited for the lock shows an older state of every other table.
+SELECT definition FROM season_definition WHERE season_id = %(season)s
+
+-- name: season_has_rows --
+-- In the transaction of `lock_season`: whether the period has a submission.
+SELECT EXISTS (SELECT FROM score WHERE period_id = %(period)s)
+
+-- name: drop_period --
+-- In the transaction of `lock_season`: delete the current period, which has no submission, so that `begin_period` can put
+-- one of another fold in its place.
+DELETE FROM period WHERE period_id = %(period)s RETURNING number, started_at
+
+-- name: begin_period --
+-- After `drop_period`. Returns the new period.
+WITH made AS (
+    INSERT INTO period (period_id, season_id, number, started_at) OVERRIDING SYSTEM VALUE
+    VALUES (nextval(pg_get_serial_sequence('period', 'period_id')) + (%(fold)s::bigint << 56),
+            %(season)s, %(number)s, %(started_at)s)
+    RETURNING season_id, period_id
+), begun AS (
+    UPDATE season s SET period_id = made.period_id, fold = %(fold)s FROM made WHERE s.season_id = made.season_id
+    RETURNING s.partition, s.period_id
+), hinted AS (
+    INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, NULL FROM begun
+)
+SELECT period_id FROM begun
+
+-- name: define_season --
+-- In the transaction of `lock_season`. A plain season needs `submit_by_rule` only for a time of opening that is to come.
+WITH written AS (
+    INSERT INTO season_definition AS d (season_id, definition) VALUES (%(season)s, %(definition)s)
+    ON CONFLICT (season_id) DO UPDATE SET definition = excluded.definition, changed_at = now()
+)
+UPDATE season SET revision = revision + 1, ruled = %(ruled)s OR coalesce(%(opens_at)s::timestamptz > clock_timestamp(), false),
+    low = %(low)s, high = %(high)s, opens_at = %(opens_at)s
+WHERE season_id = %(season)s
+
+-- name: season --
+SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(s.opens_at > now(), false) AS is_early
+FROM season s JOIN period p ON p.period_id = s.period_id
+LEFT JOIN season_definition d ON d.season_id = s.season_id
+WHERE s.season_id = %(season)s
+
+-- name: seasons --
+-- The next seasons by name: those that are open already, or not yet (`early`); null: both.
+SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(s.opens_at > now(), false) AS is_early
+FROM season s JOIN period p ON p.period_id = s.period_id
+LEFT JOIN season_definition d ON d.season_id = s.season_id
+WHERE s.season_id > %(after)s
+  AND (%(early)s::boolean IS NULL OR coalesce(s.opens_at > now(), false) = %(early)s::boolean)
+ORDER BY s.season_id LIMIT %(limit)s
 
 -- name: reset_season --
--- In the transaction of `lock_season`: end the old period, begin a new one, leave a hint. Returns the new period.
+-- In the transaction of `lock_season`: end the old period, begin a new one of the same fold, leave a hint. Returns the new
+-- period.
 WITH ended AS (
-    UPDATE period SET ended_at = clock_timestamp() WHERE period_id = %(period)s RETURNING season_id, number
+    UPDATE period SET ended_at = clock_timestamp() WHERE period_id = %(period)s RETURNING season_id, number, period_id
 ), next AS (
-    INSERT INTO period (season_id, number) SELECT season_id, number + 1 FROM ended RETURNING season_id, period_id
+    INSERT INTO period (period_id, season_id, number) OVERRIDING SYSTEM VALUE
+    SELECT nextval(pg_get_serial_sequence('period', 'period_id')) + (period_id >> 56 << 56), season_id, number + 1
+    FROM ended RETURNING season_id, period_id
 ), turned AS (
     UPDATE season s SET period_id = next.period_id FROM next WHERE s.season_id = next.season_id
     RETURNING s.partition, s.period_id

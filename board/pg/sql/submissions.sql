@@ -1,16 +1,16 @@
--- Submissions: one batch in one statement.
+-- Submissions: one batch of plain seasons in one statement (sums, the highest first, and nothing else to be looked at).
 
 -- name: submit --
 -- Input: parallel arrays in order of arrival. Output: a row for each submission (`ord` from 1), with the player's score
 -- after it, its version, and a status:
 --   0  written
---   1  the season does not exist yet
+--   1  there is no such plain season: it does not exist yet, or needs `submit_by_rule`
 --   2  the sum would leave int64; with several submissions of one player in the batch, it might: send them one by one
 --   3  written before with this idempotency key
 --   4  the key was used for another submission
 --   5  the key is twice in this batch, and this is not the first: send again
 -- Batches without idempotency keys use the text without the lines that end in "-- keyed". Batches without traces use the
--- text without the lines that end in "-- traced".
+-- text without the lines that end in "-- traced". The lines that end in "-- defined" are those of LEADERBOARD_SEASONS.
 WITH input AS MATERIALIZED (
     SELECT i.ord, i.season_id, i.user_id, i.delta,
            i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
@@ -33,7 +33,8 @@ WITH input AS MATERIALIZED (
 ), here AS MATERIALIZED (
     -- The lock makes a reset wait for this batch, or this batch for the reset; after the wait the new row is read.
     SELECT season_id, partition, period_id FROM season
-    WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input))
+    WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input)) AND NOT ruled
+      AND revision > 0 -- defined
     ORDER BY season_id FOR KEY SHARE
 ), placed AS MATERIALIZED (
     SELECT i.ord, i.user_id, i.delta, i.submission, h.period_id,

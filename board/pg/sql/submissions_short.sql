@@ -1,14 +1,17 @@
 -- Submissions: most batches, in one shorter statement.
 
 -- name: submit_short --
--- `submit` for a batch of one season, without keys and traces, in which no player is twice. Input: parallel arrays in
+-- `submit` for a batch of one plain season, without keys and traces, in which no player is twice. Input: parallel arrays in
 -- order of arrival, which decides between equal scores. PERF: it takes two thirds of the time at 64 submissions.
--- Output: a row (user_id, score, version) for each player written. Without any row the season does not exist yet; one
+-- Output: a row (user_id, score, version) for each player written. Without any row there is no such plain season; one
 -- row of nulls means that no player was written. A player who is not written is near the end of int64.
 WITH input AS MATERIALIZED (
     SELECT user_id, delta, nextval('submission') AS submission FROM unnest(%(users)s, %(deltas)s) AS i (user_id, delta)
 ), here AS MATERIALIZED (
-    SELECT partition, period_id FROM season WHERE season_id = %(season)s FOR KEY SHARE
+    SELECT partition, period_id FROM season
+    WHERE season_id = %(season)s AND NOT ruled
+      AND revision > 0 -- defined
+    FOR KEY SHARE
 ), written AS (
     INSERT INTO score AS s (period_id, user_id, score, reached, submissions)
     SELECT h.period_id, i.user_id, i.delta, i.submission, 1 FROM input i CROSS JOIN here h ORDER BY i.user_id

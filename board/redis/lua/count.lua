@@ -1,8 +1,3 @@
--- The number of players on a board. KEYS: 1 watermark, 2 board, 3 members. ARGV: 1 season
--- Returns {number}, {} while the partition is being rebuilt, 0 if the board was altered by hand (as in top.lua).
-local fence, counted, noted = unpack(redis.call('HMGET', KEYS[1], 'fence', 'counted', 'n:' .. ARGV[1]))
-if not fence then return {} end
-local size = redis.call('ZCARD', KEYS[2])
-if size ~= redis.call('HLEN', KEYS[3]) then return 0 end
-if noted and counted == fence and tonumber(noted:match('^%d+')) ~= size then return 0 end
+-- begins with: board.lua
+-- The number of players on a board: {number}.
 return {size}

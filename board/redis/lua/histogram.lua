@@ -1,16 +1,10 @@
--- Numbers of players between edges, all at one instant. KEYS: 1 watermark, 2 board, 3 members.
--- ARGV: 1 season, then the edges: zscore and low of each score; low 2047 where all players with the zscore have it
--- Returns {number of players, players with each edge's score or better; member and zscore of the best and of the worst
--- player}; no players for an empty board. Returns {} while the partition is being rebuilt, 0 if the board was altered
--- by hand (as in top.lua).
+-- begins with: board.lua
+-- Numbers of players between edges, all at one instant.
+-- ARGV: from 2 on the edges: zscore and low of each score; low 2047 where all players with the zscore have it
+-- Returns {period, number of players, players with each edge's score or better; member and zscore of the best and of
+-- the worst player}; no players for an empty board.
 -- A zscore beyond 2^52 is that of many scores: a binary search among their members finds the edge.
-local call = redis.call
-local fence, counted, noted = unpack(call('HMGET', KEYS[1], 'fence', 'counted', 'n:' .. ARGV[1]))
-if not fence then return {} end
-local size = call('ZCARD', KEYS[2])
-if size ~= call('HLEN', KEYS[3]) then return 0 end
-if noted and counted == fence and tonumber(noted:match('^%d+')) ~= size then return 0 end
-local answer, n = {size}, 1
+local answer, n = {period, size}, 2
 for at = 2, #ARGV, 2 do
   local zscore, low = ARGV[at], tonumber(ARGV[at + 1])
   local till = call('ZCOUNT', KEYS[2], '-inf', zscore)

@@ -25,6 +25,7 @@ def test_no_hot_statement_reads_all_of_a_table(world: World) -> None:
     ("name", "settings", "tables"),
     [
         ("submit", make_session_settings(1.0), {"season", "score", "ledger", "outbox"}),
+        ("submit_by_rule", make_session_settings(1.0), {"season", "score", "ledger", "outbox"}),
         ("take", dict(SESSION), {"outbox", "score"}),
     ],
 )

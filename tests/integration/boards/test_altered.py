@@ -11,6 +11,8 @@ from support.processes import relaying, serving
 from support.relays import Hand, S, equal, write_watermark
 from support.world import World
 
+from board.season import FOLD_BITS, Rule, fold_of
+
 PLAYERS = 30
 NEVER = {"LEADERBOARD_RELAY_SAMPLE_MS": "3600000"}
 """The sampler, which would find any of this some day, does not run."""
@@ -193,8 +195,13 @@ def test_a_relay_of_a_release_that_does_not_count_is_no_hand(filled: World) -> N
     filled.redis.zadd(board, {b"\0" * 9 + b"\x01new": -99})
     filled.redis.hset(members, "new", b"\0" * 9 + b"\x01")
     write_watermark(filled, fence=filled.value("SELECT nextval('fence')"))
+    period = filled.redis.hget(filled.keys.periods[S], "s")
     with serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http:
         assert http.top("s").json["items"][0] == {"userId": "new", "score": 99}
+        # The period that stands beside the number is as old. That of such a relay tells the order of the scores.
+        filled.redis.hset(filled.keys.periods[S], "s", fold_of(Rule(order="asc")) << FOLD_BITS)
+        assert http.rank("s", "new").json["score"] == ~99
+        filled.redis.hset(filled.keys.periods[S], "s", period)
         filled.submit(("s", "p0", 1))
         filled.carry_everything()
         assert http.rank("s", "new").json["rank"] == 1

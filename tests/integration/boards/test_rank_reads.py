@@ -63,7 +63,7 @@ def calls(world: World) -> int:
 def test_each_gets_the_own_rank(filled: World) -> None:
     before = calls(filled)
     ranks = asked(filled, together(*(("s", f"p{n}", 0) for n in range(PLAYERS))))
-    assert [(rank, member[10:]) for rank, member, _ in ranks] == [(n, b"p%d" % n) for n in range(PLAYERS)]
+    assert [(rank, member[10:]) for rank, member, *_ in ranks] == [(n, b"p%d" % n) for n in range(PLAYERS)]
     assert calls(filled) - before == -(-PLAYERS // PLAYERS_MOST)
 
 
@@ -78,7 +78,7 @@ def test_a_window_ends_at_both_ends_of_the_board(filled: World) -> None:
 def test_reads_of_one_width_are_asked_together(filled: World) -> None:
     before = calls(filled)
     windows = asked(filled, together(*(("s", f"p{n}", side) for n in (0, 50, 99) for side in (1, 20))))
-    assert [(rank, first, len(items) // 2) for rank, first, items in windows] == [
+    assert [(rank, first, len(items) // 2) for rank, first, items, _ in windows] == [
         *((0, 0, 2), (0, 0, 21)),
         *((50, 49, 3), (50, 30, 41)),
         *((99, 98, 2), (99, 79, 21)),
@@ -89,7 +89,7 @@ def test_reads_of_one_width_are_asked_together(filled: World) -> None:
 def test_wide_reads_are_not_all_asked_at_once(filled: World) -> None:
     before = calls(filled)
     windows = asked(filled, together(*(("s", f"p{n}", 100) for n in range(10))))
-    assert [rank for rank, _, _ in windows] == list(range(10))
+    assert [rank for rank, *_ in windows] == list(range(10))
     assert calls(filled) - before == 4
 
 

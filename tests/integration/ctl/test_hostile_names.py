@@ -84,6 +84,19 @@ def test_keys(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+def test_seasons(world: World, name: str) -> None:
+    # The API refuses control characters; a row of another release, or of a person, may have them.
+    world.define(name)
+    text = json.dumps({"title": name, "display": {"unit": name}, "metadata": {name: name}})
+    world.db.execute("UPDATE season_definition SET definition = %s WHERE season_id = %s", (text, name))
+    shows(leaderboard(world, "season", "list"), name)
+    keep(leaderboard(world, "season", "list", "--json"), lambda found: found["items"][0]["seasonId"], name)
+    shows(leaderboard(world, "season", "show", name), name)
+    keep(leaderboard(world, "season", "show", name, "--json"), lambda found: found["title"], name)
+    shows(leaderboard(world, "season", "show", f"{name}!"), f"{name}!", 2)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
 def test_names_in_arguments_and_settings(world: World, tmp_path: Path, name: str) -> None:
     shows(leaderboard(world, "rebuild", "--season", name), name, 2)
     done = leaderboard(world, "rebuild", "--season", name, "--json")
@@ -113,6 +126,6 @@ def test_demo(world: World) -> None:
 
 def test_no_command_is_forgotten() -> None:
     """A new command that prints data of others belongs into this file."""
-    shown = {"verify", "status", "doctor", "key", "rebuild", "settings", "restore", "backup", "demo"}
+    shown = {"verify", "status", "doctor", "key", "season", "rebuild", "settings", "restore", "backup", "demo"}
     others = {"run", "serve", "relay", "migrate", "completion"}
     assert {command.name for command in COMMANDS} == shown | others

@@ -108,6 +108,7 @@ def test_a_network_that_hangs(behind_postgres_proxy: World, postgres_proxy: Prox
     ):
         assert http.post("s", "before", 1).status == 202
         assert http.get("/readyz").json["postgres"] == "ok"
+        assert http.get("/v1/seasons/s").status == 200
         postgres_proxy.freeze()
         began = time.monotonic()
         first = http.post("s", "hanging", 1)
@@ -123,9 +124,14 @@ def test_a_network_that_hangs(behind_postgres_proxy: World, postgres_proxy: Prox
         reset = http.delete("s")
         assert reset.status in (503, 504), reset.body
         assert time.monotonic() - began < 3, "a reset keeps to the deadline, too"
+        for _ in range(2):
+            began = time.monotonic()
+            problem(http.get("/v1/seasons/s"), 503, "store-unavailable")
+            assert time.monotonic() - began < 3, "and a read of a season"
         postgres_proxy.open()
         eventually(lambda: http.post("s", "after", 1).status == 202, 20)
         eventually(lambda: http.get("/readyz").json["postgres"] == "ok")
+        eventually(lambda: http.get("/v1/seasons/s").status == 200)
     written = {user for (user,) in world.rows("SELECT user_id FROM ledger")}
     assert {"before", "after"} <= written and "refused" not in written
 

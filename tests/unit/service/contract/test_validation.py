@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.contract.parameters import parse_number
 from service.contract.types import USER_ID_MAX
-from service.contract.validation import is_json, is_plain
+from service.contract.validation import JSON_TYPE, is_media_type, is_plain
 from service.http.request import Request
 from service.submissions.types import Submission
 from service.submissions.validation import problem_of_member
@@ -139,14 +139,14 @@ def test_bytes_that_are_no_text_do_not_become_a_season() -> None:
     "text", ["application/json", "Application/JSON", "application/json; charset=utf-8", " application/json ;x"]
 )
 def test_json_content_types(text: str) -> None:
-    assert is_json(text)
+    assert is_media_type(text, (JSON_TYPE,))
 
 
 @pytest.mark.parametrize(
     "text", ["", "text/plain", "application/jsonp", "application/problem+json", "application/x-www-form-urlencoded"]
 )
 def test_other_content_types(text: str) -> None:
-    assert not is_json(text)
+    assert not is_media_type(text, (JSON_TYPE,))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,9 @@ def test_other_content_types(text: str) -> None:
         (b'{"userId":5,"delta":1}', "invalid-user-id"),
         (b'{"userId":"a","delta":1.0}', "invalid-delta"),
         (b'{"userId":"a","delta":9223372036854775808}', "invalid-delta"),
-        (b'{"userId":"a"}', "invalid-body"),
+        (b'{"delta":1}', "invalid-body"),
+        (b'{"userId":"a","score":1.0}', "invalid-score"),
+        (b'{"userId":"a","score":null}', "invalid-score"),
         (b'{"userId":"a","delta":1,"x":1}', "invalid-body"),
         (b'{"userId":"a","delta":1,"`$.delta`":1}', "invalid-body"),
         (b"[]", "invalid-body"),

@@ -34,7 +34,7 @@ def queue(*items: Item) -> ApartQueue:
 
 
 def names(items: list[Item]) -> list[tuple[str, int]]:
-    return [(one.user, one.delta) for one in items]
+    return [(one.user, one.number) for one in items]
 
 
 def test_a_batch_has_one_of_each_player_in_the_order_of_arrival() -> None:

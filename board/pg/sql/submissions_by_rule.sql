@@ -1,0 +1,198 @@
+-- Submissions by rule: one batch in one statement, of seasons of any kind.
+
+-- name: submit_by_rule --
+-- As `submit`, and slower. `scored` is 1 for a submission with a `score`, 0 for one with a `delta`. Further statuses:
+--   6  the season's operator takes the other one of delta and score
+--   7  outside the season's bounds
+--   8  before the season opens
+--   9  a better run with a later number has been written meanwhile: send again
+-- For `best` and `last` there are also the score before the submission (null: there was none), and whether the player's
+-- row is better after it. Numbers in `score` are turned (0008_pre_seasons.sql): the higher the better. Operators are those
+-- of board/season.py: 0 sum, 1 best, 2 last.
+WITH input AS MATERIALIZED (
+    SELECT i.ord, i.season_id, i.user_id, i.number, i.scored <> 0 AS scored,
+           i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
+           i.trace, -- traced
+           nextval('submission') AS submission
+    FROM unnest(%(seasons)s, %(users)s, %(numbers)s, %(scored)s
+                , %(digests)s, %(prints)s -- keyed
+                , %(traces)s -- traced
+         ) WITH ORDINALITY AS i (season_id, user_id, number, scored
+                , digest, print -- keyed
+                , trace -- traced
+         , ord)
+), known AS MATERIALIZED ( -- keyed
+    SELECT k.digest, k.print, k.score, k.version, k.previous, k.improved FROM idempotency k -- keyed
+    WHERE k.digest = ANY (ARRAY(SELECT digest FROM input WHERE digest IS NOT NULL)) -- keyed
+), first AS MATERIALIZED ( -- keyed
+    SELECT min(ord) AS ord FROM input -- keyed
+    WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM known) -- keyed
+    GROUP BY digest -- keyed
+), here AS MATERIALIZED (
+    -- The lock makes a reset, or a change of the rule, wait for this batch, or this batch for it; after the wait the new
+    -- row is read.
+    SELECT season_id, partition, period_id, low, high, opens_at FROM season
+    WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input))
+      AND revision > 0 -- defined
+    ORDER BY season_id FOR KEY SHARE
+), timed AS MATERIALIZED (
+    -- A step of its own: the clock is read after the lock.
+    SELECT season_id, period_id, low, high, coalesce(opens_at > clock_timestamp(), false) AS early,
+           period_id >> 57 & 3 AS operator, period_id >> 56 & 1 = 1 AS ascending
+    FROM here
+), judged AS MATERIALIZED (
+    SELECT i.ord, i.user_id, i.number, i.submission, t.period_id, t.operator, t.ascending,
+           i.digest, i.print, -- keyed
+           CASE WHEN t.ascending THEN ~i.number ELSE i.number END AS turned,
+           CASE
+               WHEN i.scored = (t.operator = 0) THEN 6
+               WHEN t.early THEN 8
+               WHEN i.number < t.low OR i.number > t.high THEN 7
+               ELSE 0
+           END AS refusal
+    FROM input i JOIN timed t ON t.season_id = i.season_id
+), placed AS MATERIALIZED (
+    -- `best` is the player's best run of this batch up to here, `best_reached` the number that reached it.
+    SELECT q.*, min(q.submission) OVER (PARTITION BY q.period_id, q.user_id, q.best) AS best_reached
+    FROM (
+        SELECT j.*, sum(j.number) OVER w AS upto, count(*) OVER w AS nth,
+               count(*) OVER (PARTITION BY j.period_id, j.user_id) AS n,
+               max(j.turned) OVER w AS best,
+               max(j.turned) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best_before,
+               lag(j.turned) OVER w AS turned_before, lag(j.submission) OVER w AS submission_before
+        FROM judged j
+        WHERE j.refusal = 0
+          AND (j.digest IS NULL OR j.ord IN (SELECT ord FROM first)) -- keyed
+        WINDOW w AS (PARTITION BY j.period_id, j.user_id ORDER BY j.ord)
+    ) AS q
+), folded AS MATERIALIZED (
+    SELECT period_id, user_id, operator, ascending, count(*) AS n, sum(number) AS total, min(submission) AS earliest,
+           max(turned) AS best, max(turned) FILTER (WHERE nth = n) AS latest,
+           CASE WHEN operator = 1 THEN max(best_reached) ELSE max(submission) END AS reached
+    FROM placed GROUP BY period_id, user_id, operator, ascending
+    -- Several deltas of one player: every intermediate sum must stay far from the limits, from any start (see below).
+    HAVING operator <> 0 OR count(*) = 1
+        OR (max(upto) <= 2305843009213693952 AND min(upto) >= -2305843009213693952)
+), written AS (
+    INSERT INTO score AS s (period_id, user_id, score, reached, submissions, previous_reached)
+    SELECT period_id, user_id,
+           CASE
+               WHEN operator = 1 THEN best
+               WHEN operator = 2 THEN latest
+               WHEN ascending THEN (-1 - total)::bigint
+               ELSE total::bigint
+           END,
+           reached,
+           CASE WHEN period_id < 4611686018427387904 THEN n ELSE 0 END,
+           CASE WHEN operator > 0 THEN earliest WHEN ascending THEN n END
+    FROM folded ORDER BY period_id, user_id
+    ON CONFLICT (period_id, user_id) DO UPDATE
+    SET score = CASE excluded.period_id >> 57 & 3
+            WHEN 1 THEN greatest(s.score, excluded.score)
+            WHEN 2 THEN CASE WHEN excluded.reached > s.reached THEN excluded.score ELSE s.score END
+            -- Ascending: ~a + ~b + 1 = ~(a + b). The 1 goes where it cannot leave int64.
+            ELSE CASE
+                WHEN excluded.period_id >> 56 & 1 = 0 THEN s.score + excluded.score
+                WHEN excluded.score < 0 THEN s.score + (excluded.score + 1)
+                ELSE (s.score + 1) + excluded.score
+            END
+        END,
+        reached = CASE excluded.period_id >> 57 & 3
+            WHEN 1 THEN CASE WHEN excluded.score > s.score THEN excluded.reached ELSE s.reached END
+            WHEN 2 THEN greatest(s.reached, excluded.reached)
+            -- A concurrent batch may have written a higher number for this player: the version still has to grow.
+            ELSE greatest(s.reached + greatest(excluded.submissions, excluded.previous_reached), excluded.reached)
+        END,
+        submissions = s.submissions + excluded.submissions,
+        previous = CASE WHEN excluded.period_id >> 57 & 3 > 0 THEN s.score END,
+        previous_reached = CASE WHEN excluded.period_id >> 57 & 3 > 0 THEN s.reached END
+    WHERE CASE
+        -- An improvement with an earlier number than the row's would let the version fall: it is sent again, with a later
+        -- number. So players' runs are compared in the order of their numbers, and the first one of equal runs counts.
+        WHEN excluded.period_id >> 57 & 3 = 1
+            THEN excluded.score < s.score OR excluded.previous_reached > s.reached
+        WHEN excluded.period_id >> 57 & 3 = 2 THEN true
+        WHEN greatest(excluded.submissions, excluded.previous_reached) > 1
+            THEN s.score BETWEEN -4611686018427387904 AND 4611686018427387903
+        WHEN excluded.period_id >> 56 & 1 = 1 THEN CASE
+            WHEN excluded.score >= 0 THEN s.score < 9223372036854775807 - excluded.score
+            ELSE s.score >= -9223372036854775808 - (excluded.score + 1)
+        END
+        WHEN excluded.score > 0 THEN s.score <= 9223372036854775807 - excluded.score
+        ELSE s.score >= -9223372036854775808 - excluded.score
+    END
+    RETURNING s.period_id, s.user_id, s.score, s.reached,
+              s.previous, CASE WHEN s.previous IS NOT NULL THEN s.previous_reached ELSE 0 END AS previous_reached
+), changed AS MATERIALIZED (
+    -- A run that is not better leaves the row as it was, and no hint.
+    SELECT w.period_id, w.user_id, h.partition FROM written w JOIN here h ON h.period_id = w.period_id
+    WHERE w.previous IS NULL OR w.reached <> w.previous_reached
+), done AS MATERIALIZED (
+    SELECT p.ord, p.user_id, p.number, p.submission, p.period_id, p.operator, p.ascending,
+           p.digest, p.print, -- keyed
+           CASE
+               WHEN p.operator = 1 THEN greatest(w.previous, p.best)
+               WHEN p.operator = 2 AND p.submission > w.previous_reached THEN p.turned
+               WHEN p.operator = 2 THEN w.previous
+               WHEN p.ascending THEN w.score + (f.total - p.upto)::bigint
+               ELSE w.score - (f.total - p.upto)::bigint
+           END AS score,
+           CASE
+               WHEN p.operator = 1 AND w.previous >= p.best THEN w.previous_reached
+               WHEN p.operator = 1 THEN p.best_reached
+               WHEN p.operator = 2 THEN greatest(p.submission, w.previous_reached)
+               ELSE w.reached - (f.n - p.nth)
+           END AS version,
+           CASE
+               WHEN p.operator = 1 THEN greatest(w.previous, p.best_before)
+               WHEN p.operator = 2 AND p.submission_before > w.previous_reached THEN p.turned_before
+               WHEN p.operator = 2 THEN w.previous
+           END AS before
+    FROM placed p
+    JOIN folded f ON f.period_id = p.period_id AND f.user_id = p.user_id
+    JOIN written w ON w.period_id = p.period_id AND w.user_id = p.user_id
+), shown AS MATERIALIZED (
+    SELECT d.ord, d.user_id, d.number, d.submission, d.period_id,
+           d.digest, d.print, -- keyed
+           CASE WHEN d.ascending THEN ~d.score ELSE d.score END AS score,
+           d.version,
+           CASE WHEN d.ascending THEN ~d.before ELSE d.before END AS previous,
+           CASE WHEN d.operator > 0 THEN coalesce(d.score > d.before, true) END AS improved
+    FROM done d
+), ledgered AS (
+    INSERT INTO ledger (submission, period_id, user_id, delta)
+    SELECT submission, period_id, user_id, number FROM shown
+), hinted AS (
+    INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, user_id FROM changed
+), traced AS ( -- traced
+    -- A batch request is one trace: one row, not one for each of its submissions. -- traced
+    INSERT INTO trace (partition, period_id, user_id, parent) -- traced
+    SELECT DISTINCT ON (i.trace) c.partition, d.period_id, d.user_id, i.trace -- traced
+    FROM shown d JOIN input i ON i.ord = d.ord -- traced
+    JOIN changed c ON c.period_id = d.period_id AND c.user_id = d.user_id -- traced
+    WHERE i.trace IS NOT NULL ORDER BY i.trace, d.ord DESC -- traced
+), keyed AS ( -- keyed
+    -- A concurrent batch with the same key makes this a unique violation; see `submit`. -- keyed
+    INSERT INTO idempotency (digest, print, score, version, previous, improved) -- keyed
+    SELECT digest, print, score, version, previous, improved -- keyed
+    FROM shown WHERE digest IS NOT NULL ORDER BY digest -- keyed
+)
+SELECT i.ord,
+       CASE
+           WHEN d.ord IS NOT NULL THEN 0
+           WHEN k.digest IS NOT NULL THEN CASE WHEN k.print = i.print THEN 3 ELSE 4 END -- keyed
+           WHEN j.refusal > 0 THEN j.refusal
+           WHEN p.operator = 0 THEN 2
+           WHEN p.ord IS NOT NULL THEN 9
+           WHEN j.ord IS NOT NULL THEN 5
+           ELSE 1
+       END AS status,
+       d.score, d.version, d.previous, d.improved
+       , k.score AS first_score, k.version AS first_version -- keyed
+       , k.previous AS first_previous, k.improved AS first_improved -- keyed
+FROM input i
+LEFT JOIN judged j ON j.ord = i.ord
+LEFT JOIN placed p ON p.ord = i.ord
+LEFT JOIN shown d ON d.ord = i.ord
+LEFT JOIN known k ON k.digest = i.digest -- keyed
+ORDER BY i.ord

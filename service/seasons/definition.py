@@ -1,0 +1,100 @@
+"""Definitions of seasons: decoded, checked, patched, and in the form in which PostgreSQL keeps them."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any, Final
+
+import msgspec
+
+from board.errors import InvalidRule
+from board.season import Rule, check_rule
+from service.contract.body import decode_strictly
+from service.contract.problems import Rejected
+from service.seasons.problems import INVALID_DEFINITION
+from service.seasons.types import METADATA_DEPTH_MOST, METADATA_MOST_BYTES, Definition
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_encode: Final = msgspec.json.Encoder().encode
+
+Members = dict[str, Any]
+
+
+def rule_of(definition: Definition) -> Rule:
+    """The rule of a season with this definition."""
+    return Rule(operator=definition.operator, order=definition.order, bounds=definition.bounds)
+
+
+def check_definition(definition: Definition) -> Definition:
+    """The definition, if its members fit together and within their bounds. Raises `InvalidRule`."""
+    check_rule(rule_of(definition))
+    for name, text in (("title", definition.title), ("display.unit", definition.display.unit)):
+        if _CONTROL.search(text):
+            raise InvalidRule(f"{name} has a control character")
+    if len(_encode(definition.metadata)) > METADATA_MOST_BYTES:
+        raise InvalidRule(f"metadata is longer than {METADATA_MOST_BYTES} bytes of JSON")
+    if measure_depth(definition.metadata) > METADATA_DEPTH_MOST:
+        raise InvalidRule(f"metadata is deeper than {METADATA_DEPTH_MOST} levels")
+    return definition
+
+
+def measure_depth(value: Any) -> int:
+    """The levels of objects and arrays in a JSON value; 0 for anything else."""
+    if isinstance(value, dict):
+        return 1 + max(map(measure_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(measure_depth, value), default=0)
+    return 0
+
+
+def decode_definition(body: bytes) -> Definition:
+    """Decode and check the body of a PUT. Raises `Rejected`."""
+    definition = decode_strictly(Definition, body)
+    try:
+        return check_definition(definition)
+    except InvalidRule as error:
+        raise Rejected(INVALID_DEFINITION.with_detail(str(error))) from error
+
+
+def decode_patch(body: bytes) -> Members:
+    """Decode the body of a PATCH. Its members are checked when it has been merged. Raises `Rejected`."""
+    patch: Members = decode_strictly(dict[str, Any], body)
+    return patch
+
+
+def apply_patch(definition: Definition, patch: Members) -> Definition:
+    """The definition after a merge patch. Raises `InvalidRule`."""
+    merged = merge(msgspec.to_builtins(definition), patch)
+    try:
+        return check_definition(msgspec.convert(merged, Definition))
+    except msgspec.ValidationError as error:
+        raise InvalidRule(str(error)) from error
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch (RFC 7396, 2)."""
+    if not isinstance(patch, dict):
+        return patch
+    merged: Members = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge(merged.get(name), value)
+    return merged
+
+
+def store_definition(definition: Definition) -> str:
+    """The text that PostgreSQL keeps. Times are in UTC."""
+    opens_at = definition.opensAt
+    if opens_at is not None:
+        definition = msgspec.structs.replace(definition, opensAt=opens_at.astimezone(datetime.UTC))
+    return _encode(definition).decode()
+
+
+def load_definition(text: str | None) -> Definition:
+    """The definition of a text that PostgreSQL has kept; None: the defaults. Members of later releases are ignored."""
+    members: Members = {} if text is None else msgspec.json.decode(text)
+    known = Definition.__struct_fields__
+    return msgspec.convert({name: value for name, value in members.items() if name in known}, Definition)

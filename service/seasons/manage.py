@@ -1,0 +1,121 @@
+"""Seasons as objects: defined, changed, read and listed over HTTP."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
+
+import msgspec
+
+from board.errors import InvalidRule
+from board.redis.poke import Poker
+from service.access.caller import Caller
+from service.contract import problems
+from service.contract.answers import Answer
+from service.contract.problems import Rejected
+from service.contract.types import SEASON_ID_MAX
+from service.contract.validation import is_plain
+from service.seasons.definition import Members, apply_patch
+from service.seasons.problems import INVALID_CURSOR, INVALID_DEFINITION, INVALID_STATE
+from service.seasons.store import Change, Defined, Precondition, SeasonStore
+from service.seasons.types import Definition, SeasonList, State
+
+_encode: Final = msgspec.json.Encoder().encode
+_TAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*')
+
+
+class SeasonManager:
+    """The operations on seasons of one worker. All of them raise `StoreUnavailable` and `ServerUnreachable`; those that
+    change something also `OutcomeUnknown`.
+    """
+
+    def __init__(self, store: SeasonStore, poker: Poker) -> None:
+        self._store: Final = store
+        self._poker: Final = poker
+
+    async def define(self, season: str, definition: Definition, caller: Caller) -> Answer:
+        """Define a season (`Season`; 201 if it is new, else 200). Raises `SettingFixed`, `PreconditionFailed`."""
+        return await self._change(season, lambda before: definition, caller, create=True)
+
+    async def patch(self, season: str, patch: Members, caller: Caller) -> Answer:
+        """Change members of a season (`Season`, 200). Raises `SettingFixed`, `PreconditionFailed`."""
+        return await self._change(season, lambda before: apply_patch(before, patch), caller, create=False)
+
+    async def _change(self, season: str, change: Change, caller: Caller, *, create: bool) -> Answer:
+        try:
+            defined = await self._store.define(season, change, make_precondition(caller.if_match), create=create)
+        except InvalidRule as error:
+            return INVALID_DEFINITION.with_detail(str(error))
+        if defined is None:
+            return problems.SEASON_NOT_FOUND.answer
+        self._poker.poke({defined.partition})
+        return make_answer(defined)
+
+    async def read(self, season: str) -> Answer:
+        """Read a season (`Season`, 200; or `SEASON_NOT_FOUND`)."""
+        found = await self._store.find(season)
+        if found is None:
+            return problems.SEASON_NOT_FOUND.answer
+        return Answer(200, _encode(found.season), headers=(("etag", make_tag(found.revision)),))
+
+    async def list(self, after: str, limit: int, state: State | None) -> Answer:
+        """List `limit` seasons by name after the season `after`, in one state or in any (`SeasonList`, 200)."""
+        # One more than asked for tells whether there is a next page.
+        found = await self._store.list_after(after, limit + 1, state)
+        items = [one.season for one in found[:limit]]
+        cursor = encode_cursor(items[-1].seasonId) if len(found) > limit else None
+        return Answer(200, _encode(SeasonList(items, cursor)))
+
+
+def make_answer(defined: Defined) -> Answer:
+    """The answer to a change."""
+    found = defined.found
+    status = 201 if defined.created else 200
+    return Answer(status, _encode(found.season), headers=(("etag", make_tag(found.revision)),))
+
+
+def make_tag(revision: int) -> str:
+    """The entity tag of a definition's revision."""
+    return f'"{revision}"'
+
+
+def make_precondition(if_match: str | None) -> Precondition:
+    """The precondition of an `If-Match` header (RFC 9110, 13.1.1); None: there is none. Weak tags never match."""
+    if if_match is None:
+        return lambda revision: True
+    if if_match.strip() == "*":
+        return lambda revision: revision is not None
+    tags = [_TAG.fullmatch(text) for text in if_match.split(",")]
+    wanted = {tag[2] for tag in tags if tag is not None and tag[1] is None}
+    return lambda revision: revision is not None and str(revision) in wanted
+
+
+def encode_cursor(season: str) -> str:
+    """The cursor that leads to the seasons after this one."""
+    return urlsafe_b64encode(season.encode()).rstrip(b"=").decode()
+
+
+def parse_cursor(text: str | None) -> str:
+    """The season that a cursor names; an empty text for no cursor. Raises `Rejected`."""
+    if text is None:
+        return ""
+    try:
+        season = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode()
+    except (binascii.Error, ValueError) as error:
+        raise Rejected(INVALID_CURSOR.answer) from error
+    if not is_plain(season, SEASON_ID_MAX) or encode_cursor(season) != text:
+        raise Rejected(INVALID_CURSOR.answer)
+    return season
+
+
+def parse_state(text: str | None) -> State | None:
+    """The state that a list is limited to; None: any. Raises `Rejected`."""
+    if text is None:
+        return None
+    try:
+        state: State = msgspec.convert(text, State)
+    except msgspec.ValidationError as error:
+        raise Rejected(INVALID_STATE.answer) from error
+    return state

@@ -1,0 +1,28 @@
+"""The HTTP errors of the operations on seasons. docs/errors.md repeats them."""
+
+from __future__ import annotations
+
+from service.contract.problems import add_problem
+
+INVALID_DEFINITION = add_problem(
+    "invalid-season",
+    400,
+    "The members of the season do not fit together or are out of bounds.",
+    "A member of the definition is wrong by itself or beside another one; `detail` names it.",
+)
+INVALID_CURSOR = add_problem(
+    "invalid-cursor", 400, "cursor must be the nextCursor of an earlier answer.", "`cursor` is not one of this list."
+)
+INVALID_STATE = add_problem("invalid-state", 400, "state must be upcoming or open.", "The query's `state` is unknown.")
+SETTING_FIXED = add_problem(
+    "setting-fixed",
+    409,
+    "operator and order are fixed while the period has submissions; nothing was changed.",
+    "Reset the season first, or define another one.",
+)
+PRECONDITION_FAILED = add_problem(
+    "precondition-failed",
+    412,
+    "The season is not in the state that If-Match names; nothing was changed.",
+    "The season was changed or created meanwhile. Read it again.",
+)

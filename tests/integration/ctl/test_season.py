@@ -1,0 +1,66 @@
+"""`leaderboard season`: seasons defined, shown and listed on the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.processes import run
+from support.world import World
+
+
+def ask(world: World, *words: str, status: int = 0) -> str:
+    """The output of one command."""
+    done = run(["season", *words], world.environment())
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def test_a_season_is_defined_and_changed_and_shown(world: World) -> None:
+    made = json.loads(ask(world, "set", "lap", "--operator", "best", "--order", "asc", "--min", "1", "--json"))
+    assert (made["operator"], made["order"], made["bounds"]) == ("best", "asc", {"min": 1, "max": 2**63 - 1})
+    ask(world, "set", "lap", "--title", "Best lap", "--metadata", '{"a": 1}', "--unit", "s", "--decimals", "3")
+    ask(world, "set", "lap", "--max", "9", "--opens-at", "2026-12-01T10:00:00+01:00", "--format", "time")
+    shown = json.loads(ask(world, "show", "lap", "--json"))
+    assert shown == {
+        **made,
+        "bounds": {"min": 1, "max": 9},
+        "opensAt": "2026-12-01T09:00:00Z",
+        "title": "Best lap",
+        "metadata": {"a": 1},
+        "display": {"unit": "s", "decimals": 3, "format": "time"},
+        "period": shown["period"],
+    }
+    text = ask(world, "show", "lap")
+    assert "Best lap" in text and "The best run counts, the lowest score first." in text
+    assert ask(world, "set", "lap", "--metadata", "{}", "--json") and '"a"' not in ask(world, "show", "lap", "--json")
+
+
+def test_all_seasons_are_listed(world: World) -> None:
+    world.create("b", "a")
+    world.define("c", operator="last", title="C")
+    listed = json.loads(ask(world, "list", "--json"))["items"]
+    assert [(one["seasonId"], one["operator"]) for one in listed] == [("a", "sum"), ("b", "sum"), ("c", "last")]
+    assert "last" in ask(world, "list")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["show", "none"], "there is no season 'none'"),
+        (["set", "a/b", "--title", "x"], "no slash"),
+        (["set", "s", "--min", "2", "--max", "1"], "bounds.min is above bounds.max"),
+        (["set", "s", "--metadata", "[]"], "--metadata must be a JSON object"),
+        (["set", "s", "--opens-at", "tomorrow"], "opensAt"),
+        (["set", "s", "--decimals", "40"], "decimals"),
+        (["set", "best", "--order", "asc"], "operator and order are fixed"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_changes_nothing(world: World, words: list[str], text: str) -> None:
+    world.define("best", operator="best")
+    world.submit_by_rule(("best", "ada", 1, True))
+    before: Any = world.rows("SELECT season_id, revision FROM season")
+    line = ask(world, *words, status=2)
+    assert text in line and line.count("\n") == 1
+    assert world.rows("SELECT season_id, revision FROM season") == before
