@@ -17,7 +17,7 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
-from service.boards.calls import UNREADABLE
+from service.boards.calls import UNREADABLE, BoardState, read_state
 from service.contract.answers import Answer
 
 RANK: Final = script("rank")
@@ -25,9 +25,9 @@ PLAYERS_MOST: Final = 16
 ITEMS_MOST: Final = 512
 """The most players and entries of one call. Redis does nothing else meanwhile."""
 
-Window = tuple[int, Any, Any, bytes]
+Window = tuple[int, Any, Any, BoardState]
 """The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
-entries (member, zscore, …). Ranks start at 0. Then the period, or an empty text."""
+entries (member, zscore, …). Ranks start at 0. Then the state of the board."""
 Show = Callable[[Window], Answer]
 """Makes the answer. Raises an error of `UNREADABLE` for an entry that no relay has written."""
 Asked = list[tuple[bytes, asyncio.Future[Answer], Show]]
@@ -117,7 +117,13 @@ class RankReads:
                 self._suspect(season, "")
             fail(asked, BoardRebuilding, "the board is being rebuilt")
         else:
-            at = 1
+            try:
+                state = read_state(reply)
+            except UNREADABLE:
+                self._suspect(season, "")
+                fail(asked, BoardRebuilding, "the board is being rebuilt")
+                return
+            at = 3
             for user, future, show in asked:
                 rank = reply[at]
                 if future.done():  # its client is gone
@@ -127,7 +133,7 @@ class RankReads:
                     future.set_exception(BoardRebuilding("the board is being rebuilt"))
                 elif rank >= 0:
                     try:
-                        future.set_result(show((rank, reply[at + 1], reply[at + 2], reply[0])))
+                        future.set_result(show((rank, reply[at + 1], reply[at + 2], state)))
                     except UNREADABLE:
                         self._suspect(season, user.decode())
                         future.set_exception(BoardRebuilding("the board is being rebuilt"))

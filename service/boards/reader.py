@@ -14,8 +14,8 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.scripts import script
-from board.season import order_of, turn
-from service.boards.calls import BoardCalls, read_score_of
+from board.season import Order, turn
+from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads, Window
@@ -84,10 +84,14 @@ class BoardReader:
         season, limit, offset = key
         began = self._cached_since
         ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
-        period, entries = await self._call(TOP, season, *ranks)
+        reply = await self._call(TOP, season, *ranks)
         with self._reading(season):
-            items = render_board(entries, 0, period)
-        answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), items))
+            state = read_state(reply)
+            items = render_board(reply[3], offset + 1, state.order)
+        answer = state.make_answer(
+            b'{"seasonId":%b,"items":%b,"total":%d,"asOf":%b}'
+            % (_encode(season), items, state.total, _encode(state.as_of))
+        )
         # Kept only in the window in which it was asked for: no answer gets older than the window is long. Pages are not
         # kept, since there are too many of them.
         if self._cached_since == began and not offset:
@@ -111,16 +115,18 @@ class BoardReader:
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
         reply = await self._call(COUNT, season)
-        return Answer(200, _encode(Count(season, reply[0])))
+        with self._reading(season):
+            state = read_state(reply)
+        return state.make_answer(_encode(Count(season, state.total, state.as_of)))
 
 
-def render_board(entries: Sequence[bytes], first_rank: int, period: bytes) -> bytes:
+def render_board(entries: Sequence[bytes], first_rank: int, order: Order) -> bytes:
     """The JSON list of a board's window (`render_items`), with the scores as they were submitted.
 
     Raises an error of `UNREADABLE`.
     """
     body = render_items(entries, first_rank)
-    if order_of(int(period or 0)) == "desc":
+    if order == "desc":
         return body
     items = msgspec.json.decode(body)
     for item in items:
@@ -129,24 +135,37 @@ def render_board(entries: Sequence[bytes], first_rank: int, period: bytes) -> by
 
 
 def _show_rank(season: str, user: str, window: Window) -> Answer:
-    rank, member, zscore, period = window
-    score, version = read_score_of(member, zscore, period), int.from_bytes(member[2:10], "big")
-    return Answer(200, _encode(PlayerRank(season, user, rank + 1, score, version)))
+    rank, member, zscore, state = window
+    score, version = read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big")
+    percentile = percentile_of(rank, state.total)
+    return state.make_answer(
+        _encode(PlayerRank(season, user, rank + 1, score, version, state.total, percentile, state.as_of))
+    )
+
+
+def percentile_of(rank: int, total: int) -> float:
+    """The share of players at or below a rank, from 0, in percent: two decimals, rounded down.
+
+    So only the first player has 100, and no player has less than the percentile that is shown.
+    """
+    return 10_000 * (total - rank) // total / 100
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:
-    rank, first, entries, period = window
+    rank, first, entries, state = window
     if not side:
         first, entries = rank, [first, entries]
     elif fill:
         first, entries = fill_window(side, rank, first, entries)
-    body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
+    body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b,"total":%d,"asOf":%b}' % (
         _encode(season),
         _encode(user),
         side,
-        render_board(entries, first + 1, period),
+        render_board(entries, first + 1, state.order),
+        state.total,
+        _encode(state.as_of),
     )
-    return Answer(200, body)
+    return state.make_answer(body)
 
 
 def fill_window(side: int, rank: int, first_read: int, entries: list[bytes]) -> tuple[int, list[bytes]]:
