@@ -16,6 +16,7 @@ from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import Script
+from board.release import RELEASE
 from board.season import Order, order_of, turn
 from service.contract.answers import Answer
 
@@ -37,8 +38,11 @@ class BoardState(msgspec.Struct, frozen=True, gc=False):
     as_of: str
 
     def make_answer(self, body: bytes) -> Answer:
-        """The answer with this body, made of the board in this state."""
-        return Answer(200, body)
+        """The answer to a GET with this body, made of the board in this state.
+
+        A client asks with its entity tag whether it still holds. Another release may have other members in it.
+        """
+        return Answer(200, body, etag=f'"{self.as_of}-{RELEASE}"')
 
 
 def read_state(reply: Sequence[Any]) -> BoardState:

@@ -68,7 +68,7 @@ class Lookups:
                 )
                 for position, (rank, (user, prefix), zscore) in enumerate(in_order, 1)
             ]
-        return state.make_answer(_encode(LookupAnswer(season, items, missing, state.as_of)))
+        return Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
 
 
 def decode_lookup(body: bytes) -> list[str]:
