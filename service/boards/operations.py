@@ -18,6 +18,7 @@ from service.boards.types import (
     Limit,
     Lookup,
     LookupAnswer,
+    MinVersion,
     Offset,
     Percentile,
     PlayerRank,
@@ -26,6 +27,7 @@ from service.boards.types import (
     ScoreAtRank,
     Top,
 )
+from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
@@ -44,6 +46,12 @@ _OFFSET: Final = make_number_parameter(
 _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
 _FILL: Final = make_flag_parameter(
     "fill", "Whether the window keeps its size at the ends of the board: more neighbours on the other side."
+)
+_MIN_VERSION: Final = make_number_parameter(
+    "minVersion",
+    MinVersion,
+    default=None,
+    meaning="Wait until the board shows this version of the player, or a later one: that of a submission's answer.",
 )
 _RANK: Final = make_number_parameter("rank", RankAsked, default=None, meaning="A rank, from 1.")
 _PERCENTILE: Final = make_decimal_parameter(
@@ -76,9 +84,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _MIN_VERSION, IF_NONE_MATCH),
         answers={200: ("Where the player stands.", PlayerRank), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE),
         fast=True,
     ),
     Operation(
@@ -88,9 +96,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board.",
-        parameters=(SEASON, USER, _RANGE, _FILL, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _RANGE, _FILL, _MIN_VERSION, IF_NONE_MATCH),
         answers={200: ("The window around the player.", Around), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE),
         fast=True,
     ),
     Operation(

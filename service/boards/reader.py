@@ -15,16 +15,17 @@ from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.scripts import script
 from board.season import Order, turn
+from service.boards.board_watch import COUNT, BoardWatch
 from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
-from service.boards.rank_reads import RANK, RankReads, Window
+from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.types import Count, PlayerRank
+from service.boards.version_waits import VersionWaits, version_of
 from service.contract.answers import Answer, PendingAnswer
 
 TOP: Final = script("top")
-COUNT: Final = script("count")
 SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
@@ -34,17 +35,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 class BoardReader:
-    """The reads of one worker. A top list is reused for `cache_s` seconds.
+    """The reads of one worker. A top list is reused for `cache_s` seconds, and a version waited for for `deadline_s`.
 
     Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was
     altered by hand is suspected: a relay then compares and rebuilds it.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
+    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker, deadline_s: float) -> None:
         calls = BoardCalls(redis, keys, poker)
         self._call: Final = calls.call
         self._reading: Final = calls.reading
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
+        self._version_waits: Final = VersionWaits(BoardWatch(calls), deadline_s)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int, int], asyncio.Future[Answer]] = {}
@@ -99,18 +101,27 @@ class BoardReader:
             kept.set_result(answer)
         return answer
 
-    def read_rank(self, season: str, user: str) -> asyncio.Future[Answer]:
-        """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        return self._rank_reads.ask(season, user, 0, partial(_show_rank, season, user))
+    def read_rank(self, season: str, user: str, version: int | None) -> PendingAnswer:
+        """Read a player's rank (`PlayerRank`), as soon as the board shows this version or a later one.
 
-    def read_around(self, season: str, user: str, side: int, fill: bool) -> asyncio.Future[Answer]:
+        Raises `Rejected` if it does not, and without a version `SeasonNotFound`, `PlayerNotFound`.
+        """
+        return self._ask(season, user, 0, partial(_show_rank, season, user), version)
+
+    def read_around(self, season: str, user: str, side: int, fill: bool, version: int | None) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
         The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
-        Raises `SeasonNotFound`, `PlayerNotFound`.
+        `version` and errors are those of `read_rank`.
         """
         read = 2 * side if fill else side
-        return self._rank_reads.ask(season, user, read, partial(_show_around, season, user, side, fill))
+        return self._ask(season, user, read, partial(_show_around, season, user, side, fill), version)
+
+    def _ask(self, season: str, user: str, side: int, show: Show[Answer], version: int | None) -> PendingAnswer:
+        if version is None:
+            return self._rank_reads.ask(season, user, side, show)
+        show_from = partial(_show_from, version, show)
+        return self._version_waits.wait(season, partial(self._rank_reads.ask, season, user, side, show_from))
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
@@ -132,6 +143,11 @@ def render_board(entries: Sequence[bytes], first_rank: int, order: Order) -> byt
     for item in items:
         item["score"] = turn(item["score"], "asc")
     return _encode(items)
+
+
+def _show_from(version: int, show: Show[Answer], window: Window) -> Answer | None:
+    """The answer, unless the window is of an earlier version of the player."""
+    return show(window) if version_of(window) >= version else None
 
 
 def _show_rank(season: str, user: str, window: Window) -> Answer:

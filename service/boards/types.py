@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from service.contract.types import Rank, Score, SeasonId, UserId, Version
+from service.contract.types import INT64_MAX, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
@@ -14,6 +14,9 @@ Offset = Annotated[int, msgspec.Meta(ge=0, le=10_000, examples=[0])]
 """Players ahead of a top list."""
 Range = Annotated[int, msgspec.Meta(ge=0, le=100, examples=[5])]
 """Neighbours on each side of a player."""
+
+MinVersion = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX, examples=[2])]
+"""The version of a player's row that is waited for."""
 
 RankAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 """The rank whose score is asked for."""

@@ -144,7 +144,7 @@ def _describe_operation(
                 }
             },
         }
-        if status in (429, 503):
+        if status == 429 or any(problem.retry_after_s for problem in found):
             responses[str(status)]["headers"] = {
                 "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "format": "int32"}}
             }
