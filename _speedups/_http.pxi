@@ -67,6 +67,7 @@ def split_request(data):
     cdef Slice credential = Slice(NULL, 0)
     cdef Slice request_id = Slice(NULL, 0)
     cdef Slice traceparent = Slice(NULL, 0)
+    cdef Slice if_none_match = Slice(NULL, 0)
     cdef Slice length = Slice(NULL, 0)
     cdef Slice host = Slice(NULL, 0)
     cdef Slice connection = Slice(NULL, 0)
@@ -151,7 +152,10 @@ def split_request(data):
             elif memcmp(name, b"x-request-id", 12) == 0 and not fill_once(&request_id, value, value_size):
                 return None
         elif name_size == 13:
-            if memcmp(name, b"authorization", 13) == 0 and not fill_once(&credential, value, value_size):
+            if memcmp(name, b"authorization", 13) == 0:
+                if not fill_once(&credential, value, value_size):
+                    return None
+            elif memcmp(name, b"if-none-match", 13) == 0 and not fill_once(&if_none_match, value, value_size):
                 return None
         elif name_size == 14:
             if memcmp(name, b"content-length", 14) == 0 and (
@@ -185,6 +189,7 @@ def split_request(data):
         None if credential.at == NULL else PyBytes_FromStringAndSize(<const char*>credential.at, credential.size),
         text_or_none(&request_id),
         text_or_none(&traceparent),
+        text_or_none(&if_none_match),
         None if length.at == NULL else PyBytes_FromStringAndSize(<const char*>at, body),
     )
 

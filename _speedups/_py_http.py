@@ -11,19 +11,20 @@ _REQUEST = re.compile(rb"(GET|POST) (/[A-Za-z0-9_.~/?&=-]*) HTTP/1\.1\r\n((?:" +
 _UNPLAIN = {b"expect", b"origin", b"upgrade", b"content-encoding", b"transfer-encoding", b"proxy-connection"}
 _LOOKED_AT = {
     *(b"host", b"connection", b"content-length", b"content-type"),
-    *(b"idempotency-key", b"authorization", b"x-request-id", b"traceparent"),
+    *(b"idempotency-key", b"authorization", b"x-request-id", b"traceparent", b"if-none-match"),
 }
 
 
 def split_request(
     data: bytes,
-) -> tuple[bytes, str, str | None, str | None, bytes | None, str | None, str | None, bytes | None] | None:
+) -> tuple[bytes, str, str | None, str | None, bytes | None, str | None, str | None, str | None, bytes | None] | None:
     """A plain request in one piece, split; `None` when ``data`` is not exactly one, and needs a full parser.
 
     Returns the method (``b"GET"`` or ``b"POST"``), the target, the headers Content-Type, Idempotency-Key,
-    Authorization, X-Request-Id and Traceparent, and the body (`None`: not sent). Other headers are skipped, if they
-    change nothing about the connection or the body. Only what has one meaning to every reader is plain: at most 8,192
-    bytes, printable ASCII, no header of the above twice, one Host, no space around a name or behind a value.
+    Authorization, X-Request-Id, Traceparent and If-None-Match, and the body (`None`: not sent). Other headers are
+    skipped, if they change nothing about the connection or the body. Only what has one meaning to every reader is
+    plain: at most 8,192 bytes, printable ASCII, no header of the above twice, one Host, no space around a name or
+    behind a value.
     """
     if not isinstance(data, bytes):
         raise TypeError(f"data must be bytes, not {type(data).__name__}")
@@ -56,5 +57,6 @@ def split_request(
         values.get(b"authorization"),
         text(b"x-request-id"),
         text(b"traceparent"),
+        text(b"if-none-match"),
         None if length is None else body,
     )

@@ -66,9 +66,9 @@ class ShowVersion(argparse.Action):
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="show program's version number and exit")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from service.http.openapi import read_release
+        from board.release import RELEASE
 
-        print(f"leaderboard {read_release()}")
+        print(f"leaderboard {RELEASE}")
         parser.exit()
 
 

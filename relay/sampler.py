@@ -131,7 +131,7 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str],
             return f"period {shown!r}"
         if entries != members:
             return f"{entries} entries, {members} members"
-        if held[1] == held[0] and held[2] not in (None, b"%d:%d" % (entries, period)):
+        if held[1] == held[0] and held[2] is not None and not held[2].startswith(b"%d:%d:" % (entries, period)):
             return f"{entries} entries, noted are {held[2]!r}"
         if count and not hints:
             players = session.value("count_players", period=period)

@@ -179,7 +179,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     parts = (
         Submitter(single),
         BatchSubmitter(batches),
-        BoardReader(redis, keys, cache_s, poker),
+        BoardReader(redis, keys, cache_s, poker, s.read_deadline_ms / 1000),
         Lookups(calls),
         RankedScores(calls),
         Histograms(calls),

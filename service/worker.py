@@ -61,8 +61,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "log_level": "warning",
         "access_log": False,
         "server_header": False,
-        # On every answer of both paths. Boards change within milliseconds, so answers must not be stored.
-        "headers": [("x-content-type-options", "nosniff"), ("cache-control", "no-store")],
+        # On every answer of both paths.
+        "headers": [("x-content-type-options", "nosniff")],
         "proxy_headers": False,
     }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+
+import msgspec
 
 from _speedups import decode_score
 from board.errors import BoardRebuilding
@@ -14,18 +16,46 @@ from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import Script
-from board.season import order_of, turn
+from board.release import RELEASE
+from board.season import Order, order_of, turn
+from service.contract.answers import Answer
 
 UNREADABLE: Final = (ValueError, OverflowError)
 """Errors of reading an entry that no relay has written: no score gives its zscore and member."""
+UNKNOWN: Final = "0"
+"""The state of a season without a board."""
 
 
-def read_score_of(member: bytes, zscore: bytes, period: bytes) -> int:
-    """The exact score of an entry as Redis returns it, in the board of a period (empty: plain).
+class BoardState(msgspec.Struct, frozen=True, gc=False):
+    """What every script tells of its board: the order, the number of players, and the name of this state.
 
-    Raises an error of `UNREADABLE`.
+    Two answers with an equal `as_of` are of the same board in the same state. Each batch that touches the board changes
+    it. A season without a board has an own one.
     """
-    return turn(read_stored_score_of(member, zscore), order_of(int(period or 0)))
+
+    order: Order
+    total: int
+    as_of: str
+
+    def make_answer(self, body: bytes) -> Answer:
+        """The answer to a GET with this body, made of the board in this state.
+
+        A client asks with its entity tag whether it still holds. Another release may have other members in it.
+        """
+        return Answer(200, body, etag=f'"{self.as_of}-{RELEASE}"')
+
+
+def read_state(reply: Sequence[Any]) -> BoardState:
+    """The state at the beginning of a reply: period, mark, number of players. Raises an error of `UNREADABLE`."""
+    period, mark, total = reply[:3]
+    if not period:
+        return BoardState("desc", total, UNKNOWN)
+    return BoardState(order_of(int(period)), total, f"{period.decode()}.{mark.decode()}")
+
+
+def read_score_of(member: bytes, zscore: bytes, order: Order) -> int:
+    """The exact score of an entry as Redis returns it. Raises an error of `UNREADABLE`."""
+    return turn(read_stored_score_of(member, zscore), order)
 
 
 def read_stored_score_of(member: bytes, zscore: bytes) -> int:
@@ -44,8 +74,9 @@ class BoardCalls:
     async def call(self, script: Script, season: str, *arguments: bytes) -> Any:
         """Call a script that begins with ``board.lua``; `arguments` are those after the season.
 
-        Returns its reply. Raises `BoardUnavailable`, and `BoardRebuilding` for an empty reply (the partition is being
-        rebuilt), for 0 and for an error that is about this board (it was altered by hand).
+        Returns its reply, which begins with the state (`read_state`). Raises `BoardUnavailable`, and `BoardRebuilding`
+        for an empty reply (the partition is being rebuilt), for 0 and for an error that is about this board (it was
+        altered by hand).
         """
         partition, name, keys = partition_of(season), season.encode(), self._keys
         board, members = keys.board(partition, name), keys.members(partition, name)

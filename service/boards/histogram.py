@@ -15,8 +15,8 @@ import msgspec
 
 from _speedups import encode_entry
 from board.redis.scripts import script
-from board.season import Order, order_of, turn
-from service.boards.calls import BoardCalls, read_stored_score_of
+from board.season import Order, turn
+from service.boards.calls import BoardCalls, read_state, read_stored_score_of
 from service.boards.types import Bucket, BucketsBy, Histogram
 from service.contract.answers import Answer
 
@@ -44,18 +44,23 @@ class Histograms:
         The ranges are of equal width, or have about the same number of players each. Raises `BoardRebuilding` and
         `BoardUnavailable`.
         """
-        _, *entries = await self._call(QUANTILES, season, b"%d" % (buckets if by == "quantile" else 1))
+        found = await self._call(QUANTILES, season, b"%d" % (buckets if by == "quantile" else 1))
         with self._reading(season):
-            scores = decode_entries(entries)
+            first = read_state(found)
+            scores = decode_entries(found[3:])
         edges = divide(scores[0], scores[-1], buckets) if by == "score" and scores else find_edges(scores[:-1])
         places = [field for edge in edges for field in place_edge(edge)]
-        period, size, *counted = await self._call(HISTOGRAM, season, *places)
-        ahead = counted[: len(edges)]
+        counted = await self._call(HISTOGRAM, season, *places)
+        ahead, entries = counted[3 : 3 + len(edges)], counted[3 + len(edges) :]
         with self._reading(season):
-            ends = decode_entries(counted[len(edges) :])
-            order = order_of(int(period or 0))
-        buckets_found = make_buckets(edges, ahead, size, ends) if ends else []
-        return Answer(200, _encode(Histogram(season, [turn_bucket(bucket, order) for bucket in buckets_found])))
+            state = read_state(counted)
+            ends = decode_entries(entries)
+        if first.as_of != state.as_of:
+            # The edges are of one state, the numbers of another: the answer depends on both.
+            state = msgspec.structs.replace(state, as_of=f"{state.as_of}.{first.as_of}")
+        made = make_buckets(edges, ahead, state.total, ends) if ends else []
+        shown = [turn_bucket(bucket, state.order) for bucket in made]
+        return state.make_answer(_encode(Histogram(season, shown, state.as_of)))
 
 
 def decode_entries(entries: Sequence[Any]) -> list[int]:

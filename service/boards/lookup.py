@@ -9,7 +9,7 @@ import msgspec
 
 from board.redis.scripts import script
 from service.access.caller import Caller
-from service.boards.calls import BoardCalls, read_score_of
+from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
 from service.contract.answers import Answer
@@ -49,24 +49,26 @@ class Lookups:
 
         Raises `BoardRebuilding`, also where a single one of them cannot be answered, and `BoardUnavailable`.
         """
-        period, prefixes, ranks, zscores = await self._calls.call(LOOKUP, season, *map(str.encode, users))
+        reply = await self._calls.call(LOOKUP, season, *map(str.encode, users))
+        prefixes, ranks, zscores = reply[3:]
         missing = [user for user, prefix in zip(users, prefixes, strict=True) if prefix is None]
         found = [(user, prefix) for user, prefix in zip(users, prefixes, strict=True) if prefix is not None]
         if None in ranks:
             raise self._calls.suspect(season, found[ranks.index(None)][0])
         in_order = sorted(zip(ranks, found, zscores, strict=True))
         with self._calls.reading(season):
+            state = read_state(reply)
             items = [
                 FoundPlayer(
                     rank=rank + 1,
                     position=position,
                     userId=user,
-                    score=read_score_of(prefix, zscore, period),
+                    score=read_score_of(prefix, zscore, state.order),
                     version=int.from_bytes(prefix[2:], "big"),
                 )
                 for position, (rank, (user, prefix), zscore) in enumerate(in_order, 1)
             ]
-        return Answer(200, _encode(LookupAnswer(season, items, missing)))
+        return Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
 
 
 def decode_lookup(body: bytes) -> list[str]:

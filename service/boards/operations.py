@@ -18,6 +18,7 @@ from service.boards.types import (
     Limit,
     Lookup,
     LookupAnswer,
+    MinVersion,
     Offset,
     Percentile,
     PlayerRank,
@@ -26,6 +27,7 @@ from service.boards.types import (
     ScoreAtRank,
     Top,
 )
+from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
@@ -35,7 +37,7 @@ from service.contract.parameters import (
     make_flag_parameter,
     make_number_parameter,
 )
-from service.contract.shared import SEASON, USER
+from service.contract.shared import IF_NONE_MATCH, SEASON, USER
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
 _OFFSET: Final = make_number_parameter(
@@ -45,6 +47,12 @@ _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How ma
 _FILL: Final = make_flag_parameter(
     "fill", "Whether the window keeps its size at the ends of the board: more neighbours on the other side."
 )
+_MIN_VERSION: Final = make_number_parameter(
+    "minVersion",
+    MinVersion,
+    default=None,
+    meaning="Wait until the board shows this version of the player, or a later one: that of a submission's answer.",
+)
 _RANK: Final = make_number_parameter("rank", RankAsked, default=None, meaning="A rank, from 1.")
 _PERCENTILE: Final = make_decimal_parameter(
     "percentile", Percentile, "A percentile: the share of players at or below, from 0 to 100."
@@ -53,6 +61,7 @@ _BUCKETS: Final = make_number_parameter("buckets", Buckets, default=20, meaning=
 _BY: Final = make_choice_parameter(
     "by", BucketsBy, "score", "Buckets of the same width (`score`), or with about the same number of players each."
 )
+_NOT_MODIFIED: Final = {304: ("The answer that the client has still holds.", None)}
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final = (
@@ -63,8 +72,8 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET),
-        answers={200: ("The best players, best first.", Top)},
+        parameters=(SEASON, _LIMIT, _OFFSET, IF_NONE_MATCH),
+        answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
         problems=_READ,
         fast=True,
     ),
@@ -75,9 +84,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER),
-        answers={200: ("Where the player stands.", PlayerRank)},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        parameters=(SEASON, USER, _MIN_VERSION, IF_NONE_MATCH),
+        answers={200: ("Where the player stands.", PlayerRank), **_NOT_MODIFIED},
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE),
         fast=True,
     ),
     Operation(
@@ -87,9 +96,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board.",
-        parameters=(SEASON, USER, _RANGE, _FILL),
-        answers={200: ("The window around the player.", Around)},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        parameters=(SEASON, USER, _RANGE, _FILL, _MIN_VERSION, IF_NONE_MATCH),
+        answers={200: ("The window around the player.", Around), **_NOT_MODIFIED},
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE),
         fast=True,
     ),
     Operation(
@@ -99,8 +108,8 @@ OPERATIONS: Final = (
         handler=BoardReader.read_count,
         scope="read",
         summary="The number of players. A season without a submission has none.",
-        parameters=(SEASON,),
-        answers={200: ("The number of players.", Count)},
+        parameters=(SEASON, IF_NONE_MATCH),
+        answers={200: ("The number of players.", Count), **_NOT_MODIFIED},
         problems=_READ,
         fast=True,
     ),
@@ -129,8 +138,8 @@ OPERATIONS: Final = (
         handler=RankedScores.read_score,
         scope="read",
         summary="The score of a rank, or the worst score whose percentile is that or better: one of the two.",
-        parameters=(SEASON, _RANK, _PERCENTILE),
-        answers={200: ("The score, and its rank.", ScoreAtRank)},
+        parameters=(SEASON, _RANK, _PERCENTILE, IF_NONE_MATCH),
+        answers={200: ("The score, and its rank.", ScoreAtRank), **_NOT_MODIFIED},
         problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND),
     ),
     Operation(
@@ -140,8 +149,8 @@ OPERATIONS: Final = (
         handler=Histograms.read_histogram,
         scope="read",
         summary="How many players have which scores. A season without a submission has no bucket.",
-        parameters=(SEASON, _BUCKETS, _BY),
-        answers={200: ("The buckets, worst scores first.", Histogram)},
+        parameters=(SEASON, _BUCKETS, _BY, IF_NONE_MATCH),
+        answers={200: ("The buckets, worst scores first.", Histogram), **_NOT_MODIFIED},
         problems=_READ,
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
 from board.partitions import partition_of
@@ -17,20 +17,20 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
-from service.boards.calls import UNREADABLE
-from service.contract.answers import Answer
+from service.boards.calls import UNREADABLE, BoardState, read_state
 
 RANK: Final = script("rank")
 PLAYERS_MOST: Final = 16
 ITEMS_MOST: Final = 512
 """The most players and entries of one call. Redis does nothing else meanwhile."""
 
-Window = tuple[int, Any, Any, bytes]
+Window = tuple[int, Any, Any, BoardState]
 """The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
-entries (member, zscore, …). Ranks start at 0. Then the period, or an empty text."""
-Show = Callable[[Window], Answer]
+entries (member, zscore, …). Ranks start at 0. Then the state of the board."""
+T = TypeVar("T")
+Show = Callable[[Window], T]
 """Makes the answer. Raises an error of `UNREADABLE` for an entry that no relay has written."""
-Asked = list[tuple[bytes, asyncio.Future[Answer], Show]]
+Asked = list[tuple[bytes, asyncio.Future[Any], Show[Any]]]
 
 
 class SeasonNotFound(LeaderboardError):
@@ -63,12 +63,12 @@ class RankReads:
         self._loop: Final = asyncio.get_running_loop()
         self._open: dict[tuple[str, int], Asked] = {}
 
-    def ask(self, season: str, user: str, side: int, show: Show) -> asyncio.Future[Answer]:
-        """Ask for the player `user`, with `side` neighbours on each side. The future gets the answer that `show` makes.
+    def ask(self, season: str, user: str, side: int, show: Show[T]) -> asyncio.Future[T]:
+        """Ask for the player `user`, with `side` neighbours on each side. The future gets what `show` makes.
 
         It raises `SeasonNotFound`, `PlayerNotFound`, `BoardRebuilding`, `BoardUnavailable`.
         """
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[T] = self._loop.create_future()
         if not self._open:
             self._loop.call_soon(self._loop.call_soon, self._send_all)
         key = (season, side)
@@ -117,7 +117,13 @@ class RankReads:
                 self._suspect(season, "")
             fail(asked, BoardRebuilding, "the board is being rebuilt")
         else:
-            at = 1
+            try:
+                state = read_state(reply)
+            except UNREADABLE:
+                self._suspect(season, "")
+                fail(asked, BoardRebuilding, "the board is being rebuilt")
+                return
+            at = 3
             for user, future, show in asked:
                 rank = reply[at]
                 if future.done():  # its client is gone
@@ -127,7 +133,7 @@ class RankReads:
                     future.set_exception(BoardRebuilding("the board is being rebuilt"))
                 elif rank >= 0:
                     try:
-                        future.set_result(show((rank, reply[at + 1], reply[at + 2], reply[0])))
+                        future.set_result(show((rank, reply[at + 1], reply[at + 2], state)))
                     except UNREADABLE:
                         self._suspect(season, user.decode())
                         future.set_exception(BoardRebuilding("the board is being rebuilt"))

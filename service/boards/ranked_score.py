@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from board.redis.scripts import script
-from service.boards.calls import BoardCalls, read_score_of
+from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.types import ScoreAtRank
 from service.contract.answers import Answer
 from service.contract.problems import Rejected, add_problem
@@ -46,20 +46,22 @@ class RankedScores:
         `BoardUnavailable`.
         """
         if rank is not None and percentile is None:
-            period, size, first, entries = await self._call(SCORE, season, b"rank", b"%d" % (rank - 1))
+            reply = await self._call(SCORE, season, b"rank", b"%d" % (rank - 1))
             at = rank - 1
         elif rank is None and percentile is not None:
             share = float(1 - percentile / 100)
-            period, size, first, entries = await self._call(SCORE, season, b"share", repr(share).encode())
-            at = find_rank(size, percentile)
+            reply = await self._call(SCORE, season, b"share", repr(share).encode())
+            at = find_rank(reply[2], percentile)
         else:
             raise Rejected(RANK_OR_PERCENTILE.answer)
+        size, first, entries = reply[2:]
         if at >= size or not size:
             raise Rejected(RANK_NOT_FOUND.with_detail(f"The board has {size:,} players."))
         member, zscore = entries[2 * (at - first) : 2 * (at - first) + 2]
         with self._reading(season):
-            score = read_score_of(member, zscore, period)
-        return Answer(200, _encode(ScoreAtRank(season, at + 1, score)))
+            state = read_state(reply)
+            score = read_score_of(member, zscore, state.order)
+        return state.make_answer(_encode(ScoreAtRank(season, at + 1, score, state.as_of)))
 
 
 def find_rank(size: int, percentile: Fraction) -> int:

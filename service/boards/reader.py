@@ -14,17 +14,18 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Poker
 from board.redis.scripts import script
-from board.season import order_of, turn
-from service.boards.calls import BoardCalls, read_score_of
+from board.season import Order, turn
+from service.boards.board_watch import COUNT, BoardWatch
+from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
-from service.boards.rank_reads import RANK, RankReads, Window
+from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.types import Count, PlayerRank
+from service.boards.version_waits import VersionWaits, version_of
 from service.contract.answers import Answer, PendingAnswer
 
 TOP: Final = script("top")
-COUNT: Final = script("count")
 SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
@@ -34,17 +35,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 class BoardReader:
-    """The reads of one worker. A top list is reused for `cache_s` seconds.
+    """The reads of one worker. A top list is reused for `cache_s` seconds, and a version waited for for `deadline_s`.
 
     Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was
     altered by hand is suspected: a relay then compares and rebuilds it.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
+    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker, deadline_s: float) -> None:
         calls = BoardCalls(redis, keys, poker)
         self._call: Final = calls.call
         self._reading: Final = calls.reading
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
+        self._version_waits: Final = VersionWaits(BoardWatch(calls), deadline_s)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int, int], asyncio.Future[Answer]] = {}
@@ -84,10 +86,14 @@ class BoardReader:
         season, limit, offset = key
         began = self._cached_since
         ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
-        period, entries = await self._call(TOP, season, *ranks)
+        reply = await self._call(TOP, season, *ranks)
         with self._reading(season):
-            items = render_board(entries, 0, period)
-        answer = Answer(200, b'{"seasonId":%b,"items":%b}' % (_encode(season), items))
+            state = read_state(reply)
+            items = render_board(reply[3], offset + 1, state.order)
+        answer = state.make_answer(
+            b'{"seasonId":%b,"items":%b,"total":%d,"asOf":%b}'
+            % (_encode(season), items, state.total, _encode(state.as_of))
+        )
         # Kept only in the window in which it was asked for: no answer gets older than the window is long. Pages are not
         # kept, since there are too many of them.
         if self._cached_since == began and not offset:
@@ -95,32 +101,43 @@ class BoardReader:
             kept.set_result(answer)
         return answer
 
-    def read_rank(self, season: str, user: str) -> asyncio.Future[Answer]:
-        """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
-        return self._rank_reads.ask(season, user, 0, partial(_show_rank, season, user))
+    def read_rank(self, season: str, user: str, version: int | None) -> PendingAnswer:
+        """Read a player's rank (`PlayerRank`), as soon as the board shows this version or a later one.
 
-    def read_around(self, season: str, user: str, side: int, fill: bool) -> asyncio.Future[Answer]:
+        Raises `Rejected` if it does not, and without a version `SeasonNotFound`, `PlayerNotFound`.
+        """
+        return self._ask(season, user, 0, partial(_show_rank, season, user), version)
+
+    def read_around(self, season: str, user: str, side: int, fill: bool, version: int | None) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
         The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
-        Raises `SeasonNotFound`, `PlayerNotFound`.
+        `version` and errors are those of `read_rank`.
         """
         read = 2 * side if fill else side
-        return self._rank_reads.ask(season, user, read, partial(_show_around, season, user, side, fill))
+        return self._ask(season, user, read, partial(_show_around, season, user, side, fill), version)
+
+    def _ask(self, season: str, user: str, side: int, show: Show[Answer], version: int | None) -> PendingAnswer:
+        if version is None:
+            return self._rank_reads.ask(season, user, side, show)
+        show_from = partial(_show_from, version, show)
+        return self._version_waits.wait(season, partial(self._rank_reads.ask, season, user, side, show_from))
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
         reply = await self._call(COUNT, season)
-        return Answer(200, _encode(Count(season, reply[0])))
+        with self._reading(season):
+            state = read_state(reply)
+        return state.make_answer(_encode(Count(season, state.total, state.as_of)))
 
 
-def render_board(entries: Sequence[bytes], first_rank: int, period: bytes) -> bytes:
+def render_board(entries: Sequence[bytes], first_rank: int, order: Order) -> bytes:
     """The JSON list of a board's window (`render_items`), with the scores as they were submitted.
 
     Raises an error of `UNREADABLE`.
     """
     body = render_items(entries, first_rank)
-    if order_of(int(period or 0)) == "desc":
+    if order == "desc":
         return body
     items = msgspec.json.decode(body)
     for item in items:
@@ -128,25 +145,43 @@ def render_board(entries: Sequence[bytes], first_rank: int, period: bytes) -> by
     return _encode(items)
 
 
+def _show_from(version: int, show: Show[Answer], window: Window) -> Answer | None:
+    """The answer, unless the window is of an earlier version of the player."""
+    return show(window) if version_of(window) >= version else None
+
+
 def _show_rank(season: str, user: str, window: Window) -> Answer:
-    rank, member, zscore, period = window
-    score, version = read_score_of(member, zscore, period), int.from_bytes(member[2:10], "big")
-    return Answer(200, _encode(PlayerRank(season, user, rank + 1, score, version)))
+    rank, member, zscore, state = window
+    score, version = read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big")
+    percentile = percentile_of(rank, state.total)
+    return state.make_answer(
+        _encode(PlayerRank(season, user, rank + 1, score, version, state.total, percentile, state.as_of))
+    )
+
+
+def percentile_of(rank: int, total: int) -> float:
+    """The share of players at or below a rank, from 0, in percent: two decimals, rounded down.
+
+    So only the first player has 100, and no player has less than the percentile that is shown.
+    """
+    return 10_000 * (total - rank) // total / 100
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:
-    rank, first, entries, period = window
+    rank, first, entries, state = window
     if not side:
         first, entries = rank, [first, entries]
     elif fill:
         first, entries = fill_window(side, rank, first, entries)
-    body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b}' % (
+    body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b,"total":%d,"asOf":%b}' % (
         _encode(season),
         _encode(user),
         side,
-        render_board(entries, first + 1, period),
+        render_board(entries, first + 1, state.order),
+        state.total,
+        _encode(state.as_of),
     )
-    return Answer(200, body)
+    return state.make_answer(body)
 
 
 def fill_window(side: int, rank: int, first_read: int, entries: list[bytes]) -> tuple[int, list[bytes]]:

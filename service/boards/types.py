@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from service.contract.types import Rank, Score, SeasonId, UserId, Version
+from service.contract.types import INT64_MAX, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
@@ -14,6 +14,9 @@ Offset = Annotated[int, msgspec.Meta(ge=0, le=10_000, examples=[0])]
 """Players ahead of a top list."""
 Range = Annotated[int, msgspec.Meta(ge=0, le=100, examples=[5])]
 """Neighbours on each side of a player."""
+
+MinVersion = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX, examples=[2])]
+"""The version of a player's row that is waited for."""
 
 RankAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 """The rank whose score is asked for."""
@@ -27,11 +30,21 @@ Buckets = Annotated[int, msgspec.Meta(ge=1, le=100, examples=[20])]
 BucketsBy = Literal["score", "quantile"]
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """A player on the board."""
-
-    userId: UserId
-    score: Score
+Total = Annotated[int, msgspec.Meta(ge=0, description="Players on the board.", examples=[2])]
+AtOrBelow = Annotated[
+    float,
+    msgspec.Meta(
+        ge=0, le=100, description="Share of the players at or below, in percent: two decimals.", examples=[95.25]
+    ),
+]
+AsOf = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        description="The state of the board, opaque: equal as long as nothing touches the board.",
+        examples=["7.1042.5d41402a"],
+    ),
+]
 
 
 class RankedEntry(msgspec.Struct, frozen=True):
@@ -46,7 +59,9 @@ class Top(msgspec.Struct, frozen=True):
     """The best players, best first."""
 
     seasonId: SeasonId
-    items: list[Entry]
+    items: list[RankedEntry]
+    total: Total
+    asOf: AsOf
 
 
 class PlayerRank(msgspec.Struct, frozen=True):
@@ -57,6 +72,9 @@ class PlayerRank(msgspec.Struct, frozen=True):
     rank: Rank
     score: Score
     version: Version
+    total: Total
+    percentile: AtOrBelow
+    asOf: AsOf
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -66,6 +84,8 @@ class Around(msgspec.Struct, frozen=True):
     userId: UserId
     range: Range
     items: list[RankedEntry]
+    total: Total
+    asOf: AsOf
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -73,6 +93,7 @@ class Count(msgspec.Struct, frozen=True):
 
     seasonId: SeasonId
     count: Annotated[int, msgspec.Meta(ge=0, examples=[1])]
+    asOf: AsOf
 
 
 LOOKUP_MOST: Final = 1_000
@@ -107,6 +128,7 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     seasonId: SeasonId
     items: list[FoundPlayer]
     notFound: Annotated[list[UserId], msgspec.Meta(examples=[["bob"]])]
+    asOf: AsOf
 
 
 class ScoreAtRank(msgspec.Struct, frozen=True):
@@ -115,6 +137,7 @@ class ScoreAtRank(msgspec.Struct, frozen=True):
     seasonId: SeasonId
     rank: Rank
     score: Score
+    asOf: AsOf
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -130,3 +153,4 @@ class Histogram(msgspec.Struct, frozen=True):
 
     seasonId: SeasonId
     buckets: Annotated[list[Bucket], msgspec.Meta(max_length=100)]
+    asOf: AsOf

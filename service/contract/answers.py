@@ -10,13 +10,18 @@ import msgspec
 
 JSON: Final = "application/json"
 PROBLEM_JSON: Final = "application/problem+json"
+KEPT: Final = "private, no-cache"
+"""`Cache-Control` of an answer with an entity tag: a client keeps it for itself, and asks whether it still holds."""
+NOT_KEPT: Final = "no-store"
+"""`Cache-Control` of every other answer."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """One HTTP answer.
 
     `retry_after_s` are the seconds of `Retry-After`; 0: no such header. `headers` are further headers,
-    (name in lower case, value) each.
+    (name in lower case, value) each. `etag` is the entity tag of what may be kept, if each use of it
+    is asked for again (`KEPT`); an empty text: there is none.
     """
 
     status: int
@@ -24,6 +29,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     media_type: str = JSON
     retry_after_s: int = 0
     headers: tuple[tuple[str, str], ...] = ()
+    etag: str = ""
 
 
 PendingAnswer = Coroutine[Any, Any, Answer] | asyncio.Future[Answer]

@@ -34,8 +34,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is the operationId, the label in metrics and the name of spans. `scope` is the scope that a
     credential needs; None: no credential is needed. `answers` maps a status to a text and the type of
-    the body. `problems` are those of the handler; parameters and body add their own. `fast`: the fast
-    path may serve it.
+    the body (None: it has none). `problems` are those of the handler; parameters and body add their
+    own. `fast`: the fast path may serve it.
     """
 
     name: str
@@ -69,6 +69,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def takes_if_match(self) -> bool:
         """Whether the operation takes an `If-Match` header."""
         return any(parameter.name == "If-Match" for parameter in self.parameters)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a client may keep the answer, and ask for it again with `If-None-Match`."""
+        return 304 in self.answers
 
     @property
     def all_problems(self) -> tuple[Problem, ...]:

@@ -13,7 +13,8 @@ from msgspec.inspect import FloatType, IntType, Metadata, StrType, Type, type_in
 from service.contract.problems import Problem, Rejected, add_problem
 from service.contract.validation import is_plain
 
-_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_NUMBER: Final = re.compile(r"[0-9]{1,19}")
+_HUMP: Final = re.compile(r"([A-Z])")
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
 """A number as JSON spells it. The lengths bound the work of an exact fraction."""
 
@@ -67,16 +68,21 @@ def make_text_parameter(
     return Parameter(name=name, place=place, kind=kind, meaning=meaning, parse=parse, problem=problem)
 
 
+def make_kebab(name: str) -> str:
+    """A name of a parameter in the form of the codes of problems."""
+    return _HUMP.sub(r"-\1", name).lower()
+
+
 def make_number_parameter(name: str, kind: Any, default: int | None, meaning: str) -> Parameter:
     """Make an optional parameter of the query: a whole number within the bounds of its type; without a default None.
 
-    Its problem is ``invalid-<name>``, with the same bounds in its title.
+    Its problem is ``invalid-<name>`` in kebab case, with the same bounds in its title.
     """
     known = inspect_type(kind)
     assert isinstance(known, IntType) and known.ge is not None and known.le is not None
     low, high = known.ge, known.le
     problem = add_problem(
-        f"invalid-{name}",
+        f"invalid-{make_kebab(name)}",
         400,
         f"{name} must be a whole number from {low} to {high}.",
         f"The query's `{name}` is out of bounds.",

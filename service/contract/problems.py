@@ -17,17 +17,21 @@ DETAIL_MOST: Final = 300
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """A kind of error: stable code, HTTP status, title of the answer, and meaning for docs/errors.md and OpenAPI."""
+    """A kind of error: stable code, HTTP status, title of the answer, and meaning for docs/errors.md and OpenAPI.
+
+    `is_passing`: waiting helps. It always does for 503.
+    """
 
     code: str
     status: int
     title: str
     meaning: str
+    is_passing: bool = False
 
     @property
     def retry_after_s(self) -> int:
         """Seconds after which a client may ask again; 0 where waiting does not help."""
-        return RETRY_AFTER_S if self.status == 503 else 0
+        return RETRY_AFTER_S if self.status == 503 or self.is_passing else 0
 
     def with_detail(self, detail: str) -> Answer:
         """An answer for one occurrence, with a `detail` of its own, of at most `DETAIL_MOST` characters.
@@ -66,9 +70,9 @@ _ANSWERS: Final[dict[Problem, Answer]] = {}
 PROBLEMS: Final[dict[str, Problem]] = {}
 
 
-def add_problem(code: str, status: int, title: str, meaning: str) -> Problem:
+def add_problem(code: str, status: int, title: str, meaning: str, *, is_passing: bool = False) -> Problem:
     """Make a problem and enter it in the table."""
-    problem = Problem(code, status, title, meaning)
+    problem = Problem(code, status, title, meaning, is_passing)
     known = PROBLEMS.setdefault(code, problem)
     assert known == problem, f"{code} has two meanings"
     return known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.contract import problems
-from service.contract.parameters import make_text_parameter
+from service.contract.parameters import Parameter, make_text_parameter
 from service.contract.types import SeasonId, UserId
 
 SEASON: Final = make_text_parameter(
@@ -16,3 +16,10 @@ SEASON: Final = make_text_parameter(
     "The season. It exists from its definition, or its first submission, on.",
 )
 USER: Final = make_text_parameter("userId", "query", UserId, problems.INVALID_USER, "The player.")
+IF_NONE_MATCH: Final = Parameter(
+    name="If-None-Match",
+    place="header",
+    kind=str,
+    meaning="The `ETag` of an answer that the client has: if it still holds, the answer is 304 without a body.",
+    required=False,
+)

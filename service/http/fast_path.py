@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from board.errors import LeaderboardError
 from service.contract import problems
-from service.contract.answers import Answer
+from service.contract.answers import KEPT, NOT_KEPT, Answer
 from service.contract.problems import answer_of
+from service.http.conditional import NOT_MODIFIED
 from service.http.connection import Connection, Dropped
 from service.http.connection_limits import ConnectionLimiter
 from service.http.endpoint import Order
@@ -54,19 +55,19 @@ class _Request(FastCycle):
         self.started_ns = perf_counter_ns()
 
 
-_HEADS: Final[dict[tuple[int, str, int], bytes]] = {}
+_HEADS: Final[dict[tuple[int, str, int, bool], bytes]] = {}
 
 
 def make_head(answer: Answer) -> bytes:
     """Make the status line and the headers of a kind of answer. PERF: once for each kind."""
-    key = (answer.status, answer.media_type, answer.retry_after_s)
+    key = (answer.status, answer.media_type, answer.retry_after_s, answer.etag == "")
     head = _HEADS.get(key)
     if head is None:
         retry = f"retry-after: {answer.retry_after_s}\r\n" if answer.retry_after_s else ""
         status = HTTPStatus(answer.status)
-        head = _HEADS[key] = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}content-type: {answer.media_type}\r\n".encode()
-        )
+        kind = "" if status == NOT_MODIFIED else f"content-type: {answer.media_type}\r\n"
+        kind += f"cache-control: {KEPT if answer.etag else NOT_KEPT}\r\n"
+        head = _HEADS[key] = f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}{kind}".encode()
     return head
 
 
@@ -220,15 +221,17 @@ class FastPath(Connection):
             FastPath._default_bytes = b"".join(b"%b: %b\r\n" % pair for pair in defaults)
             FastPath._default = defaults
         more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode() if answer.headers else b""
+        if answer.etag:
+            more += b"etag: %b\r\n" % answer.etag.encode()
         if request_id is not None:
             more += b"x-request-id: %b\r\n" % request_id.encode()
         self.transport.write(
-            b"%b%b%bcontent-length: %d\r\n%b\r\n%b"
+            b"%b%b%b%b%b\r\n%b"
             % (
                 make_head(answer),
                 more,
                 FastPath._default_bytes,
-                len(answer.body),
+                b"" if answer.status == NOT_MODIFIED else b"content-length: %d\r\n" % len(answer.body),
                 b"" if keep_alive else b"connection: close\r\n",
                 answer.body,
             )

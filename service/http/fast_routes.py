@@ -13,6 +13,7 @@ from typing import Final
 from _speedups import split_request
 from service.contract.answers import Answer
 from service.contract.operation import Operation
+from service.http.conditional import make_conditional
 from service.http.endpoint import Endpoint, Order, Texts, reply
 from service.http.request_ids import accept_request_id
 
@@ -22,8 +23,8 @@ BODY_MOST_BYTES: Final = 16 * 1024
 _PLAIN: Final = r"[A-Za-z0-9_.~-]+"
 _is_plain: Final = re.compile(_PLAIN).fullmatch
 
-# PERF: one look-up for all headers that few requests have. All but the last two need the ordinary path: for an encoded
-# body, an expectation, an upgrade, or a browser of another origin.
+# PERF: one look-up for all headers that few requests have. All but the last three need the ordinary path: for an
+# encoded body, an expectation, an upgrade, or a browser of another origin.
 _RARE: Final = frozenset(
     {
         b"transfer-encoding",
@@ -33,6 +34,7 @@ _RARE: Final = frozenset(
         b"origin",
         b"x-request-id",
         b"traceparent",
+        b"if-none-match",
     }
 )
 
@@ -94,6 +96,7 @@ class FastRoutes:
         length = -1
         request_id: str | None = None
         traceparent: str | None = None
+        if_none_match: str | None = None
         hosts = 0
         for name, value in headers:
             if name == b"content-type":
@@ -119,25 +122,28 @@ class FastRoutes:
                     request_id = value.decode("latin-1")
                 elif name == b"traceparent" and traceparent is None:
                     traceparent = value.decode("latin-1")
+                elif name == b"if-none-match" and if_none_match is None:
+                    if_none_match = value.decode("latin-1")
                 else:
                     return None
         if hosts != 1 or not (0 <= length <= BODY_MOST_BYTES if route.takes_body else length <= 0):
             return None
-        return _prepare(route, texts, content_type, key, credential, request_id, traceparent)
+        return _prepare(route, texts, content_type, key, credential, request_id, traceparent, if_none_match)
 
     def match_plain(self, data: bytes) -> tuple[Matched, bytes] | None:
         """Match the bytes of one plain request (`split_request`), with the same result; its body comes with it."""
         split = split_request(data)
         if split is None:
             return None
-        method, target, content_type, key, credential, request_id, traceparent, body = split
+        method, target, content_type, key, credential, request_id, traceparent, if_none_match, body = split
         found = self._find(method, target)
         if found is None:
             return None
         route, texts = found
         if (body is None) if route.takes_body else body:
             return None
-        return _prepare(route, texts, content_type, key, credential, request_id, traceparent), body or b""
+        matched = _prepare(route, texts, content_type, key, credential, request_id, traceparent, if_none_match)
+        return matched, body or b""
 
     def _find(self, method: bytes, target: str) -> tuple[FastRoute, Texts] | None:
         """The route of a target, and the texts of its parameters."""
@@ -169,6 +175,7 @@ def _prepare(
     credential: bytes | None,
     request_id: str | None,
     traceparent: str | None,
+    if_none_match: str | None,
 ) -> Matched:
     """Admit the credential, and prepare the order of the request, or the answer that refuses it."""
     endpoint = route.endpoint
@@ -178,6 +185,8 @@ def _prepare(
         order = partial(reply, verdict)
     else:
         order = endpoint.prepare(verdict, texts, content_type, key, traceparent)
+    if if_none_match is not None:
+        order = make_conditional(order, if_none_match)
     return (None if request_id is None else accept_request_id(request_id)), endpoint.index, order
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import msgspec
 
+from board.release import RELEASE
 from service.contract import problems
-from service.contract.answers import JSON, PROBLEM_JSON
+from service.contract.answers import JSON, KEPT, PROBLEM_JSON
 from service.contract.operation import Operation
 from service.contract.problems import Problem
 from service.contract.scopes import SCOPES
@@ -17,15 +17,6 @@ from service.contract.types import ProblemDetails
 from service.http.openapi_schemas import Schema, make_example, make_schemas
 from service.http.request_ids import HEADER, LENGTH_MOST
 from service.routes import OPERATIONS
-
-
-def read_release() -> str:
-    """The installed version of the distribution."""
-    try:
-        return version("leaderboard-server")
-    except PackageNotFoundError:
-        return "0"
-
 
 ACCESS: Final = (
     problems.CREDENTIAL_MISSING,
@@ -50,6 +41,12 @@ _REQUEST_ID: Final = {
     "schema": {"type": "string", "maxLength": LENGTH_MOST},
 }
 
+KEPT_HEADERS: Final = {
+    "ETag": {"description": "Names the state of the board.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": f"`{KEPT}`.", "schema": {"type": "string"}},
+}
+"""Headers of answers that a client may keep."""
+
 LIMITED_TO_PLAYER: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 """Problems that only a player's token can have."""
 
@@ -68,7 +65,7 @@ def make_document(*, guarded: bool = True) -> dict[str, Any]:
     """Make the document, ready for JSON. `guarded`: the server requires credentials."""
     types: list[Any] = [ProblemDetails]
     for operation in OPERATIONS:
-        types += [kind for _, kind in operation.answers.values()]
+        types += [kind for _, kind in operation.answers.values() if kind is not None]
         types += [parameter.kind for parameter in operation.parameters]
         if operation.body is not None:
             types.append(operation.body.kind)
@@ -88,7 +85,7 @@ def make_document(*, guarded: bool = True) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Leaderboard",
-            "version": read_release(),
+            "version": RELEASE,
             "summary": "Scores durable in PostgreSQL, ranks live from Redis.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
@@ -125,7 +122,12 @@ def _describe_operation(
     responses: dict[str, Any] = {
         str(status): {
             "description": text,
-            "content": describe_content(schema_of[repr(kind)], components, good=status < 400),
+            **(
+                {}
+                if kind is None
+                else {"content": describe_content(schema_of[repr(kind)], components, good=status < 400)}
+            ),
+            **({"headers": dict(KEPT_HEADERS)} if operation.is_kept else {}),
         }
         for status, (text, kind) in operation.answers.items()
     }
@@ -142,7 +144,7 @@ def _describe_operation(
                 }
             },
         }
-        if status in (429, 503):
+        if status == 429 or any(problem.retry_after_s for problem in found):
             responses[str(status)]["headers"] = {
                 "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "format": "int32"}}
             }

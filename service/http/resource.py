@@ -15,9 +15,10 @@ import falcon.asgi
 from board.errors import LeaderboardError
 from service.access.authorizer import MALFORMED
 from service.contract import problems
-from service.contract.answers import Answer
+from service.contract.answers import KEPT, Answer
 from service.contract.operation import Operation
 from service.contract.problems import answer_of, problem_of_status
+from service.http.conditional import NOT_MODIFIED, make_conditional
 from service.http.endpoint import Endpoint
 from service.http.request import EncodedBody, Request, Response
 from service.http.request_ids import make_request_id
@@ -32,12 +33,16 @@ _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for stat
 def write_answer(resp: Response, answer: Answer) -> None:
     """Copy an answer into Falcon's response."""
     resp.status = _STATUS_LINES[answer.status]
-    resp.content_type = answer.media_type
-    resp.data = answer.body
+    if answer.status != NOT_MODIFIED:
+        resp.content_type = answer.media_type
+        resp.data = answer.body
     if answer.retry_after_s:
         resp.set_header("Retry-After", str(answer.retry_after_s))
     for name, value in answer.headers:
         resp.set_header(name, value)
+    if answer.etag:
+        resp.set_header("ETag", answer.etag)
+        resp.set_header("Cache-Control", KEPT)
 
 
 def write_methods(resp: Response, operations: Iterable[Operation]) -> None:
@@ -106,6 +111,9 @@ class Resource:
         key = None if not keys else keys[0].decode("latin-1") if len(keys) == 1 else ""
         if_match = req.get_header("If-Match") if operation.takes_if_match else None
         order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE), if_match)
+        if_none_match = req.get_header("If-None-Match")
+        if if_none_match is not None:
+            order = make_conditional(order, if_none_match)
         write_answer(resp, await order(body))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httptools
 
-HEADERS = (b"content-type", b"idempotency-key", b"authorization", b"x-request-id", b"traceparent")
+HEADERS = (b"content-type", b"idempotency-key", b"authorization", b"x-request-id", b"traceparent", b"if-none-match")
 """The headers that `split_request` returns, in its order."""
 
 

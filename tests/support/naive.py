@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ Row = tuple[str, int, int]
 
 
 class NaiveBoard:
-    """The answers of a board with these rows, best first."""
+    """The answers of a board with these rows, best first, but for `asOf`."""
 
     def __init__(self, season: str, rows: Sequence[Row]) -> None:
         self.season: Final = season
@@ -19,8 +20,25 @@ class NaiveBoard:
 
     def top(self, limit: int, offset: int) -> dict[str, Any]:
         """The answer for a page of the top list."""
-        page = self.rows[offset : offset + limit]
-        return {"seasonId": self.season, "items": [{"userId": user, "score": score} for user, score, _ in page]}
+        return {"seasonId": self.season, "items": self.items()[offset : offset + limit], "total": len(self.rows)}
+
+    def items(self) -> list[dict[str, Any]]:
+        """All rows, as top and around show them."""
+        return [{"rank": n, "userId": user, "score": score} for n, (user, score, _) in enumerate(self.rows, 1)]
+
+    def rank(self, user: str) -> dict[str, Any]:
+        """The answer for a player who is on the board."""
+        ((rank, (_, score, reached)),) = [(n, row) for n, row in enumerate(self.rows, 1) if row[0] == user]
+        below = sum(n >= rank for n in range(1, len(self.rows) + 1))
+        return {
+            "seasonId": self.season,
+            "userId": user,
+            "rank": rank,
+            "score": score,
+            "version": reached,
+            "total": len(self.rows),
+            "percentile": float(Decimal(100 * below) / len(self.rows) // Decimal("0.01") * Decimal("0.01")),
+        }
 
     def lookup(self, users: Sequence[str]) -> dict[str, Any]:
         """The answer to a lookup of these players."""
@@ -34,7 +52,7 @@ class NaiveBoard:
 
     def around(self, user: str, side: int, fill: bool) -> dict[str, Any]:
         """The answer for the neighbours of a player who is on the board."""
-        ranked = [{"rank": n, "userId": name, "score": score} for n, (name, score, _) in enumerate(self.rows, 1)]
+        ranked = self.items()
         (here,) = [at for at, item in enumerate(ranked) if item["userId"] == user]
         shown = [item for at, item in enumerate(ranked) if abs(at - here) <= side]
         if fill:
@@ -42,7 +60,7 @@ class NaiveBoard:
             size = min(2 * side + 1, len(ranked))
             windows = [ranked[at : at + size] for at in range(len(ranked) - size + 1)]
             shown = min(windows, key=lambda window: abs(window[0]["rank"] + side - (here + 1)))
-        return {"seasonId": self.season, "userId": user, "range": side, "items": shown}
+        return {"seasonId": self.season, "userId": user, "range": side, "items": shown, "total": len(self.rows)}
 
     def score(self, rank: int) -> dict[str, Any] | None:
         """The answer for a rank; None if the board has fewer players."""

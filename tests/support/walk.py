@@ -26,7 +26,7 @@ def walk(http: Http, headers: Mapping[str, str], season: str, settled: Callable[
     assert statuses == [400] + [202] * 19
     settled()
     top = ask("GET", "/leaderboard/top?limit=2").json["items"]
-    assert top == [{"userId": "p19", "score": 20}, {"userId": "p18", "score": 19}]
+    assert top == [{"rank": 1, "userId": "p19", "score": 20}, {"rank": 2, "userId": "p18", "score": 19}]
     assert ask("GET", "/leaderboard/rank?userId=p17").json["rank"] == 3
     assert ask("GET", "/leaderboard/rank?userId=nobody").json["code"] == "player-not-found"
     around = ask("GET", "/leaderboard/around?userId=p17&range=1").json["items"]
@@ -52,8 +52,8 @@ def walk(http: Http, headers: Mapping[str, str], season: str, settled: Callable[
     )
     settled()
     assert ask("GET", "/leaderboard/top").json["items"] == [
-        {"userId": "bob", "score": 7},
-        {"userId": "ada", "score": 8},
+        {"rank": 1, "userId": "bob", "score": 7},
+        {"rank": 2, "userId": "ada", "score": 8},
     ]
     assert ask("GET", "/leaderboard/rank?userId=ada").json["score"] == 8
     assert ask("GET", "").json["title"] == "Lap"

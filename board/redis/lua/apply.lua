@@ -26,16 +26,18 @@ end
 if held[1] and held[3] ~= held[1] then
   -- A release that does not count players has written last: the numbers of players are forgotten.
   redis.call('UNLINK', KEYS[1])
-  redis.call('HSET', KEYS[1], 'fence', held[1], 'identity', held[2])
+  redis.call('HSET', KEYS[1], 'fence', held[1], 'identity', held[2], 'since', held[1])
 end
 
+-- Fences of two clusters, or of two histories of one, may be equal.
+local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 local argc, at, key = #ARGV, 4, 3
 while at <= argc do
   local season, period, n = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   local board, members = KEYS[key], KEYS[key + 1]
   -- The number of players that the last writer left, and its period: a second witness of both.
   local noted = redis.call('HGET', KEYS[1], 'n:' .. season)
-  local size, noted_in = string.match(noted or '', '^(%d+):(.*)$')
+  local size, noted_in = string.match(noted or '', '^(%d+):(%d*):')
   size = noted_in == period and tonumber(size)
   if redis.call('HGET', KEYS[2], season) ~= period then
     if not size then
@@ -98,8 +100,7 @@ while at <= argc do
     size = entries == redis.call('HLEN', members) and entries
   end
   if size then
-    local now = string.format('%.0f:%s', size, period)
-    if now ~= noted then redis.call('HSET', KEYS[1], 'n:' .. season, now) end
+    redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark))
   end
   at, key = scores_at + n, key + 2
 end

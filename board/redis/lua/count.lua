@@ -1,3 +1,3 @@
 -- begins with: board.lua
--- The number of players on a board: {number}.
-return {size}
+-- The number of players on a board: {period, mark, number}.
+return {period, mark, size}

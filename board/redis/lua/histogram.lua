@@ -1,10 +1,10 @@
 -- begins with: board.lua
 -- Numbers of players between edges, all at one instant.
 -- ARGV: from 2 on the edges: zscore and low of each score; low 2047 where all players with the zscore have it
--- Returns {period, number of players, players with each edge's score or better; member and zscore of the best and of
--- the worst player}; no players for an empty board.
+-- Returns {period, mark, number of players, players with each edge's score or better; member and zscore of the best and
+-- of the worst player}; no players for an empty board.
 -- A zscore beyond 2^52 is that of many scores: a binary search among their members finds the edge.
-local answer, n = {period, size}, 2
+local answer, n = {period, mark, size}, 3
 for at = 2, #ARGV, 2 do
   local zscore, low = ARGV[at], tonumber(ARGV[at + 1])
   local till = call('ZCOUNT', KEYS[2], '-inf', zscore)

@@ -1,7 +1,7 @@
 -- begins with: board.lua
 -- Ranks of players of one board, and the players around each, all at one instant.
 -- ARGV: 2 players on each side, then the players
--- Returns {period, then for each player three values}; ranks are from 0:
+-- Returns {period, mark, number of players, then for each player three values}; ranks are from 0:
 --   rank, member, zscore where no neighbours are asked for
 --   rank, first rank of the window, {member, zscore, …} otherwise
 --   -1, 0, 0 for a player who is not on the board
@@ -16,7 +16,7 @@ for i = 1, count do
     members[found] = prefixes[i] .. ARGV[i + 2]
   end
 end
-local answer, at = {period}, 1
+local answer, at = {period, mark, size}, 3
 local scores = side == 0 and found > 0 and call('ZMSCORE', KEYS[2], unpack(members))
 found = 0
 for i = 1, count do

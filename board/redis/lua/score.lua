@@ -1,7 +1,7 @@
 -- begins with: board.lua
 -- The score that a rank, or a share of the players, has.
 -- ARGV: 2 'rank', 3 rank from 0; or 2 'share', 3 share of the players that are ahead, from 0 to 1
--- Returns {period, number of players, rank of the first entry, {member, zscore, …}}: the entry of the rank, if there is
+-- Returns {period, mark, number of players, rank of the first entry, {member, zscore, …}}: the entry of the rank, if there is
 -- one; or those about the share, three at most, since a double may miss the entry by one.
 local first = tonumber(ARGV[3])
 local last = first
@@ -9,4 +9,4 @@ if ARGV[2] == 'share' then
   local near = math.floor(size * first)
   first, last = math.max(0, near - 1), near + 1
 end
-return {period, size, first, call('ZRANGE', KEYS[2], first, last, 'WITHSCORES')}
+return {period, mark, size, first, call('ZRANGE', KEYS[2], first, last, 'WITHSCORES')}

@@ -39,7 +39,9 @@ if all then
 elseif held[3] ~= held[1] then
   -- A release that does not count players has written last: the numbers of players are forgotten.
   redis.call('UNLINK', KEYS[1])
+  redis.call('HSET', KEYS[1], 'since', held[1])
 end
+local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 for at = 6, #ARGV, 3 do
   local key = 4 + (at - 6) / 3 * 4
   redis.call('UNLINK', KEYS[key], KEYS[key + 1])
@@ -48,7 +50,7 @@ for at = 6, #ARGV, 3 do
     redis.call('RENAME', KEYS[key + 3], KEYS[key + 1])
   end
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
-  redis.call('HSET', KEYS[1], 'n:' .. ARGV[at], ARGV[at + 2] .. ':' .. ARGV[at + 1])
+  redis.call('HSET', KEYS[1], 'n:' .. ARGV[at], ARGV[at + 2] .. ':' .. ARGV[at + 1] .. ':' .. mark)
 end
 redis.call('UNLINK', KEYS[3])
 redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])

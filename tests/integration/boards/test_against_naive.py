@@ -55,11 +55,12 @@ def boards(served: Served, batches: list[list[tuple[str, int]]]) -> Iterator[tup
 
 
 def check(expected: dict[str, Any] | None, answer: Answer) -> None:
-    """The answer is the expected one; without one, the board has no such rank."""
+    """The answer is the expected one, of some state; without one, the board has no such rank."""
     if expected is None:
         assert (answer.status, answer.json["code"]) == (404, "rank-not-found"), answer.body
     else:
-        assert (answer.status, answer.json) == (200, expected), answer.body
+        found = answer.json
+        assert isinstance(found.pop("asOf", None), str) and (answer.status, found) == (200, expected), answer.body
 
 
 exhaustive = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -74,6 +75,13 @@ def test_a_page_of_the_top_list_is_that_of_a_naive_board(
         path = f"{base(naive.season)}/leaderboard/top?limit={limit}"
         check(naive.top(limit, offset), http.get(f"{path}&offset={offset}"))
         check(naive.top(limit, 0), http.get(path))
+
+
+@exhaustive
+@given(batches=writes, user=st.sampled_from(PLAYERS))
+def test_a_rank_is_that_of_a_naive_board(served: Served, batches: list[list[tuple[str, int]]], user: str) -> None:
+    for http, naive in boards(served, [[*batches[0], (user, 1)], *batches[1:]]):
+        check(naive.rank(user), http.rank(naive.season, user))
 
 
 @exhaustive

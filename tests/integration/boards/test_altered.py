@@ -48,8 +48,9 @@ WHOLE: dict[str, Alteration] = {
     ),
     "board of another type": lambda w: replace(w, w.keys.board(S, b"s")),
     "members of another type": lambda w: replace(w, w.keys.members(S, b"s")),
-    "number altered": lambda w: w.redis.hset(w.keys.watermark[S], "n:s", "29:1"),
+    "number altered": lambda w: w.redis.hset(w.keys.watermark[S], "n:s", "29:1:1.a"),
     "number of another form": lambda w: w.redis.hset(w.keys.watermark[S], "n:s", "x"),
+    "number without a batch": lambda w: w.redis.hset(w.keys.watermark[S], "n:s", "30:1"),
 }
 """The board does not agree with itself: no read of it is answered."""
 
@@ -197,7 +198,7 @@ def test_a_relay_of_a_release_that_does_not_count_is_no_hand(filled: World) -> N
     write_watermark(filled, fence=filled.value("SELECT nextval('fence')"))
     period = filled.redis.hget(filled.keys.periods[S], "s")
     with serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http:
-        assert http.top("s").json["items"][0] == {"userId": "new", "score": 99}
+        assert http.top("s").json["items"][0] == {"rank": 1, "userId": "new", "score": 99}
         # The period that stands beside the number is as old. That of such a relay tells the order of the scores.
         filled.redis.hset(filled.keys.periods[S], "s", fold_of(Rule(order="asc")) << FOLD_BITS)
         assert http.rank("s", "new").json["score"] == ~99

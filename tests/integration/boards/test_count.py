@@ -13,7 +13,7 @@ from support.world import World
 
 def count(http: Http, season: str) -> int:
     answer = http.get(f"/v1/seasons/{quote(season)}/leaderboard/count")
-    assert (answer.status, answer.json.keys()) == (200, {"seasonId", "count"})
+    assert (answer.status, answer.json.keys()) == (200, {"seasonId", "count", "asOf"})
     assert answer.json["seasonId"] == season
     return int(answer.json["count"])
 

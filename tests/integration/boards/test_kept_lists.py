@@ -23,7 +23,7 @@ def reading(
         redis.start()
         await redis.first_try()
         try:
-            await work(BoardReader(redis, world.keys, cache_s, Poker(redis, world.keys)), redis)
+            await work(BoardReader(redis, world.keys, cache_s, Poker(redis, world.keys), 20.0), redis)
         finally:
             await redis.stop()
 

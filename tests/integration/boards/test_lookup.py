@@ -31,6 +31,7 @@ def test_players_come_best_first_and_the_others_as_they_were_asked_for(http: Htt
             {"rank": 4, "position": 3, "userId": "ada", "score": 5, "version": versions["ada"]},
         ],
         "notFound": ["zoe", "yan"],
+        "asOf": http.rank(season, "ada").json["asOf"],
     }
 
 

@@ -38,7 +38,8 @@ def filled(http: Http, season: str) -> str:
 )
 def test_a_rank_and_a_percentile_have_a_score(http: Http, filled: str, query: str, rank: int, score: int) -> None:
     answer = http.get(f"{base(filled)}{SCORE}?{query}")
-    assert (answer.status, answer.json) == (200, {"seasonId": filled, "rank": rank, "score": score})
+    as_of = http.rank(filled, "ada").json["asOf"]
+    assert (answer.status, answer.json) == (200, {"seasonId": filled, "rank": rank, "score": score, "asOf": as_of})
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,9 @@ def test_top(http: Http, season: str, conforms: Conforms) -> None:
     shown(http, season, "linus", -5)
     answer = http.top(season)
     assert answer.status == 200
-    everybody = [{"userId": "grace", "score": 300}, {"userId": "ada", "score": 120}, {"userId": "linus", "score": -5}]
-    exactly(conforms(answer, "get", TOP), {"seasonId": season, "items": everybody})
+    scores = [("grace", 300), ("ada", 120), ("linus", -5)]
+    everybody = [{"rank": rank, "userId": user, "score": score} for rank, (user, score) in enumerate(scores, 1)]
+    exactly(conforms(answer, "get", TOP), {"seasonId": season, "items": everybody, "total": 3})
     assert http.top(season, 2).json["items"] == everybody[:2]
     assert http.top(season, 1000).json["items"] == everybody
 
@@ -116,7 +117,7 @@ def test_top_gives_ten_unless_told_otherwise(http: Http, season: str) -> None:
 def test_top_of_an_unknown_season_is_an_empty_list(http: Http, season: str, conforms: Conforms) -> None:
     answer = http.top(season)
     assert answer.status == 200
-    exactly(conforms(answer, "get", TOP), {"seasonId": season, "items": []})
+    exactly(conforms(answer, "get", TOP), {"seasonId": season, "items": [], "total": 0})
 
 
 def test_rank(http: Http, season: str, conforms: Conforms) -> None:
@@ -127,7 +128,8 @@ def test_rank(http: Http, season: str, conforms: Conforms) -> None:
     answer = http.rank(season, "grace")
     assert answer.status == 200
     body = conforms(answer, "get", RANK)
-    exactly(body, {"seasonId": season, "userId": "grace", "rank": 1, "score": 300, "version": version})
+    whole = {"total": 2, "percentile": 100.0}
+    exactly(body, {"seasonId": season, "userId": "grace", "rank": 1, "score": 300, "version": version, **whole})
     exactly(http.rank(season, "ada").json, {"seasonId": season, "userId": "ada", "rank": 2, "score": 120})
 
 
@@ -152,7 +154,7 @@ def test_around(http: Http, season: str, conforms: Conforms) -> None:
     answer = http.around(season, "p10", 2)
     assert answer.status == 200
     body = conforms(answer, "get", AROUND)
-    exactly(body, {"seasonId": season, "userId": "p10", "range": 2, "items": window(8, 12)})
+    exactly(body, {"seasonId": season, "userId": "p10", "range": 2, "items": window(8, 12), "total": 20})
     exactly(http.around(season, "p10").json, {"seasonId": season, "userId": "p10", "range": 5, "items": window(5, 15)})
     assert http.around(season, "p1", 3).json["items"] == window(1, 4)
     assert http.around(season, "p20", 3).json["items"] == window(17, 20)
@@ -238,7 +240,7 @@ def test_seasons_of_every_script(http: Http, name: str, conforms: Conforms) -> N
     body = conforms(http.post(name, "ada", 7), "post", SCORES)
     assert body["seasonId"] == name
     shown(http, name, "ada", 7)
-    assert http.top(name).json == {"seasonId": name, "items": [{"userId": "ada", "score": 7}]}
+    exactly(http.top(name).json, {"seasonId": name, "items": [{"rank": 1, "userId": "ada", "score": 7}], "total": 1})
     assert http.delete(name).json["seasonId"] == name
 
 
@@ -246,8 +248,9 @@ def test_seasons_of_every_script(http: Http, name: str, conforms: Conforms) -> N
 def test_players_of_every_script(http: Http, season: str, user: str, conforms: Conforms) -> None:
     assert conforms(http.post(season, user, 7), "post", SCORES)["userId"] == user
     shown(http, season, user, 7)
-    assert http.top(season).json["items"] == [{"userId": user, "score": 7}]
-    assert conforms(http.around(season, user), "get", AROUND)["items"] == [{"rank": 1, "userId": user, "score": 7}]
+    items = [{"rank": 1, "userId": user, "score": 7}]
+    assert http.top(season).json["items"] == items
+    assert conforms(http.around(season, user), "get", AROUND)["items"] == items
     raw_json = json.dumps({"userId": user, "delta": 1}, ensure_ascii=False).encode()
     assert http.post_raw(season, raw_json).json["score"] == 8, "escaped or not, it is one player"
 

@@ -416,8 +416,9 @@ def test_a_batch_that_names_its_submissions_twice(api: Api, http: Http, season: 
     [
         lambda http: http.get("/livez"),
         lambda http: http.get("/nowhere"),
-        lambda http: http.top("plain"),
-        lambda http: http.top("not plain"),
+        lambda http: http.ask("OPTIONS", "/livez"),
+        lambda http: http.ask("PUT", "/livez"),
+        lambda http: http.rank("not plain", "ada"),
         lambda http: http.rank("plain", ""),
         lambda http: http.post_raw("plain", b"nonsense"),
     ],

@@ -64,5 +64,5 @@ def test_changes_are_refused_until_the_promotion(world: World, prefer_servers: P
             db.execute("SELECT pg_promote(true, 60)")
         eventually(lambda: http.post("s", "ada", 1).status == 202)
         with relaying(world, DATABASE_URL=url):
-            eventually(lambda: http.top("s").json.get("items") == [{"userId": "ada", "score": 2}])
+            eventually(lambda: http.top("s").json.get("items") == [{"rank": 1, "userId": "ada", "score": 2}])
         assert "Traceback" not in api.command.text()

@@ -130,7 +130,7 @@ ALTERED: dict[str, Callable[[World], Any]] = {
     ),
     "player removed, and the number noted": lambda w: (
         ALTERED["player removed"](w),
-        w.redis.hset(w.keys.watermark[S], "n:s", b"29:" + w.redis.hget(w.keys.periods[S], "s")),
+        w.redis.hset(w.keys.watermark[S], "n:s", b"29:%b:1.a" % w.redis.hget(w.keys.periods[S], "s")),
     ),
     "another period": lambda w: w.redis.hset(w.keys.periods[S], "s", 10**6),
     "no period": lambda w: w.redis.hdel(w.keys.periods[S], "s"),

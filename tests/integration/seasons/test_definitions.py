@@ -185,7 +185,7 @@ def test_operator_and_order_are_fixed_while_there_are_submissions(http: Http, se
     assert http.delete(season).status == 200
     assert put(http, season).status == 200, "an empty season may become another one"
     assert http.post(season, "ada", 3).json["score"] == 3
-    eventually(lambda: http.top(season).json["items"] == [{"userId": "ada", "score": 3}])
+    eventually(lambda: http.top(season).json["items"] == [{"rank": 1, "userId": "ada", "score": 3}])
 
 
 def test_submissions_and_a_change_of_the_rule_never_overlap(season: str, api: Api) -> None:

@@ -25,7 +25,7 @@ def test_records_and_board_are_gone(http: Http, season: str, api: Api) -> None:
     assert http.around(season, "p1").status == 404
     assert api.world.expected(season) == []
     assert http.post(season, "p1", 3).json["score"] == 3, "nothing of the old score counts"
-    eventually(lambda: http.top(season).json["items"] == [{"userId": "p1", "score": 3}])
+    eventually(lambda: http.top(season).json["items"] == [{"rank": 1, "userId": "p1", "score": 3}])
 
 
 def test_each_reset_begins_a_new_period(http: Http, season: str, api: Api) -> None:

@@ -41,7 +41,8 @@ def test_every_item_has_its_result_in_order(http: Http, season: str, api: Api) -
     versions = [r["version"] for r in answer.json["results"]]
     assert versions[2] > versions[0]
     eventually(lambda: len(http.top(season).json["items"]) == 3)
-    items = [{"userId": "grace", "score": 7}, {"userId": "ada", "score": 3}, {"userId": "joan", "score": 1}]
+    scores = [("grace", 7), ("ada", 3), ("joan", 1)]
+    items = [{"rank": rank, "userId": user, "score": score} for rank, (user, score) in enumerate(scores, 1)]
     eventually(lambda: http.top(season).json["items"] == items)
     shown = http.rank(season, "ada").json
     assert shown["version"] == versions[2], "the version tells that the board shows the batch"

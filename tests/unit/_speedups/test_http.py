@@ -16,13 +16,13 @@ BODY = b'{"userId":"ann","delta":5}'
 POST = (
     b"POST /v1/seasons/s1/scores HTTP/1.1\r\nhost: a\r\ncontent-type:application/json\r\nConnection: Keep-Alive\r\n"
     b"Authorization: Bearer  x y\r\nIDEMPOTENCY-KEY: \t1\r\nX-Request-Id: r\r\ntraceparent: t\r\naccept: */*\r\n"
-    b"content-length: 26\r\n\r\n" + BODY
+    b'If-None-Match: W/"n"\r\ncontent-length: 26\r\n\r\n' + BODY
 )
 
 
 def test_a_request_is_split_golden(impl: Any) -> None:
     target = "/v1/seasons/s1/leaderboard/top?limit=5"
-    assert impl.split_request(GET) == (b"GET", target, None, None, None, None, None, None)
+    assert impl.split_request(GET) == (b"GET", target, None, None, None, None, None, None, None)
     assert impl.split_request(POST) == (
         b"POST",
         "/v1/seasons/s1/scores",
@@ -31,12 +31,13 @@ def test_a_request_is_split_golden(impl: Any) -> None:
         b"Bearer  x y",
         "r",
         "t",
+        'W/"n"',
         BODY,
     )
     other_type = POST.replace(b"application/json", b"text/plain; charset=utf-8")
     assert impl.split_request(other_type)[2] == "text/plain; charset=utf-8"
     empty = GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 0\r\n\r\n")
-    assert impl.split_request(empty)[7] == b""
+    assert impl.split_request(empty)[8] == b""
 
 
 def with_header(line: bytes) -> bytes:
@@ -76,6 +77,7 @@ def with_header(line: bytes) -> bytes:
         with_header(b"Content-Length: 0\r\nContent-Length: 0"),
         with_header(b"X-Request-Id: a\r\nx-request-id: b"),
         with_header(b"Traceparent: a\r\ntraceparent: b"),
+        with_header(b"If-None-Match: a\r\nif-none-match: b"),
         with_header(b"Authorization: a\r\nauthorization: b"),
         with_header(b"Idempotency-Key: a\r\nidempotency-key: b"),
         with_header(b"Content-Type: a\r\ncontent-type: b"),
@@ -135,7 +137,7 @@ def damage(data: bytes, dice: random.Random) -> bytes:
 
 def test_the_judge_finds_a_request_that_is_split_wrongly() -> None:
     right = load("python").split_request(POST)
-    for at, wrong in enumerate((b"GET", "/v1/seasons/s2/scores", None, "2", b"Bearer x", "s", None, BODY[1:])):
+    for at, wrong in enumerate((b"GET", "/v1/seasons/s2/scores", None, "2", b"Bearer x", "s", None, "n", BODY[1:])):
         split = (*right[:at], wrong, *right[at + 1 :])
         assert len(list(find_disagreements(POST, split))) == 1, at
     assert len(list(find_disagreements(POST + POST, right))) == 1

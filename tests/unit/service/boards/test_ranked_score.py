@@ -1,4 +1,4 @@
-"""Percentiles are exact, also where a double is not, on boards of any size."""
+"""Percentiles are exact, also where a double is not, on boards of any size; shown ones are rounded down."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 
 from service.boards.ranked_score import find_rank
+from service.boards.reader import percentile_of
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,21 @@ def test_a_double_misses_it_by_one_at_most() -> None:
         near = math.floor(size * float(1 - percentile / 100))
         first, last = max(0, near - 1), min(size - 1, near + 1)
         assert first <= find_rank(size, percentile) <= last
+
+
+@pytest.mark.parametrize(
+    ("rank", "total", "shown"),
+    [(0, 1, 100.0), (0, 10**9, 100.0), (1, 10**9, 99.99), (1, 3, 66.66), (2, 3, 33.33), (20_000, 20_001, 0.0)],
+)
+def test_a_percentile_is_shown_with_two_decimals(rank: int, total: int, shown: float) -> None:
+    assert percentile_of(rank, total) == shown
+
+
+def test_the_score_of_a_shown_percentile_is_not_above_the_player() -> None:
+    dice = random.Random(8)
+    for _ in range(20_000):
+        total = dice.choice((1, 2, 3, 7, dice.randrange(1, 1000), dice.randrange(1, 10**9)))
+        rank = dice.randrange(total)
+        shown = Fraction(repr(percentile_of(rank, total)))
+        assert find_rank(total, shown) >= rank
+        assert 0 <= Fraction(100 * (total - rank), total) - shown < Fraction(1, 100)

@@ -12,6 +12,7 @@ from support.repository import REPOSITORY
 import ctl.main
 from board import errors
 from board.errors import LeaderboardError
+from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract import problems
 from service.contract.types import ProblemDetails
 
@@ -70,7 +71,7 @@ def test_codes_of_the_shared_family_are_unique() -> None:
 def test_a_problem_is_answered_in_its_form(problem: problems.Problem) -> None:
     for answer, text in ((problem.answer, problem.title), (problem.with_detail("what happened"), "what happened")):
         assert (answer.status, answer.media_type) == (problem.status, "application/problem+json")
-        assert answer.retry_after_s == (1 if problem.status == 503 else 0)
+        assert answer.retry_after_s == (1 if problem.status == 503 or problem is NOT_YET_VISIBLE else 0)
         details = msgspec.json.decode(answer.body, type=ProblemDetails)
         assert (details.code, details.status, details.title) == (problem.code, problem.status, problem.title)
         assert details.error == details.detail == text
