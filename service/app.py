@@ -26,6 +26,7 @@ from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
+from service.boards.awaited import AwaitedRanks
 from service.boards.calls import BoardCalls
 from service.boards.histogram import Histograms
 from service.boards.lookup import Lookups
@@ -177,7 +178,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
     calls = BoardCalls(redis, keys, poker)
     parts = (
-        Submitter(single),
+        Submitter(single, AwaitedRanks(redis, keys, poker.suspect)),
         BatchSubmitter(batches),
         BoardReader(redis, keys, cache_s, poker),
         Lookups(calls),

@@ -15,14 +15,16 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     `player` is the player of the request's token; None for a key, and on an open server. `key` is the
     text of its `Idempotency-Key` header; an empty text, which is no valid key, if the header was sent
     twice. `trace` is the `traceparent` of the request's span, if the trace is recorded; the relay's
-    span follows it. `if_match` is the text of its `If-Match` header, for operations that take one.
+    span follows it. `if_match` is the text of its `If-Match` header, and `prefer` that of its `Prefer` header,
+    for operations that take one.
     """
 
     player: Player | None = None
     key: str | None = None
     trace: str | None = None
     if_match: str | None = None
+    prefer: str | None = None
 
 
 ANONYMOUS: Final = Caller()
-"""PERF: shared by the requests without any of the three: nearly all."""
+"""PERF: shared by the requests without any of them: nearly all."""

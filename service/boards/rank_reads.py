@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
 from board.partitions import partition_of
@@ -18,7 +18,6 @@ from board.redis.keyspace import Keyspace
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
 from service.boards.calls import UNREADABLE
-from service.contract.answers import Answer
 
 RANK: Final = script("rank")
 PLAYERS_MOST: Final = 16
@@ -28,9 +27,10 @@ ITEMS_MOST: Final = 512
 Window = tuple[int, Any, Any, bytes]
 """The player's rank, member and zscore; with neighbours the player's rank, the rank of the first entry, and the
 entries (member, zscore, …). Ranks start at 0. Then the period, or an empty text."""
-Show = Callable[[Window], Answer]
+T = TypeVar("T")
+Show = Callable[[Window], T]
 """Makes the answer. Raises an error of `UNREADABLE` for an entry that no relay has written."""
-Asked = list[tuple[bytes, asyncio.Future[Answer], Show]]
+Asked = list[tuple[bytes, asyncio.Future[Any], Show[Any]]]
 
 
 class SeasonNotFound(LeaderboardError):
@@ -63,12 +63,12 @@ class RankReads:
         self._loop: Final = asyncio.get_running_loop()
         self._open: dict[tuple[str, int], Asked] = {}
 
-    def ask(self, season: str, user: str, side: int, show: Show) -> asyncio.Future[Answer]:
+    def ask(self, season: str, user: str, side: int, show: Show[T]) -> asyncio.Future[T]:
         """Ask for the player `user`, with `side` neighbours on each side. The future gets the answer that `show` makes.
 
         It raises `SeasonNotFound`, `PlayerNotFound`, `BoardRebuilding`, `BoardUnavailable`.
         """
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[T] = self._loop.create_future()
         if not self._open:
             self._loop.call_soon(self._loop.call_soon, self._send_all)
         key = (season, side)

@@ -23,7 +23,7 @@ _PLAIN: Final = r"[A-Za-z0-9_.~-]+"
 _is_plain: Final = re.compile(_PLAIN).fullmatch
 
 # PERF: one look-up for all headers that few requests have. All but the last two need the ordinary path: for an encoded
-# body, an expectation, an upgrade, or a browser of another origin.
+# body, an expectation, an upgrade, a browser of another origin, or an answer that the client wants otherwise.
 _RARE: Final = frozenset(
     {
         b"transfer-encoding",
@@ -31,6 +31,7 @@ _RARE: Final = frozenset(
         b"expect",
         b"upgrade",
         b"origin",
+        b"prefer",
         b"x-request-id",
         b"traceparent",
     }
