@@ -6,7 +6,15 @@ from typing import Final
 
 import msgspec
 
-from service.access.grant import Player
+from service.contract.types import INT64_MAX, INT64_MIN
+
+
+class Player(msgspec.Struct, frozen=True, gc=False):
+    """The player of a token, and the least and greatest `delta` that the token allows."""
+
+    user: str
+    low: int = INT64_MIN
+    high: int = INT64_MAX
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -16,7 +24,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     text of its `Idempotency-Key` header; an empty text, which is no valid key, if the header was sent
     twice. `trace` is the `traceparent` of the request's span, if the trace is recorded; the relay's
     span follows it. `if_match` is the text of its `If-Match` header, and `prefer` that of its `Prefer` header,
-    for operations that take one.
+    for operations that take one. `key_id` is the id of the key; `TOKEN` for a player's token; empty on an open server.
     """
 
     player: Player | None = None
@@ -24,7 +32,11 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     trace: str | None = None
     if_match: str | None = None
     prefer: str | None = None
+    key_id: str = ""
 
+
+TOKEN: Final = "token"
+"""No key has an id of this length."""
 
 ANONYMOUS: Final = Caller()
 """PERF: shared by the requests without any of them: nearly all."""

@@ -18,7 +18,7 @@ import msgspec
 from board.errors import LeaderboardError
 from board.observe.trace import Span
 from service.access.authorizer import Authorizer
-from service.access.caller import ANONYMOUS, Caller
+from service.access.caller import ANONYMOUS, TOKEN, Caller
 from service.access.grant import Grant
 from service.access.quotas import Quotas
 from service.contract.answers import Answer, PendingAnswer
@@ -113,7 +113,7 @@ class Endpoint:
             values = list(map(call, self._parsers, texts))
         except Rejected as rejected:
             return partial(reply, rejected.answer)
-        return partial(self._start, values, content_type, ANONYMOUS)
+        return partial(self._start, values, content_type, ANONYMOUS if grant is None else grant.caller)
 
     def _prepare(
         self,
@@ -138,7 +138,8 @@ class Endpoint:
             if traceparent is not None:
                 span = self._traces.begin(self.operation.name, traceparent)
             player = None if grant is None else grant.player
-            caller = Caller(player, key, format_traceparent(span), if_match, prefer)
+            key_id = TOKEN if player is not None else "" if grant is None else grant.caller.key_id
+            caller = Caller(player, key, format_traceparent(span), if_match, prefer, key_id)
         order: Order
         if self._quotas is not None and grant is not None:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)

@@ -14,7 +14,7 @@ from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.preferences import parse_wait
 from service.submissions.group_commit import Intake
-from service.submissions.item import Counted
+from service.submissions.item import NO_EXTRAS, Counted, extras_of_key
 from service.submissions.types import Accepted, Shown, Submission
 from service.submissions.validation import find_excess, key_of_player, parse_idempotency_key
 
@@ -56,6 +56,7 @@ class Submitter:
         """
         user = submission.userId
         key = submission.submissionId
+        extras = NO_EXTRAS
         wait_s = 0
         if caller is not ANONYMOUS:
             if caller.player is not None and (excess := find_excess(caller.player, submission)) is not None:
@@ -67,6 +68,8 @@ class Submitter:
                 key = header_key
             if caller.player is not None and key is not None:
                 key = key_of_player(user, key)
+            if caller.key_id:
+                extras = extras_of_key(caller.key_id)
             if wait_s := min(parse_wait(caller.prefer), WAIT_MOST_S):
                 deadline = asyncio.get_running_loop().time() + wait_s
                 try:
@@ -75,9 +78,9 @@ class Submitter:
                     wait_s = 0
         # PERF: nearly all submissions have a delta.
         if (delta := submission.delta) is not msgspec.UNSET:
-            counted = await self._submit(season, user, delta, key, caller.trace)
+            counted = await self._submit(season, user, delta, key, caller.trace, extras=extras)
         else:
-            counted = await self._submit(season, user, submission.number, key, caller.trace, scored=True)
+            counted = await self._submit(season, user, submission.number, key, caller.trace, scored=True, extras=extras)
         if wait_s:
             rank = await self._boards.wait_for_rank(season, user, counted[1], deadline)
             if rank is not None:

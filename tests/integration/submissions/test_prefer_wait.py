@@ -172,8 +172,8 @@ def test_waiters_share_their_looks(world: World) -> None:
     reads, looks = after["evalsha_ro"] - before["evalsha_ro"], after["hget"] - before["hget"]
     # Each is read before its submission, and once after it. A read asks for a number of its own, too.
     assert reads <= 2 * many + 2
-    # Looks are closest right after a waiter has come.
-    assert looks - reads <= took / LOOK_MOST_S + 3 * many
+    # Looks are closest right after a waiter has come. Each on its own would look as often as all of them.
+    assert looks - reads <= took / LOOK_MOST_S + 6 * many
     assert many > 2 * PLAYERS_MOST, "more than fit into a call"
 
 
