@@ -132,7 +132,7 @@ def split_request(data):
             if memcmp(name, b"host", 4) == 0 and not fill_once(&host, value, value_size):
                 return None
         elif name_size == 6:
-            if memcmp(name, b"expect", 6) == 0 or memcmp(name, b"origin", 6) == 0:
+            if memcmp(name, b"expect", 6) == 0 or memcmp(name, b"origin", 6) == 0 or memcmp(name, b"prefer", 6) == 0:
                 return None
         elif name_size == 7:
             if memcmp(name, b"upgrade", 7) == 0:

@@ -8,7 +8,10 @@ _REQUEST_MOST = 8192
 _FIELD = rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([!-~](?:[\t -~]*[!-~])?)\r\n"
 _HEADER = re.compile(_FIELD)
 _REQUEST = re.compile(rb"(GET|POST) (/[A-Za-z0-9_.~/?&=-]*) HTTP/1\.1\r\n((?:" + _FIELD + rb"){1,64})\r\n")
-_UNPLAIN = {b"expect", b"origin", b"upgrade", b"content-encoding", b"transfer-encoding", b"proxy-connection"}
+_UNPLAIN = {
+    *(b"expect", b"origin", b"prefer", b"upgrade"),
+    *(b"content-encoding", b"transfer-encoding", b"proxy-connection"),
+}
 _LOOKED_AT = {
     *(b"host", b"connection", b"content-length", b"content-type"),
     *(b"idempotency-key", b"authorization", b"x-request-id", b"traceparent", b"if-none-match"),
@@ -22,9 +25,9 @@ def split_request(
 
     Returns the method (``b"GET"`` or ``b"POST"``), the target, the headers Content-Type, Idempotency-Key,
     Authorization, X-Request-Id, Traceparent and If-None-Match, and the body (`None`: not sent). Other headers are
-    skipped, if they change nothing about the connection or the body. Only what has one meaning to every reader is
-    plain: at most 8,192 bytes, printable ASCII, no header of the above twice, one Host, no space around a name or
-    behind a value.
+    skipped, if they change nothing about the connection, the body or the answer. Only what has one meaning to every
+    reader is plain: at most 8,192 bytes, printable ASCII, no header of the above twice, one Host, no space around a
+    name or behind a value.
     """
     if not isinstance(data, bytes):
         raise TypeError(f"data must be bytes, not {type(data).__name__}")

@@ -26,11 +26,15 @@ from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
 from service.access.tokens import Secret, Tokens
+from service.boards.awaited import AwaitedRanks
+from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
 from service.boards.histogram import Histograms
 from service.boards.lookup import Lookups
+from service.boards.rank_reads import RankReads
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
+from service.boards.version_waits import VersionWaits
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
 from service.http import resource
@@ -176,10 +180,12 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     seasons = SeasonStore(s.database_url, write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
     calls = BoardCalls(redis, keys, poker)
+    rank_reads = RankReads(redis, keys, poker.suspect)
+    waits = VersionWaits(BoardWatch(calls, redis, keys))
     parts = (
-        Submitter(single),
+        Submitter(single, AwaitedRanks(rank_reads, waits)),
         BatchSubmitter(batches),
-        BoardReader(redis, keys, cache_s, poker, s.read_deadline_ms / 1000),
+        BoardReader(calls, rank_reads, waits, cache_s, s.read_deadline_ms / 1000),
         Lookups(calls),
         RankedScores(calls),
         Histograms(calls),

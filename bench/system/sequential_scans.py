@@ -23,12 +23,13 @@ TABLES: Final = ("score", "ledger", "outbox")
 """Tables that no statement may scan; the daily partitions of the ledger count as the ledger."""
 TYPES: Final = {
     "seasons": "text[]", "users": "text[]", "deltas": "int8[]", "numbers": "int8[]", "scored": "int8[]",
+    "origins": "int8[]",
     "digests": "text[]", "prints": "text[]",
     "identity": "text", "partitions": "int4", "partition": "int2", "low_xid": "text", "limit": "int4",
     "fence": "int8",
 }  # fmt: skip
 VALUES: Final[dict[str, Any]] = {
-    "seasons": ["s0"], "users": ["p100000000"], "deltas": [1], "numbers": [1], "scored": [0],
+    "seasons": ["s0"], "users": ["p100000000"], "deltas": [1], "numbers": [1], "scored": [0], "origins": [0],
     "digests": [None], "prints": [None],
     "identity": "", "partitions": PARTITIONS, "partition": 0, "low_xid": "0", "limit": 5_000, "fence": 1,
 }  # fmt: skip

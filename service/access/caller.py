@@ -6,7 +6,15 @@ from typing import Final
 
 import msgspec
 
-from service.access.grant import Player
+from service.contract.types import INT64_MAX, INT64_MIN
+
+
+class Player(msgspec.Struct, frozen=True, gc=False):
+    """The player of a token, and the least and greatest `delta` that the token allows."""
+
+    user: str
+    low: int = INT64_MIN
+    high: int = INT64_MAX
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -15,14 +23,20 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     `player` is the player of the request's token; None for a key, and on an open server. `key` is the
     text of its `Idempotency-Key` header; an empty text, which is no valid key, if the header was sent
     twice. `trace` is the `traceparent` of the request's span, if the trace is recorded; the relay's
-    span follows it. `if_match` is the text of its `If-Match` header, for operations that take one.
+    span follows it. `if_match` is the text of its `If-Match` header, and `prefer` that of its `Prefer` header,
+    for operations that take one. `key_id` is the id of the key; `TOKEN` for a player's token; empty on an open server.
     """
 
     player: Player | None = None
     key: str | None = None
     trace: str | None = None
     if_match: str | None = None
+    prefer: str | None = None
+    key_id: str = ""
 
+
+TOKEN: Final = "token"
+"""No key has an id of this length."""
 
 ANONYMOUS: Final = Caller()
-"""PERF: shared by the requests without any of the three: nearly all."""
+"""PERF: shared by the requests without any of them: nearly all."""

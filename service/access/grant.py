@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from service.contract.types import INT64_MAX, INT64_MIN
-
-
-class Player(msgspec.Struct, frozen=True, gc=False):
-    """The player of a token, and the least and greatest `delta` that the token allows."""
-
-    user: str
-    low: int = INT64_MIN
-    high: int = INT64_MAX
+from service.access.caller import ANONYMOUS, Caller
+from service.access.caller import Player as Player
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -20,7 +13,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
 
     `name` identifies it without a secret: ``k:<id of the key>`` or ``u:<player>``. `scopes` are bits (`pack_scopes`).
     `seasons` are the allowed ones; None: all. `until` is the Unix time in seconds at which the grant ends. `player` is
-    that of a token; None for a key.
+    that of a token; None for a key. `caller` is the one of its requests that have nothing of their own.
     """
 
     name: str
@@ -28,3 +21,4 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     seasons: frozenset[str] | None
     until: float
     player: Player | None = None
+    caller: Caller = ANONYMOUS

@@ -22,6 +22,7 @@ from board.errors import ServerUnreachable
 from board.pg.connections import connect_async, first_line, lifeline
 from board.pg.queries import queries
 from board.process.backoff import Backoff
+from service.access.caller import Caller
 from service.access.grant import Grant
 from service.access.key_text import KeyText
 from service.access.refresher import Refresher
@@ -68,7 +69,9 @@ class _KeyRow(msgspec.Struct, frozen=True):
         """The key as requests need it."""
         allowed = None if self.seasons is None else frozenset(self.seasons)
         until = inf if self.expires_at is None else self.expires_at
-        return Held(self.digest, self.revoked, Grant(f"k:{self.id}", pack_scopes(self.scopes), allowed, until))
+        caller = Caller(key_id=self.id or "")
+        grant = Grant(f"k:{self.id}", pack_scopes(self.scopes), allowed, until, caller=caller)
+        return Held(self.digest, self.revoked, grant)
 
 
 class Keyring(Refresher):

@@ -1,42 +1,55 @@
-"""Waiting for a board to change: one look at each board that is waited for, however many wait for it."""
+"""Waiting for boards to change: one look at each of them, however many requests wait for it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from board.errors import BoardRebuilding, BoardUnavailable
+from board.partitions import partition_of
+from board.redis.async_redis import AsyncRedis, pack
+from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from service.boards.calls import BoardCalls, read_state
 
 COUNT: Final = script("count")
-PAUSE_S: Final = 0.005
-"""The least pause between two looks at a board."""
-LOOKS_PER_S: Final = 10_000
-"""The most looks of a worker. The pause grows with the number of boards."""
+PAUSE_S: Final = 0.002
+"""The pause between two looks. It doubles with each look that finds nothing new."""
+PAUSE_MOST_S: Final = 0.016
 
 Waiter = tuple[str | None, asyncio.Future[str]]
 """The state that has to pass (None: none), and the future that gets the state after it."""
 
 
 class BoardWatch:
-    """The boards that requests of one worker wait for. Redis is asked only while a request waits."""
+    """The boards that requests of one worker wait for. Redis is asked only while a request waits.
 
-    def __init__(self, calls: BoardCalls) -> None:
+    A look reads one number of each partition: the fence of the last batch that a relay has applied. The state of a
+    board is read once when a request comes, and again only after the fence has moved.
+    """
+
+    def __init__(self, calls: BoardCalls, redis: AsyncRedis, keys: Keyspace) -> None:
         self._calls: Final = calls
+        self._redis: Final = redis
+        self._keys: Final = keys
         self._loop: Final = asyncio.get_running_loop()
         self._waiting: dict[str, list[Waiter]] = {}
+        self._fences: dict[str, Any] = {}
+        """The fence under which the state of a board was read last."""
         self._task: asyncio.Task[None] | None = None
+        self._pause = PAUSE_S
 
     def ask_state(self, season: str, passed: str | None = None) -> asyncio.Future[str]:
         """The state of a board (`BoardState.as_of`), as soon as it is another than `passed`.
 
-        It has no deadline: whoever waits cancels the future.
+        It has no deadline: whoever waits cancels the future. It raises `BoardUnavailable`.
         """
         future: asyncio.Future[str] = self._loop.create_future()
         self._waiting.setdefault(season, []).append((passed, future))
+        self._fences.pop(season, None)
+        self._pause = PAUSE_S
         if self._task is None:
-            self._task = self._loop.create_task(self._look())
+            self._task = self._loop.create_task(self._look_out())
             self._task.add_done_callback(self._end)
         return future
 
@@ -45,27 +58,46 @@ class BoardWatch:
         if not task.cancelled():
             task.result()
 
-    async def _look(self) -> None:
+    async def _look_out(self) -> None:
         """Look at the boards until nobody waits."""
         while True:
-            for season in [*self._waiting]:
-                if not (left := [waiter for waiter in self._waiting[season] if not waiter[1].done()]):
-                    del self._waiting[season]
-                else:
-                    self._waiting[season] = left
+            left = {season: [one for one in ones if not one[1].done()] for season, ones in self._waiting.items()}
+            self._waiting = {season: ones for season, ones in left.items() if ones}
             if not self._waiting:
+                self._fences.clear()
                 return
-            await asyncio.gather(*map(self._look_at, [*self._waiting]))
-            await asyncio.sleep(max(PAUSE_S, len(self._waiting) / LOOKS_PER_S))
+            try:
+                await self._look()
+            except BoardUnavailable as error:
+                for ones in self._waiting.values():
+                    for _, future in ones:
+                        if not future.done():
+                            future.set_exception(BoardUnavailable(str(error)))
+            else:
+                await asyncio.sleep(self._pause)
+                self._pause = min(2 * self._pause, PAUSE_MOST_S)
+
+    async def _look(self) -> None:
+        """Read the fences, and the states of boards that may have changed. Raises `BoardUnavailable`."""
+        places = {season: partition_of(season) for season in self._waiting}
+        partitions = [*{*places.values()}]
+        commands = [pack((b"HGET", self._keys.watermark[partition], b"fence")) for partition in partitions]
+        fences = dict(zip(partitions, await asyncio.gather(*map(self._redis.ask, commands)), strict=True))
+        moved = [season for season in places if self._fences.get(season, b"") != fences[places[season]]]
+        for season in moved:
+            # The state is read after the fence. What is applied between the two moves the fence of the next look.
+            self._fences[season] = fences[places[season]]
+        await asyncio.gather(*map(self._look_at, moved))
 
     async def _look_at(self, season: str) -> None:
-        """Tell the waiters of a board its state. A board that cannot be read has none now."""
+        """Tell the waiters of a board its state. A board that is being rebuilt has none; it comes with a new fence."""
         try:
             reply = await self._calls.call(COUNT, season)
             with self._calls.reading(season):
                 state = read_state(reply).as_of
-        except (BoardRebuilding, BoardUnavailable):
+        except BoardRebuilding:
             return
-        for passed, future in self._waiting[season]:
+        for passed, future in self._waiting.get(season, ()):
             if state != passed and not future.done():
                 future.set_result(state)
+                self._pause = PAUSE_S

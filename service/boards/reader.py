@@ -10,20 +10,18 @@ from typing import Final
 import msgspec
 
 from _speedups import render_items
-from board.redis.async_redis import AsyncRedis
-from board.redis.keyspace import Keyspace
-from board.redis.poke import Poker
 from board.redis.scripts import script
 from board.season import Order, turn
-from service.boards.board_watch import COUNT, BoardWatch
+from service.boards.board_watch import COUNT
 from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.types import Count, PlayerRank
-from service.boards.version_waits import VersionWaits, version_of
+from service.boards.version_waits import NOT_YET_VISIBLE, Read, VersionWaits, version_of
 from service.contract.answers import Answer, PendingAnswer
+from service.contract.problems import Rejected
 
 TOP: Final = script("top")
 SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
@@ -41,13 +39,15 @@ class BoardReader:
     altered by hand is suspected: a relay then compares and rebuilds it.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker, deadline_s: float) -> None:
-        calls = BoardCalls(redis, keys, poker)
+    def __init__(
+        self, calls: BoardCalls, rank_reads: RankReads, waits: VersionWaits, cache_s: float, deadline_s: float
+    ) -> None:
         self._call: Final = calls.call
         self._reading: Final = calls.reading
-        self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
-        self._version_waits: Final = VersionWaits(BoardWatch(calls), deadline_s)
+        self._rank_reads: Final = rank_reads
+        self._version_waits: Final = waits
         self._cache_s: Final = cache_s
+        self._deadline_s: Final = deadline_s
         self._loop: Final = asyncio.get_running_loop()
         self._cached: dict[tuple[str, int, int], asyncio.Future[Answer]] = {}
         self._cached_since = 0.0
@@ -121,7 +121,13 @@ class BoardReader:
         if version is None:
             return self._rank_reads.ask(season, user, side, show)
         show_from = partial(_show_from, version, show)
-        return self._version_waits.wait(season, partial(self._rank_reads.ask, season, user, side, show_from))
+        return self._wait(season, partial(self._rank_reads.ask, season, user, side, show_from))
+
+    async def _wait(self, season: str, read: Read[Answer]) -> Answer:
+        answer = await self._version_waits.wait(season, read, self._loop.time() + self._deadline_s)
+        if answer is None:
+            raise Rejected(NOT_YET_VISIBLE.answer)
+        return answer
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""

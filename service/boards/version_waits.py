@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from service.boards.board_watch import BoardWatch
 from service.boards.rank_reads import PlayerNotFound, SeasonNotFound, Window
-from service.contract.answers import Answer
-from service.contract.problems import Rejected, add_problem
+from service.contract.problems import add_problem
 
 NOT_YET_VISIBLE: Final = add_problem(
     "not-yet-visible",
@@ -19,8 +18,9 @@ NOT_YET_VISIBLE: Final = add_problem(
     is_passing=True,
 )
 
-Read = Callable[[], asyncio.Future[Answer | None]]
-"""Begins a read. It gives the answer, or None if the board shows an earlier version."""
+T = TypeVar("T")
+Read = Callable[[], asyncio.Future[T | None]]
+"""Begins a read. It gives its result, or None if the board shows an earlier version."""
 
 
 def version_of(window: Window) -> int:
@@ -31,32 +31,29 @@ def version_of(window: Window) -> int:
 
 
 class VersionWaits:
-    """The reads of one worker that wait for a version, each for `deadline_s` seconds at most."""
+    """The reads of one worker that wait for a version."""
 
-    def __init__(self, watch: BoardWatch, deadline_s: float) -> None:
+    def __init__(self, watch: BoardWatch) -> None:
         self._watch: Final = watch
-        self._deadline_s: Final = deadline_s
-        self._loop: Final = asyncio.get_running_loop()
 
-    async def wait(self, season: str, read: Read) -> Answer:
-        """The first answer of a read that is repeated whenever the board has changed.
+    async def wait(self, season: str, read: Read[T], deadline: float) -> T | None:
+        """The first result of a read that is repeated whenever the board has changed; None at the deadline.
 
-        A player who is not on the board may come. Raises `Rejected` at the deadline, and what the read raises.
+        `deadline` is the loop's time. A player who is not on the board may come. Raises what the read raises.
         """
-        deadline = self._loop.time() + self._deadline_s
-        if (answer := await self._try(read)) is not None:
-            return answer
+        if (result := await self._try(read)) is not None:
+            return result
         try:
             async with asyncio.timeout_at(deadline):
                 # A state from before each read: whatever changes after the read is another one.
                 state = await self._watch.ask_state(season)
-                while (answer := await self._try(read)) is None:
+                while (result := await self._try(read)) is None:
                     state = await self._watch.ask_state(season, passed=state)
         except TimeoutError:
-            raise Rejected(NOT_YET_VISIBLE.answer) from None
-        return answer
+            return None
+        return result
 
-    async def _try(self, read: Read) -> Answer | None:
+    async def _try(self, read: Read[T]) -> T | None:
         try:
             return await read()
         except (PlayerNotFound, SeasonNotFound):

@@ -76,6 +76,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return 304 in self.answers
 
     @property
+    def takes_prefer(self) -> bool:
+        """Whether the operation takes a `Prefer` header."""
+        return any(parameter.name == "Prefer" for parameter in self.parameters)
+
+    @property
     def all_problems(self) -> tuple[Problem, ...]:
         """Each problem of body, parameters and handler once, without those of credentials."""
         of_body = () if self.body is None else self.body.problems

@@ -18,7 +18,7 @@ import msgspec
 from board.errors import LeaderboardError
 from board.observe.trace import Span
 from service.access.authorizer import Authorizer
-from service.access.caller import ANONYMOUS, Caller
+from service.access.caller import ANONYMOUS, TOKEN, Caller
 from service.access.grant import Grant
 from service.access.quotas import Quotas
 from service.contract.answers import Answer, PendingAnswer
@@ -85,6 +85,7 @@ class Endpoint:
         key: str | None = None,
         traceparent: str | None = None,
         if_match: str | None = None,
+        prefer: str | None = None,
     ) -> Order:
         """Prepare an operation that has neither a body nor a caller nor a cost."""
         try:
@@ -102,16 +103,17 @@ class Endpoint:
         key: str | None = None,
         traceparent: str | None = None,
         if_match: str | None = None,
+        prefer: str | None = None,
     ) -> Order:
         """Prepare an operation that has no cost. PERF: nearly all callers are anonymous."""
-        rare = key is not None or traceparent is not None or if_match is not None
+        rare = key is not None or traceparent is not None or if_match is not None or prefer is not None
         if rare or (grant is not None and grant.player is not None):
-            return self._prepare(grant, texts, content_type, key, traceparent, if_match)
+            return self._prepare(grant, texts, content_type, key, traceparent, if_match, prefer)
         try:
             values = list(map(call, self._parsers, texts))
         except Rejected as rejected:
             return partial(reply, rejected.answer)
-        return partial(self._start, values, content_type, ANONYMOUS)
+        return partial(self._start, values, content_type, ANONYMOUS if grant is None else grant.caller)
 
     def _prepare(
         self,
@@ -121,6 +123,7 @@ class Endpoint:
         key: str | None = None,
         traceparent: str | None = None,
         if_match: str | None = None,
+        prefer: str | None = None,
     ) -> Order:
         """Prepare the order of an admitted request. `key` is the text of its `Idempotency-Key` header."""
         values: list[Any] = []
@@ -135,7 +138,8 @@ class Endpoint:
             if traceparent is not None:
                 span = self._traces.begin(self.operation.name, traceparent)
             player = None if grant is None else grant.player
-            caller = Caller(player, key, format_traceparent(span), if_match)
+            key_id = TOKEN if player is not None else "" if grant is None else grant.caller.key_id
+            caller = Caller(player, key, format_traceparent(span), if_match, prefer, key_id)
         order: Order
         if self._quotas is not None and grant is not None:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)

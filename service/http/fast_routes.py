@@ -24,7 +24,7 @@ _PLAIN: Final = r"[A-Za-z0-9_.~-]+"
 _is_plain: Final = re.compile(_PLAIN).fullmatch
 
 # PERF: one look-up for all headers that few requests have. All but the last three need the ordinary path: for an
-# encoded body, an expectation, an upgrade, or a browser of another origin.
+# encoded body, an expectation, an upgrade, a browser of another origin, or an answer that the client wants otherwise.
 _RARE: Final = frozenset(
     {
         b"transfer-encoding",
@@ -32,6 +32,7 @@ _RARE: Final = frozenset(
         b"expect",
         b"upgrade",
         b"origin",
+        b"prefer",
         b"x-request-id",
         b"traceparent",
         b"if-none-match",

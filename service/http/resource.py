@@ -110,7 +110,8 @@ class Resource:
         # Sent twice: an empty text, which is not a valid key.
         key = None if not keys else keys[0].decode("latin-1") if len(keys) == 1 else ""
         if_match = req.get_header("If-Match") if operation.takes_if_match else None
-        order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE), if_match)
+        prefer = req.get_header("Prefer") if operation.takes_prefer else None
+        order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE), if_match, prefer)
         if_none_match = req.get_header("If-None-Match")
         if if_none_match is not None:
             order = make_conditional(order, if_none_match)

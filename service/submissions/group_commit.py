@@ -21,7 +21,7 @@ from board.errors import OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.process.backoff import Backoff
 from board.process.tasks import LastingTask
 from service.submissions.apart import ApartQueue
-from service.submissions.item import BatchItem, BatchRequest, Counted, Item, Outcome, QueueFull
+from service.submissions.item import NO_EXTRAS, BatchItem, BatchRequest, Counted, Extras, Item, Outcome, QueueFull
 from service.submissions.outcomes import Committer
 from service.submissions.statements import Writer
 
@@ -112,13 +112,14 @@ class Intake:
         trace: str | None = None,
         *,
         scored: bool = False,
+        extras: Extras = NO_EXTRAS,
     ) -> asyncio.Future[Counted]:
         """Queue a validated submission: its delta, or its score if it is `scored`.
 
         The future gets its figures after the commit.
 
         With an idempotency key, a submission that already counts gets the same answer again. `trace` is the
-        `traceparent` for the relay (W3C Trace Context).
+        `traceparent` for the relay (W3C Trace Context). `extras` are kept in the ledger, by the statement by rule only.
 
         Values that PostgreSQL rejects must not be passed in: their batch would have to be divided. Raises `QueueFull`
         and `StoreUnavailable` at once. The future raises `ScoreOutOfRange`, `KeyReused`, `StoreUnavailable` (nothing
@@ -134,6 +135,8 @@ class Intake:
         if scored or season in self._ruled:
             item.scored = scored
             item.by_rule = True
+        if extras is not NO_EXTRAS:
+            item.extras = extras
         if key is not None:
             item.set_key(key)
         if trace is not None:
@@ -143,12 +146,12 @@ class Intake:
         return future
 
     def submit_all(
-        self, season: str, submissions: list[tuple[str, int, str | None, bool]], trace: str | None = None
+        self, season: str, submissions: list[tuple[str, int, str | None, bool, Extras]], trace: str | None = None
     ) -> asyncio.Future[list[Outcome]]:
         """Queue validated submissions as one batch request, which one statement writes.
 
-        `submissions` are 1 to `batch` tuples of user, number, idempotency key or None, and whether the number is a
-        score (`submit`). The future gets an `Outcome` for each, in order, and never raises. Raises `QueueFull` and
+        `submissions` are 1 to `batch` tuples of user, number, idempotency key or None, whether the number is a score,
+        and extras (`submit`). The future gets an `Outcome` for each, in order, and never raises. Raises `QueueFull` and
         `StoreUnavailable` at once. An empty queue accepts a batch request of any size.
         """
         if self._down is not None:
@@ -162,15 +165,16 @@ class Intake:
         request = BatchRequest(future, len(submissions))
         deadline = self._loop.time() + self._deadline_s
         items = [
-            BatchItem(season, user, number, deadline, request, at)
-            for at, (user, number, _, _) in enumerate(submissions)
+            BatchItem(season, user, number, deadline, request, at) for at, (user, number, *_) in enumerate(submissions)
         ]
         items[0].weight = len(items)
         is_ruled = season in self._ruled
-        for item, (_, _, key, scored) in zip(items, submissions, strict=True):
+        for item, (_, _, key, scored, extras) in zip(items, submissions, strict=True):
             if scored or is_ruled:
                 item.scored = scored
                 item.by_rule = True
+            if extras is not NO_EXTRAS:
+                item.extras = extras
             if key is not None:
                 item.set_key(key)
         if trace is not None:

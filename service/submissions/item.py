@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from functools import lru_cache
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from board.errors import LeaderboardError, StoreUnavailable
 
@@ -69,6 +72,29 @@ class Promise(Protocol):
     def set_exception(self, error: LeaderboardError, /) -> None: ...
 
 
+class Extras(msgspec.Struct, frozen=True, gc=False):
+    """The parts of a submission that the ledger keeps beside its number.
+
+    `key_id` is the id of the key that it came with (`Caller.key_id`).
+    """
+
+    key_id: str = ""
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Who submitted: the key, and the version of the client."""
+        return self.key_id, ""
+
+
+NO_EXTRAS: Final = Extras()
+
+
+@lru_cache(4_096)
+def extras_of_key(key_id: str) -> Extras:
+    """The extras of submissions that have nothing but their key. PERF: made once for each key."""
+    return Extras(key_id)
+
+
 class Item:
     """One submission.
 
@@ -76,6 +102,8 @@ class Item:
     it. `future` gets its figures (`Counted`) or an error. `deadline` is the loop's time in seconds. `digest` and
     `fingerprint` are 32 hex digits each, or None without an idempotency key. `trace` is the `traceparent` for the
     relay, or None.
+
+    `extras` are parts that only the statement by rule writes.
 
     `edge` marks an item that the short statement has not written, since its player is near the end of int64.
 
@@ -89,6 +117,7 @@ class Item:
         "deadline",
         "digest",
         "edge",
+        "extras",
         "fingerprint",
         "future",
         "number",
@@ -120,6 +149,7 @@ class Item:
         self.tries = 0
         self.trace: str | None = None
         self.edge = False
+        self.extras = NO_EXTRAS
 
     def set_key(self, key: str) -> None:
         """Set the submission's idempotency key."""

@@ -9,9 +9,17 @@ from service.contract.body import MIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter
 from service.contract.shared import SEASON
-from service.submissions.submit import Submitter
+from service.submissions.submit import WAIT_MOST_S, Submitter
 from service.submissions.submit_batch import BatchSubmitter
-from service.submissions.types import BATCH_MOST, Accepted, Batch, BatchAnswer, IdempotencyKey, ShownSubmission
+from service.submissions.types import (
+    BATCH_MOST,
+    Accepted,
+    Batch,
+    BatchAnswer,
+    IdempotencyKey,
+    Shown,
+    ShownSubmission,
+)
 from service.submissions.validation import cost_batch, cost_submission, decode_batch, decode_submission
 
 _KEY: Final = Parameter(
@@ -29,6 +37,13 @@ _TRACE: Final = Parameter(
     meaning="W3C Trace Context. If the server traces, the trace goes on until the board shows the score.",
     required=False,
 )
+_PREFER: Final = Parameter(
+    name="Prefer",
+    place="header",
+    kind=str,
+    meaning=f"`wait=N` (RFC 7240): the answer waits up to N seconds, {WAIT_MOST_S} at most, until the board shows it.",
+    required=False,
+)
 _WRITE: Final = (p.INTERNAL, p.OVERLOADED, p.STORE_UNAVAILABLE, p.OUTCOME_UNKNOWN)
 
 OPERATIONS: Final = (
@@ -39,7 +54,7 @@ OPERATIONS: Final = (
         handler=Submitter.submit,
         scope="submit",
         summary="Submit a player's delta or score. Answered after the commit in PostgreSQL.",
-        parameters=(SEASON, _KEY, _TRACE),
+        parameters=(SEASON, _KEY, _PREFER, _TRACE),
         body=Body(
             kind=ShownSubmission,
             most=MIB,
@@ -47,7 +62,7 @@ OPERATIONS: Final = (
             own_problems=(p.INVALID_USER, p.INVALID_DELTA, p.INVALID_SCORE),
             cost=cost_submission,
         ),
-        answers={202: ("Committed.", Accepted)},
+        answers={200: ("Committed, and the board shows it.", Shown), 202: ("Committed.", Accepted)},
         problems=(
             p.PLAYER_FORBIDDEN,
             p.DELTA_FORBIDDEN,

@@ -14,6 +14,7 @@ from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
 from board.pg.queries import queries
 from service.submissions.item import Counted, Item
+from service.submissions.origins import VERSIONS_MOST, Origins
 
 (
     WRITTEN,
@@ -101,6 +102,8 @@ class Writer:
         self.only_defined: Final = only_defined
         self._create: Final = texts["create_seasons"]
         self._find: Final = texts["find_defined_seasons"]
+        self._note: Final = texts["note_origins"]
+        self._origins: Final = Origins(self._note_origins)
 
     @classmethod
     async def connect(cls, url: str, deadline_s: float, *, only_defined: bool = False) -> Writer:
@@ -142,6 +145,8 @@ class Writer:
         if by_rule:
             parameters["numbers"] = numbers
             parameters["scored"] = Int8Array(pack_int8_array([item.scored for item in batch]))
+            origins = await self._origins.find([item.extras.origin for item in batch])
+            parameters["origins"] = Int8Array(pack_int8_array(origins))
         else:
             parameters["deltas"] = numbers
         texts = self._by_rule if by_rule else self._plain
@@ -186,6 +191,16 @@ class Writer:
             return dict(await self._run(self._find, {"seasons": names}, fetch=True))
         parameters = {"seasons": names, "partitions": [partition_of(name) for name in names]}
         return dict.fromkeys(names, False) | dict(await self._run(self._create, parameters, fetch=True))
+
+    async def _note_origins(self, keys: list[str], versions: list[str]) -> list[Any]:
+        """Rows of `note_origins`. Raises `NotWritten` and `StatementRejected`."""
+        try:
+            return await self._run(self._note, {"keys": keys, "versions": versions, "most": VERSIONS_MOST}, fetch=True)
+        except OutcomeUnknown as error:
+            # The submissions have not been sent yet.
+            raise NotWritten(str(error)) from error
+        except IdempotencyConflict as error:
+            raise NotWritten(str(error)) from error
 
     async def _run(self, query: bytes, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
         try:

@@ -13,7 +13,7 @@ from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.problems import Problem, problem_of
 from service.submissions.group_commit import Intake
-from service.submissions.item import Outcome
+from service.submissions.item import NO_EXTRAS, Outcome, extras_of_key
 from service.submissions.types import BatchAnswer, BatchResult, Submission
 from service.submissions.validation import Judged, find_excess, key_of_player
 
@@ -41,10 +41,12 @@ class BatchSubmitter:
         good = [one for one in judged if isinstance(one, Submission)]
         outcomes: list[Outcome] = []
         if good:
-            items = [(s.userId, s.number, s.submissionId, s.scored) for s in good]
+            extras = extras_of_key(caller.key_id) if caller.key_id else NO_EXTRAS
+            items = [(s.userId, s.number, s.submissionId, s.scored, extras) for s in good]
             if player is not None:
                 items = [
-                    (user, number, key and key_of_player(user, key), scored) for user, number, key, scored in items
+                    (user, number, key and key_of_player(user, key), scored, extras)
+                    for user, number, key, scored, extras in items
                 ]
             outcomes = await self._submit_all(season, items, caller.trace)
             failures = [problem_of(outcome) for outcome in outcomes if isinstance(outcome, LeaderboardError)]

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from service.contract.types import INT64_MAX, INT64_MIN, Score, SeasonId, Status, UserId, Version
+from service.contract.types import INT64_MAX, INT64_MIN, Rank, Score, SeasonId, Status, UserId, Version
 
 # Printable ASCII without a space at either end: a header carries it unchanged.
 KEY_TEXT: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
@@ -146,5 +146,22 @@ class Accepted(msgspec.Struct, frozen=True):
     queued: Literal[True]
     score: Score
     version: Version
+    previousScore: Previous = msgspec.UNSET
+    improved: Improved = msgspec.UNSET
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """The submission is committed, and the board shows it: this version, or a later one of the player."""
+
+    seasonId: SeasonId
+    userId: UserId
+    queued: Literal[False]
+    score: Score
+    version: Version
+    rank: Rank
+    previousRank: Annotated[
+        Rank | None,
+        msgspec.Meta(description="The rank on the board when the request came; null: the player was not on it."),
+    ]
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET

@@ -46,8 +46,9 @@ TABLES: Final = (
     "ailing",
     "idempotency",
     "trace",
+    "origin",
 )
-SEQUENCES: Final = ("fence", "submission", "period_period_id_seq")
+SEQUENCES: Final = ("fence", "submission", "period_period_id_seq", "origin_id_seq")
 
 Accepted = tuple[int, int, int]
 """Status (0 written, 1 no season, 2 out of range), score, version."""
@@ -209,6 +210,7 @@ class World:
                 "users": TextArray(pack_text_array([u for _, u, _, _ in batch])),
                 "numbers": Int8Array(pack_int8_array([n for _, _, n, _ in batch])),
                 "scored": Int8Array(pack_int8_array([scored for _, _, _, scored in batch])),
+                "origins": Int8Array(pack_int8_array([0] * len(batch))),
             },
         )
         return [(status, *counted) for _, status, *counted in rows.fetchall()]

@@ -1,7 +1,8 @@
 -- Submissions by rule: one batch in one statement, of seasons of any kind.
 
 -- name: submit_by_rule --
--- As `submit`, and slower. `scored` is 1 for a submission with a `score`, 0 for one with a `delta`. Further statuses:
+-- As `submit`, and slower. `scored` is 1 for a submission with a `score`, 0 for one with a `delta`. `origins` are numbers
+-- of `note_origins`, or 0. Further statuses:
 --   6  the season's operator takes the other one of delta and score
 --   7  outside the season's bounds
 --   8  before the season opens
@@ -10,14 +11,14 @@
 -- row is better after it. Numbers in `score` are turned (0008_pre_seasons.sql): the higher the better. Operators are those
 -- of board/season.py: 0 sum, 1 best, 2 last.
 WITH input AS MATERIALIZED (
-    SELECT i.ord, i.season_id, i.user_id, i.number, i.scored <> 0 AS scored,
+    SELECT i.ord, i.season_id, i.user_id, i.number, i.scored <> 0 AS scored, nullif(i.origin, 0)::integer AS origin,
            i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
            i.trace, -- traced
            nextval('submission') AS submission
-    FROM unnest(%(seasons)s, %(users)s, %(numbers)s, %(scored)s
+    FROM unnest(%(seasons)s, %(users)s, %(numbers)s, %(scored)s, %(origins)s
                 , %(digests)s, %(prints)s -- keyed
                 , %(traces)s -- traced
-         ) WITH ORDINALITY AS i (season_id, user_id, number, scored
+         ) WITH ORDINALITY AS i (season_id, user_id, number, scored, origin
                 , digest, print -- keyed
                 , trace -- traced
          , ord)
@@ -160,8 +161,8 @@ WITH input AS MATERIALIZED (
            CASE WHEN d.operator > 0 THEN coalesce(d.score > d.before, true) END AS improved
     FROM done d
 ), ledgered AS (
-    INSERT INTO ledger (submission, period_id, user_id, delta)
-    SELECT submission, period_id, user_id, number FROM shown
+    INSERT INTO ledger (submission, period_id, user_id, delta, origin)
+    SELECT d.submission, d.period_id, d.user_id, d.number, i.origin FROM shown d JOIN input i ON i.ord = d.ord
 ), hinted AS (
     INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, user_id FROM changed
 ), traced AS ( -- traced
@@ -196,3 +197,21 @@ LEFT JOIN placed p ON p.ord = i.ord
 LEFT JOIN shown d ON d.ord = i.ord
 LEFT JOIN known k ON k.digest = i.digest -- keyed
 ORDER BY i.ord
+
+-- name: note_origins --
+-- The numbers of pairs of a key and a client's version. Unknown ones are added; with a version only while `most` numbers
+-- have not been given out. Pairs that another session adds at the same time are left out, like those beyond `most`.
+WITH wanted AS MATERIALIZED (
+    SELECT DISTINCT w.key_id, w.version FROM unnest(%(keys)s::text[], %(versions)s::text[]) AS w (key_id, version)
+), found AS MATERIALIZED (
+    SELECT o.id, w.key_id, w.version FROM wanted w JOIN origin o ON o.key_id = w.key_id AND o.client_version = w.version
+), made AS (
+    INSERT INTO origin (key_id, client_version)
+    SELECT w.key_id, w.version FROM wanted w
+    WHERE NOT EXISTS (SELECT FROM found f WHERE f.key_id = w.key_id AND f.version = w.version)
+      AND (w.version = '' OR (SELECT coalesce(max(id), 0) FROM origin) < %(most)s)
+    ORDER BY w.key_id, w.version
+    ON CONFLICT (key_id, client_version) DO NOTHING
+    RETURNING id, key_id, client_version
+)
+SELECT key_id, version, id FROM found UNION ALL SELECT key_id, client_version, id FROM made

@@ -10,7 +10,11 @@ from support.world import World
 
 from board.redis.async_redis import AsyncRedis
 from board.redis.poke import Poker
+from service.boards.board_watch import BoardWatch
+from service.boards.calls import BoardCalls
+from service.boards.rank_reads import RankReads
 from service.boards.reader import SCRIPTS, BoardReader
+from service.boards.version_waits import VersionWaits
 
 
 def reading(
@@ -23,7 +27,10 @@ def reading(
         redis.start()
         await redis.first_try()
         try:
-            await work(BoardReader(redis, world.keys, cache_s, Poker(redis, world.keys), 20.0), redis)
+            poker = Poker(redis, world.keys)
+            calls, reads = BoardCalls(redis, world.keys, poker), RankReads(redis, world.keys, poker.suspect)
+            waits = VersionWaits(BoardWatch(calls, redis, world.keys))
+            await work(BoardReader(calls, reads, waits, cache_s, 20.0), redis)
         finally:
             await redis.stop()
 

@@ -69,6 +69,7 @@ def with_header(line: bytes) -> bytes:
         with_header(b"Proxy-Connection: close"),
         with_header(b"Expect: 100-continue"),
         with_header(b"Origin: https://a"),
+        with_header(b"Prefer: wait=1"),
         with_header(b"Upgrade: h2c"),
         with_header(b"Transfer-Encoding: chunked"),
         with_header(b"Content-Encoding: gzip"),
