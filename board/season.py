@@ -29,6 +29,10 @@ ColumnName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]{0,31}$"
 
 OPERATORS: Final[dict[Operator, int]] = {"sum": 0, "best": 1, "last": 2}
 """The operators, with the numbers that they have in a fold."""
+RANKINGS: Final[dict[Ranking, int]] = {"ordinal": 0, "competition": 1}
+"""The rankings, with the numbers that PostgreSQL keeps."""
+SHARED: Final = b".c"
+"""The end of the mark of a board on which equal rows share a rank."""
 FOLD_BITS: Final = 56
 """The bits of a `period_id` below its fold: those of the number that PostgreSQL's sequence gave."""
 RULED: Final = 64
@@ -221,6 +225,11 @@ def fold_of(rule: Rule) -> int:
     if rule.operator == "sum" and rule.order == "desc":
         return 0
     return RULED + 2 * OPERATORS[rule.operator] + (rule.order == "asc")
+
+
+def mark_of(ranking: int) -> bytes:
+    """The end of the mark of a board with this ranking (`RANKINGS`)."""
+    return SHARED if ranking == RANKINGS["competition"] else b""
 
 
 def sequence_of(period: int) -> int:

@@ -20,6 +20,7 @@ from board.partitions import PARTITIONS
 from board.redis.replies import concerns_server, describe
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
+from board.season import mark_of
 from relay.session import RelaySession
 
 log: Final = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ def apply(session: RelaySession, partition: int, fence: int, committed: int, sea
     for row in seasons:
         season = row.season_id.encode()
         keys += (space.board(partition, season), space.members(partition, season))
-        groups.append(((season, b"%d" % row.period_id), row.users, row.scores, row.reached))
+        groups.append(((season, b"%d" % row.period_id, mark_of(row.ranking)), row.users, row.scores, row.reached))
     head = [b"%d" % fence, b"%d" % committed, session.identity.encode()]
     return verdict_of(session.redis.run(script("apply"), keys, head, groups))
 

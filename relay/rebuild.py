@@ -13,6 +13,7 @@ from _speedups import build_load
 from board.pg.queries import queries
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
+from board.season import mark_of
 from relay.batch import Refused, Verdict, claim, verdict_of
 from relay.session import RelaySession
 from relay.watermarks import watermark
@@ -77,7 +78,7 @@ def rebuild(
             players += loaded
             seasons += 1
             names += (keys.board(partition, season), keys.members(partition, season), board, members)
-            head += (season, b"%d" % row.period_id, b"%d" % loaded)
+            head += (season, b"%d" % row.period_id, mark_of(row.ranking), b"%d" % loaded)
         verdict = verdict_of(redis.run(script("swap"), names, head))
         if verdict.word != "ok":
             raise Refused(partition, verdict)

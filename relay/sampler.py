@@ -13,6 +13,7 @@ from typing import Any, Final
 from _speedups import encode_entry
 from board.redis.replies import describe, raise_server_error
 from board.redis.sync_redis import ResponseError
+from board.season import RANKINGS, SHARED
 from relay.batch import claim
 from relay.session import RelaySession
 
@@ -43,14 +44,16 @@ class Sampler:
                     ("ZCARD", keys.board(row.partition, row.season_id.encode())),
                     ("HLEN", keys.members(row.partition, row.season_id.encode())),
                     ("HGET", keys.periods[row.partition], row.season_id.encode()),
+                    ("HGET", keys.watermark[row.partition], b"n:" + row.season_id.encode()),
                 )
             )
         )
         chosen = self.random.choice(seasons)
         for at, row in enumerate(seasons):
-            entries, members, held = replies[3 * at : 3 * at + 3]
-            raise_server_error(entries, members, held)
+            entries, members, held, note = replies[4 * at : 4 * at + 4]
+            raise_server_error(entries, members, held, note)
             odd = isinstance(entries, ResponseError) or entries != members or held != b"%d" % row.period_id
+            odd = odd or has_other_ranking(note, row.ranking)
             odd = odd or (entries != row.size if row.size <= COUNTED else entries <= COUNTED)
             users: set[str] = set()
             if row is chosen and not odd:
@@ -68,6 +71,13 @@ class Sampler:
         rows = rows_of(session, period, names)
         users = sorted(set(names) | rows.keys())
         return {user for user, same in compare(session, partition, season, users, rows) if not same}
+
+
+def has_other_ranking(note: Any, ranking: int) -> bool:
+    """Whether the note of a board tells another ranking than the season's. A missing note tells of none."""
+    return not isinstance(note, ResponseError) and (note or b"").endswith(SHARED) != (
+        ranking == RANKINGS["competition"]
+    )
 
 
 def rows_of(session: RelaySession, period: int, users: list[str]) -> dict[str, tuple[int, int]]:
@@ -133,6 +143,8 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str],
             return f"{entries} entries, {members} members"
         if held[1] == held[0] and held[2] is not None and not held[2].startswith(b"%d:%d:" % (entries, period)):
             return f"{entries} entries, noted are {held[2]!r}"
+        if held[1] == held[0] and has_other_ranking(held[2], rows_now[0].ranking):
+            return f"another ranking is noted: {held[2]!r}"
         if count and not hints:
             players = session.value("count_players", period=period)
             if players != entries:

@@ -4,7 +4,8 @@ Every key of a partition carries its hash tag, so a batch, a rebuild or a read i
 
 ======================  ======  ==========================================================
 ``lb:{17}:w``           hash    watermark: ``fence``, ``identity``; ``n:<season>``: its players, period and mark of the
-                                last batch that touched it, with ``:`` between them; ``counted``, the fence of the
+                                last batch that touched it, with ``:`` between them (the mark ends with ``.c`` where
+                                players share ranks); ``counted``, the fence of the
                                 last writer that kept these; ``since``, the fence at which they were forgotten
 ``lb:{17}:p``           hash    season -> its current period
 ``lb:{17}:z:<season>``  zset    the board, best first

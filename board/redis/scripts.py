@@ -21,14 +21,18 @@ class Script(msgspec.Struct, frozen=True):
     sha: bytes
 
 
+def _read(file: str) -> bytes:
+    source = files("board.redis.lua").joinpath(file).read_bytes()
+    if (line := _BEGINNING.match(source)) is not None:
+        source = _read(line[1].decode()) + source[line.end() :]
+    return source
+
+
 @cache
 def script(name: str) -> Script:
     """Load a script of ``board/redis/lua`` by its name without the ending.
 
     A first line ``-- begins with: board.lua`` stands for the text of that file.
     """
-    folder = files("board.redis.lua")
-    source = folder.joinpath(f"{name}.lua").read_bytes()
-    if (line := _BEGINNING.match(source)) is not None:
-        source = folder.joinpath(line[1].decode()).read_bytes() + source[line.end() :]
+    source = _read(f"{name}.lua")
     return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())

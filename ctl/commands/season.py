@@ -10,7 +10,7 @@ import msgspec
 
 from board.errors import SeasonNotFound, UsageError
 from board.pg import schema
-from board.season import Operator, Order, explain
+from board.season import Operator, Order, Ranking, explain
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.connections import connect_postgres
@@ -95,7 +95,7 @@ def set_season(call: Invocation) -> int:
 
 def make_patch(arguments: dict[str, Any]) -> Members:
     """The merge patch of the options that were given. Raises `UsageError`."""
-    patch: Members = {name: arguments[name] for name in ("operator", "order", "title")}
+    patch: Members = {name: arguments[name] for name in ("operator", "order", "ranking", "title")}
     patch["opensAt"] = arguments["opens_at"]
     patch["bounds"] = drop_missing({name: arguments[name] for name in ("min", "max")})
     patch["display"] = drop_missing({name: arguments[name] for name in ("unit", "decimals", "format")})
@@ -161,6 +161,7 @@ COMMAND: Final = Command(
                 SEASON,
                 argument("--operator", choices=get_args(Operator), help="what counts of a player's submissions"),
                 argument("--order", choices=get_args(Order), help="desc: the highest first; asc: the lowest"),
+                argument("--ranking", choices=get_args(Ranking), help="competition: equal rows share a rank"),
                 argument("--min", type=int, metavar="N", help="the least number of one submission"),
                 argument("--max", type=int, metavar="N", help="the greatest number of one submission"),
                 argument("--opens-at", metavar="TIME", help="when it opens, as 2026-12-01T10:00:00Z"),

@@ -122,6 +122,8 @@ class PartitionComparison:
         self.unsettled |= {Unsettled(season, user) for user in hinted if user is not None}
         if Unsettled(season, None) in self.unsettled:
             return
+        if not self.sides.rankings_agree(self.partition, season):
+            self.differences.add(season, "", "ranking")
         try:
             if not self.is_equal(season.encode(), period, hinted):
                 self.name_differences(season, period, hinted)

@@ -14,7 +14,8 @@ from board.config.settings import Settings
 from board.pg.connections import connect
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
-from board.redis.sync_redis import SyncRedis
+from board.redis.sync_redis import ResponseError, SyncRedis
+from board.season import RANKINGS, SHARED
 
 APPLICATION: Final = "leaderboard-verify"
 PAGE: Final = 5_000
@@ -48,6 +49,8 @@ class Sides:
         self.scalars: Final = self.reads.cursor(row_factory=scalar_row)
         self.redis: Final = SyncRedis(s.redis_url, APPLICATION, REDIS_TIMEOUT_S)
         self.sql: Final = queries()
+        self.sharing: set[str] = set()
+        """The seasons that are held and in which equal rows share a rank."""
         self.identity: Final[str] = self.scalars.execute(self.sql["identity"]).fetchone() or ""
 
     def close(self) -> None:
@@ -62,8 +65,17 @@ class Sides:
         with self.claims.transaction():
             self.claims.execute("SELECT FROM partition WHERE id = %s FOR UPDATE", (partition,))
             with self.reads.transaction():
-                rows = self.reads.execute(self.sql["partition_seasons"], {"partition": partition})
-                yield dict(rows.fetchall())
+                rows = self.reads.execute(self.sql["partition_seasons"], {"partition": partition}).fetchall()
+                self.sharing = {season for season, _, ranking in rows if ranking == RANKINGS["competition"]}
+                yield {season: period for season, period, _ in rows}
+
+    def rankings_agree(self, partition: int, season: str) -> bool:
+        """Whether Redis tells the ranking of a season that is held. A release without rankings tells none."""
+        key = self.keys.watermark[partition]
+        (held,) = self.redis.pipeline(("HMGET", key, "fence", "counted", b"n:" + season.encode()))
+        if isinstance(held, ResponseError) or held[0] != held[1]:
+            return True
+        return (held[2] or b"").endswith(SHARED) == (season in self.sharing)
 
     def has_hints(self, partition: int) -> bool:
         """Whether hints of the partition wait in the outbox."""

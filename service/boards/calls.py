@@ -17,7 +17,7 @@ from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import Script
 from board.release import RELEASE
-from board.season import Order, order_of, turn
+from board.season import SHARED, Order, order_of, turn
 from service.contract.answers import Answer
 
 UNREADABLE: Final = (ValueError, OverflowError)
@@ -27,7 +27,8 @@ UNKNOWN: Final = "0"
 
 
 class BoardState(msgspec.Struct, frozen=True, gc=False):
-    """What every script tells of its board: the order, the number of players, and the name of this state.
+    """What every script tells of its board: the order, the number of players, the name of this state, and whether equal
+    rows share a rank.
 
     Two answers with an equal `as_of` are of the same board in the same state. Each batch that touches the board changes
     it. A season without a board has an own one.
@@ -36,6 +37,7 @@ class BoardState(msgspec.Struct, frozen=True, gc=False):
     order: Order
     total: int
     as_of: str
+    shares: bool
 
     def make_answer(self, body: bytes) -> Answer:
         """The answer to a GET with this body, made of the board in this state.
@@ -49,8 +51,8 @@ def read_state(reply: Sequence[Any]) -> BoardState:
     """The state at the beginning of a reply: period, mark, number of players. Raises an error of `UNREADABLE`."""
     period, mark, total = reply[:3]
     if not period:
-        return BoardState("desc", total, UNKNOWN)
-    return BoardState(order_of(int(period)), total, f"{period.decode()}.{mark.decode()}")
+        return BoardState("desc", total, UNKNOWN, False)
+    return BoardState(order_of(int(period)), total, f"{period.decode()}.{mark.decode()}", mark.endswith(SHARED))
 
 
 def read_score_of(member: bytes, zscore: bytes, order: Order) -> int:

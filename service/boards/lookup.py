@@ -50,12 +50,12 @@ class Lookups:
         Raises `BoardRebuilding`, also where a single one of them cannot be answered, and `BoardUnavailable`.
         """
         reply = await self._calls.call(LOOKUP, season, *map(str.encode, users))
-        prefixes, ranks, zscores = reply[3:]
+        prefixes, places, zscores, shared = reply[3:]
         missing = [user for user, prefix in zip(users, prefixes, strict=True) if prefix is None]
         found = [(user, prefix) for user, prefix in zip(users, prefixes, strict=True) if prefix is not None]
-        if None in ranks:
-            raise self._calls.suspect(season, found[ranks.index(None)][0])
-        in_order = sorted(zip(ranks, found, zscores, strict=True))
+        if None in places:
+            raise self._calls.suspect(season, found[places.index(None)][0])
+        in_order = sorted(zip(places, found, zscores, shared or places, strict=True))
         with self._calls.reading(season):
             state = read_state(reply)
             items = [
@@ -66,7 +66,7 @@ class Lookups:
                     score=read_score_of(prefix, zscore, state.order),
                     version=int.from_bytes(prefix[2:], "big"),
                 )
-                for position, (rank, (user, prefix), zscore) in enumerate(in_order, 1)
+                for position, (_, (user, prefix), zscore, rank) in enumerate(in_order, 1)
             ]
         return Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
 

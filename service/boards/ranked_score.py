@@ -10,6 +10,7 @@ import msgspec
 
 from board.redis.scripts import script
 from service.boards.calls import BoardCalls, read_score_of, read_state
+from service.boards.shared_ranks import rank_at, split_rank
 from service.boards.types import ScoreAtRank
 from service.contract.answers import Answer
 from service.contract.problems import Rejected, add_problem
@@ -57,11 +58,13 @@ class RankedScores:
         size, first, entries = reply[2:]
         if at >= size or not size:
             raise Rejected(RANK_NOT_FOUND.with_detail(f"The board has {size:,} players."))
-        member, zscore = entries[2 * (at - first) : 2 * (at - first) + 2]
         with self._reading(season):
             state = read_state(reply)
+            entries, shared = split_rank(entries, first, state)
+            member, zscore = entries[2 * (at - first) : 2 * (at - first) + 2]
             score = read_score_of(member, zscore, state.order)
-        return state.make_answer(_encode(ScoreAtRank(season, at + 1, score, state.as_of)))
+            shown = rank_at(entries, at - first, first, shared, state) + 1
+        return state.make_answer(_encode(ScoreAtRank(season, shown, score, state.as_of)))
 
 
 def find_rank(size: int, percentile: Fraction) -> int:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from _speedups import render_items
 from board.redis.scripts import script
-from board.season import Order, turn
 from service.boards.board_watch import COUNT
 from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
+from service.boards.shared_ranks import rank_at, render_board, split_rank
 from service.boards.types import Count, PlayerRank
 from service.boards.version_waits import NOT_YET_VISIBLE, Read, VersionWaits, version_of
 from service.contract.answers import Answer, PendingAnswer
@@ -89,7 +87,7 @@ class BoardReader:
         reply = await self._call(TOP, season, *ranks)
         with self._reading(season):
             state = read_state(reply)
-            items = render_board(reply[3], offset + 1, state.order)
+            items = render_board(*split_rank(reply[3], offset, state), offset, state)
         answer = state.make_answer(
             b'{"seasonId":%b,"items":%b,"total":%d,"asOf":%b}'
             % (_encode(season), items, state.total, _encode(state.as_of))
@@ -137,20 +135,6 @@ class BoardReader:
         return state.make_answer(_encode(Count(season, state.total, state.as_of)))
 
 
-def render_board(entries: Sequence[bytes], first_rank: int, order: Order) -> bytes:
-    """The JSON list of a board's window (`render_items`), with the scores as they were submitted.
-
-    Raises an error of `UNREADABLE`.
-    """
-    body = render_items(entries, first_rank)
-    if order == "desc":
-        return body
-    items = msgspec.json.decode(body)
-    for item in items:
-        item["score"] = turn(item["score"], "asc")
-    return _encode(items)
-
-
 def _show_from(version: int, show: Show[Answer], window: Window) -> Answer | None:
     """The answer, unless the window is of an earlier version of the player."""
     return show(window) if version_of(window) >= version else None
@@ -174,16 +158,21 @@ def percentile_of(rank: int, total: int) -> float:
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:
-    rank, first, entries, state = window
+    place, first, entries, state = window
     if not side:
-        first, entries = rank, [first, entries]
-    elif fill:
-        first, entries = fill_window(side, rank, first, entries)
+        # Its rank may be a shared one, and stands for its place, too.
+        first, entries, rank = place, [first, entries], place
+    else:
+        entries, rank = split_rank(entries, first, state)
+        if fill:
+            first_read, read = first, entries
+            first, entries = fill_window(side, place, first_read, read)
+            rank = rank_at(read, first - first_read, first_read, rank, state)
     body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b,"total":%d,"asOf":%b}' % (
         _encode(season),
         _encode(user),
         side,
-        render_board(entries, first + 1, state.order),
+        render_board(entries, rank, first, state),
         state.total,
         _encode(state.as_of),
     )

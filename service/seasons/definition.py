@@ -22,7 +22,7 @@ Members = dict[str, Any]
 
 
 def rule_of(definition: Definition) -> Rule:
-    """The rule of a season with this definition."""
+    """The rule by which a season with this definition takes submissions. (The ranking concerns reads alone.)"""
     return Rule(operator=definition.operator, order=definition.order, bounds=definition.bounds)
 
 

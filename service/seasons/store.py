@@ -14,7 +14,7 @@ from board.errors import PreconditionFailed, ServerUnreachable, SettingFixed, St
 from board.partitions import partition_of
 from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
 from board.pg.queries import queries
-from board.season import Rule, fold_of
+from board.season import RANKINGS, Rule, fold_of
 from service.seasons.definition import load_definition, rule_of, store_definition
 from service.seasons.types import Definition, Period, Season, State
 
@@ -103,6 +103,7 @@ class SeasonStore:
             parameters = {
                 "season": season,
                 "definition": store_definition(definition),
+                "ranking": RANKINGS[definition.ranking],
                 "ruled": rule_of(definition) != Rule(),
                 "low": definition.bounds.min,
                 "high": definition.bounds.max,

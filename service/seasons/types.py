@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from board.season import Bounds, Operator, Order
+from board.season import Bounds, Operator, Order, Ranking
 from service.contract.types import SeasonId
 
 TITLE_MAX: Final = 200
@@ -55,6 +55,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     operator: Operator = "sum"
     order: Order = "desc"
+    ranking: Ranking = "ordinal"
     bounds: Bounds = Bounds()
     opensAt: Instant | None = None
     title: Title = ""
@@ -67,6 +68,7 @@ class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     operator: Operator | msgspec.UnsetType | None = msgspec.UNSET
     order: Order | msgspec.UnsetType | None = msgspec.UNSET
+    ranking: Ranking | msgspec.UnsetType | None = msgspec.UNSET
     bounds: Bounds | msgspec.UnsetType | None = msgspec.UNSET
     opensAt: Instant | msgspec.UnsetType | None = msgspec.UNSET
     title: Title | msgspec.UnsetType | None = msgspec.UNSET
@@ -88,6 +90,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     seasonId: SeasonId
     operator: Operator
     order: Order
+    ranking: Ranking
     bounds: Bounds
     opensAt: Instant | None
     title: Title

@@ -7,6 +7,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from board.season import Ranking, Rule, rank_rows
+from board.season import Row as season_row
+
 Row = tuple[str, int, int]
 """User, score, reached."""
 
@@ -14,9 +17,12 @@ Row = tuple[str, int, int]
 class NaiveBoard:
     """The answers of a board with these rows, best first, but for `asOf`."""
 
-    def __init__(self, season: str, rows: Sequence[Row]) -> None:
+    def __init__(self, season: str, rows: Sequence[Row], ranking: Ranking = "ordinal") -> None:
         self.season: Final = season
         self.rows: Final = list(rows)
+        ranked = rank_rows(Rule(ranking=ranking), {user: season_row(score, reached) for user, score, reached in rows})
+        assert [user for _, user, _ in ranked] == [user for user, _, _ in rows]
+        self.ranks: Final = [rank for rank, _, _ in ranked]
 
     def top(self, limit: int, offset: int) -> dict[str, Any]:
         """The answer for a page of the top list."""
@@ -24,12 +30,15 @@ class NaiveBoard:
 
     def items(self) -> list[dict[str, Any]]:
         """All rows, as top and around show them."""
-        return [{"rank": n, "userId": user, "score": score} for n, (user, score, _) in enumerate(self.rows, 1)]
+        ranked = zip(self.ranks, self.rows, strict=True)
+        return [{"rank": rank, "userId": user, "score": score} for rank, (user, score, _) in ranked]
 
     def rank(self, user: str) -> dict[str, Any]:
         """The answer for a player who is on the board."""
-        ((rank, (_, score, reached)),) = [(n, row) for n, row in enumerate(self.rows, 1) if row[0] == user]
-        below = sum(n >= rank for n in range(1, len(self.rows) + 1))
+        ((rank, (_, score, reached)),) = [
+            (rank, row) for rank, row in zip(self.ranks, self.rows, strict=True) if row[0] == user
+        ]
+        below = sum(other >= rank for other in self.ranks)
         return {
             "seasonId": self.season,
             "userId": user,
@@ -42,7 +51,7 @@ class NaiveBoard:
 
     def lookup(self, users: Sequence[str]) -> dict[str, Any]:
         """The answer to a lookup of these players."""
-        asked = [(rank, row) for rank, row in enumerate(self.rows, 1) if row[0] in users]
+        asked = [(rank, row) for rank, row in zip(self.ranks, self.rows, strict=True) if row[0] in users]
         items = [
             {"rank": rank, "position": position, "userId": user, "score": score, "version": reached}
             for position, (rank, (user, score, reached)) in enumerate(asked, 1)
@@ -58,15 +67,15 @@ class NaiveBoard:
         if fill:
             # Of all windows of this size the one that has the player nearest to its middle.
             size = min(2 * side + 1, len(ranked))
-            windows = [ranked[at : at + size] for at in range(len(ranked) - size + 1)]
-            shown = min(windows, key=lambda window: abs(window[0]["rank"] + side - (here + 1)))
+            first = min(range(len(ranked) - size + 1), key=lambda at: abs(at + side - here))
+            shown = ranked[first : first + size]
         return {"seasonId": self.season, "userId": user, "range": side, "items": shown, "total": len(self.rows)}
 
     def score(self, rank: int) -> dict[str, Any] | None:
         """The answer for a rank; None if the board has fewer players."""
         if not 1 <= rank <= len(self.rows):
             return None
-        return {"seasonId": self.season, "rank": rank, "score": self.rows[rank - 1][1]}
+        return {"seasonId": self.season, "rank": self.ranks[rank - 1], "score": self.rows[rank - 1][1]}
 
     def percentile(self, percentile: Fraction) -> dict[str, Any] | None:
         """The answer for a percentile, by the share of players at or below each one, worst first; None without any."""

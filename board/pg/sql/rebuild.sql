@@ -1,7 +1,7 @@
 -- Rebuild: read the boards of a partition, or of one season, and commit.
 
 -- name: partition_seasons --
-SELECT season_id, period_id FROM season WHERE partition = %(partition)s ORDER BY season_id
+SELECT season_id, period_id, ranking FROM season WHERE partition = %(partition)s ORDER BY season_id
 
 -- name: season_rows --
 -- The rows of one period, inside COPY … TO STDOUT (FORMAT binary). They come in the order of the board, last first: each

@@ -61,8 +61,12 @@ SELECT period_id FROM begun
 WITH written AS (
     INSERT INTO season_definition AS d (season_id, definition) VALUES (%(season)s, %(definition)s)
     ON CONFLICT (season_id) DO UPDATE SET definition = excluded.definition, changed_at = now()
+), hinted AS (
+    -- The board has to know of another ranking.
+    INSERT INTO outbox (partition, period_id, user_id)
+    SELECT partition, period_id, NULL FROM season WHERE season_id = %(season)s AND ranking <> %(ranking)s
 )
-UPDATE season SET revision = revision + 1, ruled = %(ruled)s OR coalesce(%(opens_at)s::timestamptz > clock_timestamp(), false),
+UPDATE season SET ranking = %(ranking)s, revision = revision + 1, ruled = %(ruled)s OR coalesce(%(opens_at)s::timestamptz > clock_timestamp(), false),
     low = %(low)s, high = %(high)s, opens_at = %(opens_at)s
 WHERE season_id = %(season)s
 

@@ -1,7 +1,7 @@
 -- Write rows read from PostgreSQL to the boards of one partition, if the fence allows it.
 -- KEYS: 1 watermark, 2 periods, then per group: board, members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, then per group:
---       season, period, n, n times (user, prefix), n times zscore; an empty prefix removes the player
+--       season, period, ranking, n, n times (user, prefix), n times zscore; an empty prefix removes the player
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
 local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted')
@@ -25,15 +25,20 @@ elseif tonumber(held[1]) > mine then
 end
 if held[1] and held[3] ~= held[1] then
   -- A release that does not count players has written last: the numbers of players are forgotten.
+  local notes = redis.call('HGETALL', KEYS[1])
   redis.call('UNLINK', KEYS[1])
   redis.call('HSET', KEYS[1], 'fence', held[1], 'identity', held[2], 'since', held[1])
+  -- Such a release does not know that players can share ranks.
+  for i = 2, #notes, 2 do
+    if notes[i]:match('^%d*:%d*:[%w.]*%.c$') then redis.call('HSET', KEYS[1], notes[i - 1], '::.c') end
+  end
 end
 
 -- Fences of two clusters, or of two histories of one, may be equal.
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 local argc, at, key = #ARGV, 4, 3
 while at <= argc do
-  local season, period, n = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local season, period, ranking, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local board, members = KEYS[key], KEYS[key + 1]
   -- The number of players that the last writer left, and its period: a second witness of both.
   local noted = redis.call('HGET', KEYS[1], 'n:' .. season)
@@ -46,7 +51,7 @@ while at <= argc do
     end
     redis.call('HSET', KEYS[2], season, period)
   end
-  local pairs_at, scores_at = at + 3, at + 3 + 2 * n
+  local pairs_at, scores_at = at + 4, at + 4 + 2 * n
   -- 1,000 players a call: Lua's unpack fails near 7,000 values, and a ZADD should stay under 3,500 pairs.
   for first = 0, n - 1, 1000 do
     local last = math.min(first + 1000, n) - 1
@@ -100,7 +105,7 @@ while at <= argc do
     size = entries == redis.call('HLEN', members) and entries
   end
   if size then
-    redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark))
+    redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark .. ranking))
   end
   at, key = scores_at + n, key + 2
 end

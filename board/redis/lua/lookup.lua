@@ -1,7 +1,8 @@
--- begins with: board.lua
+-- begins with: shared.lua
 -- Ranks of up to 1,000 players of one board, at one instant. ARGV: from 2 on the players, perhaps none
--- Returns {period, mark, number of players, prefix or nil of each player, ranks from 0, zscores}, the last two of those who have a prefix, in
--- order. A rank is nil where board and members disagree about the player.
+-- Returns {period, mark, number of players, prefix or nil of each player, then of those who have a prefix, in order:
+-- places from 0, zscores, and shared ranks where players share them}. A place is nil where board and members disagree
+-- about the player.
 local prefixes = #ARGV > 1 and call('HMGET', KEYS[3], unpack(ARGV, 2)) or {}
 local members, ranks, found = {}, {}, 0
 for i = 1, #prefixes do
@@ -11,4 +12,11 @@ for i = 1, #prefixes do
     ranks[found] = call('ZRANK', KEYS[2], members[found])
   end
 end
-return {period, mark, size, prefixes, ranks, found > 0 and call('ZMSCORE', KEYS[2], unpack(members)) or {}}
+local scores = found > 0 and call('ZMSCORE', KEYS[2], unpack(members)) or {}
+local shared = {}
+if shares then
+  for i = 1, found do
+    shared[i] = ranks[i] and share_rank(ranks[i], members[i], scores[i])
+  end
+end
+return {period, mark, size, prefixes, ranks, scores, shared}

@@ -1,9 +1,10 @@
--- begins with: board.lua
+-- begins with: shared.lua
 -- Ranks of players of one board, and the players around each, all at one instant.
 -- ARGV: 2 players on each side, then the players
 -- Returns {period, mark, number of players, then for each player three values}; ranks are from 0:
 --   rank, member, zscore where no neighbours are asked for
---   rank, first rank of the window, {member, zscore, …} otherwise
+--   place, first place of the window, {member, zscore, …} otherwise; where players share ranks, the list ends with the
+--   rank of its first entry
 --   -1, 0, 0 for a player who is not on the board
 --   nil, 0, 0 where board and members disagree about the player: no answer is better than a wrong one
 -- PERF: a table for each player, and one in it, would cost Redis a third more for a rank.
@@ -26,9 +27,11 @@ for i = 1, count do
     rank = call('ZRANK', KEYS[2], members[found])
     if rank and scores then
       second, third = members[found], scores[found]
+      if shares then rank = share_rank(rank, second, third) end
     elseif rank then
       second = math.max(0, rank - side)
       third = call('ZRANGE', KEYS[2], second, rank + side, 'WITHSCORES')
+      if shares then third[#third + 1] = share_rank(second, third[1], third[2]) end
     end
   end
   answer[at + 1], answer[at + 2], answer[at + 3] = rank, second, third

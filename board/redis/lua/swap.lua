@@ -1,7 +1,7 @@
 -- Put newly loaded boards in place, all at once, with their fence: those of a whole partition, or of some seasons.
 -- KEYS: 1 watermark, 2 periods, 3 set of temporary keys, then per season: board, members, loaded board, loaded members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 prefix of the partition's keys, 5 'all' or 'some',
---       then per season: season, period, players loaded
+--       then per season: season, period, ranking, players loaded
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead, short (a temporary key is not complete).
 -- Uses pcall where a key may be of a wrong type: a rebuild has to repair that, too.
 local mine, all = tonumber(ARGV[1]), ARGV[5] == 'all'
@@ -21,9 +21,9 @@ if not all then
   if held[2] ~= ARGV[3] then return {'identity', held[1], held[2] or ''} end
   if tonumber(held[1]) < tonumber(ARGV[2]) then return {'lost', held[1], held[2]} end
 end
-for at = 6, #ARGV, 3 do
-  local key = 4 + (at - 6) / 3 * 4
-  local expected = tonumber(ARGV[at + 2])
+for at = 6, #ARGV, 4 do
+  local key = at - 2
+  local expected = tonumber(ARGV[at + 3])
   if redis.call('ZCARD', KEYS[key + 2]) ~= expected or redis.call('HLEN', KEYS[key + 3]) ~= expected then
     return {'short', ARGV[at], ''}
   end
@@ -38,19 +38,23 @@ if all then
   redis.call('UNLINK', KEYS[1], KEYS[2])
 elseif held[3] ~= held[1] then
   -- A release that does not count players has written last: the numbers of players are forgotten.
+  local notes = redis.call('HGETALL', KEYS[1])
   redis.call('UNLINK', KEYS[1])
   redis.call('HSET', KEYS[1], 'since', held[1])
+  for i = 2, #notes, 2 do
+    if notes[i]:match('^%d*:%d*:[%w.]*%.c$') then redis.call('HSET', KEYS[1], notes[i - 1], '::.c') end
+  end
 end
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
-for at = 6, #ARGV, 3 do
-  local key = 4 + (at - 6) / 3 * 4
+for at = 6, #ARGV, 4 do
+  local key = at - 2
   redis.call('UNLINK', KEYS[key], KEYS[key + 1])
-  if tonumber(ARGV[at + 2]) > 0 then
+  if tonumber(ARGV[at + 3]) > 0 then
     redis.call('RENAME', KEYS[key + 2], KEYS[key])
     redis.call('RENAME', KEYS[key + 3], KEYS[key + 1])
   end
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
-  redis.call('HSET', KEYS[1], 'n:' .. ARGV[at], ARGV[at + 2] .. ':' .. ARGV[at + 1] .. ':' .. mark)
+  redis.call('HSET', KEYS[1], 'n:' .. ARGV[at], ARGV[at + 3] .. ':' .. ARGV[at + 1] .. ':' .. mark .. ARGV[at + 2])
 end
 redis.call('UNLINK', KEYS[3])
 redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])

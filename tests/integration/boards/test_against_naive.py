@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +16,7 @@ from support.processes import serving
 from support.world import World, world_on
 
 from board.partitions import partition_of
+from board.season import Ranking
 from ctl.embedded import Embedded
 from relay.batch import relay_batch
 from relay.session import RelaySession
@@ -24,13 +25,14 @@ PLAYERS = [f"p{n}" for n in range(12)] + ["J\u00f6rg", "\U0001f600", "a b", '"\\
 numbers = itertools.count(1)
 
 deltas = st.integers(-4, 4).filter(bool) | st.sampled_from([2**52, -(2**52), 2**62, -(2**62), 2**53 + 1])
-writes = st.lists(
-    st.lists(st.tuples(st.sampled_from(PLAYERS), deltas), min_size=1, max_size=12), min_size=1, max_size=4
-)
+batch = st.lists(st.tuples(st.sampled_from(PLAYERS), deltas), min_size=1, max_size=12)
+rankings: st.SearchStrategy[Ranking] = st.sampled_from(get_args(Ranking))
+writes = st.lists(st.tuples(batch, rankings), min_size=1, max_size=4)
 strangers = st.sampled_from([f"stranger{n}" for n in range(4)])
 
 
 Served = tuple[World, Http, RelaySession]
+Batches = list[tuple[list[tuple[str, int]], Ranking]]
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +44,24 @@ def served(servers: Embedded) -> Iterator[Served]:
             yield world, http, world.session()
 
 
-def boards(served: Served, batches: list[list[tuple[str, int]]]) -> Iterator[tuple[Http, NaiveBoard]]:
+def boards(served: Served, batches: Batches) -> Iterator[tuple[Http, NaiveBoard]]:
     """A season after each of these batches, and its naive board."""
     world, http, session = served
     season = f"naive {next(numbers)}"
-    for batch in batches:
+    for batch, ranking in batches:
+        # The ranking may change at any time.
+        world.define(season, ranking=ranking)
         for user, delta in batch:
             # One at a time, as the intake does it near the edge of int64; a sum beyond it is refused.
             world.submit((season, user, delta))
         relay_batch(session, partition_of(season), check=True)
-        yield http, NaiveBoard(season, world.expected(season))
+        yield http, NaiveBoard(season, world.expected(season), ranking)
+
+
+def with_player(batches: Batches, user: str) -> Batches:
+    """These batches, of which the first one has a submission of this player, too."""
+    (first, ranking), *more = batches
+    return [([*first, (user, 1)], ranking), *more]
 
 
 def check(expected: dict[str, Any] | None, answer: Answer) -> None:
@@ -69,7 +79,7 @@ exhaustive = settings(max_examples=25, deadline=None, suppress_health_check=[Hea
 @exhaustive
 @given(batches=writes, limit=st.integers(1, 20), offset=st.integers(0, 20))
 def test_a_page_of_the_top_list_is_that_of_a_naive_board(
-    served: Served, batches: list[list[tuple[str, int]]], limit: int, offset: int
+    served: Served, batches: Batches, limit: int, offset: int
 ) -> None:
     for http, naive in boards(served, batches):
         path = f"{base(naive.season)}/leaderboard/top?limit={limit}"
@@ -79,16 +89,14 @@ def test_a_page_of_the_top_list_is_that_of_a_naive_board(
 
 @exhaustive
 @given(batches=writes, user=st.sampled_from(PLAYERS))
-def test_a_rank_is_that_of_a_naive_board(served: Served, batches: list[list[tuple[str, int]]], user: str) -> None:
-    for http, naive in boards(served, [[*batches[0], (user, 1)], *batches[1:]]):
+def test_a_rank_is_that_of_a_naive_board(served: Served, batches: Batches, user: str) -> None:
+    for http, naive in boards(served, with_player(batches, user)):
         check(naive.rank(user), http.rank(naive.season, user))
 
 
 @exhaustive
 @given(batches=writes, users=st.lists(st.sampled_from(PLAYERS) | strangers, unique=True, max_size=12))
-def test_a_lookup_is_that_of_a_naive_board(
-    served: Served, batches: list[list[tuple[str, int]]], users: list[str]
-) -> None:
+def test_a_lookup_is_that_of_a_naive_board(served: Served, batches: Batches, users: list[str]) -> None:
     for http, naive in boards(served, batches):
         check(naive.lookup(users), http.lookup(naive.season, users))
 
@@ -96,9 +104,9 @@ def test_a_lookup_is_that_of_a_naive_board(
 @exhaustive
 @given(batches=writes, user=st.sampled_from(PLAYERS), side=st.integers(0, 9), fill=st.sampled_from([None, False, True]))
 def test_the_neighbours_are_those_of_a_naive_board(
-    served: Served, batches: list[list[tuple[str, int]]], user: str, side: int, fill: bool | None
+    served: Served, batches: Batches, user: str, side: int, fill: bool | None
 ) -> None:
-    for http, naive in boards(served, [[*batches[0], (user, 1)], *batches[1:]]):
+    for http, naive in boards(served, with_player(batches, user)):
         check(naive.around(user, side, bool(fill)), http.around(naive.season, user, side, fill))
 
 
@@ -110,7 +118,7 @@ def test_the_neighbours_are_those_of_a_naive_board(
     | st.decimals(0, 100, places=2).map(str),
 )
 def test_the_score_of_a_rank_or_percentile_is_that_of_a_naive_board(
-    served: Served, batches: list[list[tuple[str, int]]], rank: int, percentile: str
+    served: Served, batches: Batches, rank: int, percentile: str
 ) -> None:
     for http, naive in boards(served, batches):
         path = f"{base(naive.season)}/leaderboard/score"
@@ -120,9 +128,7 @@ def test_the_score_of_a_rank_or_percentile_is_that_of_a_naive_board(
 
 @exhaustive
 @given(batches=writes, buckets=st.integers(1, 100))
-def test_a_histogram_by_score_is_that_of_a_naive_board(
-    served: Served, batches: list[list[tuple[str, int]]], buckets: int
-) -> None:
+def test_a_histogram_by_score_is_that_of_a_naive_board(served: Served, batches: Batches, buckets: int) -> None:
     for http, naive in boards(served, batches):
         answer = http.get(f"{base(naive.season)}/leaderboard/histogram?buckets={buckets}")
         found = answer.json["buckets"]
@@ -138,9 +144,7 @@ def test_a_histogram_by_score_is_that_of_a_naive_board(
 
 @exhaustive
 @given(batches=writes, buckets=st.integers(1, 100))
-def test_a_histogram_by_quantile_is_that_of_a_naive_board(
-    served: Served, batches: list[list[tuple[str, int]]], buckets: int
-) -> None:
+def test_a_histogram_by_quantile_is_that_of_a_naive_board(served: Served, batches: Batches, buckets: int) -> None:
     for http, naive in boards(served, batches):
         answer = http.get(f"{base(naive.season)}/leaderboard/histogram?by=quantile&buckets={buckets}")
         check(naive.histogram(naive.quantiles(buckets)), answer)

@@ -148,10 +148,11 @@ def test_relays_of_a_release_that_leaves_no_marks_leave_no_two_states_alike(fill
 
 
 def test_another_postgresql_with_the_same_fences_has_other_states(filled: World, http: Http) -> None:
-    before, fence = as_of(http), int(filled.redis.hget(filled.keys.watermark[S], "fence"))
-    # A copy of the database from before this batch, and a Redis that is empty.
-    filled.redis.delete(filled.keys.watermark[S])
     session = filled.session()
+    rebuild(session, S)
+    before, fence = as_of(http), int(filled.redis.hget(filled.keys.watermark[S], "fence"))
+    # A copy of the database from before this rebuild, and a Redis that is empty.
+    filled.redis.delete(filled.keys.watermark[S])
     session.identity = f"1{session.identity}"  # type: ignore[misc]
     filled.rows("SELECT setval('fence', %s, false)", fence)
     rebuild(session, S)

@@ -15,6 +15,7 @@ from support.world import World
 DEFAULTS: Final = {
     "operator": "sum",
     "order": "desc",
+    "ranking": "ordinal",
     "bounds": {"min": -(2**63), "max": 2**63 - 1},
     "opensAt": None,
     "title": "",

@@ -17,7 +17,7 @@ SHORT = {
     ("board/redis/async_redis.py", "_called"): "one reply to a script that Redis had forgotten",
     ("service/health/store_probe.py", "ask"): "one look at PostgreSQL, whose callers await it",
     ("service/boards/reader.py", "_join_read"): "one read, whose callers await it",
-    ("service/boards/awaited.py", "wait_for_rank"): "looks for waiting requests, which `_ended` answers after a defect",
+    ("service/boards/board_watch.py", "ask_state"): "the looks at boards, which end with the last request that waits",
     ("service/http/fast_path.py", "_start"): "one request, which `run` looks after",
 }
 """Places that start a task for one request. A task that lasts is a `LastingTask`."""
