@@ -32,6 +32,7 @@ from service.boards.histogram import Histograms
 from service.boards.lookup import Lookups
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
+from service.boards.run_metadata import RunMetadata
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
 from service.http import resource
@@ -107,6 +108,7 @@ class Lifespan:
         redis: AsyncRedis,
         probes: Probes,
         seasons: SeasonStore,
+        run_metadata: RunMetadata,
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -117,6 +119,7 @@ class Lifespan:
         self._redis: Final = redis
         self._probes: Final = probes
         self._seasons: Final = seasons
+        self._run_metadata: Final = run_metadata
         self._tracer: Final = tracer
         self._limiter: Final = limiter
 
@@ -134,6 +137,7 @@ class Lifespan:
         await self._redis.stop()
         await self._probes.close()
         await self._seasons.close()
+        await self._run_metadata.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
         self._limiter.stop()
@@ -176,11 +180,12 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     access = make_access(s) if s.auth == "keys" else None
     seasons = SeasonStore(s.database_url, write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
+    run_metadata = RunMetadata(s.database_url, write_deadline_s)
     calls = BoardCalls(redis, keys, poker)
     parts = (
         Submitter(single, AwaitedRanks(redis, keys, poker.suspect)),
         BatchSubmitter(batches),
-        BoardReader(redis, keys, cache_s, poker),
+        BoardReader(redis, keys, cache_s, poker, run_metadata),
         Lookups(calls),
         RankedScores(calls),
         Histograms(calls),
@@ -220,6 +225,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         redis=redis,
         probes=probes,
         seasons=seasons,
+        run_metadata=run_metadata,
         tracer=tracer,
         limiter=limiter,
     )

@@ -1,4 +1,4 @@
-"""The operations that read boards. All of them read Redis only."""
+"""The operations that read boards. All of them read Redis only, but for metadata of runs."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How ma
 _FILL: Final = make_flag_parameter(
     "fill", "Whether the window keeps its size at the ends of the board: more neighbours on the other side."
 )
+_METADATA: Final = make_flag_parameter(
+    "metadata", "Whether the answer has the metadata of the run that counts.", code="invalid-metadata-flag"
+)
 _RANK: Final = make_number_parameter("rank", RankAsked, default=None, meaning="A rank, from 1.")
 _PERCENTILE: Final = make_decimal_parameter(
     "percentile", Percentile, "A percentile: the share of players at or below, from 0 to 100."
@@ -75,9 +78,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER),
+        parameters=(SEASON, USER, _METADATA),
         answers={200: ("Where the player stands.", PlayerRank)},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, p.STORE_UNAVAILABLE),
         fast=True,
     ),
     Operation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads, Window
 from service.boards.ranked_score import SCORE
+from service.boards.run_metadata import RunMetadata
 from service.boards.types import Count, PlayerRank
 from service.contract.answers import Answer, PendingAnswer
 
@@ -40,10 +41,13 @@ class BoardReader:
     altered by hand is suspected: a relay then compares and rebuilds it.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
+    def __init__(
+        self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker, run_metadata: RunMetadata
+    ) -> None:
         calls = BoardCalls(redis, keys, poker)
         self._call: Final = calls.call
         self._reading: Final = calls.reading
+        self._run_metadata: Final = run_metadata
         self._rank_reads: Final = RankReads(redis, keys, poker.suspect)
         self._cache_s: Final = cache_s
         self._loop: Final = asyncio.get_running_loop()
@@ -95,9 +99,20 @@ class BoardReader:
             kept.set_result(answer)
         return answer
 
-    def read_rank(self, season: str, user: str) -> asyncio.Future[Answer]:
-        """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
+    def read_rank(self, season: str, user: str, metadata: bool = False) -> PendingAnswer:
+        """Read a player's rank (`PlayerRank`), with the `metadata` of the run that counts only if they are asked for.
+
+        Raises `SeasonNotFound`, `PlayerNotFound`; for metadata also `StoreUnavailable` and `ServerUnreachable`.
+        """
+        if metadata:
+            return self._read_rank_with_metadata(season, user)
         return self._rank_reads.ask(season, user, 0, partial(_show_rank, season, user))
+
+    async def _read_rank_with_metadata(self, season: str, user: str) -> Answer:
+        rank, score, version, period = await self._rank_reads.ask(season, user, 0, _show_place)
+        text = await self._run_metadata.find(period, user, version)
+        metadata: Any = None if text is None else msgspec.Raw(text.encode())
+        return Answer(200, _encode(PlayerRank(season, user, rank, score, version, metadata)))
 
     def read_around(self, season: str, user: str, side: int, fill: bool) -> asyncio.Future[Answer]:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
@@ -132,6 +147,12 @@ def _show_rank(season: str, user: str, window: Window) -> Answer:
     rank, member, zscore, period = window
     score, version = read_score_of(member, zscore, period), int.from_bytes(member[2:10], "big")
     return Answer(200, _encode(PlayerRank(season, user, rank + 1, score, version)))
+
+
+def _show_place(window: Window) -> tuple[int, int, int, int]:
+    """The player's rank, score and version, and the period that they are of."""
+    rank, member, zscore, period = window
+    return rank + 1, read_score_of(member, zscore, period), int.from_bytes(member[2:10], "big"), int(period or 0)
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:

@@ -9,6 +9,7 @@ from service.contract.body import MIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter
 from service.contract.shared import SEASON
+from service.submissions import problems as own
 from service.submissions.submit import WAIT_MOST_S, Submitter
 from service.submissions.submit_batch import BatchSubmitter
 from service.submissions.types import (
@@ -59,7 +60,13 @@ OPERATIONS: Final = (
             kind=ShownSubmission,
             most=MIB,
             decode=decode_submission,
-            own_problems=(p.INVALID_USER, p.INVALID_DELTA, p.INVALID_SCORE),
+            own_problems=(
+                p.INVALID_USER,
+                p.INVALID_DELTA,
+                p.INVALID_SCORE,
+                own.INVALID_METADATA,
+                own.INVALID_CLIENT_VERSION,
+            ),
             cost=cost_submission,
         ),
         answers={200: ("Committed, and the board shows it.", Shown), 202: ("Committed.", Accepted)},

@@ -16,7 +16,7 @@ from service.contract.preferences import parse_wait
 from service.submissions.group_commit import Intake
 from service.submissions.item import NO_EXTRAS, Counted, extras_of_key
 from service.submissions.types import Accepted, Shown, Submission
-from service.submissions.validation import find_excess, key_of_player, parse_idempotency_key
+from service.submissions.validation import find_excess, key_of_player, make_extras, parse_idempotency_key
 
 _encode = msgspec.json.Encoder().encode
 
@@ -56,7 +56,12 @@ class Submitter:
         """
         user = submission.userId
         key = submission.submissionId
+        # PERF: `make_extras` for nearly all submissions, without a call.
         extras = NO_EXTRAS
+        if submission.metadata is not msgspec.UNSET or submission.clientVersion is not msgspec.UNSET:
+            extras = make_extras(submission, caller.key_id)
+        elif caller.key_id:
+            extras = extras_of_key(caller.key_id)
         wait_s = 0
         if caller is not ANONYMOUS:
             if caller.player is not None and (excess := find_excess(caller.player, submission)) is not None:
@@ -68,8 +73,6 @@ class Submitter:
                 key = header_key
             if caller.player is not None and key is not None:
                 key = key_of_player(user, key)
-            if caller.key_id:
-                extras = extras_of_key(caller.key_id)
             if wait_s := min(parse_wait(caller.prefer), WAIT_MOST_S):
                 deadline = asyncio.get_running_loop().time() + wait_s
                 try:

@@ -13,9 +13,9 @@ from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.problems import Problem, problem_of
 from service.submissions.group_commit import Intake
-from service.submissions.item import NO_EXTRAS, Outcome, extras_of_key
+from service.submissions.item import Outcome
 from service.submissions.types import BatchAnswer, BatchResult, Submission
-from service.submissions.validation import Judged, find_excess, key_of_player
+from service.submissions.validation import Judged, find_excess, key_of_player, make_extras
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,8 +41,7 @@ class BatchSubmitter:
         good = [one for one in judged if isinstance(one, Submission)]
         outcomes: list[Outcome] = []
         if good:
-            extras = extras_of_key(caller.key_id) if caller.key_id else NO_EXTRAS
-            items = [(s.userId, s.number, s.submissionId, s.scored, extras) for s in good]
+            items = [(s.userId, s.number, s.submissionId, s.scored, make_extras(s, caller.key_id)) for s in good]
             if player is not None:
                 items = [
                     (user, number, key and key_of_player(user, key), scored, extras)

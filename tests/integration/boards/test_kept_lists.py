@@ -11,6 +11,7 @@ from support.world import World
 from board.redis.async_redis import AsyncRedis
 from board.redis.poke import Poker
 from service.boards.reader import SCRIPTS, BoardReader
+from service.boards.run_metadata import RunMetadata
 
 
 def reading(
@@ -22,8 +23,9 @@ def reading(
         redis = AsyncRedis(url or world.settings.redis_url, deadline_s=20.0, scripts=SCRIPTS, name="test")
         redis.start()
         await redis.first_try()
+        metadata = RunMetadata(world.settings.database_url, 20.0)
         try:
-            await work(BoardReader(redis, world.keys, cache_s, Poker(redis, world.keys)), redis)
+            await work(BoardReader(redis, world.keys, cache_s, Poker(redis, world.keys), metadata), redis)
         finally:
             await redis.stop()
 
