@@ -182,9 +182,10 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
     run_metadata = RunMetadata(s.database_url, write_deadline_s)
     calls = BoardCalls(redis, keys, poker)
+    awaited = AwaitedRanks(redis, keys, poker.suspect)
     parts = (
-        Submitter(single, AwaitedRanks(redis, keys, poker.suspect)),
-        BatchSubmitter(batches),
+        Submitter(single, awaited),
+        BatchSubmitter(batches, awaited),
         BoardReader(redis, keys, cache_s, poker, run_metadata),
         Lookups(calls),
         RankedScores(calls),

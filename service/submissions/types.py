@@ -134,8 +134,16 @@ Improved = (
 )
 
 
+PreviousRank = Annotated[
+    Rank | None,
+    msgspec.Meta(description="The rank on the board when the request came; null: the player was not on it."),
+]
+
+
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The result of one submission: 202 with the members of `Accepted`; or an error's `status`, `code`, `detail`."""
+    """The result of one submission: 202 with the members of `Accepted`; 200 with `rank` and `previousRank`, too, if the
+    board shows it; or an error's `status`, `code`, `detail`.
+    """
 
     status: Status
     userId: UserId | msgspec.UnsetType = msgspec.UNSET
@@ -143,6 +151,8 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     version: Version | msgspec.UnsetType = msgspec.UNSET
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
+    rank: Rank | msgspec.UnsetType = msgspec.UNSET
+    previousRank: PreviousRank | msgspec.UnsetType = msgspec.UNSET
     code: str | msgspec.UnsetType = msgspec.UNSET
     detail: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -185,9 +195,6 @@ class Shown(msgspec.Struct, frozen=True):
     score: Score
     version: Version
     rank: Rank
-    previousRank: Annotated[
-        Rank | None,
-        msgspec.Meta(description="The rank on the board when the request came; null: the player was not on it."),
-    ]
+    previousRank: PreviousRank
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
