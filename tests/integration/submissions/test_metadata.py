@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
 from support.processes import Api, serving
+from support.proxy import Proxy
 from support.relays import Unsignalled
 from support.submitting import problem, queued_together
 from support.waiting import eventually
@@ -269,3 +270,20 @@ def test_an_older_board_shows_no_metadata_of_a_run_that_it_does_not_show(world: 
         assert show(http, "best", "ada") is None
         world.carry_everything()
         assert show(http, "best", "ada") == {"n": 2}
+
+
+def test_without_postgresql_ranks_are_read_but_no_metadata(world: World, postgres_proxy: Proxy) -> None:
+    url = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
+    with serving(world, DATABASE_URL=url, LEADERBOARD_WRITE_DEADLINE_MS="800") as api, api.client() as http:
+        assert http.post_raw("s", b'{"userId":"ada","delta":1,"metadata":{"n":1}}').status == 202
+        world.carry_everything()
+        assert show(http, "s", "ada") == {"n": 1}
+        assert world.terminate("leaderboard-metadata") == 1
+        path = "/v1/seasons/s/leaderboard/rank?userId=ada&metadata=true"
+        assert eventually(lambda: http.get(path).status == 200), "another connection takes its place"
+        postgres_proxy.cut()
+        problem(http.get(path), 503, "store-unavailable")
+        assert http.rank("s", "ada").status == 200
+        postgres_proxy.open()
+        assert eventually(lambda: http.get(path).status == 200)
+        assert show(http, "s", "ada") == {"n": 1}
