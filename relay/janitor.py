@@ -111,6 +111,8 @@ class Janitor:
             gone += self.in_bites(db, "collect_scores", {"period": period})
             if not self.stop.requested:
                 db.execute(self.sql["collect_period"], {"period": period})
+        for (period,) in db.execute(self.sql["metadata_to_collect"]).fetchall():
+            self.in_bites(db, "collect_metadata", {"period": period})
         if gone:
             log.info("deleted %d rows of ended periods", gone)
         return gone

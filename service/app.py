@@ -34,6 +34,7 @@ from service.boards.lookup import Lookups
 from service.boards.rank_reads import RankReads
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
+from service.boards.run_metadata import RunMetadata
 from service.boards.version_waits import VersionWaits
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
@@ -110,6 +111,7 @@ class Lifespan:
         redis: AsyncRedis,
         probes: Probes,
         seasons: SeasonStore,
+        run_metadata: RunMetadata,
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -120,6 +122,7 @@ class Lifespan:
         self._redis: Final = redis
         self._probes: Final = probes
         self._seasons: Final = seasons
+        self._run_metadata: Final = run_metadata
         self._tracer: Final = tracer
         self._limiter: Final = limiter
 
@@ -137,6 +140,7 @@ class Lifespan:
         await self._redis.stop()
         await self._probes.close()
         await self._seasons.close()
+        await self._run_metadata.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
         self._limiter.stop()
@@ -179,13 +183,15 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     access = make_access(s) if s.auth == "keys" else None
     seasons = SeasonStore(s.database_url, write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
+    run_metadata = RunMetadata(s.database_url, write_deadline_s)
     calls = BoardCalls(redis, keys, poker)
     rank_reads = RankReads(redis, keys, poker.suspect)
     waits = VersionWaits(BoardWatch(calls, redis, keys))
+    awaited = AwaitedRanks(rank_reads, waits)
     parts = (
-        Submitter(single, AwaitedRanks(rank_reads, waits)),
-        BatchSubmitter(batches),
-        BoardReader(calls, rank_reads, waits, cache_s, s.read_deadline_ms / 1000),
+        Submitter(single, awaited),
+        BatchSubmitter(batches, awaited),
+        BoardReader(calls, rank_reads, waits, run_metadata, cache_s=cache_s, deadline_s=s.read_deadline_ms / 1000),
         Lookups(calls),
         RankedScores(calls),
         Histograms(calls),
@@ -225,6 +231,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         redis=redis,
         probes=probes,
         seasons=seasons,
+        run_metadata=run_metadata,
         tracer=tracer,
         limiter=limiter,
     )

@@ -19,10 +19,10 @@ _HEAD: Final = r"(?m)^-- name: (\w+) --\n"
 def queries() -> dict[str, bytes]:
     """Query name -> its text, in UTF-8, ready for psycopg.
 
-    A query with lines that end in ``-- keyed``, ``-- traced`` or ``-- defined`` has several texts: `name` without any
-    of these lines, `name_traced` with those of keys and traces, and `name_keyed` with those of keys. Each of them is
-    there once more with the lines of defined seasons, as `name_defined`, `name_traced_defined`, `name_keyed_defined`.
-    A text that equals a shorter one is left out.
+    A query with lines that end in ``-- keyed``, ``-- traced``, ``-- extra`` or ``-- defined`` has several texts: `name`
+    without any of these lines, `name_keyed` with those of keys, `name_traced` with those of keys and traces, and
+    `name_extra` with all three. Each of them is there once more with the lines of defined seasons, as `name_defined`,
+    `name_keyed_defined`, … A text that equals a shorter one is left out.
     """
     found = {}
     for name, whole in _bodies():
@@ -30,10 +30,13 @@ def queries() -> dict[str, bytes]:
         for suffix, text in (("_defined", whole), ("", body)):
             if suffix and text == body:
                 continue
-            keyed = _without("traced", text)
+            traced = _without("extra", text)
+            keyed = _without("traced", traced)
             plain = _without("keyed", keyed)
-            if keyed != text:
-                found[f"{name}_traced{suffix}"] = text.strip().encode()
+            if traced != text:
+                found[f"{name}_extra{suffix}"] = text.strip().encode()
+            if keyed != traced:
+                found[f"{name}_traced{suffix}"] = traced.strip().encode()
             if plain != keyed:
                 found[f"{name}_keyed{suffix}"] = keyed.strip().encode()
             found[f"{name}{suffix}"] = plain.strip().encode()

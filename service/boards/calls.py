@@ -27,8 +27,10 @@ UNKNOWN: Final = "0"
 
 
 class BoardState(msgspec.Struct, frozen=True, gc=False):
-    """What every script tells of its board: the order, the number of players, the name of this state, and whether equal
-    rows share a rank.
+    """What every script tells of its board.
+
+    The order, the number of players, the name of this state, whether equal rows share a rank, and the period (0: there
+    is no board).
 
     Two answers with an equal `as_of` are of the same board in the same state. Each batch that touches the board changes
     it. A season without a board has an own one.
@@ -38,6 +40,7 @@ class BoardState(msgspec.Struct, frozen=True, gc=False):
     total: int
     as_of: str
     shares: bool
+    period: int
 
     def make_answer(self, body: bytes) -> Answer:
         """The answer to a GET with this body, made of the board in this state.
@@ -51,8 +54,9 @@ def read_state(reply: Sequence[Any]) -> BoardState:
     """The state at the beginning of a reply: period, mark, number of players. Raises an error of `UNREADABLE`."""
     period, mark, total = reply[:3]
     if not period:
-        return BoardState("desc", total, UNKNOWN, False)
-    return BoardState(order_of(int(period)), total, f"{period.decode()}.{mark.decode()}", mark.endswith(SHARED))
+        return BoardState("desc", total, UNKNOWN, False, 0)
+    number = int(period)
+    return BoardState(order_of(number), total, f"{number}.{mark.decode()}", mark.endswith(SHARED), number)
 
 
 def read_score_of(member: bytes, zscore: bytes, order: Order) -> int:

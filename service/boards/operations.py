@@ -1,4 +1,4 @@
-"""The operations that read boards. All of them read Redis only."""
+"""The operations that read boards. All of them read Redis only, but for metadata of runs."""
 
 from __future__ import annotations
 
@@ -53,6 +53,9 @@ _MIN_VERSION: Final = make_number_parameter(
     default=None,
     meaning="Wait until the board shows this version of the player, or a later one: that of a submission's answer.",
 )
+_METADATA: Final = make_flag_parameter(
+    "metadata", "Whether the answer has the metadata of the run that counts.", code="invalid-metadata-flag"
+)
 _RANK: Final = make_number_parameter("rank", RankAsked, default=None, meaning="A rank, from 1.")
 _PERCENTILE: Final = make_decimal_parameter(
     "percentile", Percentile, "A percentile: the share of players at or below, from 0 to 100."
@@ -84,9 +87,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER, _MIN_VERSION, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, IF_NONE_MATCH),
         answers={200: ("Where the player stands.", PlayerRank), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, p.STORE_UNAVAILABLE),
         fast=True,
     ),
     Operation(

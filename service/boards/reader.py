@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -15,6 +16,7 @@ from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
+from service.boards.run_metadata import RunMetadata
 from service.boards.shared_ranks import rank_at, render_board, split_rank
 from service.boards.types import Count, PlayerRank
 from service.boards.version_waits import NOT_YET_VISIBLE, Read, VersionWaits, version_of
@@ -27,6 +29,10 @@ SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""
 
+T = TypeVar("T")
+Pending = asyncio.Future[T] | Coroutine[Any, Any, T]
+"""A read under way, or one that begins when it is awaited."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,12 +44,20 @@ class BoardReader:
     """
 
     def __init__(
-        self, calls: BoardCalls, rank_reads: RankReads, waits: VersionWaits, cache_s: float, deadline_s: float
+        self,
+        calls: BoardCalls,
+        rank_reads: RankReads,
+        waits: VersionWaits,
+        run_metadata: RunMetadata,
+        *,
+        cache_s: float,
+        deadline_s: float,
     ) -> None:
         self._call: Final = calls.call
         self._reading: Final = calls.reading
         self._rank_reads: Final = rank_reads
         self._version_waits: Final = waits
+        self._run_metadata: Final = run_metadata
         self._cache_s: Final = cache_s
         self._deadline_s: Final = deadline_s
         self._loop: Final = asyncio.get_running_loop()
@@ -99,12 +113,23 @@ class BoardReader:
             kept.set_result(answer)
         return answer
 
-    def read_rank(self, season: str, user: str, version: int | None) -> PendingAnswer:
+    def read_rank(self, season: str, user: str, version: int | None, metadata: bool = False) -> PendingAnswer:
         """Read a player's rank (`PlayerRank`), as soon as the board shows this version or a later one.
 
-        Raises `Rejected` if it does not, and without a version `SeasonNotFound`, `PlayerNotFound`.
+        Only if they are asked for, with the `metadata` of the run that counts. Raises `Rejected` if the board does not
+        show the version, and without one `SeasonNotFound`, `PlayerNotFound`; for metadata also `StoreUnavailable` and
+        `ServerUnreachable`.
         """
+        if metadata:
+            return self._read_rank_with_metadata(season, user, version)
         return self._ask(season, user, 0, partial(_show_rank, season, user), version)
+
+    async def _read_rank_with_metadata(self, season: str, user: str, version: int | None) -> Answer:
+        shown, period = await self._ask(season, user, 0, partial(_make_rank, season, user), version)
+        text = await self._run_metadata.find(period, user, shown.version)
+        metadata: Any = None if text is None else msgspec.Raw(text.encode())
+        # Without an entity tag: metadata may change while the board does not.
+        return Answer(200, _encode(msgspec.structs.replace(shown, metadata=metadata)))
 
     def read_around(self, season: str, user: str, side: int, fill: bool, version: int | None) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
@@ -115,17 +140,17 @@ class BoardReader:
         read = 2 * side if fill else side
         return self._ask(season, user, read, partial(_show_around, season, user, side, fill), version)
 
-    def _ask(self, season: str, user: str, side: int, show: Show[Answer], version: int | None) -> PendingAnswer:
+    def _ask(self, season: str, user: str, side: int, show: Show[T], version: int | None) -> Pending[T]:
         if version is None:
             return self._rank_reads.ask(season, user, side, show)
         show_from = partial(_show_from, version, show)
         return self._wait(season, partial(self._rank_reads.ask, season, user, side, show_from))
 
-    async def _wait(self, season: str, read: Read[Answer]) -> Answer:
-        answer = await self._version_waits.wait(season, read, self._loop.time() + self._deadline_s)
-        if answer is None:
+    async def _wait(self, season: str, read: Read[T]) -> T:
+        found = await self._version_waits.wait(season, read, self._loop.time() + self._deadline_s)
+        if found is None:
             raise Rejected(NOT_YET_VISIBLE.answer)
-        return answer
+        return found
 
     async def read_count(self, season: str) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
@@ -135,18 +160,21 @@ class BoardReader:
         return state.make_answer(_encode(Count(season, state.total, state.as_of)))
 
 
-def _show_from(version: int, show: Show[Answer], window: Window) -> Answer | None:
-    """The answer, unless the window is of an earlier version of the player."""
+def _show_from(version: int, show: Show[T], window: Window) -> T | None:
+    """What `show` makes, unless the window is of an earlier version of the player."""
     return show(window) if version_of(window) >= version else None
 
 
 def _show_rank(season: str, user: str, window: Window) -> Answer:
+    return window[3].make_answer(_encode(_make_rank(season, user, window)[0]))
+
+
+def _make_rank(season: str, user: str, window: Window) -> tuple[PlayerRank, int]:
+    """The rank of a window without neighbours, and its period."""
     rank, member, zscore, state = window
     score, version = read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big")
     percentile = percentile_of(rank, state.total)
-    return state.make_answer(
-        _encode(PlayerRank(season, user, rank + 1, score, version, state.total, percentile, state.as_of))
-    )
+    return PlayerRank(season, user, rank + 1, score, version, state.total, percentile, state.as_of), state.period
 
 
 def percentile_of(rank: int, total: int) -> float:

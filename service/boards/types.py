@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from service.contract.types import INT64_MAX, Rank, Score, SeasonId, UserId, Version
+from service.contract.types import INT64_MAX, Metadata, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
@@ -75,6 +75,13 @@ class PlayerRank(msgspec.Struct, frozen=True):
     total: Total
     percentile: AtOrBelow
     asOf: AsOf
+    metadata: (
+        Annotated[
+            Metadata | None,
+            msgspec.Meta(description="With `metadata=true`: those of the run that counts; null: it has none."),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 class Around(msgspec.Struct, frozen=True):

@@ -108,14 +108,14 @@ def make_number_parameter(name: str, kind: Any, default: int | None, meaning: st
     )
 
 
-def make_flag_parameter(name: str, meaning: str) -> Parameter:
+def make_flag_parameter(name: str, meaning: str, code: str | None = None) -> Parameter:
     """Make an optional parameter of the query: ``true`` or ``false``, which is the default.
 
-    Its problem is ``invalid-<name>``.
+    Its problem is ``invalid-<name>``, or the one with this code.
     """
     return _make_query_parameter(
         name, bool, False, meaning, {"true": True, "false": False}.get,
-        f"{name} must be true or false.", f"The query's `{name}` is neither `true` nor `false`.",
+        f"{name} must be true or false.", f"The query's `{name}` is neither `true` nor `false`.", code,
     )  # fmt: skip
 
 
@@ -151,10 +151,17 @@ def make_decimal_parameter(name: str, kind: Any, meaning: str) -> Parameter:
 
 
 def _make_query_parameter(
-    name: str, kind: Any, default: Any, meaning: str, read: Callable[[str], Any], title: str, detail: str
+    name: str,
+    kind: Any,
+    default: Any,
+    meaning: str,
+    read: Callable[[str], Any],
+    title: str,
+    detail: str,
+    code: str | None = None,
 ) -> Parameter:
     """Make an optional parameter of the query. `read` returns the value of a text; None: its problem is the answer."""
-    problem = add_problem(f"invalid-{name}", 400, title, detail)
+    problem = add_problem(code or f"invalid-{name}", 400, title, detail)
 
     def parse(text: str | None) -> Any:
         if text is None:

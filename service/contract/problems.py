@@ -288,7 +288,7 @@ KEY_REUSED = add_problem(
     "idempotency-key-reused",
     422,
     "This idempotency key was used for another submission; nothing was written.",
-    "The same key came before with another player, or another `delta` or `score`.",
+    "The same key came before with another player or number, or with other `metadata` or `clientVersion`.",
 )
 HEADERS_TOO_LARGE = add_problem(
     "headers-too-large",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -10,6 +10,9 @@ INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 USER_ID_MAX: Final = 128
 SEASON_ID_MAX: Final = 64
+CLIENT_VERSION_MAX: Final = 64
+METADATA_MOST_BYTES: Final = 1_024
+METADATA_DEPTH_MOST: Final = 8
 
 # No C0, DEL or C1 control characters. A look-ahead instead of `$`, which in Python matches before a final newline.
 PLAIN_TEXT: Final = r"^[^\u0000-\u001f\u007f-\u009f]+(?![\s\S])"
@@ -42,6 +45,13 @@ Rank = Annotated[int, msgspec.Meta(ge=1, description="1 is the best.", examples=
 Version = Annotated[
     int,
     msgspec.Meta(ge=0, description="Rises with each accepted submission of this player in this season.", examples=[2]),
+]
+Metadata = Annotated[
+    dict[str, Any],
+    msgspec.Meta(
+        description=f"Any JSON object of at most {METADATA_MOST_BYTES} bytes, {METADATA_DEPTH_MOST} levels deep.",
+        examples=[{"track": "north"}],
+    ),
 ]
 Status = Annotated[int, msgspec.Meta(ge=100, le=599, description="An HTTP status.")]
 

@@ -34,6 +34,15 @@ def is_media_type(content_type: str, wanted: tuple[str, ...]) -> bool:
     return content_type in wanted or content_type.partition(";")[0].strip().lower() in wanted
 
 
+def measure_depth(value: Any) -> int:
+    """The levels of objects and arrays in a JSON value; 0 for anything else."""
+    if isinstance(value, dict):
+        return 1 + max(map(measure_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(measure_depth, value), default=0)
+    return 0
+
+
 def has_duplicate_member(text: bytes) -> bool:
     """Whether any object in valid JSON has a duplicate member. msgspec silently takes the last one."""
     try:

@@ -12,8 +12,10 @@ from board.errors import InvalidRule
 from board.season import Rule, check_rule
 from service.contract.body import decode_strictly
 from service.contract.problems import Rejected
+from service.contract.types import METADATA_DEPTH_MOST, METADATA_MOST_BYTES
+from service.contract.validation import measure_depth
 from service.seasons.problems import INVALID_DEFINITION
-from service.seasons.types import METADATA_DEPTH_MOST, METADATA_MOST_BYTES, Definition
+from service.seasons.types import Definition
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _encode: Final = msgspec.json.Encoder().encode
@@ -37,15 +39,6 @@ def check_definition(definition: Definition) -> Definition:
     if measure_depth(definition.metadata) > METADATA_DEPTH_MOST:
         raise InvalidRule(f"metadata is deeper than {METADATA_DEPTH_MOST} levels")
     return definition
-
-
-def measure_depth(value: Any) -> int:
-    """The levels of objects and arrays in a JSON value; 0 for anything else."""
-    if isinstance(value, dict):
-        return 1 + max(map(measure_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(measure_depth, value), default=0)
-    return 0
 
 
 def decode_definition(body: bytes) -> Definition:

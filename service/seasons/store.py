@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -10,13 +9,17 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
-from board.errors import PreconditionFailed, ServerUnreachable, SettingFixed, StoreUnavailable
+from board.errors import PreconditionFailed, SettingFixed, StoreUnavailable
 from board.partitions import partition_of
-from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
+from board.pg.connections import connect_async, lifeline, make_write_error
 from board.pg.queries import queries
+from board.pg.shared_reads import SharedReads
 from board.season import RANKINGS, Rule, fold_of
 from service.seasons.definition import load_definition, rule_of, store_definition
 from service.seasons.types import Definition, Period, Season, State
+
+NAME: Final = "leaderboard-seasons"
+"""The name of the connections."""
 
 Change = Callable[[Definition], Definition]
 """From the present definition to the next one. It may raise `InvalidRule`."""
@@ -49,14 +52,11 @@ class SeasonStore:
         self._url: Final = database_url
         self._deadline_s: Final = deadline_s
         self._sql: Final = queries()
-        self._reads: psycopg.AsyncConnection[Any] | None = None
-        self._turn: Final = asyncio.Lock()
+        self._reads: Final = SharedReads(database_url, deadline_s, NAME)
 
     async def close(self) -> None:
         """Close the connection of the reads."""
-        connection, self._reads = self._reads, None
-        if connection is not None:
-            await connection.close()
+        await self._reads.close()
 
     async def reset(self, season: str) -> tuple[int, int] | None:
         """End the season's period and begin the next; returns (partition, new period), or None for an unknown season.
@@ -127,19 +127,19 @@ class SeasonStore:
 
     async def find(self, season: str) -> Found | None:
         """Find a season; None for an unknown one. Raises `StoreUnavailable` and `ServerUnreachable`."""
-        rows = await self._read("season", {"season": season})
+        rows = await self._reads.read("season", {"season": season})
         return make_found(rows[0]) if rows else None
 
     async def list_after(self, after: str, limit: int, state: State | None) -> list[Found]:
         """List the next `limit` seasons by name after `after`, in one state or in any. Raises as `find` does."""
         early = None if state is None else state == "upcoming"
-        rows = await self._read("seasons", {"after": after, "limit": limit, "early": early})
+        rows = await self._reads.read("seasons", {"after": after, "limit": limit, "early": early})
         return [make_found(row) for row in rows]
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """A transaction on a connection of its own, committed at the end of the block."""
-        connection = await self._open(writes=True)
+        connection = await self._open()
         try:
             with lifeline(connection, self._deadline_s):
                 async with connection.transaction():
@@ -149,37 +149,9 @@ class SeasonStore:
         finally:
             await connection.close()
 
-    async def _read(self, name: str, parameters: dict[str, Any]) -> list[Any]:
-        """Rows of a query on the connection of the reads, which one query at a time uses."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._deadline_s
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise ServerUnreachable(f"PostgreSQL does not answer within {self._deadline_s:g} s") from error
-        try:
-            connection = await self._connect()
-            with lifeline(connection, max(0.0, deadline - loop.time())):
-                return await (await connection.execute(self._sql[name], parameters, prepare=True)).fetchall()
-        except psycopg.Error as error:
-            await self.close()
-            raise StoreUnavailable(first_line(error)) from error
-        finally:
-            self._turn.release()
-
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        connection = self._reads
-        if connection is None or connection.closed or not is_open(connection):
-            await self.close()
-            connection = self._reads = await self._open()
-        return connection
-
-    async def _open(self, *, writes: bool = False) -> psycopg.AsyncConnection[Any]:
+    async def _open(self) -> psycopg.AsyncConnection[Any]:
         session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
-        return await connect_async(
-            self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s, writes=writes
-        )
+        return await connect_async(self._url, NAME, session=session, timeout_s=self._deadline_s, writes=True)
 
 
 def make_found(row: Any) -> Found:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from board.season import Bounds, Operator, Order, Ranking
-from service.contract.types import SeasonId
+from service.contract.types import Metadata, SeasonId
 
 TITLE_MAX: Final = 200
 UNIT_MAX: Final = 32
-METADATA_MOST_BYTES: Final = 1_024
-METADATA_DEPTH_MOST: Final = 8
 
 State = Literal["upcoming", "open"]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
@@ -26,13 +24,6 @@ Cursor = Annotated[
 ]
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-29T10:00:00Z"])]
 Title = Annotated[str, msgspec.Meta(max_length=TITLE_MAX, examples=["Best lap"])]
-Metadata = Annotated[
-    dict[str, Any],
-    msgspec.Meta(
-        description=f"Any JSON object of at most {METADATA_MOST_BYTES} bytes, {METADATA_DEPTH_MOST} levels deep.",
-        examples=[{"track": "north"}],
-    ),
-]
 
 
 class Deleted(msgspec.Struct, frozen=True):

@@ -119,7 +119,8 @@ class Intake:
         The future gets its figures after the commit.
 
         With an idempotency key, a submission that already counts gets the same answer again. `trace` is the
-        `traceparent` for the relay (W3C Trace Context). `extras` are kept in the ledger, by the statement by rule only.
+        `traceparent` for the relay (W3C Trace Context). `extras` are kept by the statement by rule
+        only; with metadata or a version they need it.
 
         Values that PostgreSQL rejects must not be passed in: their batch would have to be divided. Raises `QueueFull`
         and `StoreUnavailable` at once. The future raises `ScoreOutOfRange`, `KeyReused`, `StoreUnavailable` (nothing
@@ -137,6 +138,7 @@ class Intake:
             item.by_rule = True
         if extras is not NO_EXTRAS:
             item.extras = extras
+            item.by_rule = item.by_rule or extras.by_rule
         if key is not None:
             item.set_key(key)
         if trace is not None:
@@ -175,6 +177,7 @@ class Intake:
                 item.by_rule = True
             if extras is not NO_EXTRAS:
                 item.extras = extras
+                item.by_rule = item.by_rule or extras.by_rule
             if key is not None:
                 item.set_key(key)
         if trace is not None:

@@ -75,15 +75,23 @@ class Promise(Protocol):
 class Extras(msgspec.Struct, frozen=True, gc=False):
     """The parts of a submission that the ledger keeps beside its number.
 
-    `key_id` is the id of the key that it came with (`Caller.key_id`).
+    `key_id` is the id of the key that it came with (`Caller.key_id`), `client_version` what the client tells of itself,
+    or empty. `metadata` is JSON in the form that is kept, or None.
     """
 
     key_id: str = ""
+    client_version: str = ""
+    metadata: str | None = None
 
     @property
     def origin(self) -> tuple[str, str]:
         """Who submitted: the key, and the version of the client."""
-        return self.key_id, ""
+        return self.key_id, self.client_version
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether the statement of plain seasons cannot write them. It writes no key: plain rows stay short."""
+        return self.metadata is not None or bool(self.client_version)
 
 
 NO_EXTRAS: Final = Extras()
@@ -154,6 +162,9 @@ class Item:
     def set_key(self, key: str) -> None:
         """Set the submission's idempotency key."""
         asked = f"score {self.number}" if self.scored else str(self.number)
+        if self.extras.by_rule:
+            # Without them a fingerprint stays what it was: a retry may come to a newer release.
+            asked += f"\0{self.extras.client_version}\0{self.extras.metadata or ''}"
         self.digest, self.fingerprint = make_digest(self.season, key), make_digest(self.user, asked)
 
     def fail(self, error: LeaderboardError) -> None:

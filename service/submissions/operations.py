@@ -9,7 +9,8 @@ from service.contract.body import MIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter
 from service.contract.shared import SEASON
-from service.submissions.submit import WAIT_MOST_S, Submitter
+from service.submissions import problems as own
+from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
 from service.submissions.types import (
     BATCH_MOST,
@@ -21,6 +22,7 @@ from service.submissions.types import (
     ShownSubmission,
 )
 from service.submissions.validation import cost_batch, cost_submission, decode_batch, decode_submission
+from service.submissions.waiting import WAIT_MOST_S
 
 _KEY: Final = Parameter(
     name="Idempotency-Key",
@@ -59,7 +61,13 @@ OPERATIONS: Final = (
             kind=ShownSubmission,
             most=MIB,
             decode=decode_submission,
-            own_problems=(p.INVALID_USER, p.INVALID_DELTA, p.INVALID_SCORE),
+            own_problems=(
+                p.INVALID_USER,
+                p.INVALID_DELTA,
+                p.INVALID_SCORE,
+                own.INVALID_METADATA,
+                own.INVALID_CLIENT_VERSION,
+            ),
             cost=cost_submission,
         ),
         answers={200: ("Committed, and the board shows it.", Shown), 202: ("Committed.", Accepted)},
@@ -83,7 +91,7 @@ OPERATIONS: Final = (
         handler=BatchSubmitter.submit,
         scope="submit",
         summary=f"Up to {BATCH_MOST:,} submissions at once. A result for each in order; all that count share a commit.",
-        parameters=(SEASON, _TRACE),
+        parameters=(SEASON, _PREFER, _TRACE),
         body=Body(
             kind=Batch,
             most=4 * MIB,

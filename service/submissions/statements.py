@@ -35,9 +35,13 @@ text has not written it, since its player is near the end of int64. The item mus
 
 PLAIN: Final = ("submit_short", "submit", "submit_keyed", "submit_traced")
 PLAIN_DEFINED: Final = ("submit_short_defined", "submit_defined", "submit_keyed_defined", "submit_traced_defined")
-BY_RULE: Final = ("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced")
-BY_RULE_DEFINED: Final = ("submit_by_rule_defined", "submit_by_rule_keyed_defined", "submit_by_rule_traced_defined")
-"""The texts of each statement: without keys and traces, with keys, with both. The first plain one is the short text."""
+BY_RULE: Final = ("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced", "submit_by_rule_extra")
+BY_RULE_DEFINED: Final = (
+    *("submit_by_rule_defined", "submit_by_rule_keyed_defined"),
+    *("submit_by_rule_traced_defined", "submit_by_rule_extra_defined"),
+)
+"""The texts of each statement: without keys and traces, with keys, with both, and by rule also with metadata. The first
+plain one is the short text."""
 
 NOTHING: Final[Counted] = (0, 0, None, None)
 """The figures of a submission that does not count."""
@@ -151,8 +155,9 @@ class Writer:
             parameters["deltas"] = numbers
         texts = self._by_rule if by_rule else self._plain
         # PERF: looking up and inserting keys costs a batch a fifth more, so batches without keys omit it. Batches with
-        # a trace run the longest statement, with or without keys.
-        if not any(item.digest or item.trace for item in batch):
+        # a trace or metadata run the longest statement, with or without keys.
+        has_metadata = by_rule and any(item.extras.metadata is not None for item in batch)
+        if not has_metadata and not any(item.digest or item.trace for item in batch):
             rows = await self._run(texts[0], parameters, fetch=True)
             if by_rule:
                 return [(row[1], row[2:]) for row in rows]
@@ -160,9 +165,12 @@ class Writer:
         parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
         parameters["prints"] = TextArray(pack_text_array([item.fingerprint for item in batch]))
         query = texts[1]
-        if any(item.trace for item in batch):
+        if has_metadata or any(item.trace for item in batch):
             query = texts[2]
             parameters["traces"] = TextArray(pack_text_array([item.trace for item in batch]))
+        if has_metadata:
+            query = texts[3]
+            parameters["metadata"] = TextArray(pack_text_array([item.extras.metadata for item in batch]))
         rows = await self._run(query, parameters, fetch=True)
         if by_rule:
             return [(row[1], row[6:] if row[1] == REPLAYED else row[2:6]) for row in rows]

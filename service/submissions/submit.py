@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from board.errors import BoardRebuilding, BoardUnavailable
 from service.access.authorizer import REFUSALS_BY_CODE
 from service.access.caller import ANONYMOUS, Caller
 from service.contract import problems
 from service.contract.answers import Answer
-from service.contract.preferences import parse_wait
 from service.submissions.group_commit import Intake
 from service.submissions.item import NO_EXTRAS, Counted, extras_of_key
 from service.submissions.types import Accepted, Shown, Submission
-from service.submissions.validation import find_excess, key_of_player, parse_idempotency_key
+from service.submissions.validation import find_excess, key_of_player, make_extras, parse_idempotency_key
+from service.submissions.waiting import Boards, Wait, begin_wait
 
 _encode = msgspec.json.Encoder().encode
-
-
-WAIT_MOST_S: Final = 5
-"""Seconds that a submission waits for its board at most. A longer wish is cut to it."""
-
-
-class Boards(Protocol):
-    """The ranks that readers see."""
-
-    async def find_rank(self, season: str, user: str) -> int | None:
-        """The player's rank now, from 1; None for a player who is not on the board.
-
-        Raises `BoardUnavailable` and `BoardRebuilding`.
-        """
-
-    async def wait_for_rank(self, season: str, user: str, version: int, deadline: float) -> int | None:
-        """The rank as soon as the board shows this version or a later one.
-
-        None at the deadline (the loop's time), and when the board cannot be read.
-        """
 
 
 class Submitter:
@@ -56,8 +34,13 @@ class Submitter:
         """
         user = submission.userId
         key = submission.submissionId
+        # PERF: `make_extras` for nearly all submissions, without a call.
         extras = NO_EXTRAS
-        wait_s = 0
+        if submission.metadata is not msgspec.UNSET or submission.clientVersion is not msgspec.UNSET:
+            extras = make_extras(submission, caller.key_id)
+        elif caller.key_id:
+            extras = extras_of_key(caller.key_id)
+        wait: Wait | None = None
         if caller is not ANONYMOUS:
             if caller.player is not None and (excess := find_excess(caller.player, submission)) is not None:
                 return REFUSALS_BY_CODE[excess.code]
@@ -68,24 +51,16 @@ class Submitter:
                 key = header_key
             if caller.player is not None and key is not None:
                 key = key_of_player(user, key)
-            if caller.key_id:
-                extras = extras_of_key(caller.key_id)
-            if wait_s := min(parse_wait(caller.prefer), WAIT_MOST_S):
-                deadline = asyncio.get_running_loop().time() + wait_s
-                try:
-                    previous = await self._boards.find_rank(season, user)
-                except (BoardRebuilding, BoardUnavailable):
-                    wait_s = 0
+            if caller.prefer is not None:
+                wait = await begin_wait(self._boards, season, [user], caller.prefer)
         # PERF: nearly all submissions have a delta.
         if (delta := submission.delta) is not msgspec.UNSET:
             counted = await self._submit(season, user, delta, key, caller.trace, extras=extras)
         else:
             counted = await self._submit(season, user, submission.number, key, caller.trace, scored=True, extras=extras)
-        if wait_s:
-            rank = await self._boards.wait_for_rank(season, user, counted[1], deadline)
-            if rank is not None:
-                shown = make_shown(season, user, counted, rank, previous)
-                return Answer(200, _encode(shown), headers=(("preference-applied", f"wait={wait_s}"),))
+        if wait is not None and (rank := await wait.find_rank(user, counted[1])) is not None:
+            shown = make_shown(season, user, counted, rank, wait.previous[user])
+            return Answer(200, _encode(shown), headers=wait.headers)
         return Answer(202, _encode(make_accepted(season, user, counted)))
 
 

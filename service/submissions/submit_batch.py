@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import msgspec
@@ -13,9 +14,10 @@ from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.problems import Problem, problem_of
 from service.submissions.group_commit import Intake
-from service.submissions.item import NO_EXTRAS, Outcome, extras_of_key
+from service.submissions.item import Outcome
 from service.submissions.types import BatchAnswer, BatchResult, Submission
-from service.submissions.validation import Judged, find_excess, key_of_player
+from service.submissions.validation import Judged, find_excess, key_of_player, make_extras
+from service.submissions.waiting import Boards, Headers, Wait, begin_wait
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,13 +27,15 @@ _REFUSALS: Final[dict[str, BatchResult]] = {}
 class BatchSubmitter:
     """Batch requests of one worker. They have their own intake, so that a single submission never waits behind them."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, boards: Boards) -> None:
         self._submit_all: Final = intake.submit_all
+        self._boards: Final = boards
 
     async def submit(self, season: str, judged: list[Judged], caller: Caller) -> Answer:
         """Write the valid submissions; answer with a result for each, in order (`BatchAnswer`, 200).
 
-        If every submission failed because of the servers, the answer is that error. Raises as `Intake.submit_all` does.
+        If every submission failed because of the servers, the answer is that error. With the preference `wait` results
+        wait for the board. Raises as `Intake.submit_all` does.
         """
         if caller.key is not None:
             return problems.INVALID_KEY.with_detail("A batch takes no Idempotency-Key; give each item a submissionId.")
@@ -40,9 +44,11 @@ class BatchSubmitter:
             judged = [judge_for(player, one) for one in judged]
         good = [one for one in judged if isinstance(one, Submission)]
         outcomes: list[Outcome] = []
+        wait: Wait | None = None
         if good:
-            extras = extras_of_key(caller.key_id) if caller.key_id else NO_EXTRAS
-            items = [(s.userId, s.number, s.submissionId, s.scored, extras) for s in good]
+            if caller.prefer is not None:
+                wait = await begin_wait(self._boards, season, [s.userId for s in good], caller.prefer)
+            items = [(s.userId, s.number, s.submissionId, s.scored, make_extras(s, caller.key_id)) for s in good]
             if player is not None:
                 items = [
                     (user, number, key and key_of_player(user, key), scored, extras)
@@ -53,9 +59,14 @@ class BatchSubmitter:
             if len(failures) == len(judged) and min(problem.status for problem in failures) >= 500:
                 # Nothing is known to count, and the servers are the cause: clients retry on such a status.
                 return max(failures, key=lambda problem: problem.status).answer
-        written = iter(zip(good, outcomes, strict=True))
-        results = [make_refusal(one) if isinstance(one, Problem) else make_result(*next(written)) for one in judged]
-        return Answer(200, _encode(BatchAnswer(season, results)))
+        made = [make_result(*one) for one in zip(good, outcomes, strict=True)]
+        headers: Headers = ()
+        if wait is not None:
+            made = await asyncio.gather(*(show_result(wait, *one) for one in zip(made, good, outcomes, strict=True)))
+            headers = wait.headers if any(result.status == 200 for result in made) else ()
+        written = iter(made)
+        results = [make_refusal(one) if isinstance(one, Problem) else next(written) for one in judged]
+        return Answer(200, _encode(BatchAnswer(season, results)), headers=headers)
 
 
 def judge_for(player: Player, judged: Judged) -> Judged:
@@ -73,6 +84,18 @@ def make_result(submission: Submission, outcome: Outcome) -> BatchResult:
     return BatchResult(
         202, userId=submission.userId, score=score, version=version, previousScore=previous, improved=improved
     )
+
+
+async def show_result(wait: Wait, result: BatchResult, submission: Submission, outcome: Outcome) -> BatchResult:
+    """The result with its ranks as soon as the board shows it.
+
+    It stays as it is when the time is up, and if it does not count.
+    """
+    user = submission.userId
+    rank = None if isinstance(outcome, LeaderboardError) else await wait.find_rank(user, outcome[1])
+    if rank is None:
+        return result
+    return msgspec.structs.replace(result, status=200, rank=rank, previousRank=wait.previous[user])
 
 
 def make_refusal(problem: Problem) -> BatchResult:

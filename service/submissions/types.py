@@ -6,7 +6,18 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from service.contract.types import INT64_MAX, INT64_MIN, Rank, Score, SeasonId, Status, UserId, Version
+from service.contract.types import (
+    CLIENT_VERSION_MAX,
+    INT64_MAX,
+    INT64_MIN,
+    Metadata,
+    Rank,
+    Score,
+    SeasonId,
+    Status,
+    UserId,
+    Version,
+)
 
 # Printable ASCII without a space at either end: a header carries it unchanged.
 KEY_TEXT: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
@@ -22,13 +33,24 @@ IdempotencyKey = Annotated[
 ]
 
 
+ClientVersion = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=CLIENT_VERSION_MAX,
+        description="The version of the client, printable characters. It is kept in the ledger.",
+        examples=["2.1.0"],
+    ),
+]
+
 _SPELLING: Final = "Up to 2^53 it may be spelled `120.0` or `1.2e2`."
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A player's `delta`, for a season that adds up, or `score`, for one in which the best or the last run counts.
 
-    It has one of the two. `submissionId` is the idempotency key, if the header does not carry it.
+    It has one of the two. `submissionId` is the idempotency key, if the header does not carry it. `metadata` are those
+    of the run: the player's rank shows them while the run counts.
     """
 
     userId: UserId
@@ -57,6 +79,8 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | msgspec.UnsetType
     ) = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
+    clientVersion: ClientVersion | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def number(self) -> int:
@@ -80,6 +104,8 @@ class SpelledSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     delta: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     submissionId: IdempotencyKey | None = None
     score: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
+    clientVersion: ClientVersion | msgspec.UnsetType = msgspec.UNSET
 
 
 BATCH_MOST: Final = 5_000
@@ -108,8 +134,16 @@ Improved = (
 )
 
 
+PreviousRank = Annotated[
+    Rank | None,
+    msgspec.Meta(description="The rank on the board when the request came; null: the player was not on it."),
+]
+
+
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The result of one submission: 202 with the members of `Accepted`; or an error's `status`, `code`, `detail`."""
+    """The result of one submission: 202 with the members of `Accepted`; 200 with `rank` and `previousRank`, too, if the
+    board shows it; or an error's `status`, `code`, `detail`.
+    """
 
     status: Status
     userId: UserId | msgspec.UnsetType = msgspec.UNSET
@@ -117,6 +151,8 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     version: Version | msgspec.UnsetType = msgspec.UNSET
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
+    rank: Rank | msgspec.UnsetType = msgspec.UNSET
+    previousRank: PreviousRank | msgspec.UnsetType = msgspec.UNSET
     code: str | msgspec.UnsetType = msgspec.UNSET
     detail: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -159,9 +195,6 @@ class Shown(msgspec.Struct, frozen=True):
     score: Score
     version: Version
     rank: Rank
-    previousRank: Annotated[
-        Rank | None,
-        msgspec.Meta(description="The rank on the board when the request came; null: the player was not on it."),
-    ]
+    previousRank: PreviousRank
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET

@@ -14,8 +14,10 @@ from service.access.grant import Player
 from service.contract import problems
 from service.contract.body import Cost
 from service.contract.problems import Problem, Rejected
-from service.contract.types import USER_ID_MAX, Int64
-from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_plain
+from service.contract.types import METADATA_DEPTH_MOST, METADATA_MOST_BYTES, USER_ID_MAX, Int64
+from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_plain, measure_depth
+from service.submissions import problems as own
+from service.submissions.item import NO_EXTRAS, Extras, extras_of_key
 from service.submissions.types import KEY_TEXT, Batch, LooseBatch, SpelledSubmission, Submission
 
 _KEY: Final = re.compile(KEY_TEXT)
@@ -23,6 +25,9 @@ _FLOAT: Final = re.compile(rb"-?\d+(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)")
 
 FLOAT_MOST: Final = 2**53
 """The largest whole number up to which a double has all of them."""
+
+NEVER_PLAIN: Final = -(2**40)
+"""In the place of a number of quotes: no body has it, not even in the sum of a batch."""
 
 Judged = Submission | Problem
 """A submission of a batch, or its problem."""
@@ -41,6 +46,7 @@ class PlayerOnly(msgspec.Struct, frozen=True, gc=False):
     userId: str
 
 
+_encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(Submission).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 _decode_loose = msgspec.json.Decoder(LooseBatch).decode
@@ -63,11 +69,14 @@ def decode_submission(body: bytes) -> Submission:
         raise Rejected(problems.MALFORMED_JSON.answer) from error
     # PERF: the first look of `has_duplicates` without a call for each submission.
     plain = body.count(b'"') == (6 if submission.submissionId is None else 10) and b"\\" not in body
-    if not plain and has_duplicates(body, submission):
-        raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
+    if not plain:
+        if not is_fitting(submission.metadata):
+            raise Rejected(own.INVALID_METADATA.answer)
+        if has_duplicates(body, submission):
+            raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
     user = submission.userId
-    # PERF: likewise of `find_problem`.
-    is_plain_delta = submission.delta and submission.score is msgspec.UNSET
+    # PERF: likewise of `find_problem`. A plain body has no further string, so neither metadata nor a version.
+    is_plain_delta = plain and submission.delta and submission.score is msgspec.UNSET
     if is_plain_delta and 0 < len(user) <= USER_ID_MAX and user.isascii() and user.isprintable():
         return submission
     problem = find_problem(submission)
@@ -117,6 +126,8 @@ def judge_raw(raw: bytes) -> Judged:
             submission = decode_spelled(raw, error)
     except msgspec.ValidationError as error:
         return problem_of_member(error)
+    if not is_fitting(submission.metadata):
+        return own.INVALID_METADATA
     return problems.INVALID_BODY if has_duplicates(raw, submission) else judge(submission)
 
 
@@ -135,7 +146,9 @@ def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
             raise error
         numbers.append(number)
     spelled = _decode_spelled(text)
-    return Submission(spelled.userId, numbers[0], spelled.submissionId, numbers[1])
+    return Submission(
+        spelled.userId, numbers[0], spelled.submissionId, numbers[1], spelled.metadata, spelled.clientVersion
+    )
 
 
 def parse_number(text: bytes) -> int | None:
@@ -173,9 +186,12 @@ def has_duplicates(text: bytes, submission: Submission) -> bool:
 
 
 def count_quotes(submission: Submission) -> int:
-    """Count the quotes of a submission without duplicate members and escapes."""
+    """Count the quotes of a submission without duplicate members and escapes; with metadata `NEVER_PLAIN`."""
+    if submission.metadata is not msgspec.UNSET:
+        return NEVER_PLAIN
     numbers = (submission.delta is not msgspec.UNSET) + (submission.score is not msgspec.UNSET)
-    return 4 + 2 * numbers + (0 if submission.submissionId is None else 4)
+    texts = (submission.submissionId is not None) + (submission.clientVersion is not msgspec.UNSET)
+    return 4 + 2 * numbers + 4 * texts
 
 
 def problem_of_member(error: msgspec.ValidationError) -> Problem:
@@ -189,18 +205,49 @@ def problem_of_member(error: msgspec.ValidationError) -> Problem:
         return problems.INVALID_SCORE
     if text.endswith("`$.submissionId`"):
         return problems.INVALID_KEY
+    if "`$.metadata" in text:
+        return own.INVALID_METADATA
+    if text.endswith("`$.clientVersion`"):
+        return own.INVALID_CLIENT_VERSION
     return problems.INVALID_BODY
 
 
 def find_problem(submission: Submission) -> Problem | None:
-    """Find the problem of a submission of the right type; None if it is valid."""
+    """Find the problem of a submission of the right type, with metadata that fit; None if it is valid."""
     if not is_plain(submission.userId, USER_ID_MAX):
         return problems.INVALID_USER
     if submission.delta == 0:
         return problems.INVALID_DELTA
     if (submission.delta is msgspec.UNSET) == (submission.score is msgspec.UNSET):
         return problems.INVALID_BODY
+    if submission.clientVersion is not msgspec.UNSET and not submission.clientVersion.isprintable():
+        return own.INVALID_CLIENT_VERSION
     return None
+
+
+def is_fitting(metadata: dict[str, Any] | msgspec.UnsetType) -> bool:
+    """Whether metadata, if there are any, are within their bounds. What follows may go through them level by level."""
+    if metadata is msgspec.UNSET:
+        return True
+    try:
+        # The length bounds the levels that are measured.
+        return len(encode_metadata(metadata)) <= METADATA_MOST_BYTES and measure_depth(metadata) <= METADATA_DEPTH_MOST
+    except RecursionError:
+        return False
+
+
+def encode_metadata(metadata: dict[str, Any]) -> bytes:
+    """The form in which metadata are kept and compared: compact JSON, its members in order."""
+    return _encode(metadata)
+
+
+def make_extras(submission: Submission, key_id: str) -> Extras:
+    """The extras of a valid submission that came with this key."""
+    if submission.metadata is msgspec.UNSET and submission.clientVersion is msgspec.UNSET:
+        return extras_of_key(key_id) if key_id else NO_EXTRAS
+    metadata = None if submission.metadata is msgspec.UNSET else encode_metadata(submission.metadata).decode()
+    version = "" if submission.clientVersion is msgspec.UNSET else submission.clientVersion
+    return Extras(key_id, version, metadata)
 
 
 def find_excess(player: Player, submission: Submission) -> Problem | None:

@@ -47,6 +47,7 @@ TABLES: Final = (
     "idempotency",
     "trace",
     "origin",
+    "run_metadata",
 )
 SEQUENCES: Final = ("fence", "submission", "period_period_id_seq", "origin_id_seq")
 

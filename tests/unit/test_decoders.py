@@ -131,6 +131,16 @@ class Recorder(Intake):
         return [(1, 1, None, None)] * len(submissions)
 
 
+class NoBoards:
+    """Boards of requests that do not wait."""
+
+    async def find_rank(self, season: str, user: str) -> int | None:
+        raise AssertionError("no request waits")
+
+    async def wait_for_rank(self, season: str, user: str, version: int, deadline: float) -> int | None:
+        raise AssertionError("no request waits")
+
+
 def asked(coroutine: Any) -> Any:
     """The result of a coroutine that waits for nothing."""
     with pytest.raises(StopIteration) as end:
@@ -144,7 +154,7 @@ def answered(recorder: Recorder, body: bytes) -> Any:
         judged = decode_batch(body)
     except Rejected as rejected:
         return rejected.answer
-    return asked(BatchSubmitter(recorder).submit("s", judged, ANONYMOUS))
+    return asked(BatchSubmitter(recorder, NoBoards()).submit("s", judged, ANONYMOUS))
 
 
 @checked

@@ -16,3 +16,13 @@ CREATE TABLE origin (
     noted_at        timestamptz NOT NULL DEFAULT now(),
     UNIQUE (key_id, client_version)
 );
+
+-- Metadata of the run that counts: of the row of `score` whose `reached` is the same. A table of its own: an index more, or
+-- a longer row, would end the HOT updates of `score`.
+CREATE TABLE run_metadata (
+    period_id  bigint NOT NULL,
+    user_id    text COLLATE "C" NOT NULL,
+    reached    bigint NOT NULL,
+    metadata   text NOT NULL,                   -- JSON
+    PRIMARY KEY (period_id, user_id)
+) WITH (fillfactor = 80);

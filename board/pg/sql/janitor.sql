@@ -11,6 +11,24 @@ SELECT period_id FROM period WHERE ended_at IS NOT NULL ORDER BY period_id LIMIT
 DELETE FROM score WHERE ctid = ANY (ARRAY(
     SELECT s.ctid FROM score s WHERE s.period_id = %(period)s LIMIT %(limit)s))
 
+-- name: metadata_to_collect --
+-- At most 100 periods that have ended, or that the janitor of an older release has deleted, and have metadata of runs.
+-- PERF: it looks once for each period that has any, not for each player.
+WITH RECURSIVE one AS (
+    SELECT min(period_id) AS period_id FROM run_metadata
+    UNION ALL
+    SELECT (SELECT min(m.period_id) FROM run_metadata m WHERE m.period_id > one.period_id)
+    FROM one WHERE one.period_id IS NOT NULL
+)
+SELECT one.period_id FROM one WHERE one.period_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM period p WHERE p.period_id = one.period_id AND p.ended_at IS NULL)
+LIMIT 100
+
+-- name: collect_metadata --
+-- At most `limit` metadata of a period.
+DELETE FROM run_metadata WHERE ctid = ANY (ARRAY(
+    SELECT m.ctid FROM run_metadata m WHERE m.period_id = %(period)s LIMIT %(limit)s))
+
 -- name: collect_period --
 DELETE FROM period WHERE period_id = %(period)s AND ended_at IS NOT NULL
   AND NOT EXISTS (SELECT FROM score s WHERE s.period_id = %(period)s)

@@ -14,13 +14,16 @@ WITH input AS MATERIALIZED (
     SELECT i.ord, i.season_id, i.user_id, i.number, i.scored <> 0 AS scored, nullif(i.origin, 0)::integer AS origin,
            i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
            i.trace, -- traced
+           i.metadata, -- extra
            nextval('submission') AS submission
     FROM unnest(%(seasons)s, %(users)s, %(numbers)s, %(scored)s, %(origins)s
                 , %(digests)s, %(prints)s -- keyed
                 , %(traces)s -- traced
+                , %(metadata)s -- extra
          ) WITH ORDINALITY AS i (season_id, user_id, number, scored, origin
                 , digest, print -- keyed
                 , trace -- traced
+                , metadata -- extra
          , ord)
 ), known AS MATERIALIZED ( -- keyed
     SELECT k.digest, k.print, k.score, k.version, k.previous, k.improved FROM idempotency k -- keyed
@@ -161,8 +164,22 @@ WITH input AS MATERIALIZED (
            CASE WHEN d.operator > 0 THEN coalesce(d.score > d.before, true) END AS improved
     FROM done d
 ), ledgered AS (
-    INSERT INTO ledger (submission, period_id, user_id, delta, origin)
-    SELECT d.submission, d.period_id, d.user_id, d.number, i.origin FROM shown d JOIN input i ON i.ord = d.ord
+    INSERT INTO ledger (submission, period_id, user_id, delta, origin
+                        , run -- extra
+                       )
+    SELECT d.submission, d.period_id, d.user_id, d.number, i.origin
+           , '\x00'::bytea || convert_to(i.metadata, 'UTF8') -- extra
+    FROM shown d JOIN input i ON i.ord = d.ord
+), kept AS ( -- extra
+    -- The metadata of the run that counts now. Those of an older run stay, and are shown to nobody: their number is not -- extra
+    -- that of the row any more. -- extra
+    INSERT INTO run_metadata AS m (period_id, user_id, reached, metadata) -- extra
+    SELECT w.period_id, w.user_id, w.reached, i.metadata -- extra
+    FROM written w JOIN placed p ON p.period_id = w.period_id AND p.user_id = w.user_id -- extra
+     AND CASE WHEN p.operator = 0 THEN p.nth = p.n ELSE p.submission = w.reached END -- extra
+    JOIN input i ON i.ord = p.ord -- extra
+    WHERE i.metadata IS NOT NULL ORDER BY w.period_id, w.user_id -- extra
+    ON CONFLICT (period_id, user_id) DO UPDATE SET reached = excluded.reached, metadata = excluded.metadata -- extra
 ), hinted AS (
     INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, user_id FROM changed
 ), traced AS ( -- traced

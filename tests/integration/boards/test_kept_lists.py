@@ -14,6 +14,7 @@ from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
 from service.boards.rank_reads import RankReads
 from service.boards.reader import SCRIPTS, BoardReader
+from service.boards.run_metadata import RunMetadata
 from service.boards.version_waits import VersionWaits
 
 
@@ -26,11 +27,12 @@ def reading(
         redis = AsyncRedis(url or world.settings.redis_url, deadline_s=20.0, scripts=SCRIPTS, name="test")
         redis.start()
         await redis.first_try()
+        metadata = RunMetadata(world.settings.database_url, 20.0)
         try:
             poker = Poker(redis, world.keys)
             calls, reads = BoardCalls(redis, world.keys, poker), RankReads(redis, world.keys, poker.suspect)
             waits = VersionWaits(BoardWatch(calls, redis, world.keys))
-            await work(BoardReader(calls, reads, waits, cache_s, 20.0), redis)
+            await work(BoardReader(calls, reads, waits, metadata, cache_s=cache_s, deadline_s=20.0), redis)
         finally:
             await redis.stop()
 

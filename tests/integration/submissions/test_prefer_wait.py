@@ -18,6 +18,7 @@ from support.world import World
 
 from service.boards.board_watch import PAUSE_MOST_S
 from service.boards.rank_reads import PLAYERS_MOST
+from service.submissions.waiting import WAITING_MOST
 
 
 def send(http: Http, season: str, prefer: str, headers: dict[str, str] | None = None, **members: Any) -> None:
@@ -221,11 +222,42 @@ def test_a_reset_ends_no_wait_with_a_wrong_rank(world: World) -> None:
         assert http.receive().status == 202
 
 
-def test_a_batch_has_no_such_wait(http: Http, season: str) -> None:
-    body = b'{"submissions":[{"userId":"ada","delta":1}]}'
-    answer = http.ask("POST", f"{base(season)}/scores/batch", body, {**JSON, "Prefer": "wait=5"})
-    assert answer.status == 200 and "preference-applied" not in answer.headers
-    assert answer.json["results"][0]["status"] == 202
+def submit_batch(http: Http, season: str, *items: tuple[str, int], prefer: str = "wait=5") -> Answer:
+    """Submit a batch of (user, delta) with a preference."""
+    body = json.dumps({"submissions": [{"userId": user, "delta": delta} for user, delta in items]}).encode()
+    return http.ask("POST", f"{base(season)}/scores/batch", body, {**JSON, "Prefer": prefer})
+
+
+def test_each_result_of_a_batch_has_its_ranks(http: Http, season: str) -> None:
+    assert ranks(submit(http, season, userId="ada", delta=10)) == (1, None)
+    answer = submit_batch(http, season, ("bob", 7), ("eve", 0), ("ada", 1), ("cy", 99), ("bob", 1))
+    assert answer.status == 200 and answer.headers["preference-applied"] == "wait=5"
+    told = [
+        (one["status"], one.get("score"), one.get("rank"), one.get("previousRank")) for one in answer.json["results"]
+    ]
+    # The board shows the last of a player's submissions: later ones end the wait of earlier ones.
+    assert told == [(200, 7, 3, None), (400, None, None, None), (200, 11, 2, 1), (200, 99, 1, None), (200, 8, 3, None)]
+    assert "previousRank" in answer.json["results"][0] and "rank" not in answer.json["results"][1]
+
+
+def test_results_that_no_board_shows_in_time_are_the_ordinary_ones(world: World) -> None:
+    world.carry_everything()
+    with serving(world) as api, api.client() as http:
+        answer = submit_batch(http, "s", ("ada", 1), ("bob", 1), prefer="wait=1")
+        assert answer.status == 200 and "preference-applied" not in answer.headers
+        assert [one["status"] for one in answer.json["results"]] == [202, 202]
+        assert all("rank" not in one for one in answer.json["results"])
+
+
+def test_a_large_batch_does_not_wait(world: World) -> None:
+    """No relay runs: one that waited would take its seconds."""
+    world.carry_everything()
+    with serving(world) as api, api.client() as http:
+        for number, waits in ((WAITING_MOST, True), (WAITING_MOST + 1, False)):
+            began = time.monotonic()
+            items = [(f"u{n}", 1) for n in range(number)]
+            assert {one["status"] for one in submit_batch(http, "s", *items, prefer="wait=2").json["results"]} == {202}
+            assert (time.monotonic() - began >= 2.0) is waits
 
 
 def test_pages_may_send_it_and_read_what_was_applied(world: World) -> None:
