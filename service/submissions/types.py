@@ -108,6 +108,15 @@ Improved = (
 )
 
 
+Period = (
+    Annotated[
+        int,
+        msgspec.Meta(ge=1, description="The period it counts in, if the season has a schedule.", examples=[1]),
+    ]
+    | msgspec.UnsetType
+)
+
+
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of one submission: 202 with the members of `Accepted`; or an error's `status`, `code`, `detail`."""
 
@@ -117,6 +126,7 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     version: Version | msgspec.UnsetType = msgspec.UNSET
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
+    period: Period = msgspec.UNSET
     code: str | msgspec.UnsetType = msgspec.UNSET
     detail: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -148,3 +158,4 @@ class Accepted(msgspec.Struct, frozen=True):
     version: Version
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
+    period: Period = msgspec.UNSET

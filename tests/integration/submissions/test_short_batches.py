@@ -38,12 +38,12 @@ def item(season: str, user: str, delta: int) -> Item:
 
 
 def write(world: World, *batches: list[Item]) -> list[list[tuple[int, int, int]]]:
-    """What the intake's connection answers to each batch."""
+    """What the intake's connection answers to each batch: status, score, version."""
 
     async def run() -> list[list[tuple[int, int, int]]]:
         writer = await Writer.connect(world.settings.database_url, 5.0)
         try:
-            return [await writer.submit(batch) for batch in batches]
+            return [[(status, *counted[:2]) for status, counted in await writer.submit(batch)] for batch in batches]
         finally:
             await writer.close()
 
