@@ -17,6 +17,7 @@ from board.errors import LeaderboardError
 from board.observe.metrics import Row
 from board.observe.trace import Tracer
 from board.observe.tracers import tracer_of
+from board.pg.read_connection import ReadConnection
 from board.process.tasks import LastingTask
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
@@ -29,6 +30,7 @@ from service.access.tokens import Secret, Tokens
 from service.boards.calls import BoardCalls
 from service.boards.histogram import Histograms
 from service.boards.lookup import Lookups
+from service.boards.past_boards import PastBoards
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
 from service.health.probes import Probes
@@ -106,6 +108,7 @@ class Lifespan:
         redis: AsyncRedis,
         probes: Probes,
         seasons: SeasonStore,
+        past_reads: ReadConnection,
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -116,6 +119,7 @@ class Lifespan:
         self._redis: Final = redis
         self._probes: Final = probes
         self._seasons: Final = seasons
+        self._past_reads: Final = past_reads
         self._tracer: Final = tracer
         self._limiter: Final = limiter
 
@@ -133,6 +137,7 @@ class Lifespan:
         await self._redis.stop()
         await self._probes.close()
         await self._seasons.close()
+        await self._past_reads.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
         self._limiter.stop()
@@ -174,12 +179,13 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     )
     access = make_access(s) if s.auth == "keys" else None
     seasons = SeasonStore(s.database_url, write_deadline_s)
+    past_reads = ReadConnection(s.database_url, "leaderboard-past", write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
     calls = BoardCalls(redis, keys, poker)
     parts = (
         Submitter(single),
         BatchSubmitter(batches),
-        BoardReader(redis, keys, cache_s, poker),
+        BoardReader(redis, keys, cache_s, poker, PastBoards(past_reads, redis, keys, s.read_deadline_ms / 1000)),
         Lookups(calls),
         RankedScores(calls),
         Histograms(calls),
@@ -219,6 +225,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         redis=redis,
         probes=probes,
         seasons=seasons,
+        past_reads=past_reads,
         tracer=tracer,
         limiter=limiter,
     )

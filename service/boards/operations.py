@@ -1,4 +1,4 @@
-"""The operations that read boards. All of them read Redis only."""
+"""The operations that read boards. All of them read Redis only, but for those of a period that the query names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 from service.boards.histogram import Histograms
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
+from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import BoardReader
 from service.boards.types import (
@@ -20,6 +21,7 @@ from service.boards.types import (
     LookupAnswer,
     Offset,
     Percentile,
+    PeriodAsked,
     PlayerRank,
     Range,
     RankAsked,
@@ -53,6 +55,13 @@ _BUCKETS: Final = make_number_parameter("buckets", Buckets, default=20, meaning=
 _BY: Final = make_choice_parameter(
     "by", BucketsBy, "score", "Buckets of the same width (`score`), or with about the same number of players each."
 )
+_PERIOD: Final = make_number_parameter(
+    "period",
+    PeriodAsked,
+    default=None,
+    meaning="The number of a period, which may have ended. Without it: the current period's board.",
+)
+_OF_PERIOD: Final = (PERIOD_NOT_FOUND, PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final = (
@@ -63,9 +72,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET),
+        parameters=(SEASON, _LIMIT, _OFFSET, _PERIOD),
         answers={200: ("The best players, best first.", Top)},
-        problems=_READ,
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(
@@ -75,9 +84,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER),
+        parameters=(SEASON, USER, _PERIOD),
         answers={200: ("Where the player stands.", PlayerRank)},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(
@@ -87,9 +96,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board.",
-        parameters=(SEASON, USER, _RANGE, _FILL),
+        parameters=(SEASON, USER, _RANGE, _FILL, _PERIOD),
         answers={200: ("The window around the player.", Around)},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(
@@ -99,9 +108,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_count,
         scope="read",
         summary="The number of players. A season without a submission has none.",
-        parameters=(SEASON,),
+        parameters=(SEASON, _PERIOD),
         answers={200: ("The number of players.", Count)},
-        problems=_READ,
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(

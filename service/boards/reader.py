@@ -18,6 +18,7 @@ from board.season import order_of, turn
 from service.boards.calls import BoardCalls, read_score_of
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
+from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RANK, RankReads, Window
 from service.boards.ranked_score import SCORE
 from service.boards.types import Count, PlayerRank
@@ -34,13 +35,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class BoardReader:
-    """The reads of one worker. A top list is reused for `cache_s` seconds.
+    """The reads of one worker. A top list is reused for `cache_s` seconds. `past` reads periods by their number.
 
     Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was
     altered by hand is suspected: a relay then compares and rebuilds it.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker) -> None:
+    def __init__(self, redis: AsyncRedis, keys: Keyspace, cache_s: float, poker: Poker, past: PastBoards) -> None:
+        self._past: Final = past
         calls = BoardCalls(redis, keys, poker)
         self._call: Final = calls.call
         self._reading: Final = calls.reading
@@ -51,12 +53,15 @@ class BoardReader:
         self._cached_since = 0.0
         self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    def read_top(self, season: str, limit: int, offset: int = 0) -> PendingAnswer:
+    def read_top(self, season: str, limit: int, offset: int = 0, period: int | None = None) -> PendingAnswer:
         """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
 
         PERF: a kept list needs no task.
         """
         key = (season, limit, offset)
+        if period is not None:
+            # Not of the kept ones: those may be of the period before.
+            return self._past.read_top(season, period, limit, offset, lambda: self._fetch_top(key))
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
@@ -95,21 +100,28 @@ class BoardReader:
             kept.set_result(answer)
         return answer
 
-    def read_rank(self, season: str, user: str) -> asyncio.Future[Answer]:
+    def read_rank(self, season: str, user: str, period: int | None = None) -> PendingAnswer:
         """Read a player's rank (`PlayerRank`). Raises `SeasonNotFound`, `PlayerNotFound`."""
+        if period is not None:
+            return self._past.read_rank(season, period, user, lambda: self.read_rank(season, user))
         return self._rank_reads.ask(season, user, 0, partial(_show_rank, season, user))
 
-    def read_around(self, season: str, user: str, side: int, fill: bool) -> asyncio.Future[Answer]:
+    def read_around(self, season: str, user: str, side: int, fill: bool, period: int | None = None) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
         The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
         Raises `SeasonNotFound`, `PlayerNotFound`.
         """
+        if period is not None:
+            live = partial(self.read_around, season, user, side, fill)
+            return self._past.read_around(season, period, user, side, fill, live)
         read = 2 * side if fill else side
         return self._rank_reads.ask(season, user, read, partial(_show_around, season, user, side, fill))
 
-    async def read_count(self, season: str) -> Answer:
+    async def read_count(self, season: str, period: int | None = None) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
+        if period is not None:
+            return await self._past.read_count(season, period, lambda: self.read_count(season))
         reply = await self._call(COUNT, season)
         return Answer(200, _encode(Count(season, reply[0])))
 

@@ -27,6 +27,11 @@ Buckets = Annotated[int, msgspec.Meta(ge=1, le=100, examples=[20])]
 BucketsBy = Literal["score", "quantile"]
 
 
+PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
+"""The number of a period."""
+_Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType
+
+
 class Entry(msgspec.Struct, frozen=True):
     """A player on the board."""
 
@@ -47,6 +52,7 @@ class Top(msgspec.Struct, frozen=True):
 
     seasonId: SeasonId
     items: list[Entry]
+    period: _Period = msgspec.UNSET
 
 
 class PlayerRank(msgspec.Struct, frozen=True):
@@ -57,6 +63,7 @@ class PlayerRank(msgspec.Struct, frozen=True):
     rank: Rank
     score: Score
     version: Version
+    period: _Period = msgspec.UNSET
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -66,6 +73,7 @@ class Around(msgspec.Struct, frozen=True):
     userId: UserId
     range: Range
     items: list[RankedEntry]
+    period: _Period = msgspec.UNSET
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -73,6 +81,7 @@ class Count(msgspec.Struct, frozen=True):
 
     seasonId: SeasonId
     count: Annotated[int, msgspec.Meta(ge=0, examples=[1])]
+    period: _Period = msgspec.UNSET
 
 
 LOOKUP_MOST: Final = 1_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -10,11 +9,12 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
-from board.errors import PreconditionFailed, ServerUnreachable, SettingFixed, StoreUnavailable
+from board.errors import PreconditionFailed, SettingFixed, StoreUnavailable
 from board.partitions import partition_of
 from board.periods import Terms, end_period, find_end, reopen_season, turn_locked_season
-from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
+from board.pg.connections import connect_async, lifeline, make_write_error
 from board.pg.queries import queries
+from board.pg.read_connection import ReadConnection
 from board.pg.steps import run_steps_async
 from board.schedule import find_next_end
 from board.season import RULED, Rule
@@ -52,14 +52,11 @@ class SeasonStore:
         self._url: Final = database_url
         self._deadline_s: Final = deadline_s
         self._sql: Final = queries()
-        self._reads: psycopg.AsyncConnection[Any] | None = None
-        self._turn: Final = asyncio.Lock()
+        self._reads: Final = ReadConnection(database_url, "leaderboard-seasons", deadline_s)
 
     async def close(self) -> None:
         """Close the connection of the reads."""
-        connection, self._reads = self._reads, None
-        if connection is not None:
-            await connection.close()
+        await self._reads.close()
 
     async def reset(self, season: str) -> tuple[int, int] | None:
         """End the season's period and begin the next; returns (partition, new period), or None for an unknown season.
@@ -180,27 +177,27 @@ class SeasonStore:
 
     async def find(self, season: str) -> Found | None:
         """Find a season; None for an unknown one. Raises `StoreUnavailable` and `ServerUnreachable`."""
-        rows = await self._read("season", {"season": season})
+        rows = await self._reads.read("season", {"season": season})
         return make_found(rows[0]) if rows else None
 
     async def list_after(self, after: str, limit: int, state: State | None) -> list[Found]:
         """List the next `limit` seasons by name after `after`, in one state or in any. Raises as `find` does."""
-        rows = await self._read("seasons", {"after": after, "limit": limit, "state": state})
+        rows = await self._reads.read("seasons", {"after": after, "limit": limit, "state": state})
         return [make_found(row) for row in rows]
 
     async def list_periods(self, season: str, below: int, limit: int) -> list[ListedPeriod] | None:
         """List `limit` periods of a season, from the number `below` down; None for an unknown season.
 
         Raises as `find` does."""
-        rows = await self._read("listed_periods", {"season": season, "below": below, "limit": limit})
-        if not rows and not await self._read("season", {"season": season}):
+        rows = await self._reads.read("listed_periods", {"season": season, "below": below, "limit": limit})
+        if not rows and not await self._reads.read("season", {"season": season}):
             return None
         return [ListedPeriod(*row) for row in rows]
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """A transaction on a connection of its own, committed at the end of the block."""
-        connection = await self._open(writes=True)
+        connection = await self._open()
         try:
             with lifeline(connection, self._deadline_s):
                 async with connection.transaction():
@@ -210,36 +207,10 @@ class SeasonStore:
         finally:
             await connection.close()
 
-    async def _read(self, name: str, parameters: dict[str, Any]) -> list[Any]:
-        """Rows of a query on the connection of the reads, which one query at a time uses."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._deadline_s
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise ServerUnreachable(f"PostgreSQL does not answer within {self._deadline_s:g} s") from error
-        try:
-            connection = await self._connect()
-            with lifeline(connection, max(0.0, deadline - loop.time())):
-                return await (await connection.execute(self._sql[name], parameters, prepare=True)).fetchall()
-        except psycopg.Error as error:
-            await self.close()
-            raise StoreUnavailable(first_line(error)) from error
-        finally:
-            self._turn.release()
-
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        connection = self._reads
-        if connection is None or connection.closed or not is_open(connection):
-            await self.close()
-            connection = self._reads = await self._open()
-        return connection
-
-    async def _open(self, *, writes: bool = False) -> psycopg.AsyncConnection[Any]:
+    async def _open(self) -> psycopg.AsyncConnection[Any]:
         session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
         return await connect_async(
-            self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s, writes=writes
+            self._url, "leaderboard-seasons", session=session, timeout_s=self._deadline_s, writes=True
         )
 
 

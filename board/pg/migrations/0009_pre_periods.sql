@@ -15,12 +15,17 @@ ALTER TABLE season ADD CONSTRAINT season_by_schedule CHECK (period_number IS NUL
 -- `ended_at` goes on to mean that the period's rows are deleted. A period that is kept has `ends_at`.
 ALTER TABLE period
     ADD COLUMN ends_at timestamptz,                     -- when it ended; null: it is the current one, or was deleted
-    ADD COLUMN closes_at timestamptz,                   -- from then on its final positions are written
-    ADD COLUMN final_at timestamptz,                    -- when all of them were
-    ADD COLUMN players bigint;                          -- their number
-CREATE INDEX period_closing ON period (closes_at) WHERE ends_at IS NOT NULL AND final_at IS NULL AND ended_at IS NULL;
+    ADD COLUMN closes_at timestamptz,                   -- from then on it may be final
+    ADD COLUMN players bigint,                          -- their number, once all of them have a standing
+    ADD COLUMN final_at timestamptz,                    -- when it was marked so; its standings are read from then on
+    ADD COLUMN cleared boolean NOT NULL DEFAULT false,  -- its rows in `score` were deleted: the standings have them
+    ADD COLUMN expired_at timestamptz;                  -- its standings are being deleted
+CREATE INDEX period_closing ON period (closes_at, period_id)
+    WHERE ends_at IS NOT NULL AND final_at IS NULL AND ended_at IS NULL;
+CREATE INDEX period_uncleared ON period (period_id) WHERE final_at IS NOT NULL AND NOT cleared AND ended_at IS NULL;
+CREATE INDEX period_expired ON period (period_id) WHERE expired_at IS NOT NULL AND ended_at IS NULL;
 
--- Rows of a final period, with their positions.
+-- Rows of an ended period, with their positions.
 CREATE TABLE standing (
     period_id  bigint NOT NULL,
     position   bigint NOT NULL,                         -- from 1, without gaps

@@ -78,6 +78,77 @@ WITH here AS MATERIALIZED (
 )
 SELECT here.partition, last.period_id FROM here LEFT JOIN last ON true
 
+-- name: closing_periods --
+-- Ended periods that have no standings yet, or whose time to be final has come. Those of a season come in their order.
+SELECT p.period_id, p.season_id, p.number, p.players, p.closes_at <= now() AS is_due FROM period p
+WHERE p.ends_at IS NOT NULL AND p.final_at IS NULL AND p.ended_at IS NULL AND (p.players IS NULL OR p.closes_at <= now())
+ORDER BY p.closes_at, p.period_id LIMIT %(limit)s
+
+-- name: period_has_rows --
+SELECT EXISTS (SELECT FROM score WHERE period_id = %(period)s) AS has_rows
+
+-- name: ranked_rows --
+-- The rows of an ended period in the order of the board. Nothing writes to them any more, so each run has the same order.
+SELECT user_id, CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END AS score, reached FROM score
+WHERE period_id = %(period)s ORDER BY score.score DESC, reached, user_id
+
+-- name: standings_written --
+SELECT coalesce(max(position), 0) FROM standing WHERE period_id = %(period)s
+
+-- name: write_standings --
+COPY standing (period_id, position, user_id, score, reached) FROM STDIN
+
+-- name: note_standings --
+-- All rows of the period have a standing.
+UPDATE period SET players = %(players)s WHERE period_id = %(period)s
+
+-- name: best_standings --
+SELECT position AS rank, user_id, score FROM standing WHERE period_id = %(period)s ORDER BY position LIMIT 10
+
+-- name: finish_period --
+-- The one commit that makes a period final, with the event.
+WITH done AS (
+    UPDATE period SET final_at = clock_timestamp(), players = %(players)s
+    WHERE period_id = %(period)s AND final_at IS NULL AND ended_at IS NULL
+    RETURNING season_id, number
+), told AS (
+    INSERT INTO event (history, kind, season_id, period, data)
+    SELECT %(history)s, 'period.closed', season_id, number, %(data)s FROM done
+)
+SELECT d.season_id, d.number, t.definition FROM done d LEFT JOIN season_definition t ON t.season_id = d.season_id
+
+-- name: expire_periods --
+-- The final periods of a season up to this number are no longer kept.
+UPDATE period SET expired_at = clock_timestamp()
+WHERE season_id = %(season)s AND number <= %(upto)s AND final_at IS NOT NULL AND expired_at IS NULL AND ended_at IS NULL
+
+-- name: uncleared_periods --
+-- Final periods whose rows nothing needs any more. After a season's last end, its board is still that of the last period.
+SELECT p.period_id FROM period p
+WHERE p.final_at IS NOT NULL AND NOT p.cleared AND p.ended_at IS NULL
+  AND NOT EXISTS (SELECT FROM season s WHERE s.period_id = p.period_id)
+ORDER BY p.period_id LIMIT %(limit)s
+
+-- name: note_cleared --
+UPDATE period SET cleared = true WHERE period_id = %(period)s
+
+-- name: expired_periods --
+SELECT period_id FROM period WHERE expired_at IS NOT NULL AND ended_at IS NULL ORDER BY period_id LIMIT %(limit)s
+
+-- name: forget_standings --
+-- At most `limit` standings of an expired period. The row count is the result.
+DELETE FROM standing WHERE ctid = ANY (ARRAY(
+    SELECT t.ctid FROM standing t WHERE t.period_id = %(period)s LIMIT %(limit)s))
+
+-- name: discard_period --
+-- The janitor deletes what is left of it.
+UPDATE period SET ended_at = clock_timestamp() WHERE period_id = %(period)s AND expired_at IS NOT NULL
+
+-- name: forget_events --
+-- At most `limit` events older than 90 days.
+DELETE FROM event WHERE ctid = ANY (ARRAY(
+    SELECT e.ctid FROM event e WHERE e.at < now() - interval '90 days' ORDER BY e.at LIMIT %(limit)s))
+
 -- name: listed_periods --
 -- The periods of a season from the number `below` down, without those that are deleted. `players` once they are final.
 SELECT p.number, CASE WHEN p.period_id = s.period_id THEN greatest(p.started_at, s.opens_at) ELSE p.started_at END AS starts_at,
@@ -90,5 +161,5 @@ SELECT p.number, CASE WHEN p.period_id = s.period_id THEN greatest(p.started_at,
            ELSE 'open'
        END AS state, p.players
 FROM season s JOIN period p ON p.season_id = s.season_id
-WHERE s.season_id = %(season)s AND p.number < %(below)s AND p.ended_at IS NULL
+WHERE s.season_id = %(season)s AND p.number < %(below)s AND p.ended_at IS NULL AND p.expired_at IS NULL
 ORDER BY p.number DESC LIMIT %(limit)s

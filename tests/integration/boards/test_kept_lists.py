@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from support.proxy import Proxy
 from support.world import World
 
+from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis
 from board.redis.poke import Poker
+from service.boards.past_boards import PastBoards
 from service.boards.reader import SCRIPTS, BoardReader
 
 
@@ -23,7 +25,8 @@ def reading(
         redis.start()
         await redis.first_try()
         try:
-            await work(BoardReader(redis, world.keys, cache_s, Poker(redis, world.keys)), redis)
+            past = PastBoards(ReadConnection(world.settings.database_url, "test", 5.0), redis, world.keys, 5.0)
+            await work(BoardReader(redis, world.keys, cache_s, Poker(redis, world.keys), past), redis)
         finally:
             await redis.stop()
 
