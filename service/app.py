@@ -33,6 +33,7 @@ from service.boards.lookup import Lookups
 from service.boards.past_boards import PastBoards
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
+from service.events.feed import EventFeed
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
 from service.http import resource
@@ -108,7 +109,7 @@ class Lifespan:
         redis: AsyncRedis,
         probes: Probes,
         seasons: SeasonStore,
-        past_reads: ReadConnection,
+        reads: tuple[ReadConnection, ...],
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -119,7 +120,7 @@ class Lifespan:
         self._redis: Final = redis
         self._probes: Final = probes
         self._seasons: Final = seasons
-        self._past_reads: Final = past_reads
+        self._reads: Final = reads
         self._tracer: Final = tracer
         self._limiter: Final = limiter
 
@@ -137,7 +138,8 @@ class Lifespan:
         await self._redis.stop()
         await self._probes.close()
         await self._seasons.close()
-        await self._past_reads.close()
+        for connection in self._reads:
+            await connection.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
         self._limiter.stop()
@@ -179,6 +181,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     )
     access = make_access(s) if s.auth == "keys" else None
     seasons = SeasonStore(s.database_url, write_deadline_s)
+    event_reads = ReadConnection(s.database_url, "leaderboard-events", write_deadline_s)
     past_reads = ReadConnection(s.database_url, "leaderboard-past", write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
     calls = BoardCalls(redis, keys, poker)
@@ -191,6 +194,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         Histograms(calls),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         SeasonManager(seasons, poker),
+        EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         probes,
         Document(make_document(guarded=access is not None)),
@@ -225,7 +229,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         redis=redis,
         probes=probes,
         seasons=seasons,
-        past_reads=past_reads,
+        reads=(past_reads, event_reads),
         tracer=tracer,
         limiter=limiter,
     )
