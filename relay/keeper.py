@@ -101,8 +101,12 @@ class PeriodKeeper:
             due = [season for (season,) in db.execute(self.sql["due_seasons"], parameters).fetchall()]
             if not due:
                 break
+            before = ended + len(self.aside)
             for season in due:
                 ended += self.turn(db, season)
+            if ended + len(self.aside) == before:
+                # Others have turned them, or an end is there without a schedule.
+                break
         return ended
 
     def turn(self, db: Db, season: str) -> int:

@@ -22,8 +22,8 @@ ALTER TABLE period
     ADD COLUMN expired_at timestamptz;                  -- its standings are being deleted
 CREATE INDEX period_closing ON period (closes_at, period_id)
     WHERE ends_at IS NOT NULL AND final_at IS NULL AND ended_at IS NULL;
-CREATE INDEX period_uncleared ON period (period_id) WHERE final_at IS NOT NULL AND NOT cleared AND ended_at IS NULL;
-CREATE INDEX period_expired ON period (period_id) WHERE expired_at IS NOT NULL AND ended_at IS NULL;
+CREATE INDEX period_uncleared ON period (final_at) WHERE final_at IS NOT NULL AND NOT cleared AND ended_at IS NULL;
+CREATE INDEX period_expired ON period (expired_at) WHERE expired_at IS NOT NULL AND ended_at IS NULL;
 
 -- Rows of an ended period, with their positions.
 CREATE TABLE standing (

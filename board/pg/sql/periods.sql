@@ -81,7 +81,8 @@ SELECT here.partition, last.period_id FROM here LEFT JOIN last ON true
 -- name: closing_periods --
 -- Ended periods that have no standings yet, or whose time to be final has come. Those of a season come in their order.
 SELECT p.period_id, p.season_id, p.number, p.players, p.closes_at <= now() AS is_due FROM period p
-WHERE p.ends_at IS NOT NULL AND p.final_at IS NULL AND p.ended_at IS NULL AND (p.players IS NULL OR p.closes_at <= now())
+WHERE p.ends_at IS NOT NULL AND p.final_at IS NULL AND p.ended_at IS NULL AND p.expired_at IS NULL
+  AND (p.players IS NULL OR p.closes_at <= now())
 ORDER BY p.closes_at, p.period_id LIMIT %(limit)s
 
 -- name: period_has_rows --
@@ -109,7 +110,7 @@ SELECT position AS rank, user_id, score FROM standing WHERE period_id = %(period
 -- The one commit that makes a period final, with the event.
 WITH done AS (
     UPDATE period SET final_at = clock_timestamp(), players = %(players)s
-    WHERE period_id = %(period)s AND final_at IS NULL AND ended_at IS NULL
+    WHERE period_id = %(period)s AND final_at IS NULL AND ended_at IS NULL AND expired_at IS NULL
     RETURNING season_id, number
 ), told AS (
     INSERT INTO event (history, kind, season_id, period, data)
@@ -123,9 +124,10 @@ UPDATE period SET expired_at = clock_timestamp()
 WHERE season_id = %(season)s AND number <= %(upto)s AND final_at IS NOT NULL AND expired_at IS NULL AND ended_at IS NULL
 
 -- name: uncleared_periods --
--- Final periods whose rows nothing needs any more. After a season's last end, its board is still that of the last period.
+-- Final periods whose rows nothing needs any more: no read that began before the standings were there goes on for a minute.
+-- After a season's last end, its board is still that of the last period.
 SELECT p.period_id FROM period p
-WHERE p.final_at IS NOT NULL AND NOT p.cleared AND p.ended_at IS NULL
+WHERE p.final_at < now() - interval '1 minute' AND NOT p.cleared AND p.ended_at IS NULL
   AND NOT EXISTS (SELECT FROM season s WHERE s.period_id = p.period_id)
 ORDER BY p.period_id LIMIT %(limit)s
 
@@ -133,7 +135,8 @@ ORDER BY p.period_id LIMIT %(limit)s
 UPDATE period SET cleared = true WHERE period_id = %(period)s
 
 -- name: expired_periods --
-SELECT period_id FROM period WHERE expired_at IS NOT NULL AND ended_at IS NULL ORDER BY period_id LIMIT %(limit)s
+-- Those that no read shows any more.
+SELECT period_id FROM period WHERE expired_at < now() - interval '1 minute' AND ended_at IS NULL ORDER BY period_id LIMIT %(limit)s
 
 -- name: forget_standings --
 -- At most `limit` standings of an expired period. The row count is the result.

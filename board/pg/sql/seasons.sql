@@ -106,7 +106,10 @@ ORDER BY season_id LIMIT %(limit)s
 -- In the transaction of `lock_season`: end the old period, begin a new one of the same fold, leave a hint. Returns the new
 -- period.
 WITH ended AS (
-    UPDATE period SET ended_at = clock_timestamp() WHERE period_id = %(period)s RETURNING season_id, number, period_id
+    -- Standings, of a period that had ended, are deleted first.
+    UPDATE period SET ended_at = CASE WHEN ends_at IS NULL THEN clock_timestamp() END,
+        expired_at = CASE WHEN ends_at IS NOT NULL THEN clock_timestamp() END
+    WHERE period_id = %(period)s RETURNING season_id, number, period_id
 ), next AS (
     INSERT INTO period (period_id, season_id, number, ends_at, closes_at) OVERRIDING SYSTEM VALUE
     SELECT nextval(pg_get_serial_sequence('period', 'period_id')) + (e.period_id >> 56 << 56), e.season_id, e.number + 1,

@@ -67,7 +67,7 @@ def test_a_turn_and_a_close_are_told(lone: Http, world: World) -> None:
 def test_a_reset_by_hand_is_told_and_a_deleted_period_is_not(lone: Http, world: World) -> None:
     put(lone, "s")
     lone.ask("POST", "/v1/seasons/s/reset")
-    lone.delete("s")
+    world.reset("s")
     assert events_of(world, "s") == [1]
 
 

@@ -180,6 +180,9 @@ def test_rows_are_deleted_once_they_have_standings(lone: Http, world: World) -> 
     assert keeper.do_chores(world.db) == 0
     keeper.close_periods(world.db)
     keeper.next_chores = 0.0
+    assert keeper.do_chores(world.db) == 0, "a read may still be under way"
+    world.execute("UPDATE period SET final_at = final_at - interval '61 seconds'")
+    keeper.next_chores = 0.0
     assert keeper.do_chores(world.db) == PLAYERS
     rows = world.rows("SELECT DISTINCT season_id FROM score JOIN period USING (period_id)")
     assert rows == [("once",)], "the last period of a season that is closed goes on to be its board"
@@ -202,10 +205,35 @@ def test_periods_beyond_what_is_kept_are_gone(lone: Http, world: World) -> None:
     assert [item["number"] for item in lone.get(f"{base('s')}/periods").json["items"]] == [5, 4, 3]
     keeper.next_chores = 0.0
     keeper.do_chores(world.db)
+    assert world.value("SELECT count(*) FROM standing") == 4 * PLAYERS, "a read may still be under way"
+    world.execute("UPDATE period SET expired_at = expired_at - interval '61 seconds'")
+    keeper.next_chores = 0.0
+    keeper.do_chores(world.db)
     assert world.value("SELECT count(*) FROM standing") == 2 * PLAYERS
     Janitor(world.settings, Unsignalled()).collect(world.db)
     assert world.rows("SELECT number FROM period ORDER BY number") == [(3,), (4,), (5,)]
     assert past(lone, "s", "top", 2).json["code"] == "period-expired"
+
+
+@pytest.mark.parametrize("has_standings", [True, False])
+def test_a_season_that_is_emptied_after_its_end_leaves_nothing(lone: Http, world: World, has_standings: bool) -> None:
+    put(lone, "s", operator="best", schedule={"endsAt": "2998-01-01T00:00:00Z"})
+    play(world, "s", "desc", 1)
+    end_now(world, "s")
+    keeper = keeper_of(world)
+    keeper.turn_seasons(world.db)
+    assert not has_standings or keeper.close_periods(world.db) == 1
+    world.reset("s")
+    assert past(lone, "s", "top", 1).json["code"] == "period-expired"
+    assert submit(lone, "s", "ada", score=1).json["code"] == "period-closed"
+    assert keeper.close_periods(world.db) == 1
+    world.execute("UPDATE period SET expired_at = expired_at - interval '61 seconds'")
+    keeper.next_chores = 0.0
+    keeper.do_chores(world.db)
+    Janitor(world.settings, Unsignalled()).collect(world.db)
+    assert world.value("SELECT (SELECT count(*) FROM standing) + (SELECT count(*) FROM score)") == 0
+    assert world.rows("SELECT number, players FROM period") == [(2, 0)]
+    assert events_of(world, "s", "period.closed") == ([1, 2] if has_standings else [2])
 
 
 def test_a_period_that_is_not_there_is_told_apart(lone: Http, world: World) -> None:
@@ -215,7 +243,7 @@ def test_a_period_that_is_not_there_is_told_apart(lone: Http, world: World) -> N
         missing = past(lone, "s", what, 2, "&userId=ada")
         assert (missing.status, missing.json["code"]) == (404, "period-not-found")
         assert past(lone, "s", what, 0, "&userId=ada").json["code"] == "invalid-period"
-    lone.delete("s")
+    world.reset("s")
     gone = past(lone, "s", "top", 1)
     assert (gone.status, gone.json["code"]) == (410, "period-expired")
 
@@ -229,7 +257,8 @@ def test_the_current_period_by_its_number_is_the_live_board(world: World) -> Non
         assert past(http, "s", "count", 1).json == {"seasonId": "s", "count": 1, "period": 1}
         assert past(http, "s", "rank", 1, "&userId=ada").json["rank"] == 1
         assert past(http, "s", "around", 1, "&userId=ada").json["items"] == [{"rank": 1, **items[0]}]
-        keys = set(world.redis.scan_iter(match=f"{world.name}:*", count=1_000))
+        keys = set(world.redis.scan_iter(match=f"{world.name}:*:s", count=1_000))
+        assert len(keys) == 2, "the board and its members"
         for number in range(2, 8):
             # At once: whatever Redis shows by then.
             end_now(world, "s")
@@ -238,7 +267,8 @@ def test_the_current_period_by_its_number_is_the_live_board(world: World) -> Non
             eventually(lambda number=number: past(http, "s", "count", number).json["count"] == 1)
             items = past(http, "s", "top", number).json["items"]
             assert items == [{"userId": f"p{number}", "score": number}]
-        assert set(world.redis.scan_iter(match=f"{world.name}:*", count=1_000)) == keys, "nothing of the ended ones"
+        held = set(world.redis.scan_iter(match=f"{world.name}:*", count=1_000))
+        assert {key for key in held if b":s" in key} == keys, "nothing of the ended ones"
 
 
 def test_reads_survive_the_end_of_their_connection(lone: Http, world: World) -> None:
