@@ -128,13 +128,18 @@ def test_a_submission_under_way_at_the_end_counts_before_it(world: World) -> Non
 def test_each_period_ends_once_whoever_turns_it(lone: Http, world: World) -> None:
     put(lone, "s", operator="best", schedule={"every": "PT1M", "startsAt": "2026-01-05T00:00:00Z"})
     end_now(world, "s", "date_trunc('minute', now()) - interval '20 minutes'")
-    threads = [threading.Thread(target=turn_all, args=(world,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    assert submit(lone, "s", "ada", score=1).json["period"] >= 22
+    turned: list[int] = []
+    threads = [threading.Thread(target=lambda: turned.append(turn_all(world))) for _ in range(4)]
+    with world.held("s") as db:
+        for thread in threads:
+            thread.start()
+        eventually(lambda: world.waiting("a keeper") == 4)
+        db.commit()
+        assert submit(lone, "s", "ada", score=1).json["period"] >= 22
     for thread in threads:
         thread.join()
     ended = events_of(world, "s")
+    assert len(turned) == 4, "none has failed"
     assert ended == list(range(1, len(ended) + 1)) and len(ended) in (21, 22)
     rows = world.rows("SELECT number, started_at, ends_at FROM period ORDER BY number")
     assert [number for number, _, _ in rows] == list(range(1, len(ended) + 2))
