@@ -143,6 +143,7 @@ def print_season(found: Found, *, as_json: bool) -> None:
     members = {name: getattr(season, name) for name in Definition.__struct_fields__}
     rows = [(name, describe_member(value)) for name, value in members.items()]
     rows.append(("period", f"{season.period.number}, {season.period.state}"))
+    rows.append(("period ends", describe_member(season.period.endsAt)))
     columns = (output.Column("member"), output.Column("value"))
     output.print_parts(output.make_table(columns, rows, title=season.seasonId))
     output.print_line(explain(rule_of(Definition(**members))))

@@ -36,6 +36,8 @@ def test_a_submission_after_the_end_counts_in_the_next_period(lone: Http, world:
     assert events_of(world, "s") == [1]
     kept = world.rows("SELECT number, ends_at IS NULL, ended_at IS NULL FROM period ORDER BY number")
     assert kept == [(1, False, True), (2, True, True)]
+    hints = "SELECT count(*) FROM outbox JOIN season USING (partition, period_id) WHERE user_id IS NULL"
+    assert world.value(hints) == 1, "relays are told of the new period"
     assert world.value("SELECT count(*) FROM score") == 2, "the rows of the ended period are kept"
     assert world.value("SELECT ends_at > now() AND ends_at <= now() + interval '7 days' FROM season")
 
