@@ -129,7 +129,7 @@ class SeasonStore:
                 if closed:
                     await run_steps_async(db, reopen_season(season, terms))
                     closed = False
-            await self._change_fold(db, season, terms)
+            await self._change_fold(db, season, terms, has_ended=closed)
             parameters = {
                 "season": season,
                 "definition": store_definition(definition),
@@ -152,8 +152,10 @@ class SeasonStore:
         ).fetchone()
         return found
 
-    async def _change_fold(self, db: psycopg.AsyncConnection[Any], season: str, terms: Terms) -> None:
-        """Give the period the fold of these terms. Raises `SettingFixed` if it has submissions of another rule.
+    async def _change_fold(
+        self, db: psycopg.AsyncConnection[Any], season: str, terms: Terms, *, has_ended: bool
+    ) -> None:
+        """Give the period the fold of these terms. Raises `SettingFixed` if it has submissions, or has ended.
 
         A period that has submissions keeps its fold where that tells only whether there is a schedule.
         """
@@ -164,10 +166,10 @@ class SeasonStore:
         if fold == held:
             return
         has_rows = await (await db.execute(self._sql["season_has_rows"], {"period": period})).fetchone()
-        if has_rows is None or has_rows[0]:
+        if has_rows is None or has_rows[0] or has_ended:
             if {fold, held} == {0, RULED}:
                 return
-            raise SettingFixed("operator and order are fixed: the period has submissions")
+            raise SettingFixed("operator and order are fixed: the period has submissions, or has ended")
         dropped = await (await db.execute(self._sql["drop_period"], {"period": period})).fetchone()
         if dropped is None:
             raise StoreUnavailable("the season has lost its period")

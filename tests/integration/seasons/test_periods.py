@@ -91,6 +91,18 @@ def test_after_a_fixed_end_submissions_are_refused(lone: Http, world: World) -> 
     assert "period" not in submit(lone, "s", "ada", delta=1).json
 
 
+def test_the_rule_of_an_ended_period_is_fixed(lone: Http, world: World) -> None:
+    """It has no submission, and is to be closed once."""
+    put(lone, "s", schedule={"endsAt": "2998-01-01T00:00:00Z"})
+    end_now(world, "s")
+    keeper_of(world).turn_seasons(world.db)
+    assert patch(lone, "s", operator="best").json["code"] == "setting-fixed"
+    changed = patch(lone, "s", operator="best", schedule={"endsAt": "2999-01-01T00:00:00Z"})
+    assert (changed.status, changed.json["period"]["number"]) == (200, 2)
+    assert keeper_of(world).close_periods(world.db) == 1
+    assert events_of(world, "s", "period.closed") == [1]
+
+
 def test_a_batch_of_several_seasons_waits_for_the_turn_of_one(lone: Http, world: World) -> None:
     """The statement that finds it out holds locks of both, and ends before the turn."""
     for season in "ab":
@@ -158,6 +170,24 @@ def test_three_weeks_of_minutes_are_caught_up_in_order(world: World) -> None:
     ended = events_of(world, "s")
     assert ended == list(range(1, len(ended) + 1)) and len(ended) in (missed, missed + 1)
     assert world.value("SELECT max(n) FROM (SELECT count(*) AS n FROM event GROUP BY xid) AS t") == TURNS_MOST
+
+
+def test_the_previous_releases_reset_of_a_season_with_a_schedule_is_refused(world: World) -> None:
+    """It puts a period in its place that has no number. Of a plain season nothing else keeps it off."""
+    world.submit(("s", "ada", 1))
+    world.define("s", schedule=GRID)
+    with pytest.raises(psycopg.errors.CheckViolation, match="season_by_schedule"):
+        world.execute("UPDATE season SET period_id = 1 + (SELECT max(period_id) FROM period)")
+    world.define("s")
+    world.execute("UPDATE season SET period_id = 1 + (SELECT max(period_id) FROM period)")
+
+
+def test_versions_of_sums_grow_although_a_later_batch_was_first(world: World) -> None:
+    world.define("s", schedule=GRID)
+    world.submit_by_rule(("s", "ada", 1, False))
+    world.execute("UPDATE score SET reached = 1000000")
+    answers = world.submit_by_rule(("s", "ada", 1, False), ("s", "ada", 1, False))
+    assert [version for _, _, version, _, _ in answers] == [1_000_001, 1_000_002]
 
 
 def test_a_turn_that_is_broken_off_leaves_nothing(world: World) -> None:
