@@ -175,3 +175,10 @@ class PreconditionFailed(LeaderboardError):
 
     code = "precondition-failed"
     exit_code = 2
+
+
+class PeriodClosed(LeaderboardError):
+    """The season's last period has ended; nothing was changed."""
+
+    code = "period-closed"
+    exit_code = 2

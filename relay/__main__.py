@@ -1,4 +1,7 @@
-"""Composition root of a relay process: `python -m relay {carry [FD ROW]|janitor|metrics FD}`, run by the supervisor."""
+"""Composition root of a relay process, run by the supervisor.
+
+`python -m relay {carry [FD ROW]|janitor|keeper|metrics FD}`
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ def main(argv: list[str]) -> int:
             row = Row.private(REGISTRY)
         case ["carry", fd, number]:
             row = Sheet(REGISTRY, int(fd)).row(int(number))
-        case ["janitor"] | ["metrics", _]:
+        case ["janitor"] | ["keeper"] | ["metrics", _]:
             pass
         case _:
-            print("usage: python -m relay {carry [FD ROW]|janitor|metrics FD}", file=sys.stderr)
+            print("usage: python -m relay {carry [FD ROW]|janitor|keeper|metrics FD}", file=sys.stderr)
             return 2
     stop = Stop()
     beat = Beat.inherit(os.environ)
@@ -42,6 +45,10 @@ def main(argv: list[str]) -> int:
                 tracer.close()
         elif argv[0] == "metrics":
             run_exporter(settings, stop, int(argv[1]), beat)
+        elif argv[0] == "keeper":
+            from relay.keeper import PeriodKeeper
+
+            PeriodKeeper(settings, stop, beat).run()
         else:
             from relay.janitor import Janitor
 

@@ -1,4 +1,4 @@
-"""The pool of this host: relays, one janitor and the metrics exporter, as children of a supervisor."""
+"""The pool of this host: relays, one janitor, one keeper and the metrics exporter, as children of a supervisor."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Pool:
                 for n in range(settings.relays)
             ),
             ChildSpec("janitor", [sys.executable, "-m", "relay", "janitor"]),
+            ChildSpec("keeper", [sys.executable, "-m", "relay", "keeper"]),
         ]
         if settings.relay_metrics_bind:
             self.children.append(ChildSpec("metrics", [sys.executable, "-m", "relay", "metrics", fd]))

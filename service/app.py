@@ -17,6 +17,7 @@ from board.errors import LeaderboardError
 from board.observe.metrics import Row
 from board.observe.trace import Tracer
 from board.observe.tracers import tracer_of
+from board.pg.read_connection import ReadConnection
 from board.process.tasks import LastingTask
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
@@ -31,11 +32,13 @@ from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
 from service.boards.histogram import Histograms
 from service.boards.lookup import Lookups
+from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RankReads
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
 from service.boards.run_metadata import RunMetadata
 from service.boards.version_waits import VersionWaits
+from service.events.feed import EventFeed
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
 from service.http import resource
@@ -111,7 +114,7 @@ class Lifespan:
         redis: AsyncRedis,
         probes: Probes,
         seasons: SeasonStore,
-        run_metadata: RunMetadata,
+        reads: tuple[ReadConnection, ...],
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -122,7 +125,7 @@ class Lifespan:
         self._redis: Final = redis
         self._probes: Final = probes
         self._seasons: Final = seasons
-        self._run_metadata: Final = run_metadata
+        self._reads: Final = reads
         self._tracer: Final = tracer
         self._limiter: Final = limiter
 
@@ -140,7 +143,8 @@ class Lifespan:
         await self._redis.stop()
         await self._probes.close()
         await self._seasons.close()
-        await self._run_metadata.close()
+        for connection in self._reads:
+            await connection.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
         self._limiter.stop()
@@ -182,8 +186,11 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     )
     access = make_access(s) if s.auth == "keys" else None
     seasons = SeasonStore(s.database_url, write_deadline_s)
+    event_reads = ReadConnection(s.database_url, "leaderboard-events", write_deadline_s)
+    board_reads = ReadConnection(s.database_url, "leaderboard-boards", write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
-    run_metadata = RunMetadata(s.database_url, write_deadline_s)
+    run_metadata = RunMetadata(board_reads)
+    read_deadline_s = s.read_deadline_ms / 1000
     calls = BoardCalls(redis, keys, poker)
     rank_reads = RankReads(redis, keys, poker.suspect)
     waits = VersionWaits(BoardWatch(calls, redis, keys))
@@ -191,12 +198,21 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     parts = (
         Submitter(single, awaited),
         BatchSubmitter(batches, awaited),
-        BoardReader(calls, rank_reads, waits, run_metadata, cache_s=cache_s, deadline_s=s.read_deadline_ms / 1000),
+        BoardReader(
+            calls,
+            rank_reads,
+            waits,
+            PastBoards(board_reads, run_metadata, redis, keys, read_deadline_s),
+            run_metadata,
+            cache_s=cache_s,
+            deadline_s=read_deadline_s,
+        ),
         Lookups(calls),
         RankedScores(calls),
         Histograms(calls),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         SeasonManager(seasons, poker),
+        EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         probes,
         Document(make_document(guarded=access is not None)),
@@ -231,7 +247,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         redis=redis,
         probes=probes,
         seasons=seasons,
-        run_metadata=run_metadata,
+        reads=(board_reads, event_reads),
         tracer=tracer,
         limiter=limiter,
     )

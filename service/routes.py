@@ -6,6 +6,7 @@ from typing import Final
 
 from service.boards import operations as boards
 from service.contract.operation import Operation
+from service.events import operations as events
 from service.health import operations as health
 from service.keys import operations as keys
 from service.openapi import operations as openapi
@@ -16,6 +17,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *submissions.OPERATIONS,
     *boards.OPERATIONS,
     *seasons.OPERATIONS,
+    *events.OPERATIONS,
     *keys.OPERATIONS,
     *health.OPERATIONS,
     *openapi.OPERATIONS,

@@ -22,6 +22,14 @@ from service.seasons.types import Definition, Season
 
 DEADLINE_S: Final = 30.0
 PAGE: Final = 1_000
+SCHEDULE: Final = {
+    "cron": "cron",
+    "timeZone": "time_zone",
+    "every": "every",
+    "startsAt": "starts_at",
+    "endsAt": "ends_at",
+}
+"""Members of a schedule, with the options of `season set`."""
 COLUMNS: Final = tuple(map(output.Column, ("season", "title", "operator", "order", "period", "state")))
 
 T = TypeVar("T")
@@ -85,6 +93,8 @@ def set_season(call: Invocation) -> int:
     def change(before: Definition) -> Definition:
         # Metadata are replaced as a whole, not merged.
         base = before if "metadata" not in patch else msgspec.structs.replace(before, metadata={})
+        # So are schedules: one has members of one kind.
+        base = base if "schedule" not in patch else msgspec.structs.replace(base, schedule=None)
         return apply_patch(base, patch)
 
     defined = ask_store(call, lambda store: store.define(args.season, change))
@@ -93,10 +103,22 @@ def set_season(call: Invocation) -> int:
     return 0
 
 
+def reset_season(call: Invocation) -> int:
+    """End a season's period, and keep it. Raises `SeasonNotFound`, `PeriodClosed`."""
+    args = call.arguments
+    ended = ask_store(call, lambda store: store.end_period(args.season))
+    if ended is None:
+        raise SeasonNotFound(f"there is no season {args.season!r}")
+    print_season(ended[2], as_json=args.json)
+    return 0
+
+
 def make_patch(arguments: dict[str, Any]) -> Members:
     """The merge patch of the options that were given. Raises `UsageError`."""
     patch: Members = {name: arguments[name] for name in ("operator", "order", "ranking", "title")}
     patch["opensAt"] = arguments["opens_at"]
+    patch["graceS"], patch["keepPeriods"] = arguments["grace_s"], arguments["keep_periods"]
+    patch["schedule"] = drop_missing({name: arguments[option] for name, option in SCHEDULE.items()})
     patch["bounds"] = drop_missing({name: arguments[name] for name in ("min", "max")})
     patch["display"] = drop_missing({name: arguments[name] for name in ("unit", "decimals", "format")})
     if arguments["metadata"] is not None:
@@ -121,6 +143,7 @@ def print_season(found: Found, *, as_json: bool) -> None:
     members = {name: getattr(season, name) for name in Definition.__struct_fields__}
     rows = [(name, describe_member(value)) for name, value in members.items()]
     rows.append(("period", f"{season.period.number}, {season.period.state}"))
+    rows.append(("period ends", describe_member(season.period.endsAt)))
     columns = (output.Column("member"), output.Column("value"))
     output.print_parts(output.make_table(columns, rows, title=season.seasonId))
     output.print_line(explain(rule_of(Definition(**members))))
@@ -165,6 +188,13 @@ COMMAND: Final = Command(
                 argument("--min", type=int, metavar="N", help="the least number of one submission"),
                 argument("--max", type=int, metavar="N", help="the greatest number of one submission"),
                 argument("--opens-at", metavar="TIME", help="when it opens, as 2026-12-01T10:00:00Z"),
+                argument("--cron", metavar="TEXT", help="periods end then, as '0 0 * * MON'; with --time-zone"),
+                argument("--time-zone", metavar="ZONE", help="the IANA time zone of --cron, as Europe/Berlin"),
+                argument("--every", metavar="DURATION", help="periods are that long, as P14D; with --starts-at"),
+                argument("--starts-at", metavar="TIME", help="an instant at which a period of --every begins"),
+                argument("--ends-at", metavar="TIME", help="the season's only end"),
+                argument("--grace-s", type=int, metavar="N", help="seconds from a period's end to its final ranks"),
+                argument("--keep-periods", type=int, metavar="N", help="how many ended periods stay readable"),
                 argument("--title", metavar="TEXT", help="a title for people"),
                 argument("--metadata", metavar="JSON", help="a JSON object of yours"),
                 argument("--unit", metavar="TEXT", help="the unit of shown scores"),
@@ -176,6 +206,13 @@ COMMAND: Final = Command(
                 Example("leaderboard season set winter --opens-at 2026-12-01T10:00:00Z", "a season that opens later"),
             ),
             run=set_season,
+        ),
+        Command(
+            name="reset",
+            summary="End a season's period now, and keep it; the next one begins.",
+            arguments=(JSON, SEASON),
+            examples=(Example("leaderboard season reset spring", "its board is empty, the ended one can be read"),),
+            run=reset_season,
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""The operations that read boards. All of them read Redis only, but for metadata of runs."""
+"""The operations that read boards. All of them read Redis only, but for metadata and periods that a query names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 from service.boards.histogram import Histograms
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
+from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import BoardReader
 from service.boards.types import (
@@ -21,6 +22,7 @@ from service.boards.types import (
     MinVersion,
     Offset,
     Percentile,
+    PeriodAsked,
     PlayerRank,
     Range,
     RankAsked,
@@ -65,6 +67,13 @@ _BY: Final = make_choice_parameter(
     "by", BucketsBy, "score", "Buckets of the same width (`score`), or with about the same number of players each."
 )
 _NOT_MODIFIED: Final = {304: ("The answer that the client has still holds.", None)}
+_PERIOD: Final = make_number_parameter(
+    "period",
+    PeriodAsked,
+    default=None,
+    meaning="The number of a period, which may have ended. Without it: the current period's board.",
+)
+_OF_PERIOD: Final = (PERIOD_NOT_FOUND, PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final = (
@@ -75,9 +84,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, IF_NONE_MATCH),
+        parameters=(SEASON, _LIMIT, _OFFSET, _PERIOD, IF_NONE_MATCH),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
-        problems=_READ,
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(
@@ -87,9 +96,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, _PERIOD, IF_NONE_MATCH),
         answers={200: ("Where the player stands.", PlayerRank), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, p.STORE_UNAVAILABLE),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
         fast=True,
     ),
     Operation(
@@ -99,9 +108,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board.",
-        parameters=(SEASON, USER, _RANGE, _FILL, _MIN_VERSION, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _RANGE, _FILL, _MIN_VERSION, _PERIOD, IF_NONE_MATCH),
         answers={200: ("The window around the player.", Around), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
         fast=True,
     ),
     Operation(
@@ -111,9 +120,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_count,
         scope="read",
         summary="The number of players. A season without a submission has none.",
-        parameters=(SEASON, IF_NONE_MATCH),
+        parameters=(SEASON, _PERIOD, IF_NONE_MATCH),
         answers={200: ("The number of players.", Count), **_NOT_MODIFIED},
-        problems=_READ,
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(

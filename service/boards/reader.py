@@ -14,10 +14,11 @@ from service.boards.board_watch import COUNT
 from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
+from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.run_metadata import RunMetadata
-from service.boards.shared_ranks import rank_at, render_board, split_rank
+from service.boards.shared_ranks import percentile_of, rank_at, render_board, split_rank
 from service.boards.types import Count, PlayerRank
 from service.boards.version_waits import NOT_YET_VISIBLE, Read, VersionWaits, version_of
 from service.contract.answers import Answer, PendingAnswer
@@ -38,6 +39,7 @@ _encode = msgspec.json.Encoder().encode
 
 class BoardReader:
     """The reads of one worker. A top list is reused for `cache_s` seconds, and a version waited for for `deadline_s`.
+    `past` reads periods by their number.
 
     Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was
     altered by hand is suspected: a relay then compares and rebuilds it.
@@ -48,11 +50,13 @@ class BoardReader:
         calls: BoardCalls,
         rank_reads: RankReads,
         waits: VersionWaits,
+        past: PastBoards,
         run_metadata: RunMetadata,
         *,
         cache_s: float,
         deadline_s: float,
     ) -> None:
+        self._past: Final = past
         self._call: Final = calls.call
         self._reading: Final = calls.reading
         self._rank_reads: Final = rank_reads
@@ -65,12 +69,15 @@ class BoardReader:
         self._cached_since = 0.0
         self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    def read_top(self, season: str, limit: int, offset: int = 0) -> PendingAnswer:
+    def read_top(self, season: str, limit: int, offset: int = 0, period: int | None = None) -> PendingAnswer:
         """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
 
         PERF: a kept list needs no task.
         """
         key = (season, limit, offset)
+        if period is not None:
+            # Not of the kept ones: those may be of the period before.
+            return self._past.read_top(season, period, limit, offset, lambda: self._fetch_top(key))
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
@@ -113,30 +120,39 @@ class BoardReader:
             kept.set_result(answer)
         return answer
 
-    def read_rank(self, season: str, user: str, version: int | None, metadata: bool = False) -> PendingAnswer:
+    def read_rank(
+        self, season: str, user: str, version: int | None, metadata: bool = False, period: int | None = None
+    ) -> PendingAnswer:
         """Read a player's rank (`PlayerRank`), as soon as the board shows this version or a later one.
 
         Only if they are asked for, with the `metadata` of the run that counts. Raises `Rejected` if the board does not
         show the version, and without one `SeasonNotFound`, `PlayerNotFound`; for metadata also `StoreUnavailable` and
         `ServerUnreachable`.
         """
+        if period is not None:
+            live = partial(self.read_rank, season, user, version, metadata)
+            return self._past.read_rank(season, period, user, version, metadata, live)
         if metadata:
             return self._read_rank_with_metadata(season, user, version)
         return self._ask(season, user, 0, partial(_show_rank, season, user), version)
 
     async def _read_rank_with_metadata(self, season: str, user: str, version: int | None) -> Answer:
         shown, period = await self._ask(season, user, 0, partial(_make_rank, season, user), version)
-        text = await self._run_metadata.find(period, user, shown.version)
-        metadata: Any = None if text is None else msgspec.Raw(text.encode())
+        found = await self._run_metadata.find(period, user, shown.version)
         # Without an entity tag: metadata may change while the board does not.
-        return Answer(200, _encode(msgspec.structs.replace(shown, metadata=metadata)))
+        return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
 
-    def read_around(self, season: str, user: str, side: int, fill: bool, version: int | None) -> PendingAnswer:
+    def read_around(
+        self, season: str, user: str, side: int, fill: bool, version: int | None, period: int | None = None
+    ) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
         The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
         `version` and errors are those of `read_rank`.
         """
+        if period is not None:
+            live = partial(self.read_around, season, user, side, fill, version)
+            return self._past.read_around(season, period, user, side, fill, version, live)
         read = 2 * side if fill else side
         return self._ask(season, user, read, partial(_show_around, season, user, side, fill), version)
 
@@ -152,8 +168,10 @@ class BoardReader:
             raise Rejected(NOT_YET_VISIBLE.answer)
         return found
 
-    async def read_count(self, season: str) -> Answer:
+    async def read_count(self, season: str, period: int | None = None) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
+        if period is not None:
+            return await self._past.read_count(season, period, lambda: self.read_count(season))
         reply = await self._call(COUNT, season)
         with self._reading(season):
             state = read_state(reply)
@@ -175,14 +193,6 @@ def _make_rank(season: str, user: str, window: Window) -> tuple[PlayerRank, int]
     score, version = read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big")
     percentile = percentile_of(rank, state.total)
     return PlayerRank(season, user, rank + 1, score, version, state.total, percentile, state.as_of), state.period
-
-
-def percentile_of(rank: int, total: int) -> float:
-    """The share of players at or below a rank, from 0, in percent: two decimals, rounded down.
-
-    So only the first player has 100, and no player has less than the percentile that is shown.
-    """
-    return 10_000 * (total - rank) // total / 100
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from board.pg.shared_reads import SharedReads
+import msgspec
+
+from board.pg.read_connection import ReadConnection
 
 
 class RunMetadata:
-    """The metadata that one worker reads, each within `deadline_s` seconds."""
+    """The metadata that one worker reads."""
 
-    def __init__(self, database_url: str, deadline_s: float) -> None:
-        self._reads: Final = SharedReads(database_url, deadline_s, "leaderboard-metadata")
+    def __init__(self, reads: ReadConnection) -> None:
+        self._read: Final = reads.read
 
-    async def find(self, period: int, user: str, reached: int) -> str | None:
+    async def find(self, period: int, user: str, reached: int) -> Any:
         """The metadata of the player's run with this number, as JSON; None if it has none, or is not the newest one.
 
         Raises `StoreUnavailable` and `ServerUnreachable`.
         """
-        rows = await self._reads.read("find_metadata", {"period": period, "user": user, "reached": reached})
-        return rows[0][0] if rows else None
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._reads.close()
+        rows = await self._read("find_metadata", {"period": period, "user": user, "reached": reached})
+        return msgspec.Raw(rows[0][0].encode()) if rows else None

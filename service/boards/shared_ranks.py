@@ -14,6 +14,14 @@ from service.boards.calls import BoardState
 _encode: Final = msgspec.json.Encoder().encode
 
 
+def percentile_of(rank: int, total: int) -> float:
+    """The share of players at or below a rank, from 0, in percent: two decimals, rounded down.
+
+    So only the first player has 100, and no player has less than the percentile that is shown.
+    """
+    return 10_000 * (total - rank) // total / 100
+
+
 def split_rank(entries: list[Any], place: int, state: BoardState) -> tuple[list[bytes], int]:
     """The entries of a reply, and the rank of the first one, from 0; `place` is its place on the board."""
     if not state.shares or not entries:

@@ -45,6 +45,9 @@ AsOf = Annotated[
         examples=["7.1042.5d41402a"],
     ),
 ]
+PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
+"""The number of a period."""
+_Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType
 
 
 class RankedEntry(msgspec.Struct, frozen=True):
@@ -62,6 +65,7 @@ class Top(msgspec.Struct, frozen=True):
     items: list[RankedEntry]
     total: Total
     asOf: AsOf
+    period: _Period = msgspec.UNSET
 
 
 class PlayerRank(msgspec.Struct, frozen=True):
@@ -82,6 +86,7 @@ class PlayerRank(msgspec.Struct, frozen=True):
         ]
         | msgspec.UnsetType
     ) = msgspec.UNSET
+    period: _Period = msgspec.UNSET
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -93,6 +98,7 @@ class Around(msgspec.Struct, frozen=True):
     items: list[RankedEntry]
     total: Total
     asOf: AsOf
+    period: _Period = msgspec.UNSET
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -101,6 +107,7 @@ class Count(msgspec.Struct, frozen=True):
     seasonId: SeasonId
     count: Annotated[int, msgspec.Meta(ge=0, examples=[1])]
     asOf: AsOf
+    period: _Period = msgspec.UNSET
 
 
 LOOKUP_MOST: Final = 1_000

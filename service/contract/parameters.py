@@ -119,7 +119,7 @@ def make_flag_parameter(name: str, meaning: str, code: str | None = None) -> Par
     )  # fmt: skip
 
 
-def make_choice_parameter(name: str, kind: Any, default: str, meaning: str) -> Parameter:
+def make_choice_parameter(name: str, kind: Any, default: str | None, meaning: str) -> Parameter:
     """Make an optional parameter of the query: one of the texts of a `Literal`.
 
     Its problem is ``invalid-<name>``, with the texts in its title.

@@ -247,6 +247,12 @@ SEASON_NOT_OPEN = add_problem(
     "The season is not open yet; nothing was written.",
     "The submission came before the season's `opensAt`, by PostgreSQL's clock.",
 )
+PERIOD_CLOSED = add_problem(
+    "period-closed",
+    409,
+    "The season's last period has ended; nothing was written.",
+    "The end that `schedule.endsAt` names has come, by PostgreSQL's clock. Another schedule begins the next period.",
+)
 SCORE_OUT_OF_BOUNDS = add_problem(
     "score-out-of-bounds",
     422,

@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from board.errors import InvalidRule
+from board.periods import Terms, find_end
+from board.schedule import check_schedule
 from board.season import Rule, check_rule
 from service.contract.body import decode_strictly
 from service.contract.problems import Rejected
@@ -26,6 +28,21 @@ Members = dict[str, Any]
 def rule_of(definition: Definition) -> Rule:
     """The rule by which a season with this definition takes submissions. (The ranking concerns reads alone.)"""
     return Rule(operator=definition.operator, order=definition.order, bounds=definition.bounds)
+
+
+def terms_of(definition: Definition) -> Terms:
+    """The terms of a season with this definition."""
+    return msgspec.convert(definition, Terms, from_attributes=True)
+
+
+def check_schedule_of(definition: Definition, before: Definition, now: datetime.datetime) -> None:
+    """Raise `InvalidRule` for a schedule that is no good, unless the season has it already."""
+    schedule = definition.schedule
+    if schedule is None or (schedule, definition.opensAt) == (before.schedule, before.opensAt):
+        return
+    check_schedule(schedule, now)
+    if find_end(terms_of(definition), now) is None:
+        raise InvalidRule("schedule has no end after opensAt")
 
 
 def check_definition(definition: Definition) -> Definition:
@@ -80,10 +97,16 @@ def merge(target: Any, patch: Any) -> Any:
 
 def store_definition(definition: Definition) -> str:
     """The text that PostgreSQL keeps. Times are in UTC."""
-    opens_at = definition.opensAt
-    if opens_at is not None:
-        definition = msgspec.structs.replace(definition, opensAt=opens_at.astimezone(datetime.UTC))
+    schedule = definition.schedule
+    if schedule is not None:
+        schedule = msgspec.structs.replace(schedule, startsAt=to_utc(schedule.startsAt), endsAt=to_utc(schedule.endsAt))
+    definition = msgspec.structs.replace(definition, opensAt=to_utc(definition.opensAt), schedule=schedule)
     return _encode(definition).decode()
+
+
+def to_utc(instant: datetime.datetime | None) -> datetime.datetime | None:
+    """An instant in UTC."""
+    return None if instant is None else instant.astimezone(datetime.UTC)
 
 
 def load_definition(text: str | None) -> Definition:

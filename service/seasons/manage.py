@@ -20,7 +20,7 @@ from service.contract.validation import is_plain
 from service.seasons.definition import Members, apply_patch
 from service.seasons.problems import INVALID_CURSOR, INVALID_DEFINITION, INVALID_STATE
 from service.seasons.store import Change, Defined, Precondition, SeasonStore
-from service.seasons.types import Definition, SeasonList, State
+from service.seasons.types import Definition, PeriodList, SeasonList, State
 
 _encode: Final = msgspec.json.Encoder().encode
 _TAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*')
@@ -68,6 +68,15 @@ class SeasonManager:
         cursor = encode_cursor(items[-1].seasonId) if len(found) > limit else None
         return Answer(200, _encode(SeasonList(items, cursor)))
 
+    async def list_periods(self, season: str, before: int, limit: int) -> Answer:
+        """List `limit` periods with a number below `before`, the latest first (`PeriodList`, 200)."""
+        found = await self._store.list_periods(season, before, limit + 1)
+        if found is None:
+            return problems.SEASON_NOT_FOUND.answer
+        items = found[:limit]
+        cursor = encode_cursor(str(items[-1].number)) if len(found) > limit else None
+        return Answer(200, _encode(PeriodList(items, cursor)))
+
 
 def make_answer(defined: Defined) -> Answer:
     """The answer to a change."""
@@ -108,6 +117,16 @@ def parse_cursor(text: str | None) -> str:
     if not is_plain(season, SEASON_ID_MAX) or encode_cursor(season) != text:
         raise Rejected(INVALID_CURSOR.answer)
     return season
+
+
+def parse_period_cursor(text: str | None) -> int:
+    """The number below which a page of periods begins; beyond all of them for no cursor. Raises `Rejected`."""
+    if text is None:
+        return 2**31 - 1
+    number = parse_cursor(text)
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise Rejected(INVALID_CURSOR.answer)
+    return int(number)
 
 
 def parse_state(text: str | None) -> State | None:

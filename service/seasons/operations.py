@@ -12,9 +12,20 @@ from service.contract.shared import SEASON
 from service.contract.validation import JSON_TYPE, MERGE_PATCH_TYPE
 from service.seasons import problems as own
 from service.seasons.definition import decode_definition, decode_patch
-from service.seasons.manage import SeasonManager, parse_cursor, parse_state
+from service.seasons.manage import SeasonManager, parse_cursor, parse_period_cursor, parse_state
 from service.seasons.reset import SeasonReset
-from service.seasons.types import Cursor, Definition, DefinitionPatch, Deleted, Limit, Season, SeasonList, State
+from service.seasons.types import (
+    Cursor,
+    Definition,
+    DefinitionPatch,
+    Deleted,
+    Limit,
+    PeriodBegun,
+    PeriodList,
+    Season,
+    SeasonList,
+    State,
+)
 
 _BODY_MOST: Final = 16 * KIB
 _IF_MATCH: Final = Parameter(
@@ -33,6 +44,15 @@ _CURSOR: Final = Parameter(
     problem=own.INVALID_CURSOR,
     required=False,
 )
+_PERIOD_CURSOR: Final = Parameter(
+    name="cursor",
+    place="query",
+    kind=Cursor,
+    meaning="Leads to the next page.",
+    parse=parse_period_cursor,
+    problem=own.INVALID_CURSOR,
+    required=False,
+)
 _STATE: Final = Parameter(
     name="state",
     place="query",
@@ -43,6 +63,7 @@ _STATE: Final = Parameter(
     required=False,
 )
 _LIMIT: Final = make_number_parameter("limit", Limit, default=100, meaning="How many seasons at most.")
+_PERIODS: Final = make_number_parameter("limit", Limit, default=100, meaning="How many periods at most.")
 _CHANGE: Final = (
     own.INVALID_DEFINITION,
     own.SETTING_FIXED,
@@ -58,7 +79,7 @@ OPERATIONS: Final = (
         path="/v1/seasons/{sid}",
         handler=SeasonManager.define,
         scope="admin",
-        summary="Define a season: its rule, its bounds, when it opens. Missing members become defaults.",
+        summary="Define a season: its rule, its bounds, its periods. Missing members become defaults.",
         parameters=(SEASON, _IF_MATCH),
         body=Body(kind=Definition, most=_BODY_MOST, decode=decode_definition),
         answers={200: ("The season, which existed.", Season), 201: ("The new season.", Season)},
@@ -102,6 +123,34 @@ OPERATIONS: Final = (
         parameters=(_CURSOR, _LIMIT, _STATE),
         answers={200: ("A page of the seasons.", SeasonList)},
         problems=(p.STORE_UNAVAILABLE,),
+    ),
+    Operation(
+        name="listPeriods",
+        method="GET",
+        path="/v1/seasons/{sid}/periods",
+        handler=SeasonManager.list_periods,
+        scope="read",
+        summary="The periods of a season, the latest first.",
+        parameters=(SEASON, _PERIOD_CURSOR, _PERIODS),
+        answers={200: ("A page of the periods.", PeriodList)},
+        problems=(p.SEASON_NOT_FOUND, p.STORE_UNAVAILABLE),
+    ),
+    Operation(
+        name="endPeriod",
+        method="POST",
+        path="/v1/seasons/{sid}/reset",
+        handler=SeasonReset.end_period,
+        scope="admin",
+        summary="End the season's period now, and keep it. The next one begins, without a grace for the old one.",
+        parameters=(SEASON,),
+        answers={200: ("The new period.", PeriodBegun)},
+        problems=(
+            p.SEASON_NOT_FOUND,
+            p.PERIOD_CLOSED,
+            p.STORE_UNAVAILABLE,
+            p.RESET_PENDING,
+            p.OUTCOME_UNKNOWN,
+        ),
     ),
     Operation(
         name="resetSeason",

@@ -13,7 +13,9 @@ INVALID_DEFINITION = add_problem(
 INVALID_CURSOR = add_problem(
     "invalid-cursor", 400, "cursor must be the nextCursor of an earlier answer.", "`cursor` is not one of this list."
 )
-INVALID_STATE = add_problem("invalid-state", 400, "state must be upcoming or open.", "The query's `state` is unknown.")
+INVALID_STATE = add_problem(
+    "invalid-state", 400, "state must be upcoming, open, closing, closed or final.", "The query's `state` is unknown."
+)
 SETTING_FIXED = add_problem(
     "setting-fixed",
     409,

@@ -17,7 +17,7 @@ from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
 from service.seasons.store import SeasonStore
-from service.seasons.types import Deleted
+from service.seasons.types import Deleted, PeriodBegun
 
 POLL_S: Final = 0.002
 """The pause between two reads of the period that Redis shows."""
@@ -52,6 +52,20 @@ class SeasonReset:
             if not await self.wait_until_shown(season, period, deadline):
                 return problems.RESET_PENDING.answer
         return Answer(200, _encode(Deleted(season, True)))
+
+    async def end_period(self, season: str, caller: Caller) -> Answer:
+        """End the period, keep it, and begin the next (`PeriodBegun`, 200; `SEASON_NOT_FOUND`; `RESET_PENDING`).
+
+        Raises as `SeasonStore.end_period` does."""
+        deadline = self._loop.time() + self._deadline_s
+        ended = await self._store.end_period(season)
+        if ended is None:
+            return problems.SEASON_NOT_FOUND.answer
+        partition, period, found = ended
+        self._poker.poke({partition})
+        if not await self.wait_until_shown(season, period, deadline):
+            return problems.RESET_PENDING.answer
+        return Answer(200, _encode(PeriodBegun(season, found.season.period)))
 
     async def wait_until_shown(self, season: str, period: int, deadline: float) -> bool:
         """Wait until Redis shows a season's period or a later one; False if the loop's time passes `deadline`."""

@@ -11,12 +11,15 @@ import psycopg
 
 from board.errors import PreconditionFailed, SettingFixed, StoreUnavailable
 from board.partitions import partition_of
+from board.periods import Terms, end_period, find_end, reopen_season, turn_locked_season
 from board.pg.connections import connect_async, lifeline, make_write_error
 from board.pg.queries import queries
-from board.pg.shared_reads import SharedReads
-from board.season import RANKINGS, Rule, fold_of
-from service.seasons.definition import load_definition, rule_of, store_definition
-from service.seasons.types import Definition, Period, Season, State
+from board.pg.read_connection import ReadConnection
+from board.pg.steps import run_steps_async
+from board.schedule import find_next_end
+from board.season import RANKINGS, RULED, Rule
+from service.seasons.definition import check_schedule_of, load_definition, rule_of, store_definition, terms_of
+from service.seasons.types import Definition, ListedPeriod, Period, Season, State
 
 NAME: Final = "leaderboard-seasons"
 """The name of the connections."""
@@ -52,7 +55,7 @@ class SeasonStore:
         self._url: Final = database_url
         self._deadline_s: Final = deadline_s
         self._sql: Final = queries()
-        self._reads: Final = SharedReads(database_url, deadline_s, NAME)
+        self._reads: Final = ReadConnection(database_url, NAME, deadline_s)
 
     async def close(self) -> None:
         """Close the connection of the reads."""
@@ -65,14 +68,33 @@ class SeasonStore:
         `StoreUnavailable` and `ServerUnreachable` (nothing was written), or `OutcomeUnknown`.
         """
         async with self._change() as db:
-            row = await (await db.execute(self._sql["lock_season"], {"season": season})).fetchone()
-            if row is None:
+            if await self._lock(db, season) is None:
                 return None
-            partition, period, *_ = row
+            # An end that has come before is that of a period which is kept.
+            while await run_steps_async(db, turn_locked_season(season)):
+                pass
+            locked = await self._lock(db, season)
+            assert locked is not None, "it is locked"
+            partition, period, *_ = locked
             created = await (await db.execute(self._sql["reset_season"], {"period": period})).fetchone()
             if created is None:
                 raise StoreUnavailable("the season could not be reset")
         return partition, created[0]
+
+    async def end_period(self, season: str) -> tuple[int, int, Found] | None:
+        """End the season's period by hand, keep it, and begin the next; None for an unknown season.
+
+        Returns partition, new period, and the season. Raises `PeriodClosed`, and as `reset` does.
+        """
+        async with self._change() as db:
+            if await self._lock(db, season) is None:
+                return None
+            await run_steps_async(db, end_period(season))
+            locked = await self._lock(db, season)
+            changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
+            assert locked is not None, "it is locked"
+            partition, period, *_ = locked
+        return partition, period, make_found(changed)
 
     async def define(
         self, season: str, change: Change, allows: Precondition = lambda revision: True, *, create: bool = True
@@ -87,37 +109,71 @@ class SeasonStore:
             if create:
                 parameters = {"seasons": [season], "partitions": [partition_of(season)]}
                 existed = await (await db.execute(self._sql["create_seasons"], parameters)).fetchone() is not None
-            row = await (await db.execute(self._sql["lock_season"], {"season": season})).fetchone()
+            row = await self._lock(db, season)
             if row is None:
                 return None
-            partition, period, revision, fold = row
+            partition, _, revision, _ = row
             # Of two callers that create a season, one finds it here with a revision.
             created = not existed and revision == 0
             if not allows(None if created else revision):
                 raise PreconditionFailed("the season is not in the state that the change is based on")
-            held = await (await db.execute(self._sql["definition"], {"season": season})).fetchone()
-            definition = change(load_definition(held and held[0]))
-            next_fold = fold_of(rule_of(definition))
-            if next_fold != fold:
-                await self._begin_anew(db, season, period, next_fold)
+            # The old definition holds for ends that have come.
+            while await run_steps_async(db, turn_locked_season(season)):
+                pass
+            held = await (await db.execute(self._sql["turning_season"], {"season": season})).fetchone()
+            assert held is not None, "it is locked"
+            _, ends_at, closed, _, text, now = held
+            before = load_definition(text)
+            definition = change(before)
+            check_schedule_of(definition, before, now)
+            terms = terms_of(definition)
+            if (terms.schedule, terms.opensAt) != (before.schedule, before.opensAt):
+                ends_at = find_end(terms, now)
+                if closed:
+                    await run_steps_async(db, reopen_season(season, terms))
+                    closed = False
+            await self._change_fold(db, season, terms, has_ended=closed)
             parameters = {
                 "season": season,
                 "definition": store_definition(definition),
                 "ranking": RANKINGS[definition.ranking],
-                "ruled": rule_of(definition) != Rule(),
+                "ruled": rule_of(definition) != Rule() or terms.schedule is not None,
                 "low": definition.bounds.min,
                 "high": definition.bounds.max,
                 "opens_at": definition.opensAt,
+                "ends_at": ends_at,
+                "closed": closed,
+                "scheduled": terms.schedule is not None,
             }
             await db.execute(self._sql["define_season"], parameters)
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
         return Defined(make_found(changed), created, partition)
 
-    async def _begin_anew(self, db: psycopg.AsyncConnection[Any], season: str, period: int, fold: int) -> None:
-        """Give the period another fold. Raises `SettingFixed` if it has submissions."""
+    async def _lock(self, db: psycopg.AsyncConnection[Any], season: str) -> tuple[int, int, int, int] | None:
+        """Lock a season: its partition, period, revision, fold; None for an unknown one."""
+        found: tuple[int, int, int, int] | None = await (
+            await db.execute(self._sql["lock_season"], {"season": season})
+        ).fetchone()
+        return found
+
+    async def _change_fold(
+        self, db: psycopg.AsyncConnection[Any], season: str, terms: Terms, *, has_ended: bool
+    ) -> None:
+        """Give the period the fold of these terms. Raises `SettingFixed` if it has submissions, or has ended.
+
+        A period that has submissions keeps its fold where that tells only whether there is a schedule.
+        """
+        locked = await self._lock(db, season)
+        assert locked is not None, "it is locked"
+        _, period, _, held = locked
+        fold = terms.fold
+        if fold == held:
+            return
         has_rows = await (await db.execute(self._sql["season_has_rows"], {"period": period})).fetchone()
-        if has_rows is None or has_rows[0]:
-            raise SettingFixed("operator and order are fixed: the period has submissions")
+        if has_rows is None or has_rows[0] or has_ended:
+            if {fold, held} == {0, RULED}:
+                return
+            raise SettingFixed("operator and order are fixed: the period has submissions, or has ended")
         dropped = await (await db.execute(self._sql["drop_period"], {"period": period})).fetchone()
         if dropped is None:
             raise StoreUnavailable("the season has lost its period")
@@ -132,9 +188,17 @@ class SeasonStore:
 
     async def list_after(self, after: str, limit: int, state: State | None) -> list[Found]:
         """List the next `limit` seasons by name after `after`, in one state or in any. Raises as `find` does."""
-        early = None if state is None else state == "upcoming"
-        rows = await self._reads.read("seasons", {"after": after, "limit": limit, "early": early})
+        rows = await self._reads.read("seasons", {"after": after, "limit": limit, "state": state})
         return [make_found(row) for row in rows]
+
+    async def list_periods(self, season: str, below: int, limit: int) -> list[ListedPeriod] | None:
+        """List `limit` periods of a season, from the number `below` down; None for an unknown season.
+
+        Raises as `find` does."""
+        rows = await self._reads.read("listed_periods", {"season": season, "below": below, "limit": limit})
+        if not rows and not await self._reads.read("season", {"season": season}):
+            return None
+        return [ListedPeriod(*row) for row in rows]
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
@@ -156,9 +220,10 @@ class SeasonStore:
 
 def make_found(row: Any) -> Found:
     """A season of a row of the queries `season` and `seasons`."""
-    season, revision, text, number, started_at, is_early = row
+    season, revision, text, number, started_at, ends_at, state = row
     d = load_definition(text)
     starts_at = started_at if d.opensAt is None else max(started_at, d.opensAt)
-    period = Period(number, starts_at, "upcoming" if is_early else "open")
+    period = Period(number, starts_at, ends_at, state)
+    following = None if d.schedule is None or ends_at is None else find_next_end(d.schedule, ends_at)
     members = {name: getattr(d, name) for name in d.__struct_fields__}
-    return Found(Season(seasonId=season, period=period, **members), revision)
+    return Found(Season(seasonId=season, period=period, nextEndsAt=following, **members), revision)

@@ -7,15 +7,18 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from board.periods import GRACE_MOST_S
+from board.schedule import Schedule
 from board.season import Bounds, Operator, Order, Ranking
 from service.contract.types import Metadata, SeasonId
 
 TITLE_MAX: Final = 200
 UNIT_MAX: Final = 32
 
-State = Literal["upcoming", "open"]
+State = Literal["upcoming", "open", "closing", "closed", "final"]
+PERIODS_MOST: Final = 1_000_000
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
-"""Seasons of one page."""
+"""Seasons, or periods, of one page."""
 Cursor = Annotated[
     str,
     msgspec.Meta(
@@ -23,7 +26,26 @@ Cursor = Annotated[
     ),
 ]
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-29T10:00:00Z"])]
+ScheduleOfSeason = Annotated[
+    Schedule,
+    msgspec.Meta(
+        description="`cron` and `timeZone`; or `every` and `startsAt`; or `endsAt`.",
+        examples=[{"cron": "0 0 * * MON", "timeZone": "Europe/Berlin"}],
+    ),
+]
+GraceS = Annotated[
+    int,
+    msgspec.Meta(
+        ge=0, le=GRACE_MOST_S, description="Seconds from the end of a period to its final ranks.", examples=[0]
+    ),
+]
+KeepPeriods = Annotated[
+    int, msgspec.Meta(ge=1, le=PERIODS_MOST, description="How many ended periods stay readable.", examples=[52])
+]
 Title = Annotated[str, msgspec.Meta(max_length=TITLE_MAX, examples=["Best lap"])]
+
+
+PeriodNumber = Annotated[int, msgspec.Meta(ge=1, examples=[1])]
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -49,6 +71,9 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranking: Ranking = "ordinal"
     bounds: Bounds = Bounds()
     opensAt: Instant | None = None
+    schedule: ScheduleOfSeason | None = None
+    graceS: GraceS = 0
+    keepPeriods: KeepPeriods | None = None
     title: Title = ""
     metadata: Metadata = {}
     display: Display = Display()
@@ -62,21 +87,53 @@ class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranking: Ranking | msgspec.UnsetType | None = msgspec.UNSET
     bounds: Bounds | msgspec.UnsetType | None = msgspec.UNSET
     opensAt: Instant | msgspec.UnsetType | None = msgspec.UNSET
+    schedule: ScheduleOfSeason | msgspec.UnsetType | None = msgspec.UNSET
+    graceS: GraceS | msgspec.UnsetType | None = msgspec.UNSET
+    keepPeriods: KeepPeriods | msgspec.UnsetType | None = msgspec.UNSET
     title: Title | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType | None = msgspec.UNSET
     display: Display | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Period(msgspec.Struct, frozen=True):
-    """The current period of a season. `upcoming`: it opens later."""
+    """The current period of a season.
 
-    number: Annotated[int, msgspec.Meta(ge=1, examples=[1])]
+    `upcoming`: it opens later. `closing`: it has ended, and its ranks are final after the season's `graceS`. `closed`:
+    its final ranks are being written. `final`: they are.
+    """
+
+    number: PeriodNumber
     startsAt: Instant
+    endsAt: Instant | None
     state: State
 
 
+class ListedPeriod(msgspec.Struct, frozen=True):
+    """A period of a season. `players` is their number once the period is final."""
+
+    number: PeriodNumber
+    startsAt: Instant
+    endsAt: Instant | None
+    state: State
+    players: Annotated[int, msgspec.Meta(ge=0, examples=[1])] | None
+
+
+class PeriodList(msgspec.Struct, frozen=True):
+    """A page of the periods, the latest first. `nextCursor` leads to the next page; it is null on the last one."""
+
+    items: list[ListedPeriod]
+    nextCursor: Cursor | None
+
+
+class PeriodBegun(msgspec.Struct, frozen=True):
+    """The season's period has ended and is kept; this is the new one."""
+
+    seasonId: SeasonId
+    period: Period
+
+
 class Season(msgspec.Struct, frozen=True, kw_only=True):
-    """A season: its definition, and its current period."""
+    """A season: its definition, and its current period. `nextEndsAt` is the end of the period after it."""
 
     seasonId: SeasonId
     operator: Operator
@@ -84,10 +141,14 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     ranking: Ranking
     bounds: Bounds
     opensAt: Instant | None
+    schedule: ScheduleOfSeason | None
+    graceS: GraceS
+    keepPeriods: KeepPeriods | None
     title: Title
     metadata: Metadata
     display: Display
     period: Period
+    nextEndsAt: Instant | None
 
 
 class SeasonList(msgspec.Struct, frozen=True):

@@ -42,6 +42,12 @@ class SeasonNotOpen(LeaderboardError):
     code = "season-not-open"
 
 
+class SeasonClosed(LeaderboardError):
+    """The season's last period has ended; nothing was written."""
+
+    code = "period-closed"
+
+
 class SeasonNotDefined(LeaderboardError):
     """The season was never defined, and the server takes submissions to defined ones only; nothing was written."""
 
@@ -54,9 +60,9 @@ class KeyReused(LeaderboardError):
     code = "idempotency-key-reused"
 
 
-Counted = tuple[int, int, int | None, bool | None]
-"""(score, version, previous, improved) of a submission that counts. `previous` is the score before, None where there
-was none. `improved` is None in a season that adds up."""
+Counted = tuple[int, int, int | None, bool | None, int | None]
+"""(score, version, previous, improved, period) of a submission that counts. `previous` is the score before, None where
+there was none. `improved` is None in a season that adds up, `period` in one without a schedule."""
 
 Outcome = Counted | LeaderboardError
 """The figures of a submission that counts, or the error of one that does not."""

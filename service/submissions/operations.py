@@ -78,6 +78,7 @@ OPERATIONS: Final = (
             p.SCORE_OUT_OF_RANGE,
             p.WRONG_OPERATOR,
             p.SEASON_NOT_OPEN,
+            p.PERIOD_CLOSED,
             p.SCORE_OUT_OF_BOUNDS,
             p.KEY_REUSED,
             *_WRITE,

@@ -13,12 +13,15 @@ from service.submissions.item import (
     KeyReused,
     OutOfBounds,
     ScoreOutOfRange,
+    SeasonClosed,
     SeasonNotDefined,
     SeasonNotOpen,
     WrongOperator,
 )
 from service.submissions.statements import (
     AT_THE_EDGE,
+    CLOSED,
+    DUE,
     KEY_REUSED,
     KEY_TWICE,
     NO_SEASON,
@@ -47,8 +50,10 @@ _REFUSALS: Final[dict[int, Callable[[], LeaderboardError]]] = {
     WRONG_OPERATOR: lambda: WrongOperator("the season's operator takes the other one of delta and score"),
     OUT_OF_BOUNDS: lambda: OutOfBounds("the submission is outside the season's bounds"),
     NOT_OPEN: lambda: SeasonNotOpen("the season is not open yet"),
+    CLOSED: lambda: SeasonClosed("the season's last period has ended"),
 }
 """The errors of submissions that PostgreSQL has refused for good."""
+NOT_TURNED: Final = (NotWritten, StatementRejected, IdempotencyConflict)
 
 
 class Committer:
@@ -97,6 +102,7 @@ class Committer:
         unknown: list[Item] = []
         repeated: list[Item] = []
         put_back: list[Item] = []
+        due: list[Item] = []
         counts: dict[tuple[str, str], int] | None = None
         for item, (status, counted) in zip(batch, rows, strict=True):
             if status in (WRITTEN, REPLAYED):
@@ -113,6 +119,8 @@ class Committer:
             elif status == OUTDATED:
                 # Each time another submission of the player has been written meanwhile: no bound but the deadline.
                 put_back.append(item)
+            elif status == DUE:
+                due.append(item)
             elif status == AT_THE_EDGE:
                 item.edge = True
                 put_back.append(item)
@@ -135,6 +143,8 @@ class Committer:
         self._send_again(repeated)
         if unknown:
             await self._find_seasons(writer, unknown)
+        if due:
+            await self._turn_seasons(writer, due)
 
     async def _find_seasons(self, writer: Writer, items: list[Item]) -> None:
         """Create the seasons of these items, or learn that they need the statement by rule; queue the items again."""
@@ -155,6 +165,27 @@ class Committer:
             else:
                 item.fail(SeasonNotDefined("the season was never defined"))
         self._send_again(again)
+
+    async def _turn_seasons(self, writer: Writer, items: list[Item]) -> None:
+        """Turn the seasons of these items, whose periods' ends have come, and queue the items again.
+
+        The statement that found it out has ended: a turn that waited for others' locks with a lock of its own would
+        deadlock. Each try turns something, here or elsewhere: no bound but the deadline.
+        """
+        waiting: dict[str, list[Item]] = {}
+        for item in items:
+            waiting.setdefault(item.season, []).append(item)
+        for season, mine in waiting.items():
+            try:
+                if writer.closed:
+                    raise StoreUnavailable("the connection to PostgreSQL was lost")
+                await writer.turn_season(season)
+            except (*NOT_TURNED, LeaderboardError) as error:
+                log.warning("season %s could not be turned: %s", season, error)
+                for item in mine:
+                    item.fail(StoreUnavailable(f"the season's next period could not be begun: {error}"))
+            else:
+                self._put_back(mine)
 
     def _send_again(self, items: list[Item]) -> None:
         """Queue items again in front of all others, each at most `RETRIES_MOST` times."""

@@ -10,9 +10,11 @@ import psycopg
 from _speedups import pack_int8_array, pack_text_array
 from board.errors import OutcomeUnknown
 from board.partitions import partition_of
+from board.periods import turn_season
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
 from board.pg.queries import queries
+from board.pg.steps import run_steps_async
 from service.submissions.item import Counted, Item
 from service.submissions.origins import VERSIONS_MOST, Origins
 
@@ -27,8 +29,10 @@ from service.submissions.origins import VERSIONS_MOST, Origins
     OUT_OF_BOUNDS,
     NOT_OPEN,
     OUTDATED,
+    DUE,
+    CLOSED,
     AT_THE_EDGE,
-) = range(11)
+) = range(13)
 """The statuses of a submission in the rows of `submit` and `submit_by_rule`; see the queries. `AT_THE_EDGE`: the short
 text has not written it, since its player is near the end of int64. The item must be sent again, marked as `edge`.
 """
@@ -43,7 +47,7 @@ BY_RULE_DEFINED: Final = (
 """The texts of each statement: without keys and traces, with keys, with both, and by rule also with metadata. The first
 plain one is the short text."""
 
-NOTHING: Final[Counted] = (0, 0, None, None)
+NOTHING: Final[Counted] = (0, 0, None, None, None)
 """The figures of a submission that does not count."""
 
 READ_ONLY: Final = "25006"
@@ -161,7 +165,7 @@ class Writer:
             rows = await self._run(texts[0], parameters, fetch=True)
             if by_rule:
                 return [(row[1], row[2:]) for row in rows]
-            return [(status, (score, version, None, None)) for _, status, score, version in rows]
+            return [(status, (score, version, None, None, None)) for _, status, score, version in rows]
         parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
         parameters["prints"] = TextArray(pack_text_array([item.fingerprint for item in batch]))
         query = texts[1]
@@ -173,8 +177,8 @@ class Writer:
             parameters["metadata"] = TextArray(pack_text_array([item.extras.metadata for item in batch]))
         rows = await self._run(query, parameters, fetch=True)
         if by_rule:
-            return [(row[1], row[6:] if row[1] == REPLAYED else row[2:6]) for row in rows]
-        return [(row[1], (*(row[4:] if row[1] == REPLAYED else row[2:4]), None, None)) for row in rows]
+            return [(row[1], row[7:] if row[1] == REPLAYED else row[2:7]) for row in rows]
+        return [(row[1], (*(row[4:] if row[1] == REPLAYED else row[2:4]), None, None, None)) for row in rows]
 
     async def _write_short(self, batch: list[Item]) -> list[tuple[int, Counted]]:
         """`submit` for a batch that `is_short`."""
@@ -185,7 +189,7 @@ class Writer:
         }
         rows = await self._run(self._short, parameters, fetch=True)
         missing = (AT_THE_EDGE if rows else NO_SEASON, NOTHING)
-        found = {user: (WRITTEN, (score, version, None, None)) for user, score, version in rows}
+        found = {user: (WRITTEN, (score, version, None, None, None)) for user, score, version in rows}
         return [found.get(item.user, missing) for item in batch]
 
     async def find_seasons(self, seasons: set[str]) -> dict[str, bool]:
@@ -210,22 +214,38 @@ class Writer:
         except IdempotencyConflict as error:
             raise NotWritten(str(error)) from error
 
+    async def turn_season(self, season: str) -> None:
+        """Turn a season whose period's end has come, in a transaction of its own: `TURNS_MOST` ends at most.
+
+        Raises `InvalidRule` (this machine does not know the season's time zone), and as `find_seasons` does.
+        """
+        try:
+            with lifeline(self._connection, self._patience_s):
+                async with self._connection.transaction():
+                    await run_steps_async(self._connection, turn_season(season))
+        except psycopg.Error as error:
+            raise await self._explain(error) from error
+
     async def _run(self, query: bytes, parameters: dict[str, Any], *, fetch: bool = False) -> list[Any]:
         try:
             with lifeline(self._connection, self._patience_s):
                 await self._cursor.execute(query, parameters, prepare=True)
                 return await self._cursor.fetchall() if fetch else []
         except psycopg.Error as error:
-            meaning = make_write_error(error, self._connection)
-            if isinstance(meaning, OutcomeUnknown):
-                raise meaning from error
-            text, state = first_line(error), error.sqlstate or ""
-            if state == READ_ONLY:
-                # The server has become a standby, or read-only. A new connection finds one that accepts changes.
-                await self._connection.close()
-                raise NotWritten(text) from error
-            if state == "23505":
-                raise IdempotencyConflict(text) from error
-            if state[:2] in ("22", "23", "42"):
-                raise StatementRejected(text) from error
-            raise NotWritten(text) from error
+            raise await self._explain(error) from error
+
+    async def _explain(self, error: psycopg.Error) -> Exception:
+        """The error to raise for one of psycopg."""
+        meaning = make_write_error(error, self._connection)
+        if isinstance(meaning, OutcomeUnknown):
+            return meaning
+        text, state = first_line(error), error.sqlstate or ""
+        if state == READ_ONLY:
+            # The server has become a standby, or read-only. A new connection finds one that accepts changes.
+            await self._connection.close()
+            return NotWritten(text)
+        if state == "23505":
+            return IdempotencyConflict(text)
+        if state[:2] in ("22", "23", "42"):
+            return StatementRejected(text)
+        return NotWritten(text)

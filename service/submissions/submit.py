@@ -66,15 +66,17 @@ class Submitter:
 
 def make_accepted(season: str, user: str, counted: Counted) -> Accepted:
     """The answer to a submission that counts. Sums tell neither the score before nor whether it is better."""
-    score, version, previous, improved = counted
+    score, version, previous, improved, period = counted
+    shown = msgspec.UNSET if period is None else period
     if improved is None:
-        return Accepted(season, user, True, score, version)
-    return Accepted(season, user, True, score, version, previous, improved)
+        return Accepted(season, user, True, score, version, period=shown)
+    return Accepted(season, user, True, score, version, previous, improved, shown)
 
 
 def make_shown(season: str, user: str, counted: Counted, rank: int, previous_rank: int | None) -> Shown:
     """The answer to a submission that the board shows."""
-    score, version, previous, improved = counted
+    score, version, previous, improved, period = counted
+    shown = msgspec.UNSET if period is None else period
     if improved is None:
-        return Shown(season, user, False, score, version, rank, previous_rank)
-    return Shown(season, user, False, score, version, rank, previous_rank, previous, improved)
+        return Shown(season, user, False, score, version, rank, previous_rank, period=shown)
+    return Shown(season, user, False, score, version, rank, previous_rank, previous, improved, shown)

@@ -78,11 +78,18 @@ def make_result(submission: Submission, outcome: Outcome) -> BatchResult:
     """Make the result of a submission that was sent to PostgreSQL."""
     if isinstance(outcome, LeaderboardError):
         return make_refusal(problem_of(outcome))
-    score, version, previous, improved = outcome
+    score, version, previous, improved, period = outcome
+    shown = msgspec.UNSET if period is None else period
     if improved is None:
-        return BatchResult(202, userId=submission.userId, score=score, version=version)
+        return BatchResult(202, userId=submission.userId, score=score, version=version, period=shown)
     return BatchResult(
-        202, userId=submission.userId, score=score, version=version, previousScore=previous, improved=improved
+        202,
+        userId=submission.userId,
+        score=score,
+        version=version,
+        previousScore=previous,
+        improved=improved,
+        period=shown,
     )
 
 

@@ -138,6 +138,13 @@ PreviousRank = Annotated[
     Rank | None,
     msgspec.Meta(description="The rank on the board when the request came; null: the player was not on it."),
 ]
+Period = (
+    Annotated[
+        int,
+        msgspec.Meta(ge=1, description="The period it counts in, if the season has a schedule.", examples=[1]),
+    ]
+    | msgspec.UnsetType
+)
 
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,6 +158,7 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     version: Version | msgspec.UnsetType = msgspec.UNSET
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
+    period: Period = msgspec.UNSET
     rank: Rank | msgspec.UnsetType = msgspec.UNSET
     previousRank: PreviousRank | msgspec.UnsetType = msgspec.UNSET
     code: str | msgspec.UnsetType = msgspec.UNSET
@@ -184,6 +192,7 @@ class Accepted(msgspec.Struct, frozen=True):
     version: Version
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
+    period: Period = msgspec.UNSET
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -198,3 +207,4 @@ class Shown(msgspec.Struct, frozen=True):
     previousRank: PreviousRank
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
+    period: Period = msgspec.UNSET

@@ -83,8 +83,8 @@ MUTANTS: Final = (
         (
             (
                 "service/submissions/statements.py",
-                "raise meaning from error",
-                "raise NotWritten(str(meaning)) from error",
+                "return meaning",
+                "return NotWritten(str(meaning))",
             ),
         ),
         "postgres: connection cut during COMMIT",

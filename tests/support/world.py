@@ -38,6 +38,9 @@ _count = itertools.count(1)
 TABLES: Final = (
     "season",
     "season_definition",
+    "standing",
+    "event",
+    "history",
     "period",
     "score",
     "ledger",
@@ -214,7 +217,7 @@ class World:
                 "origins": Int8Array(pack_int8_array([0] * len(batch))),
             },
         )
-        return [(status, *counted) for _, status, *counted in rows.fetchall()]
+        return [(status, *counted[:4]) for _, status, *counted in rows.fetchall()]
 
     def key(self, *scopes: str, seasons: list[str] | None = None, life_s: int | None = None) -> str:
         """The text of a new key; without scopes one that has all."""

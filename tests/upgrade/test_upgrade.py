@@ -260,6 +260,41 @@ def test_the_previous_release_keeps_off_rows_of_seasons_with_a_rule(
         eventually(lambda: world.value("SELECT count(*) FROM period WHERE ended_at IS NOT NULL") == 0)
 
 
+def test_the_previous_release_keeps_off_seasons_with_a_schedule(bare_world: World, older: Path, sockets: Path) -> None:
+    """Its API is refused, its relays carry each period, and its janitor leaves the rows of ended periods alone."""
+    world = bare_world
+    previous = Release(world, older, sockets, LEADERBOARD_IMPL="python")
+    this = Release(world, REPOSITORY, sockets)
+    previous.run("migrate")
+    this.run("migrate", "--stage", "pre")
+    with ExitStack() as stack:
+        for command in (previous.relay(), previous.serve(), this.serve()):
+            stack.enter_context(command)
+        old, new = (
+            stack.enter_context(Http(stack.enter_context(Proxy(str(release.socket))).port))
+            for release in (previous, this)
+        )
+        assert old.post("grown", "ada", 1).status == 202
+        definition = json.dumps({"schedule": {"every": "P7D", "startsAt": "2026-01-05T00:00:00Z"}}).encode()
+        for name, status in (("weekly", 201), ("grown", 200)):
+            assert new.ask("PUT", f"/v1/seasons/{name}", definition, JSON).status == status
+            assert new.post(name, "ada", 4).json["period"] == 1
+        assert old.post("weekly", "ada", 1).status == 500
+        for name in ("weekly", "grown"):
+            assert old.delete(name).status == 503, "a period that it begins would have no number"
+        # Nobody but a submission turns the season: the keeper is of this release.
+        world.execute("UPDATE season SET ends_at = now() - interval '1 second'")
+        for name in ("weekly", "grown"):
+            assert new.post(name, "bob", 2).json["period"] == 2
+            assert old.post(name, "bob", 1).status == 500
+            eventually(lambda name=name: old.top(name).json["items"] == [{"userId": "bob", "score": 2}])
+        assert new.delete("weekly").status == 200
+        eventually(lambda: world.value("SELECT count(*) FROM period WHERE ended_at IS NOT NULL") == 0)
+        kept = world.rows("SELECT season_id, number, score FROM score JOIN period USING (period_id) ORDER BY 1, 2")
+        assert kept == [("grown", 1, 5), ("grown", 2, 2), ("weekly", 1, 4)]
+        assert json.loads(this.run("verify", "--wait", "30", "--json"))["equal"]
+
+
 def test_no_migration_of_the_previous_release_was_changed() -> None:
     """Files are compared by name: a release may keep them in another folder."""
     try:

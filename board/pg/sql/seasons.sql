@@ -49,7 +49,7 @@ WITH made AS (
             %(season)s, %(number)s, %(started_at)s)
     RETURNING season_id, period_id
 ), begun AS (
-    UPDATE season s SET period_id = made.period_id, fold = %(fold)s FROM made WHERE s.season_id = made.season_id
+    UPDATE season s SET period_id = made.period_id, fold = %(fold)s, numbered = made.period_id FROM made WHERE s.season_id = made.season_id
     RETURNING s.partition, s.period_id
 ), hinted AS (
     INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, NULL FROM begun
@@ -57,7 +57,8 @@ WITH made AS (
 SELECT period_id FROM begun
 
 -- name: define_season --
--- In the transaction of `lock_season`. A plain season needs `submit_by_rule` only for a time of opening that is to come.
+-- In the transaction of `lock_season`. A plain season needs `submit_by_rule` only for a time of opening that is to come, and
+-- for a period that began under another rule.
 WITH written AS (
     INSERT INTO season_definition AS d (season_id, definition) VALUES (%(season)s, %(definition)s)
     ON CONFLICT (season_id) DO UPDATE SET definition = excluded.definition, changed_at = now()
@@ -66,36 +67,63 @@ WITH written AS (
     INSERT INTO outbox (partition, period_id, user_id)
     SELECT partition, period_id, NULL FROM season WHERE season_id = %(season)s AND ranking <> %(ranking)s
 )
-UPDATE season SET ranking = %(ranking)s, revision = revision + 1, ruled = %(ruled)s OR coalesce(%(opens_at)s::timestamptz > clock_timestamp(), false),
-    low = %(low)s, high = %(high)s, opens_at = %(opens_at)s
+UPDATE season SET ranking = %(ranking)s, revision = revision + 1,
+    ruled = %(ruled)s OR fold <> 0 OR coalesce(%(opens_at)s::timestamptz > clock_timestamp(), false),
+    low = %(low)s, high = %(high)s, opens_at = %(opens_at)s, ends_at = %(ends_at)s, closed = %(closed)s,
+    period_number = CASE WHEN %(scheduled)s THEN (SELECT p.number FROM period p WHERE p.period_id = season.period_id) END,
+    numbered = period_id
 WHERE season_id = %(season)s
 
 -- name: season --
-SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(s.opens_at > now(), false) AS is_early
-FROM season s JOIN period p ON p.period_id = s.period_id
-LEFT JOIN season_definition d ON d.season_id = s.season_id
-WHERE s.season_id = %(season)s
+SELECT season_id, revision, definition, number, started_at, ends_at, state FROM (
+    SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(p.ends_at, s.ends_at) AS ends_at,
+           CASE
+               WHEN p.final_at IS NOT NULL THEN 'final'
+               WHEN p.closes_at <= now() THEN 'closed'
+               WHEN p.ends_at IS NOT NULL OR s.ends_at <= now() THEN 'closing'
+               WHEN s.opens_at > now() THEN 'upcoming'
+               ELSE 'open'
+           END AS state
+    FROM season s JOIN period p ON p.period_id = s.period_id
+    LEFT JOIN season_definition d ON d.season_id = s.season_id
+) AS q
+WHERE season_id = %(season)s
 
 -- name: seasons --
--- The next seasons by name: those that are open already, or not yet (`early`); null: both.
-SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(s.opens_at > now(), false) AS is_early
-FROM season s JOIN period p ON p.period_id = s.period_id
-LEFT JOIN season_definition d ON d.season_id = s.season_id
-WHERE s.season_id > %(after)s
-  AND (%(early)s::boolean IS NULL OR coalesce(s.opens_at > now(), false) = %(early)s::boolean)
-ORDER BY s.season_id LIMIT %(limit)s
+-- The next seasons by name, their period in this state, or in any (null).
+SELECT season_id, revision, definition, number, started_at, ends_at, state FROM (
+    SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(p.ends_at, s.ends_at) AS ends_at,
+           CASE
+               WHEN p.final_at IS NOT NULL THEN 'final'
+               WHEN p.closes_at <= now() THEN 'closed'
+               WHEN p.ends_at IS NOT NULL OR s.ends_at <= now() THEN 'closing'
+               WHEN s.opens_at > now() THEN 'upcoming'
+               ELSE 'open'
+           END AS state
+    FROM season s JOIN period p ON p.period_id = s.period_id
+    LEFT JOIN season_definition d ON d.season_id = s.season_id
+) AS q
+WHERE season_id > %(after)s AND (%(state)s::text IS NULL OR state = %(state)s::text)
+ORDER BY season_id LIMIT %(limit)s
 
 -- name: reset_season --
 -- In the transaction of `lock_season`: end the old period, begin a new one of the same fold, leave a hint. Returns the new
 -- period.
 WITH ended AS (
-    UPDATE period SET ended_at = clock_timestamp() WHERE period_id = %(period)s RETURNING season_id, number, period_id
+    -- Standings, of a period that had ended, are deleted first.
+    UPDATE period SET ended_at = CASE WHEN ends_at IS NULL THEN clock_timestamp() END,
+        expired_at = CASE WHEN ends_at IS NOT NULL THEN clock_timestamp() END
+    WHERE period_id = %(period)s RETURNING season_id, number, period_id
 ), next AS (
-    INSERT INTO period (period_id, season_id, number) OVERRIDING SYSTEM VALUE
-    SELECT nextval(pg_get_serial_sequence('period', 'period_id')) + (period_id >> 56 << 56), season_id, number + 1
-    FROM ended RETURNING season_id, period_id
+    INSERT INTO period (period_id, season_id, number, ends_at, closes_at) OVERRIDING SYSTEM VALUE
+    SELECT nextval(pg_get_serial_sequence('period', 'period_id')) + (e.period_id >> 56 << 56), e.season_id, e.number + 1,
+           -- After the last end, the new one has ended, too.
+           CASE WHEN s.closed THEN s.ends_at END, CASE WHEN s.closed THEN clock_timestamp() END
+    FROM ended e JOIN season s ON s.season_id = e.season_id RETURNING season_id, number, period_id
 ), turned AS (
-    UPDATE season s SET period_id = next.period_id FROM next WHERE s.season_id = next.season_id
+    UPDATE season s SET period_id = next.period_id, numbered = next.period_id,
+        period_number = CASE WHEN s.period_number IS NOT NULL THEN next.number END
+    FROM next WHERE s.season_id = next.season_id
     RETURNING s.partition, s.period_id
 ), hinted AS (
     INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, NULL FROM turned

@@ -7,8 +7,10 @@
 --   7  outside the season's bounds
 --   8  before the season opens
 --   9  a better run with a later number has been written meanwhile: send again
+--   10 the period's end has come: turn the season, then send again
+--   11 the season's last period has ended
 -- For `best` and `last` there are also the score before the submission (null: there was none), and whether the player's
--- row is better after it. Numbers in `score` are turned (0008_pre_seasons.sql): the higher the better. Operators are those
+-- row is better after it. In a season with a schedule there is the number of the period that it counts in. Numbers in `score` are turned (0008_pre_seasons.sql): the higher the better. Operators are those
 -- of board/season.py: 0 sum, 1 best, 2 last.
 WITH input AS MATERIALIZED (
     SELECT i.ord, i.season_id, i.user_id, i.number, i.scored <> 0 AS scored, nullif(i.origin, 0)::integer AS origin,
@@ -26,7 +28,7 @@ WITH input AS MATERIALIZED (
                 , metadata -- extra
          , ord)
 ), known AS MATERIALIZED ( -- keyed
-    SELECT k.digest, k.print, k.score, k.version, k.previous, k.improved FROM idempotency k -- keyed
+    SELECT k.digest, k.print, k.score, k.version, k.previous, k.improved, k.period FROM idempotency k -- keyed
     WHERE k.digest = ANY (ARRAY(SELECT digest FROM input WHERE digest IS NOT NULL)) -- keyed
 ), first AS MATERIALIZED ( -- keyed
     SELECT min(ord) AS ord FROM input -- keyed
@@ -35,22 +37,25 @@ WITH input AS MATERIALIZED (
 ), here AS MATERIALIZED (
     -- The lock makes a reset, or a change of the rule, wait for this batch, or this batch for it; after the wait the new
     -- row is read.
-    SELECT season_id, partition, period_id, low, high, opens_at FROM season
+    SELECT season_id, partition, period_id, low, high, opens_at, ends_at, closed, period_number AS period FROM season
     WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input))
       AND revision > 0 -- defined
     ORDER BY season_id FOR KEY SHARE
 ), timed AS MATERIALIZED (
     -- A step of its own: the clock is read after the lock.
     SELECT season_id, period_id, low, high, coalesce(opens_at > clock_timestamp(), false) AS early,
+           coalesce(ends_at <= clock_timestamp(), false) AS due, closed, period,
            period_id >> 57 & 3 AS operator, period_id >> 56 & 1 = 1 AS ascending
     FROM here
 ), judged AS MATERIALIZED (
-    SELECT i.ord, i.user_id, i.number, i.submission, t.period_id, t.operator, t.ascending,
+    SELECT i.ord, i.user_id, i.number, i.submission, t.period_id, t.period, t.operator, t.ascending,
            i.digest, i.print, -- keyed
            CASE WHEN t.ascending THEN ~i.number ELSE i.number END AS turned,
            CASE
                WHEN i.scored = (t.operator = 0) THEN 6
+               WHEN t.closed THEN 11
                WHEN t.early THEN 8
+               WHEN t.due THEN 10
                WHEN i.number < t.low OR i.number > t.high THEN 7
                ELSE 0
            END AS refusal
@@ -88,7 +93,7 @@ WITH input AS MATERIALIZED (
            END,
            reached,
            CASE WHEN period_id < 4611686018427387904 THEN n ELSE 0 END,
-           CASE WHEN operator > 0 THEN earliest WHEN ascending THEN n END
+           CASE WHEN operator > 0 THEN earliest WHEN period_id >= 4611686018427387904 THEN n END
     FROM folded ORDER BY period_id, user_id
     ON CONFLICT (period_id, user_id) DO UPDATE
     SET score = CASE excluded.period_id >> 57 & 3
@@ -132,7 +137,7 @@ WITH input AS MATERIALIZED (
     SELECT w.period_id, w.user_id, h.partition FROM written w JOIN here h ON h.period_id = w.period_id
     WHERE w.previous IS NULL OR w.reached <> w.previous_reached
 ), done AS MATERIALIZED (
-    SELECT p.ord, p.user_id, p.number, p.submission, p.period_id, p.operator, p.ascending,
+    SELECT p.ord, p.user_id, p.number, p.submission, p.period_id, p.period, p.operator, p.ascending,
            p.digest, p.print, -- keyed
            CASE
                WHEN p.operator = 1 THEN greatest(w.previous, p.best)
@@ -156,7 +161,7 @@ WITH input AS MATERIALIZED (
     JOIN folded f ON f.period_id = p.period_id AND f.user_id = p.user_id
     JOIN written w ON w.period_id = p.period_id AND w.user_id = p.user_id
 ), shown AS MATERIALIZED (
-    SELECT d.ord, d.user_id, d.number, d.submission, d.period_id,
+    SELECT d.ord, d.user_id, d.number, d.submission, d.period_id, d.period,
            d.digest, d.print, -- keyed
            CASE WHEN d.ascending THEN ~d.score ELSE d.score END AS score,
            d.version,
@@ -191,8 +196,8 @@ WITH input AS MATERIALIZED (
     WHERE i.trace IS NOT NULL ORDER BY i.trace, d.ord DESC -- traced
 ), keyed AS ( -- keyed
     -- A concurrent batch with the same key makes this a unique violation; see `submit`. -- keyed
-    INSERT INTO idempotency (digest, print, score, version, previous, improved) -- keyed
-    SELECT digest, print, score, version, previous, improved -- keyed
+    INSERT INTO idempotency (digest, print, score, version, previous, improved, period) -- keyed
+    SELECT digest, print, score, version, previous, improved, period -- keyed
     FROM shown WHERE digest IS NOT NULL ORDER BY digest -- keyed
 )
 SELECT i.ord,
@@ -205,9 +210,9 @@ SELECT i.ord,
            WHEN j.ord IS NOT NULL THEN 5
            ELSE 1
        END AS status,
-       d.score, d.version, d.previous, d.improved
+       d.score, d.version, d.previous, d.improved, d.period
        , k.score AS first_score, k.version AS first_version -- keyed
-       , k.previous AS first_previous, k.improved AS first_improved -- keyed
+       , k.previous AS first_previous, k.improved AS first_improved, k.period AS first_period -- keyed
 FROM input i
 LEFT JOIN judged j ON j.ord = i.ord
 LEFT JOIN placed p ON p.ord = i.ord

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from support.proxy import Proxy
 from support.world import World
 
+from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis
 from board.redis.poke import Poker
 from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
+from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RankReads
 from service.boards.reader import SCRIPTS, BoardReader
 from service.boards.run_metadata import RunMetadata
@@ -27,12 +29,14 @@ def reading(
         redis = AsyncRedis(url or world.settings.redis_url, deadline_s=20.0, scripts=SCRIPTS, name="test")
         redis.start()
         await redis.first_try()
-        metadata = RunMetadata(world.settings.database_url, 20.0)
+        store = ReadConnection(world.settings.database_url, "test", 20.0)
         try:
             poker = Poker(redis, world.keys)
             calls, reads = BoardCalls(redis, world.keys, poker), RankReads(redis, world.keys, poker.suspect)
             waits = VersionWaits(BoardWatch(calls, redis, world.keys))
-            await work(BoardReader(calls, reads, waits, metadata, cache_s=cache_s, deadline_s=20.0), redis)
+            metadata = RunMetadata(store)
+            past = PastBoards(store, metadata, redis, world.keys, 5.0)
+            await work(BoardReader(calls, reads, waits, past, metadata, cache_s=cache_s, deadline_s=20.0), redis)
         finally:
             await redis.stop()
 

@@ -37,6 +37,24 @@ def test_a_season_is_defined_and_changed_and_shown(world: World) -> None:
     assert ask(world, "set", "lap", "--metadata", "{}", "--json") and '"a"' not in ask(world, "show", "lap", "--json")
 
 
+def test_a_schedule_is_set_as_a_whole_and_a_period_ended_by_hand(world: World) -> None:
+    cron = {"cron": "0 0 * * MON", "timeZone": "Europe/Berlin"}
+    words = ("--cron", cron["cron"], "--time-zone", cron["timeZone"], "--grace-s", "60", "--keep-periods", "4")
+    made = json.loads(ask(world, "set", "weekly", *words, "--json"))
+    assert (made["schedule"], made["graceS"], made["keepPeriods"]) == (cron, 60, 4)
+    assert made["period"]["endsAt"] in ask(world, "show", "weekly")
+    changed = json.loads(
+        ask(world, "set", "weekly", "--every", "P14D", "--starts-at", "2026-01-05T00:00:00Z", "--json")
+    )
+    assert changed["schedule"] == {"every": "P14D", "startsAt": "2026-01-05T00:00:00Z"}
+    ended = json.loads(ask(world, "reset", "weekly", "--json"))
+    assert (ended["period"]["number"], ended["period"]["state"]) == (2, "open")
+    assert world.value("SELECT ends_at IS NOT NULL FROM period WHERE number = 1"), "it is kept"
+    world.define("once", schedule={"endsAt": "2998-01-01T00:00:00Z"})
+    world.execute("UPDATE season SET ends_at = now() WHERE season_id = 'once'")
+    assert "last period has ended" in ask(world, "reset", "once", status=2)
+
+
 def test_all_seasons_are_listed(world: World) -> None:
     world.create("b", "a")
     world.define("c", operator="last", title="C")
@@ -54,6 +72,9 @@ def test_all_seasons_are_listed(world: World) -> None:
         (["set", "s", "--metadata", "[]"], "--metadata must be a JSON object"),
         (["set", "s", "--opens-at", "tomorrow"], "opensAt"),
         (["set", "s", "--decimals", "40"], "decimals"),
+        (["set", "s", "--cron", "0 0 30 2 *", "--time-zone", "UTC"], "cron"),
+        (["set", "s", "--cron", "0 0 * * *"], "timeZone"),
+        (["reset", "none"], "there is no season 'none'"),
         (["set", "best", "--order", "asc"], "operator and order are fixed"),
     ],
 )

@@ -38,7 +38,7 @@ def exporter_of(api: Api) -> int:
 
 
 @pytest.mark.walk
-def test_relays_janitor_and_exporters_that_stand_still_are_replaced(world: World) -> None:
+def test_relays_janitor_keeper_and_exporters_that_stand_still_are_replaced(world: World) -> None:
     relay_port, api_port = free_port(), free_port()
     with (
         relaying(world, LEADERBOARD_RELAY_METRICS_BIND=f"127.0.0.1:{relay_port}") as relay,
@@ -50,6 +50,7 @@ def test_relays_janitor_and_exporters_that_stand_still_are_replaced(world: World
         stopped = {
             "relay 1": the_process_of(relay, b"carry"),
             "janitor": the_process_of(relay, b"janitor"),
+            "keeper": the_process_of(relay, b"keeper"),
             "metrics": the_process_of(relay, b"metrics"),
             "the metrics of the API": exporter_of(api),
         }
@@ -61,7 +62,7 @@ def test_relays_janitor_and_exporters_that_stand_still_are_replaced(world: World
         relay.until(lambda: equal(world))
         assert the_process_of(relay, b"janitor") != stopped["janitor"]
         eventually(lambda: scrape(relay_port) and scrape(api_port))
-        for name in ("relay 1", "janitor", "metrics"):
+        for name in ("relay 1", "janitor", "keeper", "metrics"):
             assert f"{name} (pid {stopped[name]}) has given no sign of life for 3" in relay.text()
         gone = stopped["the metrics of the API"]
         assert f"metrics (pid {gone}) has given no sign of life for 30 s and is killed" in api.command.text()

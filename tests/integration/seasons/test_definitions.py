@@ -18,6 +18,9 @@ DEFAULTS: Final = {
     "ranking": "ordinal",
     "bounds": {"min": -(2**63), "max": 2**63 - 1},
     "opensAt": None,
+    "schedule": None,
+    "graceS": 0,
+    "keepPeriods": None,
     "title": "",
     "metadata": {},
     "display": {"unit": "", "decimals": 0, "format": "number"},
@@ -41,7 +44,7 @@ def score(http: Http, season: str, user: str, value: int) -> Answer:
 
 def shown(answer: Answer) -> dict[str, Any]:
     """The definition in an answer."""
-    return {name: value for name, value in answer.json.items() if name not in ("seasonId", "period")}
+    return {name: value for name, value in answer.json.items() if name not in ("seasonId", "period", "nextEndsAt")}
 
 
 def test_put_creates_and_replaces_and_get_shows_it(http: Http, season: str) -> None:
@@ -245,7 +248,8 @@ def test_seasons_are_listed_by_name_in_pages_and_by_state(world: World) -> None:
         assert http.get("/v1/seasons").json["items"][0]["title"] == ""
         upcoming = http.get("/v1/seasons?state=upcoming").json
         assert [item["seasonId"] for item in upcoming["items"]] == ["later"] and upcoming["nextCursor"] is None
-        assert upcoming["items"][0]["period"] == {"number": 1, "startsAt": "2998-12-31T23:00:00Z", "state": "upcoming"}
+        period = {"number": 1, "startsAt": "2998-12-31T23:00:00Z", "endsAt": None, "state": "upcoming"}
+        assert upcoming["items"][0]["period"] == period
         assert len(http.get("/v1/seasons?state=open&limit=1000").json["items"]) == 9
         for query, code in (
             ("cursor=%2B", "invalid-cursor"), ("cursor=", "invalid-cursor"), ("cursor=AA", "invalid-cursor"),

@@ -21,6 +21,7 @@ Cell = tuple[str, str]
 
 KINDS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
+    "weekly": {"schedule": {"every": "P7D", "startsAt": "2998-01-01T00:00:00Z"}},
     "strokes": {"order": "asc"},
     "bounded": {"bounds": {"min": -(2**62)}},
     "best": {"operator": "best"},

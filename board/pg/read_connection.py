@@ -1,4 +1,4 @@
-"""Reads from PostgreSQL by requests: one connection of a worker, which one query at a time uses."""
+"""One PostgreSQL connection for the reads of a feature, which one query at a time uses."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from board.pg.connections import connect_async, first_line, is_open, lifeline
 from board.pg.queries import queries
 
 
-class SharedReads:
-    """A connection that opens with the first read, and stays open. Each read ends within `deadline_s` seconds."""
+class ReadConnection:
+    """A connection that is opened at the first query and stays open. Each query has `deadline_s` seconds in all."""
 
-    def __init__(self, database_url: str, deadline_s: float, name: str) -> None:
+    def __init__(self, database_url: str, application: str, deadline_s: float) -> None:
         self._url: Final = database_url
+        self._application: Final = application
         self._deadline_s: Final = deadline_s
-        self._name: Final = name
         self._sql: Final = queries()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn: Final = asyncio.Lock()
@@ -53,6 +53,7 @@ class SharedReads:
         if connection is None or connection.closed or not is_open(connection):
             await self.close()
             session = {"statement_timeout": f"{int(self._deadline_s * 1000)}ms"}
-            connection = await connect_async(self._url, self._name, session=session, timeout_s=self._deadline_s)
-            self._connection = connection
+            connection = self._connection = await connect_async(
+                self._url, self._application, session=session, timeout_s=self._deadline_s
+            )
         return connection

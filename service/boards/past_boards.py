@@ -1,0 +1,188 @@
+"""Boards of periods by their number: the current one from Redis, all others from PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from board.errors import BoardRebuilding
+from board.partitions import partition_of
+from board.pg.read_connection import ReadConnection
+from board.redis.async_redis import AsyncRedis, pack
+from board.redis.keyspace import Keyspace
+from board.season import RANKINGS, SHARED
+from service.boards.calls import BoardState
+from service.boards.rank_reads import PlayerNotFound, SeasonNotFound
+from service.boards.run_metadata import RunMetadata
+from service.boards.shared_ranks import percentile_of
+from service.boards.types import Around, Count, PlayerRank, RankedEntry, Top
+from service.boards.version_waits import NOT_YET_VISIBLE
+from service.contract.answers import Answer, PendingAnswer
+from service.contract.problems import Rejected, add_problem
+
+PERIOD_NOT_FOUND: Final = add_problem(
+    "period-not-found",
+    404,
+    "The season has not had such a period yet.",
+    "The season's current period has a lower number.",
+)
+PERIOD_EXPIRED: Final = add_problem(
+    "period-expired",
+    410,
+    "The period is no longer kept.",
+    "It was deleted, or is older than the season's `keepPeriods`.",
+)
+POLL_S: Final = 0.005
+"""The pause between two looks at the period that Redis shows."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A period that has ended: its state, and whether it has standings."""
+
+    state: BoardState
+    number: int
+    has_standings: bool
+
+
+class PastBoards:
+    """The reads of one worker that name a period. Each has `deadline_s` seconds for Redis to show it.
+
+    Every read raises `SeasonNotFound`, `Rejected` for a period that is not there, `StoreUnavailable`,
+    `ServerUnreachable`, and for the current period what the read of a current board raises.
+    """
+
+    def __init__(
+        self, reads: ReadConnection, run_metadata: RunMetadata, redis: AsyncRedis, keys: Keyspace, deadline_s: float
+    ) -> None:
+        self._read: Final = reads.read
+        self._run_metadata: Final = run_metadata
+        self._redis: Final = redis
+        self._keys: Final = keys
+        self._deadline_s: Final = deadline_s
+        self._loop: Final = asyncio.get_running_loop()
+
+    async def read_top(
+        self, season: str, number: int, limit: int, offset: int, live: Callable[[], PendingAnswer]
+    ) -> Answer:
+        """Read the best `limit` players after the first `offset` (`Top`)."""
+        past = await self._find(season, number, live)
+        if isinstance(past, Answer):
+            return past
+        state = past.state
+        items = await self._window(past, offset + 1, offset + limit)
+        return state.make_answer(_encode(Top(season, items, state.total, state.as_of, number)))
+
+    async def read_rank(
+        self,
+        season: str,
+        number: int,
+        user: str,
+        version: int | None,
+        metadata: bool,
+        live: Callable[[], PendingAnswer],
+    ) -> Answer:
+        """Read a player's final rank (`PlayerRank`), with the `metadata` of the run that counts if they are asked for.
+
+        Raises also `PlayerNotFound`.
+        """
+        past = await self._find(season, number, live)
+        if isinstance(past, Answer):
+            return past
+        state = past.state
+        _, rank, _, score, reached = await self._find_player(past, user, version)
+        percentile = percentile_of(rank - 1, state.total)
+        shown = PlayerRank(season, user, rank, score, reached, state.total, percentile, state.as_of, period=number)
+        if metadata:
+            found = await self._run_metadata.find(state.period, user, reached)
+            return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
+        return state.make_answer(_encode(shown))
+
+    async def read_around(
+        self,
+        season: str,
+        number: int,
+        user: str,
+        side: int,
+        fill: bool,
+        version: int | None,
+        live: Callable[[], PendingAnswer],
+    ) -> Answer:
+        """Read a player among the neighbours (`Around`). Raises also `PlayerNotFound`."""
+        past = await self._find(season, number, live)
+        if isinstance(past, Answer):
+            return past
+        state = past.state
+        place, *_ = await self._find_player(past, user, version)
+        first, last = place - side, place + side
+        if fill:
+            # As many as there are: more on one side where the other one ends.
+            first = max(1, min(first, state.total - 2 * side))
+            last = max(last, first + 2 * side)
+        items = await self._window(past, first, last)
+        return state.make_answer(_encode(Around(season, user, side, items, state.total, state.as_of, number)))
+
+    async def read_count(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Answer:
+        """Count the players (`Count`)."""
+        past = await self._find(season, number, live)
+        if isinstance(past, Answer):
+            return past
+        return past.state.make_answer(_encode(Count(season, past.state.total, past.state.as_of, number)))
+
+    async def _find(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Past | Answer:
+        """Find a period; for the current one it is the answer of `live`, which reads Redis."""
+        deadline = self._loop.time() + self._deadline_s
+        while True:
+            rows = await self._read("named_period", {"season": season, "number": number})
+            if not rows:
+                raise SeasonNotFound("there is no such season")
+            current, period, is_kept, is_current, has_standings, players, ranking = rows[0]
+            if number > current:
+                raise Rejected(PERIOD_NOT_FOUND.answer)
+            if not is_kept:
+                raise Rejected(PERIOD_EXPIRED.answer)
+            if has_standings or not is_current:
+                if players is None:
+                    ((players,),) = await self._read("count_players", {"period": period})
+                return Past(make_state(period, players, ranking == RANKINGS["competition"]), number, has_standings)
+            # The board may be replaced by that of another period at any time: it is this one's if Redis shows this
+            # period before and after.
+            if await self._shows(season, period):
+                answer = await live()
+                if await self._shows(season, period):
+                    return msgspec.structs.replace(answer, body=answer.body[:-1] + b',"period":%d}' % number)
+            if self._loop.time() >= deadline:
+                raise BoardRebuilding("the board of this period is not shown yet")
+            await asyncio.sleep(POLL_S)
+
+    async def _shows(self, season: str, period: int) -> bool:
+        """Whether Redis shows this period of the season. Raises `BoardUnavailable`."""
+        command = pack((b"HGET", self._keys.periods[partition_of(season)], season.encode()))
+        return bool(await self._redis.ask(command) == b"%d" % period)
+
+    async def _find_player(self, past: Past, user: str, version: int | None) -> Any:
+        """A player's position, rank, id, score and version; at least this version, if one is given."""
+        name = "standing" if past.has_standings else "ranked_player"
+        parameters = {"period": past.state.period, "user": user, "shares": past.state.shares}
+        rows = await self._read(name, parameters)
+        if not rows:
+            raise PlayerNotFound("the player is not on this board")
+        if version is not None and rows[0][-1] < version:
+            raise Rejected(NOT_YET_VISIBLE.answer)
+        return rows[0]
+
+    async def _window(self, past: Past, first: int, last: int) -> list[RankedEntry]:
+        """The players from one position to another one."""
+        name = "standings" if past.has_standings else "ranked"
+        parameters = {"period": past.state.period, "first": first, "last": last, "shares": past.state.shares}
+        rows = await self._read(name, parameters)
+        return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
+
+
+def make_state(period: int, players: int, shares: bool) -> BoardState:
+    """The state of the board of a period that has ended. Nothing but another ranking changes it."""
+    return BoardState("desc", players, f"{period}.past{SHARED.decode() if shares else ''}", shares, period)
