@@ -229,35 +229,11 @@ NOT_FOUND = add_problem("not-found", 404, "There is nothing at this path.", "Unk
 METHOD_NOT_ALLOWED = add_problem(
     "method-not-allowed", 405, "This path does not take this method.", "The `Allow` header lists the methods."
 )
-SCORE_OUT_OF_RANGE = add_problem(
-    "score-out-of-range",
-    409,
-    "The sum would leave the range of 64 bits; nothing was written.",
-    "The player's score plus `delta` is outside -2^63 to 2^63-1.",
-)
-WRONG_OPERATOR = add_problem(
-    "wrong-operator",
-    409,
-    "The season's operator takes the other one of delta and score; nothing was written.",
-    "`delta` is for seasons that add up (`sum`), `score` for those in which the best or the last run counts.",
-)
-SEASON_NOT_OPEN = add_problem(
-    "season-not-open",
-    409,
-    "The season is not open yet; nothing was written.",
-    "The submission came before the season's `opensAt`, by PostgreSQL's clock.",
-)
 PERIOD_CLOSED = add_problem(
     "period-closed",
     409,
     "The season's last period has ended; nothing was written.",
     "The end that `schedule.endsAt` names has come, by PostgreSQL's clock. Another schedule begins the next period.",
-)
-SCORE_OUT_OF_BOUNDS = add_problem(
-    "score-out-of-bounds",
-    422,
-    "The submission is outside the season's bounds; nothing was written.",
-    "`delta` or `score` is below `bounds.min` or above `bounds.max` of the season.",
 )
 BODY_TOO_LARGE = add_problem(
     "body-too-large",

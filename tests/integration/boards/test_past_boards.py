@@ -14,6 +14,7 @@ from board.partitions import partition_of
 from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis
 from service.boards.past_boards import PastBoards
+from service.boards.run_metadata import RunMetadata
 from service.contract.answers import Answer
 
 
@@ -46,7 +47,9 @@ def test_a_board_is_that_of_the_period_before_and_after_it_is_read(world: World,
         try:
             if moment == "before":
                 asyncio.get_running_loop().call_later(0.05, show, period)
-            return await PastBoards(connection, redis, world.keys, 1.0).read_count("s", 1, live)
+            return await PastBoards(connection, RunMetadata(connection), redis, world.keys, 1.0).read_count(
+                "s", 1, live
+            )
         finally:
             await connection.close()
             await redis.stop()

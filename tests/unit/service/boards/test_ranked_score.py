@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from service.boards.ranked_score import find_rank
-from service.boards.reader import percentile_of
+from service.boards.shared_ranks import percentile_of
 
 
 @pytest.mark.parametrize(
