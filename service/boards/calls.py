@@ -41,22 +41,28 @@ class BoardState(msgspec.Struct, frozen=True, gc=False):
     as_of: str
     shares: bool
     period: int
+    etag: str
 
     def make_answer(self, body: bytes) -> Answer:
-        """The answer to a GET with this body, made of the board in this state.
+        """The answer to a GET with this body, made of the board in this state."""
+        return Answer(200, body, etag=self.etag)
 
-        A client asks with its entity tag whether it still holds. Another release may have other members in it.
-        """
-        return Answer(200, body, etag=f'"{self.as_of}-{RELEASE}"')
+
+def make_state(order: Order, total: int, as_of: str, shares: bool, period: int) -> BoardState:
+    """A state with its entity tag, by which a client asks whether an answer still holds.
+
+    PERF: once for all players of a call. Another release may have other members in its answers.
+    """
+    return BoardState(order, total, as_of, shares, period, f'"{as_of}-{RELEASE}"')
 
 
 def read_state(reply: Sequence[Any]) -> BoardState:
     """The state at the beginning of a reply: period, mark, number of players. Raises an error of `UNREADABLE`."""
     period, mark, total = reply[:3]
     if not period:
-        return BoardState("desc", total, UNKNOWN, False, 0)
+        return make_state("desc", total, UNKNOWN, False, 0)
     number = int(period)
-    return BoardState(order_of(number), total, f"{number}.{mark.decode()}", mark.endswith(SHARED), number)
+    return make_state(order_of(number), total, f"{number}.{mark.decode()}", mark.endswith(SHARED), number)
 
 
 def read_score_of(member: bytes, zscore: bytes, order: Order) -> int:

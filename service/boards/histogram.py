@@ -16,7 +16,7 @@ import msgspec
 from _speedups import encode_entry
 from board.redis.scripts import script
 from board.season import Order, turn
-from service.boards.calls import BoardCalls, read_state, read_stored_score_of
+from service.boards.calls import BoardCalls, make_state, read_state, read_stored_score_of
 from service.boards.types import Bucket, BucketsBy, Histogram
 from service.contract.answers import Answer
 
@@ -57,7 +57,7 @@ class Histograms:
             ends = decode_entries(entries)
         if first.as_of != state.as_of:
             # The edges are of one state, the numbers of another: the answer depends on both.
-            state = msgspec.structs.replace(state, as_of=f"{state.as_of}.{first.as_of}")
+            state = make_state(state.order, state.total, f"{state.as_of}.{first.as_of}", state.shares)
         made = make_buckets(edges, ahead, state.total, ends) if ends else []
         shown = [turn_bucket(bucket, state.order) for bucket in made]
         return state.make_answer(_encode(Histogram(season, shown, state.as_of)))

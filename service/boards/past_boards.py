@@ -14,7 +14,7 @@ from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
 from board.season import RANKINGS, SHARED
-from service.boards.calls import BoardState
+from service.boards.calls import BoardState, make_state
 from service.boards.rank_reads import PlayerNotFound, SeasonNotFound
 from service.boards.run_metadata import RunMetadata
 from service.boards.shared_ranks import percentile_of
@@ -148,7 +148,7 @@ class PastBoards:
             if has_standings or not is_current:
                 if players is None:
                     ((players,),) = await self._read("count_players", {"period": period})
-                return Past(make_state(period, players, ranking == RANKINGS["competition"]), number, has_standings)
+                return Past(make_past_state(period, players, ranking == RANKINGS["competition"]), number, has_standings)
             # The board may be replaced by that of another period at any time: it is this one's if Redis shows this
             # period before and after.
             if await self._shows(season, period):
@@ -183,6 +183,6 @@ class PastBoards:
         return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
 
 
-def make_state(period: int, players: int, shares: bool) -> BoardState:
+def make_past_state(period: int, players: int, shares: bool) -> BoardState:
     """The state of the board of a period that has ended. Nothing but another ranking changes it."""
-    return BoardState("desc", players, f"{period}.past{SHARED.decode() if shares else ''}", shares, period)
+    return make_state("desc", players, f"{period}.past{SHARED.decode() if shares else ''}", shares, period)

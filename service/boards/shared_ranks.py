@@ -17,7 +17,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def percentile_of(rank: int, total: int) -> float:
     """The share of players at or below a rank, from 0, in percent: two decimals, rounded down.
 
-    So only the first player has 100, and no player has less than the percentile that is shown.
+    So only the first rank has 100, and no player has less than the percentile that is shown.
     """
     return 10_000 * (total - rank) // total / 100
 

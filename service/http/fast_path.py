@@ -222,7 +222,7 @@ class FastPath(Connection):
             FastPath._default = defaults
         more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode() if answer.headers else b""
         if answer.etag:
-            more += b"etag: %b\r\n" % answer.etag.encode()
+            more += f"etag: {answer.etag}\r\n".encode()
         if request_id is not None:
             more += b"x-request-id: %b\r\n" % request_id.encode()
         self.transport.write(

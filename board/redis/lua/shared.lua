@@ -1,6 +1,7 @@
 -- begins with: board.lua
 -- The rank, from 0, that the player at a place shares with all who have the same score: that of the first of them.
-local function share_rank(place, member, zscore)
+-- PERF: no function where players share none.
+local share_rank = shares and function(place, member, zscore)
   local from, till = call('ZCOUNT', KEYS[2], '-inf', '(' .. zscore), place
   local high, rest = member:byte(1, 2)
   local low = high * 256 + rest
