@@ -153,6 +153,9 @@ def test_a_board_that_is_lost_meanwhile_ends_the_wait(own_redis: OwnRedis) -> No
         world.redis.execute_command("ACL", "SETUSER", "lb", "-hget")
         assert http.receive().status == 202
         assert time.monotonic() - began < 4.5
+        # All of its output is there when it has ended.
+        http.connection.close()
+        api.command.stop()
         assert "has failed" not in api.command.text()
 
 
