@@ -28,6 +28,13 @@ Judged = Submission | Problem
 """A submission of a batch, or its problem."""
 
 
+class Numbers(msgspec.Struct, frozen=True, gc=False):
+    """The texts of a submission's numbers, whatever else it has."""
+
+    delta: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    score: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 class PlayerOnly(msgspec.Struct, frozen=True, gc=False):
     """The part of a submission that quotas need."""
 
@@ -38,6 +45,7 @@ _decode = msgspec.json.Decoder(Submission).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 _decode_loose = msgspec.json.Decoder(LooseBatch).decode
 _decode_player = msgspec.json.Decoder(PlayerOnly).decode
+_decode_numbers = msgspec.json.Decoder(Numbers).decode
 _decode_spelled = msgspec.json.Decoder(SpelledSubmission).decode
 _decode_number = msgspec.json.Decoder(Int64).decode
 
@@ -119,13 +127,14 @@ def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
     """
     if not str(error).endswith(("`$.delta`", "`$.score`")):
         raise error
-    spelled = _decode_spelled(text)
+    found = _decode_numbers(text)
     numbers: list[int | msgspec.UnsetType] = []
-    for raw in (spelled.delta, spelled.score):
+    for raw in (found.delta, found.score):
         number = msgspec.UNSET if raw is msgspec.UNSET else parse_number(bytes(raw))
         if number is None:
             raise error
         numbers.append(number)
+    spelled = _decode_spelled(text)
     return Submission(spelled.userId, numbers[0], spelled.submissionId, numbers[1])
 
 

@@ -276,8 +276,8 @@ class Generator:
             self._op += 1
             user = self._player(rng, self._op)
             value = self._value(rng, season, self._op)[member]
-            about = {"op": self._op, "client": client, "do": "submit", "season": season, "user": user, "keyed": keyed}
-            abouts.append(about | {"value": value})
+            about: dict[str, Any] = {"op": self._op, "client": client, "do": "submit", "season": season}
+            abouts.append(about | {"user": user, "keyed": keyed, "value": value})
         until = time.monotonic() + self.give_up_s
         while abouts:
             items = [

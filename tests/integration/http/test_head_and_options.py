@@ -106,8 +106,9 @@ def test_options_of_the_server(world: World, auth: str) -> None:
         for target in ("*", "/"):
             answer = http.ask("OPTIONS", target)
             assert answer.status == 200
-            assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}
-            for method in ("GET", "HEAD", "POST", "DELETE"):
+            methods = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+            assert set(answer.headers["allow"].split(", ")) == {*methods, "OPTIONS"}
+            for method in methods:
                 assert http.ask(method, target).status == 404
         for target in ("/nowhere", "//", "/v1", "/%2F", f"/{encoded('livez')}", "/livez/"):
             assert http.ask("OPTIONS", target).status == 404, target

@@ -38,12 +38,14 @@ def item(season: str, user: str, delta: int) -> Item:
 
 
 def write(world: World, *batches: list[Item]) -> list[list[tuple[int, int, int]]]:
-    """What the intake's connection answers to each batch: status, score, version."""
+    """What the intake's connection answers to each batch: status, score and version of each submission."""
 
     async def run() -> list[list[tuple[int, int, int]]]:
         writer = await Writer.connect(world.settings.database_url, 5.0)
         try:
-            return [[(status, *counted[:2]) for status, counted in await writer.submit(batch)] for batch in batches]
+            told = [await writer.submit(batch) for batch in batches]
+            assert {figures[2:] for answers in told for _, figures in answers} <= {(None, None, None)}
+            return [[(status, *figures[:2]) for status, figures in answers] for answers in told]
         finally:
             await writer.close()
 
@@ -61,7 +63,7 @@ def test_only_batches_of_one_season_and_different_players_are_short() -> None:
     assert is_short([ann]) and is_short([ann, marked()])
     assert not is_short([ann, item("t", "b", 1)])
     assert not is_short([ann, item("s", "a", 2)])
-    for mark in ({"digest": "0" * 32}, {"trace": "00-1-2-00"}, {"edge": True}):
+    for mark in ({"digest": "0" * 32}, {"trace": "00-1-2-00"}, {"edge": True}, {"by_rule": True}):
         assert not is_short([ann, marked(**mark)]), mark
 
 
