@@ -21,6 +21,7 @@ from service.seasons.types import (
     Deleted,
     Limit,
     PeriodBegun,
+    PeriodCursor,
     PeriodList,
     Season,
     SeasonList,
@@ -47,7 +48,7 @@ _CURSOR: Final = Parameter(
 _PERIOD_CURSOR: Final = Parameter(
     name="cursor",
     place="query",
-    kind=Cursor,
+    kind=PeriodCursor,
     meaning="Leads to the next page.",
     parse=parse_period_cursor,
     problem=own.INVALID_CURSOR,

@@ -25,6 +25,10 @@ Cursor = Annotated[
         min_length=1, max_length=512, description="The `nextCursor` of the page before.", examples=["c3ByaW5n"]
     ),
 ]
+PeriodCursor = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=512, description="The `nextCursor` of the page before.", examples=["Mg"]),
+]
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-29T10:00:00Z"])]
 ScheduleOfSeason = Annotated[
     Schedule,
@@ -122,7 +126,7 @@ class PeriodList(msgspec.Struct, frozen=True):
     """A page of the periods, the latest first. `nextCursor` leads to the next page; it is null on the last one."""
 
     items: list[ListedPeriod]
-    nextCursor: Cursor | None
+    nextCursor: PeriodCursor | None
 
 
 class PeriodBegun(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from support.waiting import eventually
 from support.world import World
 
 import relay.keeper
+from board.pg.queries import queries
 from relay.janitor import Janitor
 from relay.keeper import PeriodKeeper
 
@@ -281,3 +282,20 @@ def test_reads_survive_the_end_of_their_connection(lone: Http, world: World) -> 
         world.terminate("leaderboard-past")
     with pytest.raises(psycopg.errors.UniqueViolation):
         world.execute("INSERT INTO standing VALUES (1, 1, 'ada', 1, 1), (1, 1, 'bob', 1, 1)")
+
+
+def test_one_keeper_of_all_hosts_works(world: World) -> None:
+    class Once(Unsignalled):
+        def wait(self, seconds: float | None) -> bool:
+            self.requested = True
+            return True
+
+    world.define("s", schedule=GRID)
+    end_now(world, "s")
+    with psycopg.connect(world.settings.database_url, autocommit=True) as other:
+        assert other.execute(queries()["try_keeper"]).fetchone() == (True,)
+        PeriodKeeper(world.settings, Once()).keep(world.db)
+        assert events_of(world, "s") == [], "another one does"
+        other.execute("SELECT pg_advisory_unlock_all()")
+    PeriodKeeper(world.settings, Once()).keep(world.db)
+    assert events_of(world, "s") == events_of(world, "s", "period.closed") == [1]
