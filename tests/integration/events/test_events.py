@@ -56,7 +56,7 @@ def test_a_turn_and_a_close_are_told(lone: Http, world: World) -> None:
     assert closed["kind"] == "period.closed" and closed["period"] == 1
     link = "/v1/seasons/s/leaderboard/top?period=1"
     assert closed["data"] == {"players": 1, "top": [{"rank": 1, "userId": "ada", "score": 7}], "link": link}
-    assert lone.get(link).json["items"] == [{"userId": "ada", "score": 7}]
+    assert lone.get(link).json["items"] == [{"rank": 1, "userId": "ada", "score": 7}]
     assert page["nextCursor"] == closed["id"]
     assert listed(lone, f"?after={ended['id']}")["items"] == [closed]
     assert listed(lone, f"?after={closed['id']}") == {"items": [], "nextCursor": closed["id"]}

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from support.http import Http, base
+from support.http import JSON, Http, base
 from support.periods import GRID, end_now, events_of, keeper_of, patch, put, submit
 from support.processes import children_of, commandline, relaying, serving
 from support.relays import Unsignalled
@@ -75,16 +75,17 @@ def test_a_past_board_is_the_one_that_ended(lone: Http, world: World, order: str
     assert lone.get(f"{base('s')}/periods").json["items"][1]["state"] == stage
     ranked = [{"rank": n, "userId": user, "score": score} for n, (user, score) in enumerate(board, 1)]
     top = past(lone, "s", "top", 1, "&limit=1000").json
-    assert top == {
-        "seasonId": "s", "items": [{"userId": user, "score": score} for user, score in board], "period": 1,
-    }  # fmt: skip
+    as_of = top["asOf"]
+    assert top == {"seasonId": "s", "items": ranked, "total": PLAYERS, "asOf": as_of, "period": 1}
     assert past(lone, "s", "top", 1, "&limit=5&offset=9").json["items"] == top["items"][9:14]
-    assert past(lone, "s", "count", 1).json == {"seasonId": "s", "count": PLAYERS, "period": 1}
+    assert past(lone, "s", "count", 1).json == {"seasonId": "s", "count": PLAYERS, "asOf": as_of, "period": 1}
     for at in (0, 1, 30, PLAYERS - 1):
         user = board[at][0]
         shown = past(lone, "s", "rank", 1, f"&userId={user}").json
         assert shown.pop("version") > 0
-        assert shown == {"seasonId": "s", **ranked[at], "period": 1}
+        percentile = 10_000 * (PLAYERS - at) // PLAYERS / 100
+        more = {"total": PLAYERS, "percentile": percentile, "asOf": as_of, "period": 1}
+        assert shown == {"seasonId": "s", **ranked[at], **more}
         near = past(lone, "s", "around", 1, f"&userId={user}&range=3").json
         assert near["items"] == ranked[max(0, at - 3) : at + 4] and near["period"] == 1
         full = past(lone, "s", "around", 1, f"&userId={user}&range=3&fill=true").json["items"]
@@ -92,6 +93,19 @@ def test_a_past_board_is_the_one_that_ended(lone: Http, world: World, order: str
         assert full == ranked[first : first + 7]
     for what in ("rank", "around"):
         assert past(lone, "s", what, 1, "&userId=nobody").json["code"] == "player-not-found"
+    # The same board where equal scores share a rank: both are kept.
+    assert lone.ask("PATCH", base("s"), b'{"ranking":"competition"}', JSON).status == 200
+    for row in ranked:
+        row["rank"] = 1 + [one["score"] for one in ranked].index(row["score"])
+    shared = past(lone, "s", "top", 1, "&limit=1000").json
+    assert shared["items"] == ranked and shared["asOf"] != as_of
+    for at in (0, 30, PLAYERS - 1):
+        assert past(lone, "s", "rank", 1, f"&userId={board[at][0]}").json["rank"] == ranked[at]["rank"]
+        near = past(lone, "s", "around", 1, f"&userId={board[at][0]}&range=3").json
+        assert near["items"] == ranked[max(0, at - 3) : at + 4]
+    page = lone.get(f"{base('s')}/leaderboard/top?period=1")
+    held = lone.ask("GET", f"{base('s')}/leaderboard/top?period=1", headers={"If-None-Match": page.headers["etag"]})
+    assert held.status == 304
 
 
 def test_a_period_is_closed_once_and_in_order(lone: Http, world: World) -> None:
@@ -108,7 +122,7 @@ def test_a_period_is_closed_once_and_in_order(lone: Http, world: World) -> None:
     data = json.loads(text)
     assert data["players"] == PLAYERS and [row["rank"] for row in data["top"]] == list(range(1, 11))
     shown = lone.get(data["link"]).json
-    assert shown["items"] == [{"userId": row["userId"], "score": row["score"]} for row in data["top"]]
+    assert shown["items"] == data["top"]
     empty = json.loads(world.value("SELECT data FROM event WHERE kind = 'period.closed' AND period = 2"))
     assert (empty["players"], empty["top"]) == (0, [])
     assert past(lone, season, "top", 2).json["items"] == []
@@ -253,11 +267,14 @@ def test_the_current_period_by_its_number_is_the_live_board(world: World) -> Non
     with relaying(world), serving(world, "/readyz") as api, api.client() as http:
         put(http, "s", schedule=GRID)
         submit(http, "s", "ada", delta=5)
-        items = [{"userId": "ada", "score": 5}]
-        eventually(lambda: past(http, "s", "top", 1).json == {"seasonId": "s", "items": items, "period": 1})
-        assert past(http, "s", "count", 1).json == {"seasonId": "s", "count": 1, "period": 1}
+        items = [{"rank": 1, "userId": "ada", "score": 5}]
+        eventually(lambda: past(http, "s", "top", 1).json.get("items") == items)
+        live = past(http, "s", "top", 1).json
+        assert live == {"seasonId": "s", "items": items, "total": 1, "asOf": live["asOf"], "period": 1}
+        counted = {"seasonId": "s", "count": 1, "asOf": live["asOf"], "period": 1}
+        assert past(http, "s", "count", 1).json == counted
         assert past(http, "s", "rank", 1, "&userId=ada").json["rank"] == 1
-        assert past(http, "s", "around", 1, "&userId=ada").json["items"] == [{"rank": 1, **items[0]}]
+        assert past(http, "s", "around", 1, "&userId=ada").json["items"] == items
         keys = set(world.redis.scan_iter(match=f"{world.name}:*:s", count=1_000))
         assert len(keys) == 2, "the board and its members"
         for number in range(2, 8):
@@ -267,7 +284,7 @@ def test_the_current_period_by_its_number_is_the_live_board(world: World) -> Non
             assert past(http, "s", "top", number - 1).json["items"] == items
             eventually(lambda number=number: past(http, "s", "count", number).json["count"] == 1)
             items = past(http, "s", "top", number).json["items"]
-            assert items == [{"userId": f"p{number}", "score": number}]
+            assert items == [{"rank": 1, "userId": f"p{number}", "score": number}]
         held = set(world.redis.scan_iter(match=f"{world.name}:*", count=1_000))
         assert {key for key in held if b":s" in key} == keys, "nothing of the ended ones"
 
@@ -279,9 +296,9 @@ def test_reads_survive_the_end_of_their_connection(lone: Http, world: World) -> 
     keeper_of(world).turn_seasons(world.db)
     for _ in range(3):
         eventually(lambda: past(lone, "s", "count", 1).status == 200)
-        world.terminate("leaderboard-past")
+        world.terminate("leaderboard-boards")
     with pytest.raises(psycopg.errors.UniqueViolation):
-        world.execute("INSERT INTO standing VALUES (1, 1, 'ada', 1, 1), (1, 1, 'bob', 1, 1)")
+        world.execute("INSERT INTO standing VALUES (1, 1, 'ada', 1, 1, 1), (1, 1, 'bob', 1, 1, 1)")
 
 
 def test_one_keeper_of_all_hosts_works(world: World) -> None:

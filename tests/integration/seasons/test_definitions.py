@@ -292,3 +292,13 @@ def test_only_defined_seasons_take_submissions_where_the_setting_says_so(world: 
         put(http, "new", operator="best")
         assert http.post("old", "ada", 1).json["score"] == 2
         assert score(http, "new", "ada", 5).json["score"] == 5
+
+
+def test_a_batch_finds_only_defined_seasons_where_the_setting_says_so(world: World) -> None:
+    """With a player who is twice in it, which needs the long statement."""
+    world.submit(("old", "ada", 1))
+    batch = json.dumps({"submissions": [{"userId": "ada", "delta": 1}] * 2}).encode()
+    with serving(world, LEADERBOARD_SEASONS="defined") as api, api.client() as http:
+        results = http.ask("POST", f"{base('old')}/scores/batch", batch, JSON).json["results"]
+    assert [one["code"] for one in results] == ["season-not-found"] * 2
+    assert world.value("SELECT count(*) FROM ledger") == 1

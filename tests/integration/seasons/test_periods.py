@@ -218,7 +218,7 @@ def test_the_pool_turns_what_is_due_and_readers_see_the_next_board(world: World)
     with relaying(world) as relay, serving(world, "/readyz") as api, api.client() as http:
         put(http, "s", schedule=GRID)
         submit(http, "s", "ada", delta=5)
-        eventually(lambda: http.top("s").json["items"] == [{"userId": "ada", "score": 5}])
+        eventually(lambda: http.top("s").json["items"] == [{"rank": 1, "userId": "ada", "score": 5}])
         end_now(world, "s")
         relay.until(lambda: events_of(world, "s") == [1])
         eventually(lambda: http.top("s").json["items"] == [])

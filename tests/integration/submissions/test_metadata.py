@@ -278,7 +278,7 @@ def test_without_postgresql_ranks_are_read_but_no_metadata(world: World, postgre
         assert http.post_raw("s", b'{"userId":"ada","delta":1,"metadata":{"n":1}}').status == 202
         world.carry_everything()
         assert show(http, "s", "ada") == {"n": 1}
-        assert world.terminate("leaderboard-metadata") == 1
+        assert world.terminate("leaderboard-boards") == 1
         path = "/v1/seasons/s/leaderboard/rank?userId=ada&metadata=true"
         assert eventually(lambda: http.get(path).status == 200), "another connection takes its place"
         postgres_proxy.cut()

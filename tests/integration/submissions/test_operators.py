@@ -149,6 +149,14 @@ def test_a_score_may_be_spelled_like_a_float(http: Http, season: str, text: str,
     assert (result["status"], result["score"], result["previousScore"]) == (202, score, score)
 
 
+def test_the_long_statement_leaves_seasons_with_a_rule_out(http: Http, season: str, api: Api) -> None:
+    """A player who is twice in a batch needs the long statement. It does not know bounds."""
+    define(http, season, bounds={"min": -10, "max": 10})
+    results = send_batch(http, season, *({"userId": "ada", "delta": delta} for delta in (11, 5, -11)))
+    assert [result["status"] for result in results] == [422, 202, 422]
+    assert [row[:2] for row in api.world.expected(season)] == [("ada", 5)]
+
+
 def test_a_batch_has_the_answer_of_each_in_order(http: Http, season: str, api: Api) -> None:
     define(http, season, operator="best", bounds={"max": 100})
     results = send_batch(
