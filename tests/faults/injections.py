@@ -40,6 +40,8 @@ class Fault(msgspec.Struct, frozen=True):
     excuses: dict[str, str] = {}
     no_failure: bool = False
     """True where not one request may fail: planned restarts."""
+    no_refusal: bool = False
+    """True where not one request may be refused: what a few clients do to their own requests."""
     resets: bool = False
     seasons: int = 3
     under_run: bool = False
@@ -192,7 +194,7 @@ def worker_max_requests(rig: Rig, rng: random.Random, load: Generator) -> None:
     eventually(lambda: answers(rig.port, "/readyz"), 60)
 
 
-@fault("api: clients reset after sending", rounds=3)
+@fault("api: clients reset after sending", rounds=3, no_refusal=True)
 def clients_reset(rig: Rig, rng: random.Random, load: Generator) -> None:
     load.hang_ups = 0.3
     progress(load, 200)

@@ -137,6 +137,8 @@ def attempt(
     found["I5"] += unwell
     if fault.no_failure and (load.refused or load.unknown):
         found["I5"].append(f"{load.refused} requests refused and {load.unknown} unanswered where none may fail")
+    if fault.no_refusal and load.refused:
+        found["I5"].append(f"{load.refused} requests refused where none may be")
     excused = {name: len(found[name]) for name in fault.excuses if found[name]}
     return Outcome(
         fault=fault.name,
