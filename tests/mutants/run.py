@@ -28,7 +28,7 @@ from mutants.table import MUTANTS
 
 TEST_S: Final = 60
 TIMEOUT_S: Final = 240
-"""For each test of a mutant, and for all of them. A mutant that makes a test hang is found, too."""
+"""For each test of a mutant, and for all of one mutant. A mutant that makes a test hang is found, too."""
 PATIENCE_S: Final = "12"
 """Seconds for which a test waits for what no promise bounds: with a mutant it may never come."""
 PASSED, FAILED = 0, 1
@@ -47,7 +47,7 @@ class Result(msgspec.Struct, frozen=True):
         return self.outcome == ("killed" if self.mutant.killed_by else "survived")
 
 
-def run_tests(tree: Path, nodes: Sequence[str], *options: str) -> tuple[int, str]:
+def run_tests(tree: Path, nodes: Sequence[str], *options: str, within_s: float = TIMEOUT_S) -> tuple[int, str]:
     """Run tests of a copy; pytest's exit status (`FAILED` after the time is up), and its output."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--timeout={TEST_S}", *options]
     env = {
@@ -66,7 +66,7 @@ def run_tests(tree: Path, nodes: Sequence[str], *options: str) -> tuple[int, str
         start_new_session=True,
     ) as child:
         try:
-            output, _ = child.communicate(timeout=TIMEOUT_S)
+            output, _ = child.communicate(timeout=within_s)
         except subprocess.TimeoutExpired:
             # Its servers are told by the kernel.
             os.killpg(child.pid, signal.SIGKILL)
@@ -124,7 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         copy_project(base)
         nodes = sorted({*chain.from_iterable(arguments.tests or mutant.killed_by for mutant in chosen)})
         if not arguments.sample:
-            status, output = run_tests(base, nodes)
+            print(f"the {len(nodes)} tests of {len(chosen)} mutants, without a mutation", flush=True)
+            apart = ("-n", str(arguments.jobs), "--dist", "worksteal")
+            status, output = run_tests(base, nodes, *apart, within_s=TEST_S * len(nodes))
             if status != PASSED:
                 print(f"without a mutation the tests have to pass:\n{output[-6000:]}")
                 return 1
