@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from deploy.host import Host, plug, settle, translate
-from deploy.tree import HOST_PACKAGES, connect_to_registries, overlay, run, tree
+from deploy.tree import HOST_PACKAGES, connect_to_registries, give_name, overlay, run, tree
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def fleet(directory: Path, names: Sequence[str]) -> Iterator[dict[str, Host]]:
         for name, space, address in zip(names, spaces, addresses, strict=True):
             root = stack.enter_context(overlay(tree(HOST_PACKAGES)))
             connect_to_registries(root)
-            (root / "etc/hostname").write_text(f"{name}\n")
+            give_name(root, name)
             (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
             shutil.copy(key.with_suffix(".pub"), root / "root/.ssh/authorized_keys")
             host = Host(space, address, key, root, directory / f"{name}.log")

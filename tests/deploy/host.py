@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from deploy.tree import CACHE, HOST_PACKAGES, connect_to_registries, overlay, run, tree
+from deploy.tree import CACHE, HOST_PACKAGES, connect_to_registries, give_name, overlay, run, tree
 
 BOOT_SECONDS = 60.0
 # With this status systemd-nspawn asks its parent to start it again.
@@ -217,9 +217,7 @@ def debian_host(directory: Path) -> Iterator[Host]:
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
     with overlay(tree(HOST_PACKAGES)) as root, network(name) as address:
         connect_to_registries(root)
-        (root / "etc/hostname").write_text("leaderboard\n")
-        # As Debian's installer leaves it.
-        (root / "etc/hosts").write_text("127.0.0.1\tlocalhost\n127.0.1.1\tleaderboard\n")
+        give_name(root, "leaderboard")
         (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
         shutil.copy(key.with_suffix(".pub"), root / "root/.ssh/authorized_keys")
         host = Host(name, address, key, root, console)

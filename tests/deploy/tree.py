@@ -84,6 +84,12 @@ def overlay(*lower: Path) -> Iterator[Path]:
             run("umount", root)
 
 
+def give_name(root: Path, name: str) -> None:
+    """Name a host, in the files that Debian's installer leaves."""
+    (root / "etc/hostname").write_text(f"{name}\n")
+    (root / "etc/hosts").write_text(f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n")
+
+
 def connect_to_registries(root: Path) -> None:
     """Give the tree this machine's own way to Debian's and Python's packages."""
     security = mirror().rstrip("/").removesuffix("debian") + "debian-security"
