@@ -203,6 +203,19 @@ def test_a_relay_of_a_release_that_does_not_count_is_no_hand(filled: World) -> N
         assert http.top("s").status == 503
 
 
+def test_a_board_that_lacks_an_entry_is_not_counted(filled: World) -> None:
+    """The numbers of players were forgotten. Once the entry is back, the board is whole."""
+    board, lost = filled.keys.board(S, b"s"), member(filled, "p5")
+    zscore = filled.redis.zscore(board, lost)
+    write_watermark(filled, fence=filled.value("SELECT nextval('fence')"))
+    filled.redis.zrem(board, lost)
+    filled.submit(("s", "p0", 1))
+    filled.carry_everything()
+    filled.redis.zadd(board, {lost: zscore})
+    with serving(filled, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http:
+        assert len(http.top("s", 100).json["items"]) == PLAYERS
+
+
 def test_a_lost_period_loses_no_player(filled: World) -> None:
     for alteration in (
         lambda: filled.redis.hdel(filled.keys.periods[S], "s"),

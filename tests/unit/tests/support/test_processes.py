@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -65,9 +66,11 @@ def test_commands_are_forked_beside_each_other() -> None:
 
 
 def test_a_forked_command_that_goes_on_is_killed() -> None:
-    env = environment(LEADERBOARD_AUTH="open", DATABASE_URL="postgresql://192.0.2.1/x", REDIS_URL="redis://192.0.2.1")
-    with pytest.raises(subprocess.TimeoutExpired):
-        run(["status"], env, within_s=0.01)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        here = f"127.0.0.1:{mute.getsockname()[1]}"
+        env = environment(LEADERBOARD_AUTH="open", DATABASE_URL=f"postgresql://{here}/x", REDIS_URL=f"redis://{here}")
+        with pytest.raises(subprocess.TimeoutExpired):
+            run(["status"], env, within_s=0.01)
 
 
 def test_an_environment_that_is_read_at_the_import_is_no_fork() -> None:
