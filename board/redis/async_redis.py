@@ -103,14 +103,18 @@ class _Protocol(asyncio.Protocol):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.fail_waiting(exc)
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def fail_waiting(self, exc: Exception | None = None) -> None:
+        """Tell the waiting that the connection was lost."""
         reason = BoardUnavailable(f"the connection to Redis was lost{f': {exc}' if exc else ''}")
         for future in self.waiting:
             if future is not None and not future.done():
                 future.set_exception(reason)
         self.waiting.clear()
         self.sent_at.clear()
-        if not self.lost.done():
-            self.lost.set_result(None)
 
 
 class AsyncRedis:
@@ -295,6 +299,8 @@ class AsyncRedis:
                 self._protocol = None
                 self._out.clear()
                 protocol.abort()
+                # Commands may have been queued between the loss and this turn of the loop.
+                protocol.fail_waiting()
 
     async def _watch(self, protocol: _Protocol) -> None:
         """Return when the connection is lost, its oldest reply is too late, or the node is no master any more."""

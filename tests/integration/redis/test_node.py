@@ -162,7 +162,7 @@ def test_a_write_to_a_connection_that_closes_is_no_error_of_the_loop(world: Worl
     async def use(redis: AsyncRedis) -> list[dict[str, Any]]:
         told: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
-        for _ in range(2):
+        for _ in range(20):
             eventually_connected = False
             while not eventually_connected:
                 try:
@@ -177,3 +177,17 @@ def test_a_write_to_a_connection_that_closes_is_no_error_of_the_loop(world: Worl
         return told
 
     assert connected(world.settings.redis_url, use) == []
+
+
+def test_a_command_between_a_connection_and_the_next_one_is_told_of_the_loss(world: World) -> None:
+    """The connection has ended, and the task that connects again has not had its turn yet."""
+
+    async def use(redis: AsyncRedis) -> None:
+        await redis.ask(PING)
+        assert redis._protocol is not None
+        redis._protocol.abort()
+        for _ in range(2):
+            with pytest.raises(BoardUnavailable, match="lost"):
+                await redis.ask(PING)
+
+    connected(world.settings.redis_url, use)
