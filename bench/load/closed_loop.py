@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ class LoadResult(msgspec.Struct, frozen=True):
     """Counts and latencies of wrk, times in microseconds.
 
     `answers` have any status, `refused` of them 400 or more. `broken` counts connections that gave no answer, `late`
-    answers after wrk's time-out of 2 s.
+    answers after wrk's time-out of 2 s. `generator_s` is the time of wrk on a core, in seconds.
     """
 
     answers: int
@@ -44,6 +45,7 @@ class LoadResult(msgspec.Struct, frozen=True):
     p99_us: int
     max_us: int
     mean_us: float
+    generator_s: float = 0.0
 
     @property
     def accepted(self) -> int:
@@ -55,8 +57,18 @@ class LoadResult(msgspec.Struct, frozen=True):
         """Requests without a good answer."""
         return self.refused + self.broken + self.late
 
+    def count_submissions(self, size: int) -> tuple[int, int]:
+        """Submissions that were accepted, and those without a good answer, of requests with `size` submissions each.
+
+        A batch without a good answer may have been written whole.
+        """
+        return self.accepted * size, self.errors * size
+
     def figures(self, seconds: float | None = None) -> dict[str, float]:
-        """Answers per second and percentiles in ms. `seconds` is the time of sending, if shorter than the run."""
+        """Answers per second, percentiles in ms, and the cores that wrk took.
+
+        `seconds` is the time of sending, if shorter than the run.
+        """
         # The last requests were sent at the end of that time and answered after it.
         elapsed = self.duration_us / 1e6 if seconds is None else seconds + self.mean_us / 1e6
         return {
@@ -66,6 +78,7 @@ class LoadResult(msgspec.Struct, frozen=True):
             "p99_ms": self.p99_us / 1000,
             "max_ms": self.max_us / 1000,
             "errors": float(self.errors),
+            "generator_cores": self.generator_s / (self.duration_us / 1e6),
         }
 
 
@@ -142,7 +155,7 @@ def run(
     """Run one script; each request carries the `key` unless it is empty. Raises `ChildFailed` without a result."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPTS / script), url, "--", *arguments]
     process = spawn(argv, env={**os.environ, "LEADERBOARD_KEY": key}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    last, result = b"", None
+    last, result, generator_s = b"", None, 0.0
     try:
         meanwhile()
         for raw in process.stdout or ():
@@ -152,14 +165,18 @@ def run(
             elif line.startswith(RESULT):
                 result = parse(line)
             last = line or last
+        # Its time counts from the moment when it is waited for.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process.wait()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        generator_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     finally:
         terminate(process, timeout=2.0)
         if process.stdout is not None:
             process.stdout.close()
     if result is None:
         raise ChildFailed(f"wrk ended with status {process.returncode}: {last.decode('utf-8', 'replace')}")
-    return result
+    return msgspec.structs.replace(result, generator_s=generator_s)
 
 
 def stride(count: int) -> int:

@@ -15,6 +15,7 @@ from bench.report.anatomy import AnatomyReport
 from bench.report.circumstances import render_circumstances
 from bench.report.report import Report, RowResult
 from bench.report.text import PERCENTILES, describe_others, format_median, format_number
+from bench.rows.figures import Spread
 
 BLOCK: Final = "figures"
 """Name of the block that is replaced by default."""
@@ -32,10 +33,12 @@ def render(report: Report, source: Path | None = None) -> str:
         "figures": f"loads of {o['seconds']} s; median of {o['rounds']} rounds (lowest - highest)",
     }
     compared = any(row.scaled is not None for row in report.rows)
+    beside = any(row.peer is not None for row in report.rows)
     names = [
         "row",
         "figure",
         "p50 / p90 / p99 ms",
+        *(["original, beside", "ratio"] if beside else []),
         *(["original, scaled", "ratio"] if compared else []),
         "other figures",
     ]
@@ -44,7 +47,7 @@ def render(report: Report, source: Path | None = None) -> str:
         "",
         f"| {' | '.join(names)} |",
         "|---" * len(names) + "|",
-        *(render_row(row, compared) for row in report.rows),
+        *(render_row(row, compared, beside) for row in report.rows),
         "",
         *("- " + note.replace("*", "\\*") for note in report.notes),
     ]
@@ -53,8 +56,8 @@ def render(report: Report, source: Path | None = None) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def render_row(row: RowResult, compared: bool) -> str:
-    """One line of the table. `compared`: the table has columns for the original."""
+def render_row(row: RowResult, compared: bool, beside: bool) -> str:
+    """One line of the table. `compared`: it has columns for the original, scaled; `beside`: for its own program."""
     main = row.figures[row.main]
     has_percentiles = row.figures.keys() & set(PERCENTILES)
     star = "\\*" if row.scaled is not None and row.scale == "none" else ""
@@ -65,12 +68,19 @@ def render_row(row: RowResult, compared: bool) -> str:
         + f"** ({format_number(main.low)} - {format_number(main.high)})",
         " / ".join(format_median(row.figures.get(name)) for name in PERCENTILES) if has_percentiles else "",
     ]
-    if compared:
+    if beside:
         cells += [
-            "" if row.scaled is None else format_number(row.scaled.median) + star,
-            "" if row.ratio is None else f"**{row.ratio.median:.2f}** ({row.ratio.low:.2f} - {row.ratio.high:.2f})",
+            "" if row.peer is None else format_number(row.peer[row.main].median),
+            render_ratio(row.measured_ratio),
         ]
+    if compared:
+        cells += ["" if row.scaled is None else format_number(row.scaled.median) + star, render_ratio(row.ratio)]
     return f"| {' | '.join([*cells, describe_others(row)])} |"
+
+
+def render_ratio(ratio: Spread | None) -> str:
+    """A ratio with its spread; empty without one."""
+    return "" if ratio is None else f"**{ratio.median:.2f}** ({ratio.low:.2f} - {ratio.high:.2f})"
 
 
 def replace_block(page: str, text: str, name: str = BLOCK) -> str:

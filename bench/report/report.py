@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from bench.report.original import name_other_servers, ratio, read_scale, write_scale
-from bench.rows.catalog import Row
+from bench.rows.catalog import PEER, Row
 from bench.rows.figures import Measure, Spread, summarize_measures, summarize_rounds
 from bench.system.machine import Commit, Machine
 
@@ -16,8 +16,9 @@ class RowResult(msgspec.Struct, frozen=True):
     """The result of one row.
 
     `scaled` is the figure of the original, scaled to this machine (unscaled when `scale` is "none"), and `ratio` how
-    many times better ours is, round by round; both are None for a row without a figure of the original. `curves` and
-    `hdr` are those of the last round. `valid` is false when a load generator lagged in a round.
+    many times better ours is, round by round; both are None for a row without a figure of the original. `peer` has the
+    figures of the original's own program in the same run, `measured_ratio` the ratio to them; None without it.
+    `curves` and `hdr` are those of the last round. `valid` is false when a load generator lagged in a round.
     """
 
     name: str
@@ -36,6 +37,8 @@ class RowResult(msgspec.Struct, frozen=True):
     curves: Mapping[str, Sequence[tuple[float, float | None]]]
     hdr: dict[str, str]
     valid: bool
+    peer: dict[str, Spread] | None = None
+    measured_ratio: Spread | None = None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -63,9 +66,14 @@ def build_rows(rows: Sequence[Row], measured: Mapping[str, Sequence[Measure]]) -
 
 def build_row(row: Row, measured: Mapping[str, Sequence[Measure]]) -> RowResult:
     """The result of one row. `measured` has the rounds of every row by its name."""
-    mine = measured[row.name]
+    mine, theirs = measured[row.name], measured.get(PEER + row.name, ())
     scaled, better = compare_with_original(row, measured)
-    faults = [f"round {turn}: {text}" for turn, measure in enumerate(mine, 1) for text in measure.faults]
+    faults = [
+        f"round {turn}{side}: {text}"
+        for side, measures in (("", mine), (", original", theirs))
+        for turn, measure in enumerate(measures, 1)
+        for text in measure.faults
+    ]
     invalid = [f"INVALID, round {turn}: {m.invalid}" for turn, m in enumerate(mine, 1) if m.invalid]
     return RowResult(
         name=row.name,
@@ -77,6 +85,8 @@ def build_row(row: Row, measured: Mapping[str, Sequence[Measure]]) -> RowResult:
         scale=row.scale,
         scaled=scaled,
         ratio=better,
+        peer=summarize_measures(theirs) if theirs else None,
+        measured_ratio=compare_with_peer(row, mine, theirs),
         correct=not faults,
         checks=[] if faults else list(mine[-1].checks),
         faults=faults,
@@ -85,6 +95,15 @@ def build_row(row: Row, measured: Mapping[str, Sequence[Measure]]) -> RowResult:
         hdr=mine[-1].hdr,
         valid=not invalid,
     )
+
+
+def compare_with_peer(row: Row, mine: Sequence[Measure], theirs: Sequence[Measure]) -> Spread | None:
+    """How many times better ours is than the original's own program, round by round; None without it."""
+    ratios = [
+        ratio(a.figures[row.main], b.figures[row.main], lower_is_better=row.unit == "ms")
+        for a, b in zip(mine, theirs, strict=False)
+    ]
+    return summarize_rounds(ratios) if ratios else None
 
 
 def compare_with_original(row: Row, measured: Mapping[str, Sequence[Measure]]) -> tuple[Spread | None, Spread | None]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from bench.report.circumstances import describe_load, describe_machine
 from bench.report.report import Report, RowResult
 from bench.report.text import PERCENTILES, describe_others, format_median, format_number
+from bench.rows.figures import Spread
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -39,7 +40,9 @@ def make_table(report: Report) -> Table:
     """The table, one line for each row."""
     made = Table(header_style="bold", box=SIMPLE_HEAD)
     made.add_column("row", no_wrap=True)
-    for name in ("median", "low - high", "p50/p90/p99 ms", "original", "ratio", "low - high"):
+    beside = any(row.peer for row in report.rows)
+    compared = ("original beside", "ratio", "low - high", "scaled") if beside else ("original", "ratio", "low - high")
+    for name in ("median", "low - high", "p50/p90/p99 ms", *compared):
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("correct")
     for row in report.rows:
@@ -50,12 +53,27 @@ def make_table(report: Report) -> Table:
             f"{format_number(main.median)} {row.unit}",
             f"{format_number(main.low)} - {format_number(main.high)}",
             times if any(name in row.figures for name in PERCENTILES) else "-",
-            format_median(row.scaled) + ("*" if row.scaled is not None and row.scale == "none" else ""),
-            "-" if row.ratio is None else f"{row.ratio.median:.2f}",
-            "-" if row.ratio is None else f"{row.ratio.low:.2f} - {row.ratio.high:.2f}",
+            *(describe_peer(row) if beside else describe_scaled(row)),
             make_verdict(row),
         )
     return made
+
+
+def describe_scaled(row: RowResult) -> tuple[str, str, str]:
+    """The figure of the original, scaled, and the ratio to it with its spread."""
+    star = "*" if row.scaled is not None and row.scale == "none" else ""
+    return format_median(row.scaled) + star, *describe_ratio(row.ratio)
+
+
+def describe_peer(row: RowResult) -> tuple[str, str, str, str]:
+    """The figure of the original's own program, the ratio to it with its spread, and the scaled ratio."""
+    theirs = "-" if row.peer is None else f"{format_median(row.peer[row.main])} {row.unit}"
+    return theirs, *describe_ratio(row.measured_ratio), format_median(row.ratio)
+
+
+def describe_ratio(ratio: Spread | None) -> tuple[str, str]:
+    """A ratio and its spread."""
+    return ("-", "-") if ratio is None else (f"{ratio.median:.2f}", f"{ratio.low:.2f} - {ratio.high:.2f}")
 
 
 def make_verdict(row: RowResult) -> Text:

@@ -28,6 +28,7 @@ def describe_others(row: RowResult) -> str:
         "redis_us": "Redis {} µs",
         "relay_us": "relays {} µs",
         "generator_us": "generator {} µs",
+        "generator_cores": "generator {} cores",
         "wal_bytes": "write-ahead log {} bytes",
         "key_bytes": "idempotency key {} bytes",
         "player_bytes": "row of a player with index {} bytes",

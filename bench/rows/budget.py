@@ -70,8 +70,8 @@ def measure_post(system: LoadedSystem, size: int) -> Measure:
     held, before = read_totals(stack), read_processor_time(stack)
     done = submit(options.seconds)
     stack.wait_until_empty()
-    accepted = done.accepted * max(1, size)
+    accepted, errors = done.count_submissions(max(1, size))
     figures = read_processor_time(stack).per_request(before, accepted) | done.figures(options.seconds)
     figures["per_s"] *= max(1, size)
-    faults = [*system.faults, *audit(subtract(held, read_totals(stack)), accepted, done.errors)]
+    faults = [*system.faults, *audit(subtract(held, read_totals(stack)), accepted, errors)]
     return Measure(figures, () if faults else (f"{accepted:,} accepted are ledger rows",), tuple(faults))

@@ -20,6 +20,7 @@ from bench.system.stack import Stack, free_port
 from board.errors import ChildFailed
 from board.process.children import spawn, terminate
 
+NAMES: Final = ("pgbench", "zrevrank", "zrevrange", "nginx")
 CLIENTS: Final = 50
 MEMBERS: Final = 100_000
 CHUNK: Final = 1_000

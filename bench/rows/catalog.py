@@ -9,6 +9,8 @@ import msgspec
 
 from board.errors import UsageError
 
+PEER: Final = "peer_"
+"""Before the name of a row: the figures of the original, measured in the same run."""
 Scale = Literal["writes", "reads", "none"]
 
 

@@ -35,12 +35,12 @@ POLL_S: Final = 0.02
 
 
 class RemoteBoard:
-    """A season on the server, filled by the load of ``post``."""
+    """A season on the server, a new one unless `season` is given, filled by the load of ``post``."""
 
-    def __init__(self, options: RunOptions, client: Client) -> None:
+    def __init__(self, options: RunOptions, client: Client, season: str = "") -> None:
         self.options: Final = options
         self.client: Final = client
-        self.season: Final = f"bench-{options.seed}-{time.time_ns()}"
+        self.season: Final = season or f"bench-{options.seed}-{time.time_ns()}"
         self.path: Final = f"/v1/seasons/{self.season}"
         self.players = 0
 

@@ -28,7 +28,7 @@ def find_programs(wanted: Collection[str]) -> dict[str, str | None]:
 
 def measure_round(options: RunOptions, wanted: Collection[str]) -> Results:
     """Measure each row of `wanted` once. Rows that read one board share its servers; all others get new ones."""
-    calibrations = [name for name in ("pgbench", "zrevrank", "zrevrange", "nginx") if name in wanted]
+    calibrations = [name for name in calibration.NAMES if name in wanted]
     if calibrations:
         yield from calibration.measure(options, calibrations)
     for name in POSTS:

@@ -45,7 +45,7 @@ def measure(options: RunOptions, name: str) -> Results:
         if member == "score":
             faults = audit_best(stack, "measured", done.accepted, done.errors)
         else:
-            faults = audit(read_season_totals(stack, "measured"), done.accepted * max(1, size), done.errors)
+            faults = audit(read_season_totals(stack, "measured"), *done.count_submissions(max(1, size)))
         faults += stack.find_differences()
         figures = done.figures(options.seconds) | {"backlog": end.backlog, "empty_ms": end.empty_s * 1000}
         figures["per_s"] *= max(1, size)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from bench.system.stack import Stack
 from board.config.settings import Settings
 from ctl.embedded import Prefer
+
+PEER_PORT: Final = 8080
+"""The port of the original, which cannot be chosen."""
 
 
 def ignore_progress(what: str, done: int, total: int) -> None:
@@ -21,8 +25,9 @@ class RunOptions(msgspec.Struct, frozen=True):
 
     `seconds` is the length of each load, `players` the size of the board that is read, `hints` that of the backlog that
     is drained, `samples` their number for the time to visible, `rate` the background writes per second. `seed` differs
-    between rounds. `against` is the address of a running server, empty when the run starts its own. `progress` is
-    called with the name of a preparation, the steps done and the total.
+    between rounds. `against` is the address of a running server, empty when the run starts its own. `peer` is the
+    program of the original, None without it, and `peer_port` the port on which it listens. `progress` is called with
+    the name of a preparation, the steps done and the total.
     """
 
     settings: Settings
@@ -36,6 +41,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     rate: int
     seed: int
     against: str = ""
+    peer: Path | None = None
+    peer_port: int = PEER_PORT
     progress: Callable[[str, int, int], None] = ignore_progress
 
     def stack(self) -> Stack:

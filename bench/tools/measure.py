@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import random
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 from rich.console import Console
 
-from bench.rows import catalog, remote_server, rounds
+from bench.rows import beside_original, calibration, catalog, remote_server, rounds
 from bench.rows.figures import Results
 from bench.system.programs import nginx_program, require
 from bench.system.run_options import RunOptions
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace, command: str) -> int:
     options = make_run_options(args, args.seed or random.SystemRandom().randrange(1, 2**31))
     shown = describe_options(options, args.rounds)
     console = Console(stderr=True)
-    steps = args.rounds * len(wanted)
+    sides = 1 if options.peer is None else 2
+    steps = args.rounds * sum(1 if row.family == "calibration" else sides for row in wanted)
     under_way = Run(options, wanted, lambda o: measure_rounds(o, args.rounds, names), steps, shown, console)
     return measure_and_publish(under_way, args.json, args.html, command)
 
@@ -46,6 +47,10 @@ def select(args: argparse.Namespace) -> list[catalog.Row]:
     wanted = catalog.select_rows([name for name in args.only.split(",") if name])
     if args.against and not (wanted := [row for row in wanted if row.name in remote_server.NAMES]):
         raise UsageError(f"--against measures {', '.join(remote_server.NAMES)} only")
+    if args.peer is not None:
+        measured = (*calibration.NAMES, *beside_original.NAMES)
+        if args.against or not (wanted := [row for row in wanted if row.name in measured]):
+            raise UsageError(f"--peer measures {', '.join(beside_original.NAMES)} only, and not with --against")
     if nginx_program() is None:
         wanted = [row for row in wanted if row.name != "nginx"]
         if not wanted:
@@ -59,7 +64,14 @@ def measure_rounds(options: RunOptions, count: int, names: Collection[str]) -> R
     """Measure `count` rounds of the rows `names`, each with another seed, on new servers or on `options.against`."""
     for turn in range(count):
         mine = msgspec.structs.replace(options, seed=options.seed + turn)
-        yield from remote_server.measure_round(mine, names) if options.against else rounds.measure_round(mine, names)
+        yield from find_rounds(mine)(mine, names)
+
+
+def find_rounds(options: RunOptions) -> Callable[[RunOptions, Collection[str]], Results]:
+    """The function that measures a round with these options."""
+    if options.against:
+        return remote_server.measure_round
+    return rounds.measure_round if options.peer is None else beside_original.measure_round
 
 
 def describe_options(p: RunOptions, count: int) -> dict[str, str | int]:
@@ -69,4 +81,4 @@ def describe_options(p: RunOptions, count: int) -> dict[str, str | int]:
         "hints": p.hints, "samples": p.samples, "rate": p.rate, "servers": p.servers, "seed": p.seed,
         "workers": p.settings.workers, "relays": p.settings.relays,
     }  # fmt: skip
-    return shown | ({"against": p.against} if p.against else {})
+    return shown | ({"against": p.against} if p.against else {}) | ({} if p.peer is None else {"peer": str(p.peer)})

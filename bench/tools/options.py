@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.arguments import positive
-from bench.system.run_options import RunOptions
+from bench.system.run_options import PEER_PORT, RunOptions
 from board.config.load import load
 from board.config.settings import Settings
 from board.errors import UsageError
@@ -25,6 +25,9 @@ docs/benchmarks.md explains the rows.
 
 --against measures the rows post, top10, top100, rank, around and mixed, in a new season that is reset at the end if the
 key has the scope admin. The key comes from LEADERBOARD_KEY and not from the command line, which is in the report.
+
+--peer measures the rows post, top10, top100, rank and around on both sides in turn: POSTGRES_DSN and REDIS_ADDR tell
+the original where its servers are. bench/README.md says how to build it.
 
 exit status: 0 measured and correct, 1 a check failed, 2 usage or a missing program, 3 a server did not start,
 70 a process of the system died, 130 interrupted (the report then holds what was measured so far)
@@ -45,6 +48,8 @@ def make_parser(commands: Mapping[str, str] = {}) -> argparse.ArgumentParser:
     add("--only", metavar="NAME,...", default="", help="rows or families, with the calibration that they need (all)")
     add("--against", metavar="URL", default="", help="load this server, by HTTP alone; LEADERBOARD_KEY is sent")
     add("--yes-load-that-host", action="store_true", help="allow --against an address other than loopback")
+    add("--peer", metavar="PROGRAM", type=Path, help="measure the original's own program beside ours, in turn")
+    add("--peer-port", metavar="N", type=positive, default=PEER_PORT, help="the port on which it listens (%(default)s)")
     add("--json", metavar="FILE", type=Path, help="write the report there, too ('-': to standard output, no table)")
     add("--html", metavar="DIR", type=Path, help="write the report as a page with plots, and the plots as SVG")
     add("--rounds", type=positive, default=2, metavar="N", help="number of rounds (%(default)s)")
@@ -102,6 +107,8 @@ def make_run_options(args: argparse.Namespace, seed: int) -> RunOptions:
         rate=args.rate,
         seed=seed,
         against=args.against.rstrip("/"),
+        peer=None if args.peer is None else args.peer.absolute(),
+        peer_port=args.peer_port,
     )
 
 

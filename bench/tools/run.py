@@ -21,7 +21,7 @@ from bench.report import html
 from bench.report.report import Report, build_rows, make_notes
 from bench.report.terminal import print_report
 from bench.report.text import format_number
-from bench.rows.catalog import Row
+from bench.rows.catalog import PEER, Row
 from bench.rows.figures import Measure, Results
 from bench.system import machine
 from bench.system.run_options import RunOptions
@@ -81,7 +81,7 @@ class Run:
             for name, measure in self.steps(msgspec.structs.replace(self.options, progress=self.show_progress)):
                 self.measured.setdefault(name, []).append(measure)
                 self.print_measure(name, measure)
-                following = names[(names.index(name) + 1) % len(names)]
+                following = names[(names.index(name.removeprefix(PEER)) + 1) % len(names)]
                 bar.update(task, advance=1, description=following)
         self.complete = True
 
@@ -101,7 +101,7 @@ class Run:
 
     def print_measure(self, name: str, measure: Measure) -> None:
         """Print one line about a result, and its faults."""
-        row = next(row for row in self.wanted if row.name == name)
+        row = next(row for row in self.wanted if row.name == name.removeprefix(PEER))
         text = f"round {len(self.measured[name])}  {name:<13} {format_number(measure.figures[row.main]):>9} {row.unit}"
         for key in ("p50_ms", "p99_ms"):
             if key in measure.figures and key != row.main:

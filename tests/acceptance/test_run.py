@@ -17,6 +17,7 @@ from support.waiting import eventually
 pytestmark = pytest.mark.acceptance
 
 
+@pytest.mark.walk
 def test_many_players_in_many_seasons_and_every_rank_is_right(house: House) -> None:
     seasons = ["spring", "summer", "h\u00f6stcup", "2026-4", "one more"]
     seed = random.SystemRandom().randrange(2**32)

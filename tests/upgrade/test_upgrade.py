@@ -216,6 +216,7 @@ def test_an_upgrade_and_the_way_back_under_load(bare_world: World, older: Path, 
     assert world.value("SELECT count(*) FROM ledger") == load.accepted.total() > 5 * STEP / 2
 
 
+@pytest.mark.walk
 def test_the_previous_release_keeps_off_rows_of_seasons_with_a_rule(
     bare_world: World, older: Path, sockets: Path
 ) -> None:
@@ -260,6 +261,7 @@ def test_the_previous_release_keeps_off_rows_of_seasons_with_a_rule(
         eventually(lambda: world.value("SELECT count(*) FROM period WHERE ended_at IS NOT NULL") == 0)
 
 
+@pytest.mark.walk
 def test_the_previous_release_keeps_off_seasons_with_a_schedule(bare_world: World, older: Path, sockets: Path) -> None:
     """Its API is refused, its relays carry each period, and its janitor leaves the rows of ended periods alone."""
     world = bare_world

@@ -35,6 +35,7 @@ def run(*arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.walk
 def test_every_row_is_measured_checked_and_cleaned_up(api: Api, tmp_path: Path) -> None:
     if shutil.which("wrk") is None:
         absent("wrk is not installed")
@@ -53,6 +54,7 @@ def test_every_row_is_measured_checked_and_cleaned_up(api: Api, tmp_path: Path) 
     assert api.world.value("SELECT count(*) FROM season WHERE season_id LIKE %s", "bench-5-%") == 1
 
 
+@pytest.mark.walk
 def test_a_server_that_wants_a_key_gets_it_from_every_part_of_the_load(guarded: Api, tmp_path: Path) -> None:
     if shutil.which("wrk") is None:
         absent("wrk is not installed")

@@ -22,6 +22,10 @@ def test_only_good_answers_make_the_rate() -> None:
     assert (figures["p50_ms"], figures["p90_ms"], figures["p99_ms"]) == (4.1, 8.2, 16.4)
 
 
+def test_a_batch_without_a_good_answer_may_be_written_whole() -> None:
+    assert closed_loop.parse(WRK_LINE).count_submissions(1_000) == (10_010_000, 100_000)
+
+
 def test_silence_after_the_last_submission_is_not_in_the_rate() -> None:
     assert closed_loop.parse(WRK_LINE).figures(2)["per_s"] == pytest.approx(10_010 / 2.02)
 
