@@ -41,10 +41,21 @@ def test_three_signs_a_period(listener: tuple[socket.socket, str]) -> None:
     assert signs(server) == [b"WATCHDOG=1"] * 3
 
 
+def test_the_first_sign_and_each_one_that_is_due_are_sent(listener: tuple[socket.socket, str]) -> None:
+    server, name = listener
+    now = 0.0
+    watchdog = Watchdog({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1500000"}, clock=lambda: now)
+    assert watchdog.every_s == 0.5
+    watchdog.pat()
+    now = 0.5
+    watchdog.pat()
+    assert len(signs(server)) == 2
+
+
 @pytest.mark.parametrize(
     "changed",
-    [{"WATCHDOG_USEC": ""}, {"WATCHDOG_PID": "1"}, {"NOTIFY_SOCKET": ""}],
-    ids=lambda changed: next(iter(changed)),
+    [{"WATCHDOG_USEC": ""}, {"WATCHDOG_PID": "1"}, {"WATCHDOG_PID": "99999999"}, {"NOTIFY_SOCKET": ""}],
+    ids=lambda changed: "=".join(*changed.items()),
 )
 def test_who_was_not_asked_says_nothing(listener: tuple[socket.socket, str], changed: dict[str, str]) -> None:
     server, name = listener
@@ -58,3 +69,14 @@ def test_who_was_not_asked_says_nothing(listener: tuple[socket.socket, str], cha
 def test_a_sign_that_cannot_be_given_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Watchdog({"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "30000000"}).pat()
     assert "no sign of life" in caplog.text
+
+
+def test_a_listener_that_reads_nothing_holds_nothing_up(
+    listener: tuple[socket.socket, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    server, name = listener
+    watchdog = Watchdog({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "30000000"}, clock=iter(range(0, 10**9, 100)).__next__)
+    # The queue of a datagram socket has room for few.
+    while "no sign of life" not in caplog.text:
+        watchdog.pat()
+    assert signs(server)

@@ -50,6 +50,11 @@ def test_no_two_things_share_a_key(seasons: set[bytes]) -> None:
     assert len(found) == len(set(found))
 
 
+def test_quotas_share_one_hash_tag() -> None:
+    keys = Keyspace("lb")
+    assert (keys.limit(b"k:1"), keys.limit(b"p:ada")) == (b"lb:{limits}:k:1", b"lb:{limits}:p:ada")
+
+
 def test_two_prefixes_never_meet() -> None:
     ours, theirs = Keyspace("lb"), Keyspace("lb2")
     assert not set(all_keys(ours, 3, b"s")) & set(all_keys(theirs, 3, b"s"))

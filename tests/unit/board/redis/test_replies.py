@@ -8,7 +8,7 @@ from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-from board.redis.replies import code_of, concerns_server, describe, is_not_master
+from board.redis.replies import code_of, concerns_server, describe, is_not_master, raise_server_error
 
 SERVER = (
     "OOM command not allowed when used memory > 'maxmemory'. script: 8d3c, on @user_script:36.",
@@ -64,3 +64,10 @@ def test_replies_of_a_node_that_is_no_master(text: str) -> None:
     reply = BaseParser.parse_error(text)
     assert isinstance(reply, ResponseError)
     assert is_not_master(reply) is expected and is_not_master(hiredis.ReplyError(text)) is expected
+
+
+def test_the_first_error_about_the_server_is_raised() -> None:
+    about_a_key = ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+    raise_server_error(b"OOM", None, about_a_key)
+    with pytest.raises(OutOfMemoryError):
+        raise_server_error(b"1", about_a_key, OutOfMemoryError("first"), ReadOnlyError("second"))
