@@ -214,6 +214,7 @@ def test_a_refused_season_takes_no_leader_from_its_neighbour(world: World, hand:
     assert world.value("SELECT season_id FROM ailing") == first
     assert told(world, second) == [(1, "ada", 5, None), (1, "bob", 7, "ada")]
     assert told(world, first) == [(1, "ada", 5, None)]
+    assert world.value("SELECT user_id FROM leader WHERE season_id = %s", first) == "ada"
 
 
 def test_leaders_from_before_the_migration_are_no_change(world: World, hand: Hand) -> None:
