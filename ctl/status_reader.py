@@ -1,4 +1,4 @@
-"""The status of the system, read from PostgreSQL and Redis: outbox, fences, seasons set aside."""
+"""The status of the system, read from PostgreSQL and Redis: outbox, fences, seasons set aside, periods, events."""
 
 from __future__ import annotations
 
@@ -50,8 +50,27 @@ class AilingSeason(msgspec.Struct, frozen=True):
     retry_at: str
 
 
+class PeriodStatus(msgspec.Struct, frozen=True):
+    """The row of the query `period_status`. Ages in seconds, 0 where there is nothing of that kind.
+
+    `keeper`: whether one is at work. `overdue`: seasons past their period's end that nobody has turned. `closing`:
+    ended periods without final ranks; `unclosed_s`: the longest time past a grace. `events`: 10,001 stands for more
+    than 10,000. `held_back`: events that readers are not shown yet, since an older transaction goes on.
+    """
+
+    keeper: bool
+    overdue: int
+    overdue_s: float
+    closing: int
+    unclosed_s: float
+    events: int
+    oldest_event_s: float
+    held_back: int
+    held_back_s: float
+
+
 class Status(msgspec.Struct, frozen=True):
-    """The status of the whole system: both servers (ok or down), totals, then every partition."""
+    """The status of the whole system: both servers (ok or down), totals, periods, then every partition."""
 
     postgres: str
     redis: str
@@ -59,6 +78,7 @@ class Status(msgspec.Struct, frozen=True):
     oldest_s: float
     seasons: int
     ailing: list[AilingSeason]
+    periods: PeriodStatus
     partitions: list[PartitionStatus]
 
 
@@ -96,6 +116,7 @@ def read_status(s: Settings) -> Status:
         identity: str = db.cursor(row_factory=scalar_row).execute(queries()["identity"]).fetchone() or ""
         rows = db.cursor(row_factory=class_row(PartitionRow)).execute(queries()["status"]).fetchall()
         ailing = db.cursor(row_factory=class_row(AilingRow)).execute(queries()["seasons_set_aside"]).fetchall()
+        (periods,) = db.cursor(row_factory=class_row(PeriodStatus)).execute(queries()["period_status"]).fetchall()
     watermarks = _read_watermarks(s, [row.id for row in rows])
     partitions = []
     for row in rows:
@@ -123,6 +144,7 @@ def read_status(s: Settings) -> Status:
             AilingSeason(a.season_id, a.partition, a.reason, a.tries, a.since.isoformat(), a.retry_at.isoformat())
             for a in ailing
         ],
+        periods=periods,
         partitions=partitions,
     )
 

@@ -1,4 +1,4 @@
-"""One partition batch: claim, take hints, apply in Redis, commit.
+"""One partition batch: claim, take hints, apply in Redis, commit; new leaders are written with the fence.
 
 The order of the steps is the guarantee. The claim locks the partition's row. The take, a statement of its own with a
 younger snapshot, deletes the hints and reads the rows that they point at. The script applies absolute rows under a
@@ -21,6 +21,7 @@ from board.redis.replies import concerns_server, describe
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
 from board.season import mark_of
+from relay.leaders import First, find_changes, list_firsts, write_changes
 from relay.session import RelaySession
 
 log: Final = logging.getLogger(__name__)
@@ -43,17 +44,22 @@ class BatchResult(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The answer of the fence: ok, lost, identity, ahead or short; and the fence and identity that Redis holds."""
+    """The answer of the fence: ok, lost, identity, ahead or short; and the fence and identity that Redis holds.
+
+    `firsts`, after ok: the first entry of each board that was written, in their order; None for one that was refused.
+    """
 
     word: str
     fence: int
     identity: str
+    firsts: list[First | None] = []
 
 
 def verdict_of(reply: list[bytes]) -> Verdict:
     """Decode the reply of ``apply.lua`` and ``swap.lua``."""
-    word, fence, identity = reply
-    return Verdict(word.decode(), int(fence) if fence.isdigit() else 0, identity.decode("utf-8", "replace"))
+    word, fence, identity, *rest = reply
+    number = int(fence) if fence.isdigit() else 0
+    return Verdict(word.decode(), number, identity.decode("utf-8", "replace"), list_firsts(rest))
 
 
 class Refused(FenceRefused):
@@ -100,6 +106,8 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
         redis_ns = perf_counter_ns() - begun
         if verdict.word != "ok":
             raise Refused(partition, verdict)
+        if changes := find_changes(seasons, verdict.firsts):
+            write_changes(session, changes)
         commit(session, partition, fence, low_xid)
         return BatchResult(
             hints,
@@ -146,17 +154,20 @@ def apply_singly(session: RelaySession, partition: int, fence: int, committed: i
     """Write each season of a refused batch by itself, and set aside those that are refused again."""
     # The watermark first: it has to follow the fence that is committed, even if Redis refuses every season.
     verdict = apply(session, partition, fence, committed, [])
+    firsts: list[First | None] = []
     for row in seasons:
         if verdict.word != "ok":
             break
         try:
             verdict = apply(session, partition, fence, committed, [row])
+            firsts += verdict.firsts
         except ResponseError as error:
             if concerns_server(error):
                 raise
             log.error("season %r is set aside: %s", row.season_id, describe(error))
             set_aside(session, partition, row.season_id, error)
-    return verdict
+            firsts.append(None)
+    return msgspec.structs.replace(verdict, firsts=firsts)
 
 
 def set_aside(session: RelaySession, partition: int, season: str, error: ResponseError) -> None:

@@ -78,7 +78,23 @@ OLDEST: Final = Metric("leaderboard_outbox_oldest_seconds", "Age of the oldest h
 BEHIND: Final = Metric("leaderboard_outbox_partitions", "Partitions that have hints.", "gauge")
 ASIDE: Final = Metric("leaderboard_seasons_set_aside", "Seasons set aside because Redis refuses them.", "gauge")
 SEASONS: Final = Metric("leaderboard_seasons", "Number of seasons.", "gauge")
-DATABASE: Final = (UP, PENDING, OLDEST, BEHIND, ASIDE, SEASONS)
+PERIODS: Final = {
+    "keeper": Metric("leaderboard_keeper_up", "1 if a keeper has the lock of its work, else 0.", "gauge"),
+    "overdue": Metric("leaderboard_periods_overdue", "Seasons whose period's end has come without a turn.", "gauge"),
+    "overdue_s": Metric("leaderboard_periods_overdue_seconds", "Age of the oldest end without a turn.", "gauge"),
+    "closing": Metric("leaderboard_periods_closing", "Ended periods whose ranks are not final yet.", "gauge"),
+    "unclosed_s": Metric(
+        "leaderboard_periods_unclosed_seconds", "Longest time past a period's grace without final ranks.", "gauge"
+    ),
+    "events": Metric("leaderboard_events", "Number of events; 10,001 stands for more than 10,000.", "gauge"),
+    "oldest_event_s": Metric("leaderboard_events_oldest_seconds", "Age of the oldest event.", "gauge"),
+    "held_back": Metric(
+        "leaderboard_events_held_back", "Events that are not shown while an older transaction goes on.", "gauge"
+    ),
+    "held_back_s": Metric("leaderboard_events_held_back_seconds", "Age of the oldest event held back.", "gauge"),
+}
+"""By their columns in the query `period_status`."""
+DATABASE: Final = (UP, PENDING, OLDEST, BEHIND, ASIDE, SEASONS, *PERIODS.values())
 
 KEPT_S: Final = 1.0
 PATIENCE_S: Final = 2.0
@@ -128,6 +144,7 @@ class Database:
             self.db.row_factory = namedtuple_row
         partitions = self.db.execute(queries()["status"]).fetchall()
         aside = self.db.execute(queries()["seasons_set_aside"]).fetchall()
+        (periods,) = self.db.execute(queries()["period_status"]).fetchall()
         values: list[float] = [
             1,
             sum(row.pending for row in partitions),
@@ -135,6 +152,7 @@ class Database:
             sum(row.pending > 0 for row in partitions),
             len(aside),
             sum(row.seasons for row in partitions),
+            *(float(getattr(periods, column)) for column in PERIODS),
         ]
         return [(metric, [Sample((), value)]) for metric, value in zip(DATABASE, values, strict=True)]
 

@@ -15,6 +15,7 @@ from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
 from board.season import mark_of
 from relay.batch import Refused, Verdict, claim, verdict_of
+from relay.leaders import find_changes, leave_hints
 from relay.session import RelaySession
 from relay.watermarks import watermark
 
@@ -63,7 +64,8 @@ def rebuild(
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
         head = [b"%d" % fence, b"%d" % committed, session.identity.encode(), keys.tag[partition]]
         head.append(b"all" if only is None else b"some")
-        players = seasons = 0
+        players = 0
+        rows = []
         for row in session.fetch("partition_seasons", partition=partition):
             if only is not None and row.season_id != only:
                 continue
@@ -76,7 +78,7 @@ def rebuild(
                 if progress is not None:
                     progress(players + loaded)
             players += loaded
-            seasons += 1
+            rows.append(row)
             names += (keys.board(partition, season), keys.members(partition, season), board, members)
             head += (season, b"%d" % row.period_id, mark_of(row.ranking), b"%d" % loaded)
         verdict = verdict_of(redis.run(script("swap"), names, head))
@@ -85,7 +87,9 @@ def rebuild(
         commit = "commit_rebuild" if only is None else "commit_season"
         parameters = {"fence": fence, "identity": session.identity, "partition": partition, "season": only}
         session.cursor.execute(session.sql[commit], parameters)
-        return Rebuilt(seasons, players)
+        if changes := find_changes(rows, verdict.firsts):
+            leave_hints(session, partition, changes)
+        return Rebuilt(len(rows), players)
 
 
 def load(session: RelaySession, board: bytes, members: bytes, period: int) -> Iterator[int]:

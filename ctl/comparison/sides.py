@@ -66,8 +66,8 @@ class Sides:
             self.claims.execute("SELECT FROM partition WHERE id = %s FOR UPDATE", (partition,))
             with self.reads.transaction():
                 rows = self.reads.execute(self.sql["partition_seasons"], {"partition": partition}).fetchall()
-                self.sharing = {season for season, _, ranking in rows if ranking == RANKINGS["competition"]}
-                yield {season: period for season, period, _ in rows}
+                self.sharing = {season for season, _, ranking, *_ in rows if ranking == RANKINGS["competition"]}
+                yield {season: period for season, period, *_ in rows}
 
     def rankings_agree(self, partition: int, season: str) -> bool:
         """Whether Redis tells the ranking of a season that is held. A release without rankings tells none."""

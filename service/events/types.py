@@ -20,7 +20,7 @@ EventId = Annotated[
     ),
 ]
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-30T00:00:00Z"])]
-EventKind = Literal["period.ended", "period.closed"]
+EventKind = Literal["period.ended", "period.closed", "leader.changed"]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
 """Events of one page."""
 
@@ -35,7 +35,8 @@ class Best(msgspec.Struct, frozen=True):
 
 class EventData(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of `period.ended`: `startsAt`, `endsAt`. Of `period.closed`: the number of `players`, the ten best (`top`), and a
-    `link` to the board."""
+    `link` to the board. Of `leader.changed`: the `userId` of the first player of the board and the `score`, and
+    `previousUserId`, who led before; null: nobody did."""
 
     startsAt: Instant | msgspec.UnsetType = msgspec.UNSET
     endsAt: Instant | msgspec.UnsetType = msgspec.UNSET
@@ -44,6 +45,9 @@ class EventData(msgspec.Struct, frozen=True, omit_defaults=True):
     link: Annotated[str, msgspec.Meta(examples=["/v1/seasons/spring/leaderboard/top?period=1"])] | msgspec.UnsetType = (
         msgspec.UNSET
     )
+    userId: UserId | msgspec.UnsetType = msgspec.UNSET
+    score: Score | msgspec.UnsetType = msgspec.UNSET
+    previousUserId: UserId | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -51,6 +51,7 @@ TABLES: Final = (
     "trace",
     "origin",
     "run_metadata",
+    "leader",
 )
 SEQUENCES: Final = ("fence", "submission", "period_period_id_seq", "origin_id_seq")
 

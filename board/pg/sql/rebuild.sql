@@ -1,7 +1,9 @@
 -- Rebuild: read the boards of a partition, or of one season, and commit.
 
 -- name: partition_seasons --
-SELECT season_id, period_id, ranking FROM season WHERE partition = %(partition)s ORDER BY season_id
+SELECT s.season_id, s.period_id, s.ranking, l.user_id AS leader FROM season s
+LEFT JOIN leader l ON l.season_id = s.season_id AND l.period_id = s.period_id
+WHERE s.partition = %(partition)s ORDER BY s.season_id
 
 -- name: season_rows --
 -- The rows of one period, inside COPY … TO STDOUT (FORMAT binary). They come in the order of the board, last first: each

@@ -1,4 +1,4 @@
--- Relay: find partitions with hints, claim one, take its hints, commit; fences and seasons set aside.
+-- Relay: find partitions with hints, claim one, take its hints, commit; leaders, fences and seasons set aside.
 
 -- name: identity --
 -- The identity of this PostgreSQL: cluster and timeline. A restored dump is another cluster, a promoted standby another
@@ -61,7 +61,7 @@ WITH taken AS (
 ), changed AS (
     SELECT DISTINCT period_id, user_id FROM taken
 ), grouped AS (
-    SELECT s.season_id, s.period_id, s.ranking,
+    SELECT s.season_id, s.period_id, s.ranking, l.user_id AS leader,
            coalesce(array_agg(c.user_id) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS users,
            coalesce(array_agg(r.score) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS scores,
            coalesce(array_agg(r.reached) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS reached
@@ -70,9 +70,10 @@ WITH taken AS (
     -- aside are dropped, too: the season will be rebuilt.
     JOIN season s ON s.period_id = c.period_id AND NOT EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id)
     LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
-    GROUP BY s.season_id, s.period_id, s.ranking
+    LEFT JOIN leader l ON l.season_id = s.season_id AND l.period_id = s.period_id
+    GROUP BY s.season_id, s.period_id, s.ranking, l.user_id
 )
-SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.ranking, g.users, g.scores, g.reached
+SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.ranking, g.leader, g.users, g.scores, g.reached
        , (SELECT string_agg(parent || '@' || extract(epoch FROM clock_timestamp() - queued_at)::float8, ' ') -- traced
           FROM traces) AS traces -- traced
 FROM stats t LEFT JOIN grouped g ON true
@@ -80,6 +81,39 @@ FROM stats t LEFT JOIN grouped g ON true
 -- name: commit_fence --
 UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = %(low_xid)s::xid8, committed_at = clock_timestamp()
 WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)
+
+-- name: change_leaders --
+-- After `take`, in its transaction: the first players of some boards, where they are others than `take` found; a null user
+-- for an empty board. Each is an event. Under the claim nobody else writes these rows.
+-- The season's lock, and a place in the order after all transactions that have ended, keep the events of a season in order:
+-- before the `period.ended` of their period, and after that of the period before. A period that has ended has no new leader.
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM unnest(%(seasons)s::text[], %(periods)s::bigint[], %(users)s::text[], %(scores)s::bigint[])
+        AS u (season_id, period_id, user_id, score)
+), held AS MATERIALIZED (
+    SELECT w.season_id, w.period_id, w.user_id, w.score
+    FROM wanted w JOIN season s ON s.season_id = w.season_id AND s.period_id = w.period_id AND NOT s.closed
+    ORDER BY w.season_id
+    FOR KEY SHARE OF s
+), changed AS MATERIALIZED (
+    SELECT h.season_id, h.period_id, h.user_id, h.score, p.number, l.user_id AS previous
+    FROM held h JOIN period p ON p.period_id = h.period_id
+    LEFT JOIN leader l ON l.season_id = h.season_id AND l.period_id = h.period_id
+    -- A board that was altered by hand may show a player who has no row.
+    WHERE h.user_id IS NULL OR EXISTS (SELECT FROM score r WHERE r.period_id = h.period_id AND r.user_id = h.user_id)
+), kept AS (
+    INSERT INTO leader (season_id, period_id, user_id) SELECT season_id, period_id, user_id FROM changed
+    ON CONFLICT (season_id) DO UPDATE SET period_id = excluded.period_id, user_id = excluded.user_id
+)
+INSERT INTO event (history, xid, kind, season_id, period, data)
+SELECT %(history)s, greatest(pg_current_xact_id(), pg_snapshot_xmax(pg_current_snapshot())), 'leader.changed', season_id, number,
+       jsonb_build_object('userId', user_id, 'score', score, 'previousUserId', previous)::text
+FROM changed WHERE user_id IS NOT NULL AND previous IS DISTINCT FROM ''
+
+-- name: hint_leaders --
+-- After a rebuild, in its transaction: a hint for each of these boards, so that the next batch finds its new leader.
+INSERT INTO outbox (partition, period_id, user_id)
+SELECT %(partition)s, period_id, NULL FROM unnest(%(periods)s::bigint[]) AS u (period_id)
 
 -- name: set_aside --
 -- A season that Redis refuses. The time to the next try doubles with each one, from a second to five minutes.

@@ -3,6 +3,7 @@
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, then per group:
 --       season, period, ranking, n, n times (user, prefix), n times zscore; an empty prefix removes the player
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
+-- After ok follow the first member and its zscore for each group, both empty for an empty board.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
 local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted')
 local periods = redis.pcall('HLEN', KEYS[2])
@@ -37,6 +38,7 @@ end
 -- Fences of two clusters, or of two histories of one, may be equal.
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 local argc, at, key = #ARGV, 4, 3
+local answer = {'ok', ARGV[1], ARGV[3]}
 while at <= argc do
   local season, period, ranking, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local board, members = KEYS[key], KEYS[key + 1]
@@ -107,7 +109,9 @@ while at <= argc do
   if size then
     redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark .. ranking))
   end
+  local first = redis.call('ZRANGE', board, 0, 0, 'WITHSCORES')
+  answer[key + 1], answer[key + 2] = first[1] or '', first[2] or ''
   at, key = scores_at + n, key + 2
 end
 redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
-return {'ok', ARGV[1], ARGV[3]}
+return answer

@@ -3,6 +3,7 @@
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 prefix of the partition's keys, 5 'all' or 'some',
 --       then per season: season, period, ranking, players loaded
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead, short (a temporary key is not complete).
+-- After ok follow the first member and its zscore for each season, both empty for an empty board.
 -- Uses pcall where a key may be of a wrong type: a rebuild has to repair that, too.
 local mine, all = tonumber(ARGV[1]), ARGV[5] == 'all'
 local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted')
@@ -46,6 +47,7 @@ elseif held[3] ~= held[1] then
   end
 end
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
+local answer = {'ok', ARGV[1], ARGV[3]}
 for at = 6, #ARGV, 4 do
   local key = at - 2
   redis.call('UNLINK', KEYS[key], KEYS[key + 1])
@@ -53,9 +55,12 @@ for at = 6, #ARGV, 4 do
     redis.call('RENAME', KEYS[key + 2], KEYS[key])
     redis.call('RENAME', KEYS[key + 3], KEYS[key + 1])
   end
+  local first = redis.call('ZRANGE', KEYS[key], 0, 0, 'WITHSCORES')
+  answer[#answer + 1] = first[1] or ''
+  answer[#answer + 1] = first[2] or ''
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
   redis.call('HSET', KEYS[1], 'n:' .. ARGV[at], ARGV[at + 3] .. ':' .. ARGV[at + 1] .. ':' .. mark .. ARGV[at + 2])
 end
 redis.call('UNLINK', KEYS[3])
 redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
-return {'ok', ARGV[1], ARGV[3]}
+return answer

@@ -54,7 +54,7 @@ class Model(RuleBasedStateMachine):
     def begin(self) -> None:
         world = self.world
         world.execute(
-            "TRUNCATE season, period, score, ledger, outbox, ailing",
+            "TRUNCATE season, period, score, ledger, outbox, ailing, leader, event",
             "UPDATE partition SET fence = 0, identity = '', low_xid = '0'",
             # The others only cost time.
             f"DELETE FROM partition WHERE id NOT IN ({', '.join(str(partition_of(season)) for season in SEASONS)})",
@@ -307,8 +307,11 @@ class Model(RuleBasedStateMachine):
         for season in self.spoilt:
             # What no watermark tells of is found by sampling.
             eventually(lambda season=season: (hand.relay.repairs.sample(hand.session), self.equal(season))[1], 3)
+        # A rebuild leaves hints of new leaders.
+        hand.drain()
         for season in SEASONS:
             assert self.equal(season)
+            self.check_leaders(season)
             assert {u: s for u, s, _ in self.world.board(season)} == {
                 u: score for (name, u), score in self.scores.items() if name == season
             }
@@ -318,6 +321,20 @@ class Model(RuleBasedStateMachine):
         assert self.world.redis.keys(f"{self.world.name}:{{*}}:t*") == [], "a rebuild has left something"
         for hand in self.hands:
             hand.let_go()
+
+    def check_leaders(self, season: str) -> None:
+        """The events of the current period are a chain, and its end is the first player of the board."""
+        changes = self.world.rows(
+            "SELECT e.data::json FROM event e JOIN season s USING (season_id) JOIN period p USING (period_id) "
+            "WHERE e.season_id = %s AND e.period = p.number AND e.kind = 'leader.changed' "
+            "ORDER BY e.history, e.xid, e.number", season)  # fmt: skip
+        leader = None
+        for (data,) in changes:
+            # Nobody leads an empty board.
+            assert data["previousUserId"] in (leader, None) and data["userId"] != data["previousUserId"], changes
+            leader = data["userId"]
+        board = self.world.expected(season)
+        assert not board or leader == board[0][0], (season, changes, board)
 
     def equal(self, season: str) -> bool:
         try:
