@@ -47,6 +47,7 @@ ROWS: Final = (
     Row("rank", "reads", "rank, a different player each time", original=24_000, scale="reads"),
     Row("around", "reads", "around, range 5, a different player each time", original=17_500, scale="reads"),
     Row("top_page", "reads", "top 10 after the first 10,000"),
+    Row("top_cursor", "reads", "the next top 10, by its cursor"),
     Row("around_fill", "reads", "around with a full window, range 5, a different player each time"),
     Row("score", "reads", "score of the 95th percentile"),
     Row("histogram", "reads", "histogram of 20 buckets"),

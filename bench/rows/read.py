@@ -103,12 +103,20 @@ class BoardRead(msgspec.Struct, frozen=True):
 
     `path` comes after that of the board. `players` is the number of players that a request names: one ends the path,
     several are in the body. `check` gets the truth, these players and the answer; it returns the difference, or an
-    empty text.
+    empty text. `before` is the path of a page whose `nextCursor` ends the path; an empty text: there is none.
     """
 
     path: str
     players: int
     check: Callable[[ExpectedOrder, Sequence[str], dict[str, Any]], str]
+    before: str = ""
+
+    def find_cursor(self, client: Client) -> BoardRead:
+        """The read with its whole path."""
+        if not self.before:
+            return self
+        _, body = client.ask("GET", PATH + self.before)
+        return msgspec.structs.replace(self, path=self.path + msgspec.json.decode(body)["nextCursor"])
 
     def ask(self, client: Client, users: Sequence[str]) -> tuple[int, bytes]:
         """Ask about these players; returns status and body."""
@@ -137,7 +145,7 @@ def measure_read(
     stack: Stack, options: RunOptions, name: str, truth: ExpectedOrder, client: Client, faults: list[str]
 ) -> Measure:
     """One row of reads; `SAMPLES` answers are checked against `truth` during the load. `faults`: of the board."""
-    read = READS[name]
+    read = READS[name].find_cursor(client)
     dice = random.Random(options.seed)
     wrong: list[str] = []
 
@@ -169,10 +177,10 @@ def check_top(limit: int, truth: ExpectedOrder, users: Sequence[str], answer: di
     return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
 
 
-def check_page(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
-    """How a page of ten players differs from PostgreSQL; empty when it is right."""
+def check_page(first: int, truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How a page of ten players after the `first` ones differs from PostgreSQL; empty when it is right."""
     items = [(item["userId"], item["score"]) for item in answer["items"]]
-    expected = truth.order[OFFSET : OFFSET + 10]
+    expected = truth.order[first : first + 10]
     return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
 
 
@@ -240,7 +248,8 @@ READS: Final = {
     "top100": BoardRead("/top?limit=100", 0, partial(check_top, 100)),
     "rank": BoardRead(f"/rank?userId={PLAYER}", 1, check_rank),
     "around": BoardRead(f"/around?range={SIDE}&userId={PLAYER}", 1, check_around),
-    "top_page": BoardRead(f"/top?limit=10&offset={OFFSET}", 0, check_page),
+    "top_page": BoardRead(f"/top?limit=10&offset={OFFSET}", 0, partial(check_page, OFFSET)),
+    "top_cursor": BoardRead("/top?limit=10&cursor=", 0, partial(check_page, 10), "/top?limit=10"),
     "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
     "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
     "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),

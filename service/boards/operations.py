@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.boards.cursors import parse_cursor
 from service.boards.histogram import Histograms
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
 from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
-from service.boards.reader import BoardReader
+from service.boards.reader import CURSOR_OR_OFFSET, BoardReader
 from service.boards.types import (
     LOOKUP_MOST,
     Around,
@@ -28,12 +29,14 @@ from service.boards.types import (
     RankAsked,
     ScoreAtRank,
     Top,
+    TopCursor,
 )
 from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import (
+    Parameter,
     make_choice_parameter,
     make_decimal_parameter,
     make_flag_parameter,
@@ -44,6 +47,15 @@ from service.contract.shared import IF_NONE_MATCH, SEASON, USER
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
 _OFFSET: Final = make_number_parameter(
     "offset", Offset, default=0, meaning="How many players to leave out at the top: the next page."
+)
+_CURSOR: Final = Parameter(
+    name="cursor",
+    place="query",
+    kind=TopCursor,
+    meaning="Leads to the next page: whoever does not move meanwhile is on one page and no other.",
+    parse=parse_cursor,
+    problem=p.INVALID_CURSOR,
+    required=False,
 )
 _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
 _FILL: Final = make_flag_parameter(
@@ -84,9 +96,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, IF_NONE_MATCH),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(CURSOR_OR_OFFSET, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(

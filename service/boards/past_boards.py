@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,15 +13,16 @@ from board.partitions import partition_of
 from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
-from board.season import RANKINGS, SHARED
+from board.season import RANKINGS, SHARED, order_of, turn
 from service.boards.calls import BoardState, make_state
+from service.boards.cursors import Cursor, encode_row
 from service.boards.rank_reads import PlayerNotFound, SeasonNotFound
 from service.boards.run_metadata import RunMetadata
 from service.boards.shared_ranks import percentile_of
 from service.boards.types import Around, Count, PlayerRank, RankedEntry, Top
 from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract.answers import Answer, PendingAnswer
-from service.contract.problems import Rejected, add_problem
+from service.contract.problems import INVALID_CURSOR, Rejected, add_problem
 
 PERIOD_NOT_FOUND: Final = add_problem(
     "period-not-found",
@@ -67,15 +68,26 @@ class PastBoards:
         self._loop: Final = asyncio.get_running_loop()
 
     async def read_top(
-        self, season: str, number: int, limit: int, offset: int, live: Callable[[], PendingAnswer]
+        self,
+        season: str,
+        number: int,
+        limit: int,
+        offset: int,
+        cursor: Cursor | None,
+        live: Callable[[], PendingAnswer],
     ) -> Answer:
-        """Read the best `limit` players after the first `offset` (`Top`)."""
+        """Read the best `limit` players after the first `offset`, or behind the row of a cursor (`Top`)."""
         past = await self._find(season, number, live)
         if isinstance(past, Answer):
             return past
         state = past.state
-        items = await self._window(past, offset + 1, offset + limit)
-        return state.make_answer(_encode(Top(season, items, state.total, state.as_of, number)))
+        ahead = offset if cursor is None else await self._count_until(past, cursor)
+        rows = await self._rows(past, ahead + 1, ahead + limit)
+        following = None
+        if len(rows) == limit and ahead + limit < state.total:
+            _, _, user, score, reached = rows[-1]
+            following = encode_row(season, state.period, turn(score, order_of(state.period)), reached, user)
+        return state.make_answer(_encode(Top(season, make_entries(rows), state.total, following, state.as_of, number)))
 
     async def read_rank(
         self,
@@ -175,12 +187,30 @@ class PastBoards:
             raise Rejected(NOT_YET_VISIBLE.answer)
         return rows[0]
 
+    async def _count_until(self, past: Past, cursor: Cursor) -> int:
+        """The number of players that are not behind a cursor's row. Raises `Rejected` for one of another period."""
+        if cursor.period != past.state.period:
+            raise Rejected(INVALID_CURSOR.answer)
+        score, reached, user = cursor.locate()
+        name = "standings_until" if past.has_standings else "ranked_until"
+        parameters = {"period": cursor.period, "score": score, "reached": reached, "user": user}
+        ((until,),) = await self._read(name, {**parameters, "players": past.state.total})
+        return int(until)
+
     async def _window(self, past: Past, first: int, last: int) -> list[RankedEntry]:
         """The players from one position to another one."""
+        return make_entries(await self._rows(past, first, last))
+
+    async def _rows(self, past: Past, first: int, last: int) -> list[Any]:
+        """Position, rank, id, score and version of the players from one position to another one."""
         name = "standings" if past.has_standings else "ranked"
         parameters = {"period": past.state.period, "first": first, "last": last, "shares": past.state.shares}
-        rows = await self._read(name, parameters)
-        return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
+        return await self._read(name, parameters)
+
+
+def make_entries(rows: Sequence[Any]) -> list[RankedEntry]:
+    """The rows of a window, as they are shown."""
+    return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
 
 
 def make_past_state(period: int, players: int, shares: bool) -> BoardState:

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from service.boards.cursors import LONGEST, encode_row
 from service.contract.types import INT64_MAX, Metadata, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
@@ -50,6 +51,18 @@ PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 _Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType
 
 
+TopCursor = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=LONGEST,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="The `nextCursor` of the page before.",
+        examples=[encode_row("spring", 7, 120, 1, "ada")],
+    ),
+]
+
+
 class RankedEntry(msgspec.Struct, frozen=True):
     """A player on the board, with the rank."""
 
@@ -59,11 +72,12 @@ class RankedEntry(msgspec.Struct, frozen=True):
 
 
 class Top(msgspec.Struct, frozen=True):
-    """The best players, best first."""
+    """The best players, best first. `nextCursor` leads to the next page; it is null on the last one."""
 
     seasonId: SeasonId
     items: list[RankedEntry]
     total: Total
+    nextCursor: TopCursor | None
     asOf: AsOf
     period: _Period = msgspec.UNSET
 

@@ -38,3 +38,26 @@ FROM score s CROSS JOIN LATERAL (
     FROM score o WHERE o.period_id = s.period_id
 ) AS q
 WHERE s.period_id = %(period)s AND s.user_id = %(user)s
+
+-- name: standings_until --
+-- The number of standings that are not behind a row: a binary search, since positions have no gaps. `score` of the row is
+-- the higher the better.
+WITH RECURSIVE search (low, high) AS (
+    SELECT 0::bigint, %(players)s::bigint
+    UNION ALL
+    SELECT CASE WHEN t.is_behind THEN s.low ELSE m.middle END, CASE WHEN t.is_behind THEN m.middle - 1 ELSE s.high END
+    FROM search s
+    CROSS JOIN LATERAL (SELECT (s.low + s.high + 1) / 2 AS middle) AS m
+    CROSS JOIN LATERAL (
+        SELECT (CASE WHEN period_id >> 56 & 1 = 1 THEN score ELSE ~score END, reached, user_id)
+            > (~%(score)s::bigint, %(reached)s::bigint, %(user)s::text) AS is_behind
+        FROM standing WHERE period_id = %(period)s AND position >= m.middle ORDER BY position LIMIT 1
+    ) AS t
+    WHERE s.low < s.high
+)
+SELECT low FROM search WHERE low >= high
+
+-- name: ranked_until --
+-- As `standings_until`, of a period that has ended and has no standings yet.
+SELECT count(*) FROM score
+WHERE period_id = %(period)s AND (~score, reached, user_id) <= (~%(score)s::bigint, %(reached)s::bigint, %(user)s::text)
