@@ -30,6 +30,8 @@ BUCKETS: Final = 20
 """Buckets of a histogram."""
 OFFSET: Final = 10_000
 """Players ahead of a page of the top list."""
+PLACED: Final = 50
+"""A score that is placed on the board."""
 SAMPLES: Final = 40
 """Answers that are checked during a load."""
 WARM_S: Final = 1
@@ -211,6 +213,15 @@ def check_filled(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, A
     return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
 
 
+def check_placed(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How the place of the score `PLACED` differs from PostgreSQL; empty when it is right."""
+    place = sum(score >= PLACED for _, score in truth.order)
+    near = truth.order[max(0, place - SIDE) : place + SIDE]
+    expected = (place + 1, [user for user, _ in near])
+    got = (answer["rank"], [item["userId"] for item in answer["items"]])
+    return "" if got == expected else f"{got} instead of {expected}"
+
+
 def check_histogram(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How a histogram differs from PostgreSQL; empty when it is right."""
     best, worst = truth.order[0][1], truth.order[-1][1]
@@ -252,6 +263,7 @@ READS: Final = {
     "top_cursor": BoardRead("/top?limit=10&cursor=", 0, partial(check_page, 10), "/top?limit=10"),
     "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
     "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
+    "around_score": BoardRead(f"/around?range={SIDE}&score={PLACED}", 0, check_placed),
     "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),
     "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
 }

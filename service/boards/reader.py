@@ -19,15 +19,16 @@ from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.run_metadata import RunMetadata
+from service.boards.score_places import PLACE, USER_OR_SCORE, ScorePlaces
 from service.boards.shared_ranks import percentile_of, rank_at, render_board, split_rank
 from service.boards.types import Count, PlayerRank
 from service.boards.version_waits import NOT_YET_VISIBLE, Read, VersionWaits, version_of
 from service.contract.answers import Answer, PendingAnswer
-from service.contract.problems import INVALID_CURSOR, Rejected, add_problem
+from service.contract.problems import INVALID_CURSOR, INVALID_USER, Rejected, add_problem
 
 TOP: Final = script("top")
 PAGE: Final = script("page")
-SCRIPTS: Final = (TOP, PAGE, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
+SCRIPTS: Final = (TOP, PAGE, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM, PLACE)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""
@@ -66,6 +67,7 @@ class BoardReader:
         deadline_s: float,
     ) -> None:
         self._past: Final = past
+        self._score_places: Final = ScorePlaces(calls)
         self._call: Final = calls.call
         self._reading: Final = calls.reading
         self._rank_reads: Final = rank_reads
@@ -170,18 +172,44 @@ class BoardReader:
         return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
 
     def read_around(
-        self, season: str, user: str, side: int, fill: bool, version: int | None, period: int | None = None
+        self,
+        season: str,
+        user: str | None,
+        score: int | None,
+        side: int,
+        fill: bool,
+        version: int | None,
+        period: int | None = None,
     ) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
-        The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
-        `version` and errors are those of `read_rank`.
+        With a `score` in place of a player: the place of a new row. The window that is read for `fill` is twice as wide
+        on each side, so it has all entries that can be shown. `version` and errors are those of `read_rank`.
         """
+        if score is not None or user is None:
+            return self._read_place(season, user, score, side, fill, version, period)
         if period is not None:
-            live = partial(self.read_around, season, user, side, fill, version)
+            live = partial(self.read_around, season, user, None, side, fill, version)
             return self._past.read_around(season, period, user, side, fill, version, live)
         read = 2 * side if fill else side
         return self._ask(season, user, read, partial(_show_around, season, user, side, fill), version)
+
+    async def _read_place(
+        self,
+        season: str,
+        user: str | None,
+        score: int | None,
+        side: int,
+        fill: bool,
+        version: int | None,
+        period: int | None,
+    ) -> Answer:
+        if score is None:
+            raise Rejected(INVALID_USER.answer)
+        if user is not None or version is not None:
+            raise Rejected(USER_OR_SCORE.answer)
+        live = partial(self._score_places.read, season, score, side, fill)
+        return await (live() if period is None else self._past.read_place(season, period, score, side, fill, live))
 
     def _ask(self, season: str, user: str, side: int, show: Show[T], version: int | None) -> Pending[T]:
         if version is None:

@@ -103,11 +103,16 @@ class PlayerRank(msgspec.Struct, frozen=True):
     period: _Period = msgspec.UNSET
 
 
-class Around(msgspec.Struct, frozen=True):
-    """A player and the neighbours, best first, all read at one instant."""
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """A player and the neighbours, best first, all read at one instant.
+
+    With `score` in place of `userId`: that score, the rank of a new row with it, and the players around its place.
+    """
 
     seasonId: SeasonId
-    userId: UserId
+    userId: UserId | msgspec.UnsetType = msgspec.UNSET
+    score: Score | msgspec.UnsetType = msgspec.UNSET
+    rank: Rank | msgspec.UnsetType = msgspec.UNSET
     range: Range
     items: list[RankedEntry]
     total: Total
@@ -157,6 +162,7 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     items: list[FoundPlayer]
     notFound: Annotated[list[UserId], msgspec.Meta(examples=[["bob"]])]
     asOf: AsOf
+    period: _Period = msgspec.UNSET
 
 
 class ScoreAtRank(msgspec.Struct, frozen=True):
@@ -166,6 +172,7 @@ class ScoreAtRank(msgspec.Struct, frozen=True):
     rank: Rank
     score: Score
     asOf: AsOf
+    period: _Period = msgspec.UNSET
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -182,3 +189,4 @@ class Histogram(msgspec.Struct, frozen=True):
     seasonId: SeasonId
     buckets: Annotated[list[Bucket], msgspec.Meta(max_length=100)]
     asOf: AsOf
+    period: _Period = msgspec.UNSET

@@ -113,6 +113,16 @@ def test_the_neighbours_are_those_of_a_naive_board(
 
 
 @exhaustive
+@given(batches=writes, score=deltas | st.just(0), side=st.integers(0, 9), fill=st.booleans())
+def test_the_place_of_a_score_is_that_of_a_naive_board(
+    served: Served, batches: Batches, score: int, side: int, fill: bool
+) -> None:
+    for http, naive in boards(served, batches):
+        path = f"{base(naive.season)}/leaderboard/around?score={score}&range={side}&fill={str(fill).lower()}"
+        check(naive.place(score, side, fill), http.get(path))
+
+
+@exhaustive
 @given(
     batches=writes,
     rank=st.integers(1, 20),
