@@ -74,11 +74,15 @@ class Histograms:
         state, made = past.state, []
         if state.total:
             positions = find_parts(state.total, buckets if by == "quantile" else 1)
-            rows = await self._past.read_standings(past, "_at", positions=positions)
+            rows = await self._past.read_standings(past, "standings_at", "ranked_at", positions=positions)
             by_position = dict(zip(sorted({*positions}), (score for (score,) in rows), strict=True))
             scores = [by_position[position] for position in positions]
             edges = divide(scores[0], scores[-1], buckets) if by == "score" else find_edges(scores[:-1])
-            ahead = [n for (n,) in await self._past.read_standings(past, "_from", edges=edges)] if edges else []
+            ahead = (
+                [n for (n,) in await self._past.read_standings(past, "standings_from", "ranked_from", edges=edges)]
+                if edges
+                else []
+            )
             made = make_buckets(edges, ahead, state.total, (scores[-1], scores[0]))
         shown = [turn_bucket(bucket, order_of(state.period)) for bucket in made]
         return state.make_answer(_encode(Histogram(season, shown, state.as_of, period)))

@@ -82,7 +82,7 @@ class Lookups:
         past = await self._past.find(season, period, live)
         if isinstance(past, Answer):
             return past
-        rows = await self._past.read_standings(past, "_of", users=users)
+        rows = await self._past.read_standings(past, "standings_of", "ranked_of", users=users)
         items = [
             FoundPlayer(rank=rank, position=position, userId=user, score=score, version=reached)
             for position, (_, rank, user, score, reached) in enumerate(rows, 1)

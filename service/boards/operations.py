@@ -45,7 +45,7 @@ from service.contract.parameters import (
     make_number_parameter,
     make_optional,
 )
-from service.contract.shared import IF_NONE_MATCH, SEASON, USER
+from service.contract.shared import IF_NONE_MATCH, INT64, SEASON, USER
 from service.contract.types import Score
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
@@ -104,7 +104,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
         problems=(CURSOR_OR_OFFSET, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
@@ -116,7 +116,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("Where the player stands.", PlayerRank), **_NOT_MODIFIED},
         problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
         fast=True,
@@ -127,8 +127,8 @@ OPERATIONS: Final = (
         path="/v1/seasons/{sid}/leaderboard/around",
         handler=BoardReader.read_around,
         scope="read",
-        summary="A player among the neighbours on the board, or the place of a score that nobody needs to have.",
-        parameters=(SEASON, _USER, _SCORE, _RANGE, _FILL, _MIN_VERSION, _PERIOD, IF_NONE_MATCH),
+        summary="A player among the neighbours on the board, or the place of a score that no player needs to have.",
+        parameters=(SEASON, _USER, _SCORE, _RANGE, _FILL, _MIN_VERSION, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("The window around the player, or around the place of the score.", Around), **_NOT_MODIFIED},
         problems=(USER_OR_SCORE, *_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
         fast=True,
@@ -152,7 +152,7 @@ OPERATIONS: Final = (
         handler=Lookups.look_up,
         scope="read",
         summary=f"Ranks and scores of up to {LOOKUP_MOST:,} players at one instant. It changes nothing.",
-        parameters=(SEASON, _PERIOD),
+        parameters=(SEASON, _PERIOD, INT64),
         # The longest ids, with every character escaped.
         body=Body(
             kind=Lookup,
@@ -170,7 +170,7 @@ OPERATIONS: Final = (
         handler=RankedScores.read_score,
         scope="read",
         summary="The score of a rank, or the worst score whose percentile is that or better: one of the two.",
-        parameters=(SEASON, _RANK, _PERCENTILE, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, _RANK, _PERCENTILE, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("The score, and its rank.", ScoreAtRank), **_NOT_MODIFIED},
         problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND, p.SEASON_NOT_FOUND, *_OF_PERIOD),
     ),
@@ -181,7 +181,7 @@ OPERATIONS: Final = (
         handler=Histograms.read_histogram,
         scope="read",
         summary="How many players have which scores. A season without a submission has no bucket.",
-        parameters=(SEASON, _BUCKETS, _BY, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, _BUCKETS, _BY, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("The buckets, worst scores first.", Histogram), **_NOT_MODIFIED},
         problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
     ),

@@ -184,15 +184,11 @@ class PastBoards:
                 raise BoardRebuilding("the board of this period is not shown yet")
             await asyncio.sleep(POLL_S)
 
-    async def read_standings(self, past: Past, kind: str, **parameters: Any) -> list[Any]:
-        """The rows of one of the queries on standings, or of its twin while there are none: ``ranked`` for it.
-
-        `kind` is the end of both names, such as ``_of``.
-        """
-        name = f"standings{kind}" if past.has_standings else f"ranked{kind}"
+    async def read_standings(self, past: Past, name: str, twin: str, **parameters: Any) -> list[Any]:
+        """The rows of the query `name` on standings; of its `twin` while there are none."""
         state = past.state
         known = {"period": state.period, "shares": state.shares, "players": state.total}
-        return await self._read(name, {**known, **parameters})
+        return await self._read(name if past.has_standings else twin, {**known, **parameters})
 
     async def _shows(self, season: str, period: int) -> bool:
         """Whether Redis shows this period of the season. Raises `BoardUnavailable`."""
@@ -222,7 +218,8 @@ class PastBoards:
 
     async def _count(self, past: Past, score: int, reached: int, user: str) -> int:
         """The number of players that are not behind a row; its `score` is the higher the better."""
-        ((until,),) = await self.read_standings(past, "_until", score=score, reached=reached, user=user)
+        row = {"score": score, "reached": reached, "user": user}
+        ((until,),) = await self.read_standings(past, "standings_until", "ranked_until", **row)
         return int(until)
 
     async def _window(self, past: Past, first: int, last: int) -> list[RankedEntry]:
@@ -231,7 +228,7 @@ class PastBoards:
 
     async def read_rows(self, past: Past, first: int, last: int) -> list[Any]:
         """Position, rank, id, score and version of the players from one position to another one."""
-        return await self.read_standings(past, "", first=first, last=last)
+        return await self.read_standings(past, "standings", "ranked", first=first, last=last)
 
 
 def place_window(first: int, size: int, total: int, fill: bool) -> tuple[int, int]:

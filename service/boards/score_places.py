@@ -1,4 +1,4 @@
-"""Where a score that nobody has would stand on the board."""
+"""Where a new row with a score would stand on the board."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ScorePlaces:
     async def read(self, season: str, score: int, side: int, fill: bool) -> Answer:
         """Read the rank of a new row with this score, and the players around it (`Around`).
 
-        It stands behind all with the same score. An unknown season has nobody ahead. Raises `BoardRebuilding` and
+        It stands behind all with the same score. An unknown season has no player ahead. Raises `BoardRebuilding` and
         `BoardUnavailable`.
         """
         # The script knows the order of the board; its numbers are doubles, so it gets both forms.

@@ -144,15 +144,17 @@ def make_flag_parameter(name: str, meaning: str, code: str | None = None) -> Par
     )  # fmt: skip
 
 
-def make_choice_parameter(name: str, kind: Any, default: str | None, meaning: str) -> Parameter:
+def make_choice_parameter(
+    name: str, kind: Any, default: str | None, meaning: str, code: str | None = None
+) -> Parameter:
     """Make an optional parameter of the query: one of the texts of a `Literal`.
 
-    Its problem is ``invalid-<name>``, with the texts in its title.
+    Its problem is ``invalid-<name>``, or the one with this code, with the texts in its title.
     """
     choices: tuple[str, ...] = get_args(kind)
     return _make_query_parameter(
         name, kind, default, meaning, {choice: choice for choice in choices}.get,
-        f"{name} must be {' or '.join(choices)}.", f"The query's `{name}` is another text.",
+        f"{name} must be {' or '.join(choices)}.", f"The query's `{name}` is another text.", code,
     )  # fmt: skip
 
 
