@@ -194,6 +194,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     calls = BoardCalls(redis, keys, poker)
     rank_reads = RankReads(redis, keys, poker.suspect)
     waits = VersionWaits(BoardWatch(calls, redis, keys))
+    past = PastBoards(board_reads, run_metadata, redis, keys, read_deadline_s)
     awaited = AwaitedRanks(rank_reads, waits)
     parts = (
         Submitter(single, awaited),
@@ -202,14 +203,14 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
             calls,
             rank_reads,
             waits,
-            PastBoards(board_reads, run_metadata, redis, keys, read_deadline_s),
+            past,
             run_metadata,
             cache_s=cache_s,
             deadline_s=read_deadline_s,
         ),
-        Lookups(calls),
-        RankedScores(calls),
-        Histograms(calls),
+        Lookups(calls, past),
+        RankedScores(calls, past),
+        Histograms(calls, past),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         SeasonManager(seasons, poker),
         EventFeed(event_reads),

@@ -30,6 +30,8 @@ BUCKETS: Final = 20
 """Buckets of a histogram."""
 OFFSET: Final = 10_000
 """Players ahead of a page of the top list."""
+PLACED: Final = 50
+"""A score that is placed on the board."""
 SAMPLES: Final = 40
 """Answers that are checked during a load."""
 WARM_S: Final = 1
@@ -103,12 +105,20 @@ class BoardRead(msgspec.Struct, frozen=True):
 
     `path` comes after that of the board. `players` is the number of players that a request names: one ends the path,
     several are in the body. `check` gets the truth, these players and the answer; it returns the difference, or an
-    empty text.
+    empty text. `before` is the path of a page whose `nextCursor` ends the path; an empty text: there is none.
     """
 
     path: str
     players: int
     check: Callable[[ExpectedOrder, Sequence[str], dict[str, Any]], str]
+    before: str = ""
+
+    def find_cursor(self, client: Client) -> BoardRead:
+        """The read with its whole path."""
+        if not self.before:
+            return self
+        _, body = client.ask("GET", PATH + self.before)
+        return msgspec.structs.replace(self, path=self.path + msgspec.json.decode(body)["nextCursor"])
 
     def ask(self, client: Client, users: Sequence[str]) -> tuple[int, bytes]:
         """Ask about these players; returns status and body."""
@@ -137,7 +147,7 @@ def measure_read(
     stack: Stack, options: RunOptions, name: str, truth: ExpectedOrder, client: Client, faults: list[str]
 ) -> Measure:
     """One row of reads; `SAMPLES` answers are checked against `truth` during the load. `faults`: of the board."""
-    read = READS[name]
+    read = READS[name].find_cursor(client)
     dice = random.Random(options.seed)
     wrong: list[str] = []
 
@@ -169,10 +179,10 @@ def check_top(limit: int, truth: ExpectedOrder, users: Sequence[str], answer: di
     return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
 
 
-def check_page(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
-    """How a page of ten players differs from PostgreSQL; empty when it is right."""
+def check_page(first: int, truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How a page of ten players after the `first` ones differs from PostgreSQL; empty when it is right."""
     items = [(item["userId"], item["score"]) for item in answer["items"]]
-    expected = truth.order[OFFSET : OFFSET + 10]
+    expected = truth.order[first : first + 10]
     return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
 
 
@@ -201,6 +211,15 @@ def check_filled(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, A
     expected = [(n + 1, *entry) for n, entry in enumerate(truth.order[first : first + rows], first)]
     got = [(item["rank"], item["userId"], item["score"]) for item in answer["items"]]
     return "" if got == expected else f"{got[:3]}… instead of {expected[:3]}…"
+
+
+def check_placed(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How the place of the score `PLACED` differs from PostgreSQL; empty when it is right."""
+    place = sum(score >= PLACED for _, score in truth.order)
+    near = truth.order[max(0, place - SIDE) : place + SIDE]
+    expected = (place + 1, [user for user, _ in near])
+    got = (answer["rank"], [item["userId"] for item in answer["items"]])
+    return "" if got == expected else f"{got} instead of {expected}"
 
 
 def check_histogram(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
@@ -240,9 +259,11 @@ READS: Final = {
     "top100": BoardRead("/top?limit=100", 0, partial(check_top, 100)),
     "rank": BoardRead(f"/rank?userId={PLAYER}", 1, check_rank),
     "around": BoardRead(f"/around?range={SIDE}&userId={PLAYER}", 1, check_around),
-    "top_page": BoardRead(f"/top?limit=10&offset={OFFSET}", 0, check_page),
+    "top_page": BoardRead(f"/top?limit=10&offset={OFFSET}", 0, partial(check_page, OFFSET)),
+    "top_cursor": BoardRead("/top?limit=10&cursor=", 0, partial(check_page, 10), "/top?limit=10"),
     "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
     "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
+    "around_score": BoardRead(f"/around?range={SIDE}&score={PLACED}", 0, check_placed),
     "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),
     "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
 }

@@ -8,6 +8,7 @@ meanwhile. The outer buckets then end where the board ends now, and those beyond
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -15,8 +16,9 @@ import msgspec
 
 from _speedups import encode_entry
 from board.redis.scripts import script
-from board.season import Order, turn
+from board.season import Order, order_of, turn
 from service.boards.calls import BoardCalls, make_state, read_state, read_stored_score_of
+from service.boards.past_boards import PastBoards
 from service.boards.types import Bucket, BucketsBy, Histogram
 from service.contract.answers import Answer
 
@@ -34,16 +36,19 @@ _encode = msgspec.json.Encoder().encode
 class Histograms:
     """The histograms of one worker."""
 
-    def __init__(self, calls: BoardCalls) -> None:
+    def __init__(self, calls: BoardCalls, past: PastBoards) -> None:
+        self._past: Final = past
         self._call: Final = calls.call
         self._reading: Final = calls.reading
 
-    async def read_histogram(self, season: str, buckets: int, by: BucketsBy) -> Answer:
+    async def read_histogram(self, season: str, buckets: int, by: BucketsBy, period: int | None = None) -> Answer:
         """Count the players in up to so many ranges of scores (`Histogram`); an unknown season has no bucket.
 
         The ranges are of equal width, or have about the same number of players each. Raises `BoardRebuilding` and
         `BoardUnavailable`.
         """
+        if period is not None:
+            return await self._read_past(season, buckets, by, period)
         found = await self._call(QUANTILES, season, b"%d" % (buckets if by == "quantile" else 1))
         with self._reading(season):
             first = read_state(found)
@@ -61,6 +66,31 @@ class Histograms:
         made = make_buckets(edges, ahead, state.total, ends) if ends else []
         shown = [turn_bucket(bucket, state.order) for bucket in made]
         return state.make_answer(_encode(Histogram(season, shown, state.as_of)))
+
+    async def _read_past(self, season: str, buckets: int, by: BucketsBy, period: int) -> Answer:
+        past = await self._past.find(season, period, partial(self.read_histogram, season, buckets, by))
+        if isinstance(past, Answer):
+            return past
+        state, made = past.state, []
+        if state.total:
+            positions = find_parts(state.total, buckets if by == "quantile" else 1)
+            rows = await self._past.read_standings(past, "standings_at", "ranked_at", positions=positions)
+            by_position = dict(zip(sorted({*positions}), (score for (score,) in rows), strict=True))
+            scores = [by_position[position] for position in positions]
+            edges = divide(scores[0], scores[-1], buckets) if by == "score" else find_edges(scores[:-1])
+            ahead = (
+                [n for (n,) in await self._past.read_standings(past, "standings_from", "ranked_from", edges=edges)]
+                if edges
+                else []
+            )
+            made = make_buckets(edges, ahead, state.total, (scores[-1], scores[0]))
+        shown = [turn_bucket(bucket, order_of(state.period)) for bucket in made]
+        return state.make_answer(_encode(Histogram(season, shown, state.as_of, period)))
+
+
+def find_parts(size: int, parts: int) -> list[int]:
+    """The positions, from 1, of the worst player of each part of a board, from the worst part on; then the best one."""
+    return [size - min(size * part // parts, size - 1) for part in range(parts + 1)]
 
 
 def decode_entries(entries: Sequence[Any]) -> list[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -10,9 +12,10 @@ import msgspec
 from board.redis.scripts import script
 from service.access.caller import Caller
 from service.boards.calls import BoardCalls, read_score_of, read_state
+from service.boards.past_boards import PastBoards
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
-from service.contract.answers import Answer
+from service.contract.answers import Answer, PendingAnswer
 from service.contract.problems import Rejected, add_problem
 from service.contract.types import USER_ID_MAX
 from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_plain
@@ -41,14 +44,17 @@ _decode = msgspec.json.Decoder(LooseLookup).decode
 class Lookups:
     """The lookups of one worker."""
 
-    def __init__(self, calls: BoardCalls) -> None:
+    def __init__(self, calls: BoardCalls, past: PastBoards) -> None:
         self._calls: Final = calls
+        self._past: Final = past
 
-    async def look_up(self, season: str, users: list[str], caller: Caller) -> Answer:
+    async def look_up(self, season: str, period: int | None, users: list[str], caller: Caller) -> Answer:
         """Read these players (`LookupAnswer`); an unknown season has none of them.
 
         Raises `BoardRebuilding`, also where a single one of them cannot be answered, and `BoardUnavailable`.
         """
+        if period is not None:
+            return await self._look_up_past(season, period, users, partial(self.look_up, season, None, users, caller))
         reply = await self._calls.call(LOOKUP, season, *map(str.encode, users))
         prefixes, places, zscores, shared = reply[3:]
         missing = [user for user, prefix in zip(users, prefixes, strict=True) if prefix is None]
@@ -69,6 +75,21 @@ class Lookups:
                 for position, (_, (user, prefix), zscore, rank) in enumerate(in_order, 1)
             ]
         return Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
+
+    async def _look_up_past(
+        self, season: str, period: int, users: list[str], live: Callable[[], PendingAnswer]
+    ) -> Answer:
+        past = await self._past.find(season, period, live)
+        if isinstance(past, Answer):
+            return past
+        rows = await self._past.read_standings(past, "standings_of", "ranked_of", users=users)
+        items = [
+            FoundPlayer(rank=rank, position=position, userId=user, score=score, version=reached)
+            for position, (_, rank, user, score, reached) in enumerate(rows, 1)
+        ]
+        found = {item.userId for item in items}
+        missing = [user for user in users if user not in found]
+        return Answer(200, _encode(LookupAnswer(season, items, missing, past.state.as_of, period)))
 
 
 def decode_lookup(body: bytes) -> list[str]:

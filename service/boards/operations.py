@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.boards.cursors import parse_cursor
 from service.boards.histogram import Histograms
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
 from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
-from service.boards.reader import BoardReader
+from service.boards.reader import CURSOR_OR_OFFSET, BoardReader
+from service.boards.score_places import USER_OR_SCORE
 from service.boards.types import (
     LOOKUP_MOST,
     Around,
@@ -28,22 +30,40 @@ from service.boards.types import (
     RankAsked,
     ScoreAtRank,
     Top,
+    TopCursor,
 )
 from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import (
+    Parameter,
     make_choice_parameter,
     make_decimal_parameter,
     make_flag_parameter,
+    make_int64_parameter,
     make_number_parameter,
+    make_optional,
 )
-from service.contract.shared import IF_NONE_MATCH, SEASON, USER
+from service.contract.shared import IF_NONE_MATCH, INT64, SEASON, USER
+from service.contract.types import Score
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
 _OFFSET: Final = make_number_parameter(
     "offset", Offset, default=0, meaning="How many players to leave out at the top: the next page."
+)
+_CURSOR: Final = Parameter(
+    name="cursor",
+    place="query",
+    kind=TopCursor,
+    meaning="Leads to the next page: whoever does not move meanwhile is on one page and no other.",
+    parse=parse_cursor,
+    problem=p.INVALID_CURSOR,
+    required=False,
+)
+_USER: Final = make_optional(USER)
+_SCORE: Final = make_int64_parameter(
+    "score", Score, p.INVALID_SCORE, "A score, in place of a player: where a new row with it would stand."
 )
 _RANGE: Final = make_number_parameter("range", Range, default=5, meaning="How many neighbours on each side.")
 _FILL: Final = make_flag_parameter(
@@ -84,9 +104,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(CURSOR_OR_OFFSET, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(
@@ -96,7 +116,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("Where the player stands.", PlayerRank), **_NOT_MODIFIED},
         problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
         fast=True,
@@ -107,10 +127,10 @@ OPERATIONS: Final = (
         path="/v1/seasons/{sid}/leaderboard/around",
         handler=BoardReader.read_around,
         scope="read",
-        summary="A player among the neighbours on the board.",
-        parameters=(SEASON, USER, _RANGE, _FILL, _MIN_VERSION, _PERIOD, IF_NONE_MATCH),
-        answers={200: ("The window around the player.", Around), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
+        summary="A player among the neighbours on the board, or the place of a score that no player needs to have.",
+        parameters=(SEASON, _USER, _SCORE, _RANGE, _FILL, _MIN_VERSION, _PERIOD, INT64, IF_NONE_MATCH),
+        answers={200: ("The window around the player, or around the place of the score.", Around), **_NOT_MODIFIED},
+        problems=(USER_OR_SCORE, *_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
         fast=True,
     ),
     Operation(
@@ -132,7 +152,7 @@ OPERATIONS: Final = (
         handler=Lookups.look_up,
         scope="read",
         summary=f"Ranks and scores of up to {LOOKUP_MOST:,} players at one instant. It changes nothing.",
-        parameters=(SEASON,),
+        parameters=(SEASON, _PERIOD, INT64),
         # The longest ids, with every character escaped.
         body=Body(
             kind=Lookup,
@@ -141,7 +161,7 @@ OPERATIONS: Final = (
             own_problems=(p.INVALID_USER, TOO_MANY_USERS, DUPLICATE_USER),
         ),
         answers={200: ("Where the players stand, best first, and those who are not on the board.", LookupAnswer)},
-        problems=_READ,
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
     ),
     Operation(
         name="getScore",
@@ -150,9 +170,9 @@ OPERATIONS: Final = (
         handler=RankedScores.read_score,
         scope="read",
         summary="The score of a rank, or the worst score whose percentile is that or better: one of the two.",
-        parameters=(SEASON, _RANK, _PERCENTILE, IF_NONE_MATCH),
+        parameters=(SEASON, _RANK, _PERCENTILE, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("The score, and its rank.", ScoreAtRank), **_NOT_MODIFIED},
-        problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND),
+        problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND, p.SEASON_NOT_FOUND, *_OF_PERIOD),
     ),
     Operation(
         name="getHistogram",
@@ -161,8 +181,8 @@ OPERATIONS: Final = (
         handler=Histograms.read_histogram,
         scope="read",
         summary="How many players have which scores. A season without a submission has no bucket.",
-        parameters=(SEASON, _BUCKETS, _BY, IF_NONE_MATCH),
+        parameters=(SEASON, _BUCKETS, _BY, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("The buckets, worst scores first.", Histogram), **_NOT_MODIFIED},
-        problems=_READ,
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,15 +13,16 @@ from board.partitions import partition_of
 from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
-from board.season import RANKINGS, SHARED
+from board.season import INT64_MAX, RANKINGS, SHARED, order_of, turn
 from service.boards.calls import BoardState, make_state
+from service.boards.cursors import Cursor, encode_row
 from service.boards.rank_reads import PlayerNotFound, SeasonNotFound
 from service.boards.run_metadata import RunMetadata
 from service.boards.shared_ranks import percentile_of
 from service.boards.types import Around, Count, PlayerRank, RankedEntry, Top
 from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract.answers import Answer, PendingAnswer
-from service.contract.problems import Rejected, add_problem
+from service.contract.problems import INVALID_CURSOR, Rejected, add_problem
 
 PERIOD_NOT_FOUND: Final = add_problem(
     "period-not-found",
@@ -67,15 +68,26 @@ class PastBoards:
         self._loop: Final = asyncio.get_running_loop()
 
     async def read_top(
-        self, season: str, number: int, limit: int, offset: int, live: Callable[[], PendingAnswer]
+        self,
+        season: str,
+        number: int,
+        limit: int,
+        offset: int,
+        cursor: Cursor | None,
+        live: Callable[[], PendingAnswer],
     ) -> Answer:
-        """Read the best `limit` players after the first `offset` (`Top`)."""
-        past = await self._find(season, number, live)
+        """Read the best `limit` players after the first `offset`, or behind the row of a cursor (`Top`)."""
+        past = await self.find(season, number, live)
         if isinstance(past, Answer):
             return past
         state = past.state
-        items = await self._window(past, offset + 1, offset + limit)
-        return state.make_answer(_encode(Top(season, items, state.total, state.as_of, number)))
+        ahead = offset if cursor is None else await self._count_until(past, cursor)
+        rows = await self.read_rows(past, ahead + 1, ahead + limit)
+        following = None
+        if len(rows) == limit and ahead + limit < state.total:
+            _, _, user, score, reached = rows[-1]
+            following = encode_row(season, state.period, turn(score, order_of(state.period)), reached, user)
+        return state.make_answer(_encode(Top(season, make_entries(rows), state.total, following, state.as_of, number)))
 
     async def read_rank(
         self,
@@ -90,7 +102,7 @@ class PastBoards:
 
         Raises also `PlayerNotFound`.
         """
-        past = await self._find(season, number, live)
+        past = await self.find(season, number, live)
         if isinstance(past, Answer):
             return past
         state = past.state
@@ -113,27 +125,40 @@ class PastBoards:
         live: Callable[[], PendingAnswer],
     ) -> Answer:
         """Read a player among the neighbours (`Around`). Raises also `PlayerNotFound`."""
-        past = await self._find(season, number, live)
+        past = await self.find(season, number, live)
+        if isinstance(past, Answer):
+            return past
+        place, *_ = await self._find_player(past, user, version)
+        first, last = place_window(place - side, 2 * side + 1, past.state.total, fill)
+        items = await self._window(past, first, last)
+        shown = Around(seasonId=season, userId=user, range=side, items=items, **describe(past))
+        return past.state.make_answer(_encode(shown))
+
+    async def read_place(
+        self, season: str, number: int, score: int, side: int, fill: bool, live: Callable[[], PendingAnswer]
+    ) -> Answer:
+        """Read the rank of a new row with this score, and the players around it (`Around`)."""
+        past = await self.find(season, number, live)
         if isinstance(past, Answer):
             return past
         state = past.state
-        place, *_ = await self._find_player(past, user, version)
-        first, last = place - side, place + side
-        if fill:
-            # As many as there are: more on one side where the other one ends.
-            first = max(1, min(first, state.total - 2 * side))
-            last = max(last, first + 2 * side)
-        items = await self._window(past, first, last)
-        return state.make_answer(_encode(Around(season, user, side, items, state.total, state.as_of, number)))
+        stored = turn(score, order_of(state.period))
+        ahead = await self._count_from(past, stored)
+        rank = ahead
+        if state.shares:
+            rank = 0 if stored == INT64_MAX else await self._count_from(past, stored + 1)
+        items = await self._window(past, *place_window(ahead + 1 - side, 2 * side, state.total, fill))
+        shown = Around(seasonId=season, score=score, rank=rank + 1, range=side, items=items, **describe(past))
+        return state.make_answer(_encode(shown))
 
     async def read_count(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Answer:
         """Count the players (`Count`)."""
-        past = await self._find(season, number, live)
+        past = await self.find(season, number, live)
         if isinstance(past, Answer):
             return past
         return past.state.make_answer(_encode(Count(season, past.state.total, past.state.as_of, number)))
 
-    async def _find(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Past | Answer:
+    async def find(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Past | Answer:
         """Find a period; for the current one it is the answer of `live`, which reads Redis."""
         deadline = self._loop.time() + self._deadline_s
         while True:
@@ -159,6 +184,12 @@ class PastBoards:
                 raise BoardRebuilding("the board of this period is not shown yet")
             await asyncio.sleep(POLL_S)
 
+    async def read_standings(self, past: Past, name: str, twin: str, **parameters: Any) -> list[Any]:
+        """The rows of the query `name` on standings; of its `twin` while there are none."""
+        state = past.state
+        known = {"period": state.period, "shares": state.shares, "players": state.total}
+        return await self._read(name if past.has_standings else twin, {**known, **parameters})
+
     async def _shows(self, season: str, period: int) -> bool:
         """Whether Redis shows this period of the season. Raises `BoardUnavailable`."""
         command = pack((b"HGET", self._keys.periods[partition_of(season)], season.encode()))
@@ -175,12 +206,51 @@ class PastBoards:
             raise Rejected(NOT_YET_VISIBLE.answer)
         return rows[0]
 
+    async def _count_until(self, past: Past, cursor: Cursor) -> int:
+        """The number of players that are not behind a cursor's row. Raises `Rejected` for one of another period."""
+        if cursor.period != past.state.period:
+            raise Rejected(INVALID_CURSOR.answer)
+        return await self._count(past, *cursor.locate())
+
+    async def _count_from(self, past: Past, stored: int) -> int:
+        """The number of players with this score, as it is stored, or a better one."""
+        return await self._count(past, stored, INT64_MAX, "")
+
+    async def _count(self, past: Past, score: int, reached: int, user: str) -> int:
+        """The number of players that are not behind a row; its `score` is the higher the better."""
+        row = {"score": score, "reached": reached, "user": user}
+        ((until,),) = await self.read_standings(past, "standings_until", "ranked_until", **row)
+        return int(until)
+
     async def _window(self, past: Past, first: int, last: int) -> list[RankedEntry]:
         """The players from one position to another one."""
-        name = "standings" if past.has_standings else "ranked"
-        parameters = {"period": past.state.period, "first": first, "last": last, "shares": past.state.shares}
-        rows = await self._read(name, parameters)
-        return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
+        return make_entries(await self.read_rows(past, first, last))
+
+    async def read_rows(self, past: Past, first: int, last: int) -> list[Any]:
+        """Position, rank, id, score and version of the players from one position to another one."""
+        return await self.read_standings(past, "standings", "ranked", first=first, last=last)
+
+
+def place_window(first: int, size: int, total: int, fill: bool) -> tuple[int, int]:
+    """The first and last position of a window that begins at `first`, which may be below 1.
+
+    With `fill` it has `size` players if there are as many: more on one side where the other one ends.
+    """
+    last = first + size - 1
+    if fill:
+        first = max(1, min(first, total - size + 1))
+        last = first + size - 1
+    return first, last
+
+
+def describe(past: Past) -> dict[str, Any]:
+    """The members that tell of the whole board."""
+    return {"total": past.state.total, "asOf": past.state.as_of, "period": past.number}
+
+
+def make_entries(rows: Sequence[Any]) -> list[RankedEntry]:
+    """The rows of a window, as they are shown."""
+    return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
 
 
 def make_past_state(period: int, players: int, shares: bool) -> BoardState:

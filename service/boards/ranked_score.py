@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from board.redis.scripts import script
 from service.boards.calls import BoardCalls, read_score_of, read_state
+from service.boards.past_boards import PastBoards
 from service.boards.shared_ranks import rank_at, split_rank
 from service.boards.types import ScoreAtRank
 from service.contract.answers import Answer
@@ -36,16 +38,21 @@ _encode = msgspec.json.Encoder().encode
 class RankedScores:
     """The scores by rank of one worker."""
 
-    def __init__(self, calls: BoardCalls) -> None:
+    def __init__(self, calls: BoardCalls, past: PastBoards) -> None:
+        self._past: Final = past
         self._call: Final = calls.call
         self._reading: Final = calls.reading
 
-    async def read_score(self, season: str, rank: int | None, percentile: Fraction | None) -> Answer:
+    async def read_score(
+        self, season: str, rank: int | None, percentile: Fraction | None, period: int | None = None
+    ) -> Answer:
         """Read the score at a rank, or the worst one whose percentile is that or better (`ScoreAtRank`).
 
         Exactly one of `rank` (from 1) and `percentile` (0 to 100) is given. Raises `Rejected`, `BoardRebuilding` and
         `BoardUnavailable`.
         """
+        if period is not None and (rank is None) != (percentile is None):
+            return await self._read_past(season, rank, percentile, period)
         if rank is not None and percentile is None:
             reply = await self._call(SCORE, season, b"rank", b"%d" % (rank - 1))
             at = rank - 1
@@ -56,8 +63,7 @@ class RankedScores:
         else:
             raise Rejected(RANK_OR_PERCENTILE.answer)
         size, first, entries = reply[2:]
-        if at >= size or not size:
-            raise Rejected(RANK_NOT_FOUND.with_detail(f"The board has {size:,} players."))
+        check_rank(at, size)
         with self._reading(season):
             state = read_state(reply)
             entries, shared = split_rank(entries, first, state)
@@ -65,6 +71,22 @@ class RankedScores:
             score = read_score_of(member, zscore, state.order)
             shown = rank_at(entries, at - first, first, shared, state) + 1
         return state.make_answer(_encode(ScoreAtRank(season, shown, score, state.as_of)))
+
+    async def _read_past(self, season: str, rank: int | None, percentile: Fraction | None, period: int) -> Answer:
+        past = await self._past.find(season, period, partial(self.read_score, season, rank, percentile))
+        if isinstance(past, Answer):
+            return past
+        state = past.state
+        at = find_rank(state.total, percentile) if percentile is not None else (rank or 0) - 1
+        check_rank(at, state.total)
+        ((_, shown, _, score, _),) = await self._past.read_rows(past, at + 1, at + 1)
+        return state.make_answer(_encode(ScoreAtRank(season, shown, score, state.as_of, period)))
+
+
+def check_rank(rank: int, size: int) -> None:
+    """Raise `Rejected` for a rank, from 0, that a board of `size` players does not have."""
+    if rank >= size or not size:
+        raise Rejected(RANK_NOT_FOUND.with_detail(f"The board has {size:,} players."))
 
 
 def find_rank(size: int, percentile: Fraction) -> int:

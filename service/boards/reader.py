@@ -11,24 +11,34 @@ import msgspec
 
 from board.redis.scripts import script
 from service.boards.board_watch import COUNT
-from service.boards.calls import BoardCalls, read_score_of, read_state
+from service.boards.calls import BoardCalls, BoardState, read_score_of, read_state
+from service.boards.cursors import Cursor, encode_cursor
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.run_metadata import RunMetadata
+from service.boards.score_places import PLACE, USER_OR_SCORE, ScorePlaces
 from service.boards.shared_ranks import percentile_of, rank_at, render_board, split_rank
 from service.boards.types import Count, PlayerRank
 from service.boards.version_waits import NOT_YET_VISIBLE, Read, VersionWaits, version_of
 from service.contract.answers import Answer, PendingAnswer
-from service.contract.problems import Rejected
+from service.contract.problems import INVALID_CURSOR, INVALID_USER, Rejected, add_problem
 
 TOP: Final = script("top")
-SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
+PAGE: Final = script("page")
+SCRIPTS: Final = (TOP, PAGE, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM, PLACE)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""
+
+CURSOR_OR_OFFSET: Final = add_problem(
+    "cursor-or-offset",
+    400,
+    "The query has both cursor and offset.",
+    "The query has a `cursor`, which goes on from the page before, and an `offset` from the first player.",
+)
 
 T = TypeVar("T")
 Pending = asyncio.Future[T] | Coroutine[Any, Any, T]
@@ -57,6 +67,7 @@ class BoardReader:
         deadline_s: float,
     ) -> None:
         self._past: Final = past
+        self._score_places: Final = ScorePlaces(calls)
         self._call: Final = calls.call
         self._reading: Final = calls.reading
         self._rank_reads: Final = rank_reads
@@ -69,15 +80,20 @@ class BoardReader:
         self._cached_since = 0.0
         self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    def read_top(self, season: str, limit: int, offset: int = 0, period: int | None = None) -> PendingAnswer:
+    def read_top(
+        self, season: str, limit: int, offset: int = 0, cursor: Cursor | None = None, period: int | None = None
+    ) -> PendingAnswer:
         """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
 
+        With a `cursor` those behind its row. Raises `Rejected` for a cursor of another board, and one with an offset.
         PERF: a kept list needs no task.
         """
         key = (season, limit, offset)
+        if cursor is not None:
+            return self._read_page(season, limit, offset, cursor, period)
         if period is not None:
             # Not of the kept ones: those may be of the period before.
-            return self._past.read_top(season, period, limit, offset, lambda: self._fetch_top(key))
+            return self._past.read_top(season, period, limit, offset, None, partial(self._fetch_top, key))
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
@@ -107,18 +123,31 @@ class BoardReader:
         ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
         reply = await self._call(TOP, season, *ranks)
         with self._reading(season):
-            state = read_state(reply)
-            items = render_board(*split_rank(reply[3], offset, state), offset, state)
-        answer = state.make_answer(
-            b'{"seasonId":%b,"items":%b,"total":%d,"asOf":%b}'
-            % (_encode(season), items, state.total, _encode(state.as_of))
-        )
+            answer = _show_page(season, limit, offset, reply[3], read_state(reply))
         # Kept only in the window in which it was asked for: no answer gets older than the window is long. Pages are not
         # kept, since there are too many of them.
         if self._cached_since == began and not offset:
             self._cached[key] = kept = self._loop.create_future()
             kept.set_result(answer)
         return answer
+
+    async def _read_page(self, season: str, limit: int, offset: int, cursor: Cursor, period: int | None) -> Answer:
+        """Read the page behind the row of a cursor. Raises `Rejected` for one of another board."""
+        if offset:
+            raise Rejected(CURSOR_OR_OFFSET.answer)
+        cursor.check(season)
+        live = partial(self._fetch_page, season, limit, cursor)
+        return await (live() if period is None else self._past.read_top(season, period, limit, 0, cursor, live))
+
+    async def _fetch_page(self, season: str, limit: int, cursor: Cursor) -> Answer:
+        """Read the page behind the row of a cursor. Raises `Rejected` for one of another period."""
+        row = (b"%d" % cursor.period, repr(cursor.zscore).encode(), cursor.member)
+        reply = await self._call(PAGE, season, b"%d" % limit, *row)
+        first, entries = reply[3:]
+        if first < 0:
+            raise Rejected(INVALID_CURSOR.answer)
+        with self._reading(season):
+            return _show_page(season, limit, first, entries, read_state(reply))
 
     def read_rank(
         self, season: str, user: str, version: int | None, metadata: bool = False, period: int | None = None
@@ -143,18 +172,44 @@ class BoardReader:
         return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
 
     def read_around(
-        self, season: str, user: str, side: int, fill: bool, version: int | None, period: int | None = None
+        self,
+        season: str,
+        user: str | None,
+        score: int | None,
+        side: int,
+        fill: bool,
+        version: int | None,
+        period: int | None = None,
     ) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
-        The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
-        `version` and errors are those of `read_rank`.
+        With a `score` in place of a player: the place of a new row. The window that is read for `fill` is twice as wide
+        on each side, so it has all entries that can be shown. `version` and errors are those of `read_rank`.
         """
+        if score is not None or user is None:
+            return self._read_place(season, user, score, side, fill, version, period)
         if period is not None:
-            live = partial(self.read_around, season, user, side, fill, version)
+            live = partial(self.read_around, season, user, None, side, fill, version)
             return self._past.read_around(season, period, user, side, fill, version, live)
         read = 2 * side if fill else side
         return self._ask(season, user, read, partial(_show_around, season, user, side, fill), version)
+
+    async def _read_place(
+        self,
+        season: str,
+        user: str | None,
+        score: int | None,
+        side: int,
+        fill: bool,
+        version: int | None,
+        period: int | None,
+    ) -> Answer:
+        if score is None:
+            raise Rejected(INVALID_USER.answer)
+        if user is not None or version is not None:
+            raise Rejected(USER_OR_SCORE.answer)
+        live = partial(self._score_places.read, season, score, side, fill)
+        return await (live() if period is None else self._past.read_place(season, period, score, side, fill, live))
 
     def _ask(self, season: str, user: str, side: int, show: Show[T], version: int | None) -> Pending[T]:
         if version is None:
@@ -176,6 +231,22 @@ class BoardReader:
         with self._reading(season):
             state = read_state(reply)
         return state.make_answer(_encode(Count(season, state.total, state.as_of)))
+
+
+def _show_page(season: str, limit: int, first: int, listed: list[Any], state: BoardState) -> Answer:
+    """A page of the top list (`Top`) that begins at the place `first`, from 0, from the list of a reply."""
+    entries, rank = split_rank(listed, first, state)
+    following = b"null"
+    if first + limit < state.total and entries:
+        following = b'"%b"' % encode_cursor(season, state.period, entries[-1], entries[-2]).encode()
+    body = b'{"seasonId":%b,"items":%b,"total":%d,"nextCursor":%b,"asOf":%b}' % (
+        _encode(season),
+        render_board(entries, rank, first, state),
+        state.total,
+        following,
+        _encode(state.as_of),
+    )
+    return state.make_answer(body)
 
 
 def _show_from(version: int, show: Show[T], window: Window) -> T | None:

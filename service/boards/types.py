@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from service.boards.cursors import LONGEST, encode_row
 from service.contract.types import INT64_MAX, Metadata, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
@@ -50,6 +51,18 @@ PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 _Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType
 
 
+TopCursor = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=LONGEST,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="The `nextCursor` of the page before.",
+        examples=[encode_row("spring", 7, 120, 1, "ada")],
+    ),
+]
+
+
 class RankedEntry(msgspec.Struct, frozen=True):
     """A player on the board, with the rank."""
 
@@ -59,11 +72,12 @@ class RankedEntry(msgspec.Struct, frozen=True):
 
 
 class Top(msgspec.Struct, frozen=True):
-    """The best players, best first."""
+    """The best players, best first. `nextCursor` leads to the next page; it is null on the last one."""
 
     seasonId: SeasonId
     items: list[RankedEntry]
     total: Total
+    nextCursor: TopCursor | None
     asOf: AsOf
     period: _Period = msgspec.UNSET
 
@@ -89,11 +103,16 @@ class PlayerRank(msgspec.Struct, frozen=True):
     period: _Period = msgspec.UNSET
 
 
-class Around(msgspec.Struct, frozen=True):
-    """A player and the neighbours, best first, all read at one instant."""
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """A player and the neighbours, best first, all read at one instant.
+
+    With `score` in place of `userId`: that score, the rank of a new row with it, and the players around its place.
+    """
 
     seasonId: SeasonId
-    userId: UserId
+    userId: UserId | msgspec.UnsetType = msgspec.UNSET
+    score: Score | msgspec.UnsetType = msgspec.UNSET
+    rank: Rank | msgspec.UnsetType = msgspec.UNSET
     range: Range
     items: list[RankedEntry]
     total: Total
@@ -143,6 +162,7 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     items: list[FoundPlayer]
     notFound: Annotated[list[UserId], msgspec.Meta(examples=[["bob"]])]
     asOf: AsOf
+    period: _Period = msgspec.UNSET
 
 
 class ScoreAtRank(msgspec.Struct, frozen=True):
@@ -152,6 +172,7 @@ class ScoreAtRank(msgspec.Struct, frozen=True):
     rank: Rank
     score: Score
     asOf: AsOf
+    period: _Period = msgspec.UNSET
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -168,3 +189,4 @@ class Histogram(msgspec.Struct, frozen=True):
     seasonId: SeasonId
     buckets: Annotated[list[Bucket], msgspec.Meta(max_length=100)]
     asOf: AsOf
+    period: _Period = msgspec.UNSET

@@ -28,7 +28,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     `handler` is a method of the feature's class, not bound to an instance. It is called with the
-    values of the path and query parameters in their order; then, where there is one, with the decoded
+    values of the path and query parameters in their order, without `int64`; then, where there is one, with the decoded
     body; then, unless the method is safe, with the `Caller`. It returns an answer or raises a
     `LeaderboardError`.
 
@@ -62,8 +62,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
-        """The parameters of path and query, which the handler gets as arguments."""
+        """The parameters of path and query: the handler's arguments; then perhaps `int64`, which it does not get."""
         return tuple(parameter for parameter in self.parameters if parameter.place != "header")
+
+    @property
+    def takes_int64(self) -> bool:
+        """Whether the client chooses how the answer has numbers of 64 bits."""
+        return any(parameter.name == "int64" for parameter in self.parameters)
 
     @property
     def takes_if_match(self) -> bool:

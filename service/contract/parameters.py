@@ -11,9 +11,11 @@ import msgspec
 from msgspec.inspect import FloatType, IntType, Metadata, StrType, Type, type_info
 
 from service.contract.problems import Problem, Rejected, add_problem
+from service.contract.types import INT64_MAX, INT64_MIN
 from service.contract.validation import is_plain
 
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
+_INT64: Final = re.compile(r"-?[0-9]{1,19}")
 _HUMP: Final = re.compile(r"([A-Z])")
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
 """A number as JSON spells it. The lengths bound the work of an exact fraction."""
@@ -68,6 +70,29 @@ def make_text_parameter(
     return Parameter(name=name, place=place, kind=kind, meaning=meaning, parse=parse, problem=problem)
 
 
+def make_optional(parameter: Parameter) -> Parameter:
+    """The same parameter, which may be missing: its value is None then."""
+
+    def parse(text: str | None) -> Any:
+        return None if text is None else parameter.parse(text)
+
+    return msgspec.structs.replace(parameter, parse=parse, required=False)
+
+
+def make_int64_parameter(name: str, kind: Any, problem: Problem, meaning: str) -> Parameter:
+    """Make an optional parameter of the query: a whole number of 64 bits, which may be negative."""
+
+    def parse(text: str | None) -> int | None:
+        if text is None:
+            return None
+        number = int(text) if _INT64.fullmatch(text) else INT64_MAX + 1
+        if not INT64_MIN <= number <= INT64_MAX:
+            raise Rejected(problem.answer)
+        return number
+
+    return Parameter(name=name, place="query", kind=kind, meaning=meaning, parse=parse, problem=problem, required=False)
+
+
 def make_kebab(name: str) -> str:
     """A name of a parameter in the form of the codes of problems."""
     return _HUMP.sub(r"-\1", name).lower()
@@ -119,15 +144,17 @@ def make_flag_parameter(name: str, meaning: str, code: str | None = None) -> Par
     )  # fmt: skip
 
 
-def make_choice_parameter(name: str, kind: Any, default: str | None, meaning: str) -> Parameter:
+def make_choice_parameter(
+    name: str, kind: Any, default: str | None, meaning: str, code: str | None = None
+) -> Parameter:
     """Make an optional parameter of the query: one of the texts of a `Literal`.
 
-    Its problem is ``invalid-<name>``, with the texts in its title.
+    Its problem is ``invalid-<name>``, or the one with this code, with the texts in its title.
     """
     choices: tuple[str, ...] = get_args(kind)
     return _make_query_parameter(
         name, kind, default, meaning, {choice: choice for choice in choices}.get,
-        f"{name} must be {' or '.join(choices)}.", f"The query's `{name}` is another text.",
+        f"{name} must be {' or '.join(choices)}.", f"The query's `{name}` is another text.", code,
     )  # fmt: skip
 
 

@@ -119,6 +119,12 @@ INVALID_SCORE = add_problem(
     "score must be a whole number of 64 bits.",
     "A fraction, a string, or outside -2^63 to 2^63-1.",
 )
+INVALID_CURSOR = add_problem(
+    "invalid-cursor",
+    400,
+    "cursor must be the nextCursor of an earlier answer to the same question.",
+    "`cursor` is not one of this list: it is damaged, or of another season or period.",
+)
 INVALID_KEY = add_problem(
     "invalid-idempotency-key",
     400,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from service.contract import problems
-from service.contract.parameters import Parameter, make_text_parameter
-from service.contract.types import SeasonId, UserId
+from service.contract.parameters import Parameter, make_choice_parameter, make_text_parameter
+from service.contract.types import Int64Spelling, SeasonId, UserId
 
 SEASON: Final = make_text_parameter(
     "sid",
@@ -23,3 +23,11 @@ IF_NONE_MATCH: Final = Parameter(
     meaning="The `ETag` of an answer that the client has: if it still holds, the answer is 304 without a body.",
     required=False,
 )
+INT64: Final = make_choice_parameter(
+    "int64",
+    Int64Spelling,
+    "number",
+    "How scores and versions are spelled: as numbers, or as strings, for clients whose numbers are doubles.",
+    code="invalid-number-spelling",
+)
+"""The last parameter of path and query of an operation that takes it. No handler gets it (`service.http.spelling`)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -17,6 +17,8 @@ METADATA_DEPTH_MOST: Final = 8
 # No C0, DEL or C1 control characters. A look-ahead instead of `$`, which in Python matches before a final newline.
 PLAIN_TEXT: Final = r"^[^\u0000-\u001f\u007f-\u009f]+(?![\s\S])"
 
+Int64Spelling = Literal["number", "string"]
+"""How an answer has numbers of 64 bits."""
 Int64 = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 UserId = Annotated[
     str,

@@ -26,6 +26,8 @@ from service.contract.body import ONE_UNIT, Cost
 from service.contract.operation import Operation
 from service.contract.problems import Rejected, answer_of
 from service.contract.scopes import BITS
+from service.contract.shared import INT64
+from service.http.spelling import make_spelled
 from service.http.tracing import Traces, format_traceparent, run_in_span
 
 Order = Callable[[bytes | None], PendingAnswer]
@@ -61,8 +63,10 @@ class Endpoint:
         self._quotas: Final = quotas if operation.scope is not None else None
         self._scope: Final = 0 if operation.scope is None else BITS[operation.scope]
         self._traces: Final = traces
-        self._parsers: Final = tuple(parameter.parse for parameter in operation.inputs)
         names = [parameter.name for parameter in operation.inputs]
+        self._spelling: Final = names.index("int64") if operation.takes_int64 else None
+        assert self._spelling in (None, len(names) - 1), "the parsers of the handler's arguments come first"
+        self._parsers: Final = tuple(parameter.parse for parameter in operation.inputs if parameter.name != "int64")
         self._season: Final = names.index("sid") if "sid" in names else None
         self._read: Final = None if operation.body is None else operation.body.make_reader()
         self._writes: Final = operation.writes
@@ -88,6 +92,8 @@ class Endpoint:
         prefer: str | None = None,
     ) -> Order:
         """Prepare an operation that has neither a body nor a caller nor a cost."""
+        if self._spelling is not None and texts[self._spelling] is not None:
+            return self._prepare(grant, texts)
         try:
             values = list(map(call, self._parsers, texts))
         except Rejected as rejected:
@@ -107,6 +113,7 @@ class Endpoint:
     ) -> Order:
         """Prepare an operation that has no cost. PERF: nearly all callers are anonymous."""
         rare = key is not None or traceparent is not None or if_match is not None or prefer is not None
+        rare = rare or (self._spelling is not None and texts[self._spelling] is not None)
         if rare or (grant is not None and grant.player is not None):
             return self._prepare(grant, texts, content_type, key, traceparent, if_match, prefer)
         try:
@@ -128,8 +135,10 @@ class Endpoint:
         """Prepare the order of an admitted request. `key` is the text of its `Idempotency-Key` header."""
         values: list[Any] = []
         refusal: Answer | None = None
+        is_spelled = False
         try:
             values = list(map(call, self._parsers, texts))
+            is_spelled = self._spelling is not None and INT64.parse(texts[self._spelling]) == "string"
         except Rejected as rejected:
             refusal = rejected.answer
         caller: Caller | None = None
@@ -149,6 +158,8 @@ class Endpoint:
             order = partial(self._call, values)
         else:
             order = partial(self._start, values, content_type, caller)
+        if is_spelled:
+            order = make_spelled(order)
         return order if span is None else partial(run_in_span, span, order)
 
     def _call(self, values: list[Any], body: bytes | None) -> PendingAnswer:

@@ -14,8 +14,9 @@ from service.contract.operation import Operation
 from service.contract.problems import Problem
 from service.contract.scopes import SCOPES
 from service.contract.types import ProblemDetails
-from service.http.openapi_schemas import Schema, make_example, make_schemas
+from service.http.openapi_schemas import Schema, SpelledSchemas, make_example, make_schemas
 from service.http.request_ids import HEADER, LENGTH_MOST
+from service.http.spelling import SPELLED_JSON
 from service.routes import OPERATIONS
 
 ACCESS: Final = (
@@ -116,6 +117,15 @@ def describe_content(
     return dict.fromkeys(media_types, described)
 
 
+def describe_answer(operation: Operation, status: int, schema: Schema, components: dict[str, Schema]) -> dict[str, Any]:
+    """The bodies of an answer: that in JSON; and the one with strings for numbers of 64 bits, if there is a choice."""
+    content = describe_content(schema, components, good=status < 400)
+    if operation.takes_int64:
+        spelled = SpelledSchemas(components).make(schema)
+        content |= describe_content(spelled, components, media_types=(SPELLED_JSON,))
+    return content
+
+
 def _describe_operation(
     operation: Operation, schema_of: dict[str, Schema], components: dict[str, Schema], guarded: bool
 ) -> dict[str, Any]:
@@ -125,7 +135,7 @@ def _describe_operation(
             **(
                 {}
                 if kind is None
-                else {"content": describe_content(schema_of[repr(kind)], components, good=status < 400)}
+                else {"content": describe_answer(operation, status, schema_of[repr(kind)], components)}
             ),
             **({"headers": dict(KEPT_HEADERS)} if operation.is_kept else {}),
         }

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from service.http.spelling import COLUMNS, DIGITS, FOREIGN, SPELLED, spell
+
 REFERENCE: Final = "#/components/schemas/"
 INT32_MIN: Final = -(2**31)
 INT32_MAX: Final = 2**31 - 1
@@ -52,6 +54,56 @@ def refine_part(name: str, part: Any) -> Any:
     if name == "items":
         return refine(part)
     return part
+
+
+class SpelledSchemas:
+    """Schemas of answers whose numbers of 64 bits are strings (`service.http.spelling`), made of the others.
+
+    The components that differ are added to `components`, under their names with `Spelled` behind.
+    """
+
+    def __init__(self, components: dict[str, Schema]) -> None:
+        self._components: Final = components
+
+    def make(self, schema: Schema) -> Schema:
+        """The schema with strings; the same one if it has no such number."""
+        if "$ref" in schema:
+            name = schema["$ref"].removeprefix(REFERENCE)
+            spelled = self.make(self._components[name])
+            if spelled == self._components[name]:
+                return schema
+            self._components[f"{name}Spelled"] = spelled
+            return {"$ref": f"{REFERENCE}{name}Spelled"}
+        if "anyOf" in schema:
+            return {**schema, "anyOf": [self.make(part) for part in schema["anyOf"]]}
+        if "items" in schema:
+            texts = {"examples": spell(schema["examples"])} if "examples" in schema else {}
+            return {**schema, "items": self.make(schema["items"]), **texts}
+        if "properties" not in schema:
+            return schema
+        members = {name: self._make_member(name, part) for name, part in schema["properties"].items()}
+        title = {"title": f"{schema['title']}Spelled"} if members != schema["properties"] and "title" in schema else {}
+        return {**schema, "properties": members, **title}
+
+    def _make_member(self, name: str, schema: Schema) -> Schema:
+        if name in FOREIGN:
+            return schema
+        if name == COLUMNS and "additionalProperties" in schema:
+            return {**schema, "additionalProperties": make_text(schema["additionalProperties"])}
+        if name not in SPELLED:
+            return self.make(schema)
+        if "anyOf" in schema:
+            return {**schema, "anyOf": [make_text(part) for part in schema["anyOf"]]}
+        return make_text(schema)
+
+
+def make_text(schema: Schema) -> Schema:
+    """The schema of a number of 64 bits as a string; one of anything else stays as it is."""
+    if schema.get("type") != "integer":
+        return schema
+    kept = {name: value for name, value in schema.items() if name == "description"}
+    texts = {"examples": [str(example) for example in schema["examples"]]} if "examples" in schema else {}
+    return {"type": "string", "pattern": DIGITS, **kept, **texts}
 
 
 def make_example(schema: Schema, components: dict[str, Schema]) -> Any:

@@ -14,11 +14,11 @@ from board.redis.poke import Poker
 from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
-from service.contract.problems import Rejected
+from service.contract.problems import INVALID_CURSOR, Rejected
 from service.contract.types import SEASON_ID_MAX
 from service.contract.validation import is_plain
 from service.seasons.definition import Members, apply_patch
-from service.seasons.problems import INVALID_CURSOR, INVALID_DEFINITION, INVALID_STATE
+from service.seasons.problems import INVALID_DEFINITION, INVALID_STATE
 from service.seasons.store import Change, Defined, Precondition, SeasonStore
 from service.seasons.types import Definition, PeriodList, SeasonList, State
 

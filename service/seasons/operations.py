@@ -42,7 +42,7 @@ _CURSOR: Final = Parameter(
     kind=Cursor,
     meaning="Leads to the next page.",
     parse=parse_cursor,
-    problem=own.INVALID_CURSOR,
+    problem=p.INVALID_CURSOR,
     required=False,
 )
 _PERIOD_CURSOR: Final = Parameter(
@@ -51,7 +51,7 @@ _PERIOD_CURSOR: Final = Parameter(
     kind=PeriodCursor,
     meaning="Leads to the next page.",
     parse=parse_period_cursor,
-    problem=own.INVALID_CURSOR,
+    problem=p.INVALID_CURSOR,
     required=False,
 )
 _STATE: Final = Parameter(

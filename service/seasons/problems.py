@@ -10,9 +10,6 @@ INVALID_DEFINITION = add_problem(
     "The members of the season do not fit together or are out of bounds.",
     "A member of the definition is wrong by itself or beside another one; `detail` names it.",
 )
-INVALID_CURSOR = add_problem(
-    "invalid-cursor", 400, "cursor must be the nextCursor of an earlier answer.", "`cursor` is not one of this list."
-)
 INVALID_STATE = add_problem(
     "invalid-state", 400, "state must be upcoming, open, closing, closed or final.", "The query's `state` is unknown."
 )

@@ -8,7 +8,7 @@ from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter
-from service.contract.shared import SEASON
+from service.contract.shared import INT64, SEASON
 from service.submissions import problems as own
 from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
@@ -56,7 +56,7 @@ OPERATIONS: Final = (
         handler=Submitter.submit,
         scope="submit",
         summary="Submit a player's delta or score. Answered after the commit in PostgreSQL.",
-        parameters=(SEASON, _KEY, _PREFER, _TRACE),
+        parameters=(SEASON, INT64, _KEY, _PREFER, _TRACE),
         body=Body(
             kind=ShownSubmission,
             most=MIB,
@@ -92,7 +92,7 @@ OPERATIONS: Final = (
         handler=BatchSubmitter.submit,
         scope="submit",
         summary=f"Up to {BATCH_MOST:,} submissions at once. A result for each in order; all that count share a commit.",
-        parameters=(SEASON, _PREFER, _TRACE),
+        parameters=(SEASON, INT64, _PREFER, _TRACE),
         body=Body(
             kind=Batch,
             most=4 * MIB,

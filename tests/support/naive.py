@@ -20,6 +20,7 @@ class NaiveBoard:
     def __init__(self, season: str, rows: Sequence[Row], ranking: Ranking = "ordinal") -> None:
         self.season: Final = season
         self.rows: Final = list(rows)
+        self.ranking: Final = ranking
         ranked = rank_rows(Rule(ranking=ranking), {user: season_row(score, reached) for user, score, reached in rows})
         assert [user for _, user, _ in ranked] == [user for user, _, _ in rows]
         self.ranks: Final = [rank for rank, _, _ in ranked]
@@ -70,6 +71,19 @@ class NaiveBoard:
             first = min(range(len(ranked) - size + 1), key=lambda at: abs(at + side - here))
             shown = ranked[first : first + size]
         return {"seasonId": self.season, "userId": user, "range": side, "items": shown, "total": len(self.rows)}
+
+    def place(self, score: int, side: int, fill: bool) -> dict[str, Any]:
+        """The answer for the place of a score: that of a new row, which is the last one of its equals."""
+        ranked = self.items()
+        place = sum(other >= score for _, other, _ in self.rows)
+        equal = [rank for rank, (_, other, _) in zip(self.ranks, self.rows, strict=True) if other == score]
+        first = place - side
+        if fill:
+            first = max(0, min(first, len(ranked) - 2 * side))
+        shown = [item for at, item in enumerate(ranked) if first <= at < first + 2 * side]
+        rank = equal[0] if equal and self.ranking == "competition" else place + 1
+        known = {"seasonId": self.season, "score": score, "rank": rank, "range": side}
+        return {**known, "items": shown, "total": len(self.rows)}
 
     def score(self, rank: int) -> dict[str, Any] | None:
         """The answer for a rank; None if the board has fewer players."""

@@ -22,7 +22,7 @@ BODIES: dict[str, Any] = {
     "createKey": {"name": "made by the matrix", "scopes": ["read"]},
 }
 
-QUERIES: dict[str, str] = {"getScore": "?rank=1"}
+QUERIES: dict[str, str] = {"getScore": "?rank=1", "getAround": "?userId=ada"}
 """Where the required parameters do not make a good query."""
 
 

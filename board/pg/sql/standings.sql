@@ -38,3 +38,80 @@ FROM score s CROSS JOIN LATERAL (
     FROM score o WHERE o.period_id = s.period_id
 ) AS q
 WHERE s.period_id = %(period)s AND s.user_id = %(user)s
+
+-- name: standings_until --
+-- The number of standings that are not behind a row: a binary search, since positions have no gaps. `score` of the row is
+-- the higher the better.
+WITH RECURSIVE search (low, high) AS (
+    SELECT 0::bigint, %(players)s::bigint
+    UNION ALL
+    SELECT CASE WHEN t.is_behind THEN s.low ELSE m.middle END, CASE WHEN t.is_behind THEN m.middle - 1 ELSE s.high END
+    FROM search s
+    CROSS JOIN LATERAL (SELECT (s.low + s.high + 1) / 2 AS middle) AS m
+    CROSS JOIN LATERAL (
+        SELECT (CASE WHEN period_id >> 56 & 1 = 1 THEN score ELSE ~score END, reached, user_id)
+            > (~%(score)s::bigint, %(reached)s::bigint, %(user)s::text) AS is_behind
+        FROM standing WHERE period_id = %(period)s AND position >= m.middle ORDER BY position LIMIT 1
+    ) AS t
+    WHERE s.low < s.high
+)
+SELECT low FROM search WHERE low >= high
+
+-- name: ranked_until --
+-- As `standings_until`, of a period that has ended and has no standings yet.
+SELECT count(*) FROM score
+WHERE period_id = %(period)s AND (~score, reached, user_id) <= (~%(score)s::bigint, %(reached)s::bigint, %(user)s::text)
+
+-- name: standings_of --
+-- The standings of these players, best first.
+SELECT position, CASE WHEN %(shares)s THEN shared ELSE position END AS rank, user_id, score, reached FROM standing
+WHERE period_id = %(period)s AND user_id = ANY (%(users)s::text[]) ORDER BY position
+
+-- name: ranked_of --
+-- As `standings_of`, of a period that has ended and has no standings yet.
+SELECT position, CASE WHEN %(shares)s THEN shared ELSE position END AS rank,
+       user_id, CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END AS score, reached FROM (
+    SELECT period_id, user_id, score, reached, row_number() OVER (ORDER BY score DESC, reached, user_id) AS position,
+           rank() OVER (ORDER BY score DESC) AS shared
+    FROM score WHERE period_id = %(period)s
+) AS q
+WHERE user_id = ANY (%(users)s::text[]) ORDER BY position
+
+-- name: standings_at --
+-- The scores at positions, as they are stored, in the order of the positions.
+SELECT CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END AS score FROM standing
+WHERE period_id = %(period)s AND position = ANY (%(positions)s::bigint[]) ORDER BY position
+
+-- name: ranked_at --
+-- As `standings_at`, of a period that has ended and has no standings yet.
+SELECT score FROM (
+    SELECT score, row_number() OVER (ORDER BY score DESC) AS position FROM score WHERE period_id = %(period)s
+) AS q
+WHERE position = ANY (%(positions)s::bigint[]) ORDER BY position
+
+-- name: standings_from --
+-- The numbers of standings with each of these scores, as they are stored, or a better one: a binary search for each.
+WITH RECURSIVE search (nth, edge, low, high) AS (
+    SELECT nth, edge, 0::bigint, %(players)s::bigint
+    FROM unnest(%(edges)s::bigint[]) WITH ORDINALITY AS u (edge, nth)
+    UNION ALL
+    SELECT s.nth, s.edge, CASE WHEN t.is_behind THEN s.low ELSE m.middle END,
+           CASE WHEN t.is_behind THEN m.middle - 1 ELSE s.high END
+    FROM search s
+    CROSS JOIN LATERAL (SELECT (s.low + s.high + 1) / 2 AS middle) AS m
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END < s.edge AS is_behind
+        FROM standing WHERE period_id = %(period)s AND position >= m.middle ORDER BY position LIMIT 1
+    ) AS t
+    WHERE s.low < s.high
+)
+SELECT low FROM search WHERE low >= high ORDER BY nth
+
+-- name: ranked_from --
+-- As `standings_from`, of a period that has ended and has no standings yet. The scores rise.
+WITH counted AS MATERIALIZED (
+    SELECT width_bucket(score, %(edges)s::bigint[]) AS bucket, count(*) AS players FROM score
+    WHERE period_id = %(period)s AND score >= (%(edges)s::bigint[])[1] GROUP BY 1
+)
+SELECT coalesce((SELECT sum(c.players) FROM counted c WHERE c.bucket >= u.nth), 0)::bigint
+FROM unnest(%(edges)s::bigint[]) WITH ORDINALITY AS u (edge, nth) ORDER BY nth

@@ -7,7 +7,7 @@ import createClient from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 
 const [url, key, season] = process.argv.slice(2) as [string, string, string];
-const client = createClient<paths>({ baseUrl: url, headers: { Authorization: `Bearer ${key}` } });
+const client = createClient<paths, "application/json">({ baseUrl: url, headers: { Authorization: `Bearer ${key}` } });
 const sid = { sid: season };
 const board = "/v1/seasons/{sid}/leaderboard";
 

@@ -70,6 +70,7 @@ def check(expected: dict[str, Any] | None, answer: Answer) -> None:
         assert (answer.status, answer.json["code"]) == (404, "rank-not-found"), answer.body
     else:
         found = answer.json
+        found.pop("nextCursor", None)
         assert isinstance(found.pop("asOf", None), str) and (answer.status, found) == (200, expected), answer.body
 
 
@@ -83,8 +84,9 @@ def test_a_page_of_the_top_list_is_that_of_a_naive_board(
 ) -> None:
     for http, naive in boards(served, batches):
         path = f"{base(naive.season)}/leaderboard/top?limit={limit}"
-        check(naive.top(limit, offset), http.get(f"{path}&offset={offset}"))
-        check(naive.top(limit, 0), http.get(path))
+        for skipped, answer in ((offset, http.get(f"{path}&offset={offset}")), (0, http.get(path))):
+            check(naive.top(limit, skipped), answer)
+            assert (answer.json["nextCursor"] is None) == (skipped + limit >= len(naive.rows))
 
 
 @exhaustive
@@ -108,6 +110,16 @@ def test_the_neighbours_are_those_of_a_naive_board(
 ) -> None:
     for http, naive in boards(served, with_player(batches, user)):
         check(naive.around(user, side, bool(fill)), http.around(naive.season, user, side, fill))
+
+
+@exhaustive
+@given(batches=writes, score=deltas | st.just(0), side=st.integers(0, 9), fill=st.booleans())
+def test_the_place_of_a_score_is_that_of_a_naive_board(
+    served: Served, batches: Batches, score: int, side: int, fill: bool
+) -> None:
+    for http, naive in boards(served, batches):
+        path = f"{base(naive.season)}/leaderboard/around?score={score}&range={side}&fill={str(fill).lower()}"
+        check(naive.place(score, side, fill), http.get(path))
 
 
 @exhaustive

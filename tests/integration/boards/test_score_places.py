@@ -1,0 +1,86 @@
+"""`around?score=`: where a score that nobody needs to have would stand, on current boards and on ended ones."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.http import Http, base
+from support.naive import NaiveBoard
+from support.periods import GRID, end_now, keeper_of
+from support.processes import serving
+from support.world import World
+
+from board.season import Ranking
+
+EDGE = 2**60
+SCORES = [EDGE + 40, EDGE + 40, EDGE + 39, EDGE - 1, 7, 7, 7, 0, -1, -(2**63), 2**63 - 1]
+ASKED = [*SCORES, EDGE + 41, EDGE + 38, EDGE, EDGE + 2047, EDGE + 2048, 8, 6, 1, -2, -(2**63) + 1, 2**63 - 2]
+
+
+@pytest.fixture
+def http(world: World) -> Iterator[Http]:
+    world.carry_everything()
+    with serving(world, LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as client:
+        yield client
+
+
+def around(http: Http, query: str, season: str = "s") -> Any:
+    return http.get(f"{base(season)}/leaderboard/around?{query}")
+
+
+def turned(found: dict[str, Any]) -> dict[str, Any]:
+    """An answer of a board whose lowest score is first, with the complements of its scores."""
+    items = [{**item, "score": ~item["score"]} for item in found["items"]]
+    return {**found, "score": ~found["score"], "items": items}
+
+
+@pytest.mark.parametrize("ranking", ["ordinal", "competition"])
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("stage", ["live", "closed", "final"])
+def test_a_score_stands_where_a_new_row_with_it_would(
+    world: World, http: Http, order: str, ranking: Ranking, stage: str
+) -> None:
+    world.define("s", operator="best", order=order, ranking=ranking, schedule=GRID)
+    for n, score in enumerate(SCORES):
+        world.submit_by_rule(("s", f"p{n}", score if order == "desc" else ~score, True))
+    world.carry_everything()
+    naive = NaiveBoard("s", world.expected("s"), ranking)
+    if stage != "live":
+        end_now(world, "s")
+        assert keeper_of(world).turn_seasons(world.db) == 1
+        assert keeper_of(world).close_periods(world.db) == 1 or stage == "closed"
+    if stage == "closed":
+        world.execute("UPDATE period SET players = NULL, final_at = NULL", "TRUNCATE standing")
+    for score, side, fill in itertools.product(ASKED, (0, 1, 4, 20), (False, True)):
+        query = f"score={score if order == 'desc' else ~score}&range={side}&fill={str(fill).lower()}"
+        found = around(http, query + ("" if stage == "live" else "&period=1")).json
+        assert found.pop("asOf") and found.pop("period", 1) == 1
+        assert (found if order == "desc" else turned(found)) == naive.place(score, side, fill)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("", "invalid-user-id"),
+        ("userId=", "invalid-user-id"),
+        ("userId=ada&score=1", "user-or-score"),
+        ("score=1&minVersion=1", "user-or-score"),
+        *((f"score={text}", "invalid-score") for text in ("", "x", "1.0", "-", "9223372036854775808", "1e3")),
+        ("score=1&range=101", "invalid-range"),
+    ],
+)
+def test_bad_input_has_its_own_problem(http: Http, query: str, code: str) -> None:
+    answer = around(http, query)
+    assert (answer.status, answer.json["code"]) == (400, code)
+
+
+def test_an_unknown_season_has_nobody_ahead(http: Http) -> None:
+    answer = around(http, "score=5&fill=true")
+    assert answer.json == {
+        **{"seasonId": "s", "score": 5, "rank": 1, "range": 5, "items": [], "total": 0},
+        "asOf": http.top("s").json["asOf"],
+    }
+    assert around(http, "score=5&period=1").json["code"] == "season-not-found"
