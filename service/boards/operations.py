@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.boards.histogram import Histograms
+from service.boards.long_polls import SINCE_OR_PERIOD, WAIT_MOST_S
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
 from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
@@ -12,6 +13,7 @@ from service.boards.reader import BoardReader
 from service.boards.types import (
     LOOKUP_MOST,
     Around,
+    AsOfAsked,
     Buckets,
     BucketsBy,
     Count,
@@ -34,11 +36,14 @@ from service.contract import problems as p
 from service.contract.body import MIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import (
+    Parameter,
     make_choice_parameter,
     make_decimal_parameter,
     make_flag_parameter,
     make_number_parameter,
+    make_text_parameter,
 )
+from service.contract.preferences import parse_wait
 from service.contract.shared import IF_NONE_MATCH, SEASON, USER
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
@@ -73,6 +78,28 @@ _PERIOD: Final = make_number_parameter(
     default=None,
     meaning="The number of a period, which may have ended. Without it: the current period's board.",
 )
+_SINCE: Final = make_text_parameter(
+    "since",
+    "query",
+    AsOfAsked,
+    p.add_problem(
+        "invalid-since",
+        400,
+        "since must be an asOf of the board: 1 to 128 characters.",
+        "The query's `since` is empty, too long, or has control characters.",
+    ),
+    "The `asOf` of an answer that the client has: 304 as long as the board is in that state.",
+    required=False,
+)
+_PREFER: Final = Parameter(
+    name="Prefer",
+    place="header",
+    kind=str,
+    meaning=f"With `since`, `wait=N` (RFC 7240): up to N seconds, {WAIT_MOST_S} at most, until the board changes.",
+    parse=parse_wait,
+    required=False,
+    is_passed=True,
+)
 _OF_PERIOD: Final = (PERIOD_NOT_FOUND, PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
@@ -84,9 +111,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, _LIMIT, _OFFSET, _PERIOD, _SINCE, _PREFER, IF_NONE_MATCH),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(SINCE_OR_PERIOD, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(

@@ -13,6 +13,7 @@ from board.redis.scripts import script
 from service.boards.board_watch import COUNT
 from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.histogram import HISTOGRAM, QUANTILES
+from service.boards.long_polls import SINCE_OR_PERIOD, LongPolls, reject
 from service.boards.lookup import LOOKUP
 from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RANK, RankReads, Show, Window
@@ -50,6 +51,7 @@ class BoardReader:
         calls: BoardCalls,
         rank_reads: RankReads,
         waits: VersionWaits,
+        polls: LongPolls,
         past: PastBoards,
         run_metadata: RunMetadata,
         *,
@@ -61,6 +63,7 @@ class BoardReader:
         self._reading: Final = calls.reading
         self._rank_reads: Final = rank_reads
         self._version_waits: Final = waits
+        self._polls: Final = polls
         self._run_metadata: Final = run_metadata
         self._cache_s: Final = cache_s
         self._deadline_s: Final = deadline_s
@@ -69,12 +72,26 @@ class BoardReader:
         self._cached_since = 0.0
         self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
 
-    def read_top(self, season: str, limit: int, offset: int = 0, period: int | None = None) -> PendingAnswer:
+    def read_top(
+        self,
+        season: str,
+        limit: int,
+        offset: int = 0,
+        period: int | None = None,
+        since: str | None = None,
+        wait: int = 0,
+    ) -> PendingAnswer:
         """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
+
+        With `since` 304 as long as the board is in that state: it waits up to `wait` seconds for another one.
 
         PERF: a kept list needs no task.
         """
         key = (season, limit, offset)
+        if since is not None:
+            if period is not None:
+                return reject(SINCE_OR_PERIOD)
+            return self._polls.poll(season, since, wait, lambda: self._join_read(key, self._loop.time()))
         if period is not None:
             # Not of the kept ones: those may be of the period before.
             return self._past.read_top(season, period, limit, offset, lambda: self._fetch_top(key))

@@ -28,7 +28,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     `handler` is a method of the feature's class, not bound to an instance. It is called with the
-    values of the path and query parameters in their order; then, where there is one, with the decoded
+    values of its `inputs` in their order; then, where there is one, with the decoded
     body; then, unless the method is safe, with the `Caller`. It returns an answer or raises a
     `LeaderboardError`.
 
@@ -62,8 +62,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
-        """The parameters of path and query, which the handler gets as arguments."""
-        return tuple(parameter for parameter in self.parameters if parameter.place != "header")
+        """The parameters that the handler gets as arguments: those of path and query, then headers that are passed."""
+        passed = [one for one in self.parameters if one.place == "header" and one.is_passed]
+        return (*(one for one in self.parameters if one.place != "header"), *passed)
 
     @property
     def takes_if_match(self) -> bool:
