@@ -31,6 +31,7 @@ from service.boards.awaited import AwaitedRanks
 from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
 from service.boards.histogram import Histograms
+from service.boards.long_polls import PAUSE_MOST_S, PAUSE_S, LongPolls
 from service.boards.lookup import Lookups
 from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RankReads
@@ -38,6 +39,7 @@ from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
 from service.boards.run_metadata import RunMetadata
 from service.boards.version_waits import VersionWaits
+from service.contract.leaving import Leaving
 from service.events.feed import EventFeed
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
@@ -195,6 +197,9 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     rank_reads = RankReads(redis, keys, poker.suspect)
     waits = VersionWaits(BoardWatch(calls, redis, keys))
     past = PastBoards(board_reads, run_metadata, redis, keys, read_deadline_s)
+    leaving = Leaving()
+    # Those who wait for changes wait for long: they may learn of them a little later, and cost less.
+    polls = LongPolls(BoardWatch(calls, redis, keys, PAUSE_S, PAUSE_MOST_S), leaving)
     awaited = AwaitedRanks(rank_reads, waits)
     parts = (
         Submitter(single, awaited),
@@ -203,6 +208,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
             calls,
             rank_reads,
             waits,
+            polls,
             past,
             run_metadata,
             cache_s=cache_s,
@@ -229,6 +235,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     limiter = ConnectionLimiter(
         ConnectionLimits(fit_to_open_files(s.connections), s.receive_s, s.idle_s, s.send_s, s.connections_per_address),
         (address(s.admin_bind) or (s.admin_bind.removeprefix("unix:"), None)) if s.admin_bind else None,
+        leaving.begin,
     )
     traffic = Traffic(row)
     limiter.start()

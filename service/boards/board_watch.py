@@ -14,7 +14,7 @@ from service.boards.calls import BoardCalls, read_state
 
 COUNT: Final = script("count")
 PAUSE_S: Final = 0.002
-"""The pause between two looks. It doubles with each look that finds nothing new."""
+"""The pauses between two looks for a version, which is due in milliseconds."""
 PAUSE_MOST_S: Final = 0.016
 
 Waiter = tuple[str | None, asyncio.Future[str]]
@@ -26,9 +26,20 @@ class BoardWatch:
 
     A look reads one number of each partition: the fence of the last batch that a relay has applied. The state of a
     board is read once when a request comes, and again only after the fence has moved.
+
+    The pause between two looks doubles with each one that finds nothing new, from `pause_s` to `pause_most_s`.
     """
 
-    def __init__(self, calls: BoardCalls, redis: AsyncRedis, keys: Keyspace) -> None:
+    def __init__(
+        self,
+        calls: BoardCalls,
+        redis: AsyncRedis,
+        keys: Keyspace,
+        pause_s: float = PAUSE_S,
+        pause_most_s: float = PAUSE_MOST_S,
+    ) -> None:
+        self._pause_s: Final = pause_s
+        self._pause_most_s: Final = pause_most_s
         self._calls: Final = calls
         self._redis: Final = redis
         self._keys: Final = keys
@@ -37,7 +48,7 @@ class BoardWatch:
         self._fences: dict[str, Any] = {}
         """The fence under which the state of a board was read last."""
         self._task: asyncio.Task[None] | None = None
-        self._pause = PAUSE_S
+        self._pause = pause_s
 
     def ask_state(self, season: str, passed: str | None = None) -> asyncio.Future[str]:
         """The state of a board (`BoardState.as_of`), as soon as it is another than `passed`.
@@ -47,7 +58,7 @@ class BoardWatch:
         future: asyncio.Future[str] = self._loop.create_future()
         self._waiting.setdefault(season, []).append((passed, future))
         self._fences.pop(season, None)
-        self._pause = PAUSE_S
+        self._pause = self._pause_s
         if self._task is None:
             self._task = self._loop.create_task(self._look_out())
             self._task.add_done_callback(self._end)
@@ -75,7 +86,7 @@ class BoardWatch:
                             future.set_exception(BoardUnavailable(str(error)))
             else:
                 await asyncio.sleep(self._pause)
-                self._pause = min(2 * self._pause, PAUSE_MOST_S)
+                self._pause = min(2 * self._pause, self._pause_most_s)
 
     async def _look(self) -> None:
         """Read the fences, and the states of boards that may have changed. Raises `BoardUnavailable`."""
@@ -100,4 +111,4 @@ class BoardWatch:
         for passed, future in self._waiting.get(season, ()):
             if state != passed and not future.done():
                 future.set_result(state)
-                self._pause = PAUSE_S
+                self._pause = self._pause_s

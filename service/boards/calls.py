@@ -53,7 +53,12 @@ def make_state(order: Order, total: int, as_of: str, shares: bool, period: int) 
 
     PERF: once for all players of a call. Another release may have other members in its answers.
     """
-    return BoardState(order, total, as_of, shares, period, f'"{as_of}-{RELEASE}"')
+    return BoardState(order, total, as_of, shares, period, make_etag(as_of))
+
+
+def make_etag(as_of: str) -> str:
+    """The entity tag of answers about a board in this state."""
+    return f'"{as_of}-{RELEASE}"'
 
 
 def read_state(reply: Sequence[Any]) -> BoardState:

@@ -6,6 +6,7 @@ from typing import Final
 
 from service.boards.cursors import parse_cursor
 from service.boards.histogram import Histograms
+from service.boards.long_polls import SINCE_OR_PERIOD, WAIT_MOST_S
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
 from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
@@ -14,6 +15,7 @@ from service.boards.score_places import USER_OR_SCORE
 from service.boards.types import (
     LOOKUP_MOST,
     Around,
+    AsOfAsked,
     Buckets,
     BucketsBy,
     Count,
@@ -44,7 +46,9 @@ from service.contract.parameters import (
     make_int64_parameter,
     make_number_parameter,
     make_optional,
+    make_text_parameter,
 )
+from service.contract.preferences import parse_wait
 from service.contract.shared import IF_NONE_MATCH, INT64, SEASON, USER
 from service.contract.types import Score
 
@@ -93,6 +97,28 @@ _PERIOD: Final = make_number_parameter(
     default=None,
     meaning="The number of a period, which may have ended. Without it: the current period's board.",
 )
+_SINCE: Final = make_text_parameter(
+    "since",
+    "query",
+    AsOfAsked,
+    p.add_problem(
+        "invalid-since",
+        400,
+        "since must be an asOf of the board: 1 to 128 characters.",
+        "The query's `since` is empty, too long, or has control characters.",
+    ),
+    "The `asOf` of an answer that the client has: 304 as long as the board is in that state.",
+    required=False,
+)
+_PREFER: Final = Parameter(
+    name="Prefer",
+    place="header",
+    kind=str,
+    meaning=f"With `since`, `wait=N` (RFC 7240): up to N seconds, {WAIT_MOST_S} at most, until the board changes.",
+    parse=parse_wait,
+    required=False,
+    is_passed=True,
+)
 _OF_PERIOD: Final = (PERIOD_NOT_FOUND, PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
@@ -104,9 +130,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, INT64, IF_NONE_MATCH),
+        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, _SINCE, _PREFER, INT64, IF_NONE_MATCH),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
-        problems=(CURSOR_OR_OFFSET, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(CURSOR_OR_OFFSET, SINCE_OR_PERIOD, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
     ),
     Operation(

@@ -14,6 +14,7 @@ from service.boards.board_watch import COUNT
 from service.boards.calls import BoardCalls, BoardState, read_score_of, read_state
 from service.boards.cursors import Cursor, encode_cursor
 from service.boards.histogram import HISTOGRAM, QUANTILES
+from service.boards.long_polls import SINCE_OR_PERIOD, LongPolls, reject
 from service.boards.lookup import LOOKUP
 from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RANK, RankReads, Show, Window
@@ -60,6 +61,7 @@ class BoardReader:
         calls: BoardCalls,
         rank_reads: RankReads,
         waits: VersionWaits,
+        polls: LongPolls,
         past: PastBoards,
         run_metadata: RunMetadata,
         *,
@@ -72,6 +74,7 @@ class BoardReader:
         self._reading: Final = calls.reading
         self._rank_reads: Final = rank_reads
         self._version_waits: Final = waits
+        self._polls: Final = polls
         self._run_metadata: Final = run_metadata
         self._cache_s: Final = cache_s
         self._deadline_s: Final = deadline_s
@@ -81,14 +84,26 @@ class BoardReader:
         self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
 
     def read_top(
-        self, season: str, limit: int, offset: int = 0, cursor: Cursor | None = None, period: int | None = None
+        self,
+        season: str,
+        limit: int,
+        offset: int = 0,
+        cursor: Cursor | None = None,
+        period: int | None = None,
+        since: str | None = None,
+        wait: int = 0,
     ) -> PendingAnswer:
         """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
 
         With a `cursor` those behind its row. Raises `Rejected` for a cursor of another board, and one with an offset.
+        With `since` 304 as long as the board is in that state: it waits up to `wait` seconds for another one.
         PERF: a kept list needs no task.
         """
         key = (season, limit, offset)
+        if since is not None:
+            if period is not None or cursor is not None:
+                return reject(SINCE_OR_PERIOD)
+            return self._polls.poll(season, since, wait, lambda: self._join_read(key, self._loop.time()))
         if cursor is not None:
             return self._read_page(season, limit, offset, cursor, period)
         if period is not None:

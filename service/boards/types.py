@@ -46,6 +46,8 @@ AsOf = Annotated[
         examples=["7.1042.5d41402a"],
     ),
 ]
+AsOfAsked = Annotated[str, msgspec.Meta(min_length=1, max_length=128, examples=["7.1042.5d41402a"])]
+"""The state of a board that a client has."""
 PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 """The number of a period."""
 _Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType

@@ -25,8 +25,8 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """One parameter.
 
     `kind` is its type with bounds. `parse` turns the text (None: not sent) into the value, or raises
-    `Rejected` with `problem`. A `default` makes it optional. The handler gets a header as text, in the
-    `Caller`.
+    `Rejected` with `problem`. A `default` makes it optional. The handler gets a header that `is_passed` like the
+    others, and else as text, in the `Caller`.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
     default: int | str | None = None
     required: bool = True
+    is_passed: bool = False
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -52,22 +53,26 @@ def inspect_type(kind: Any) -> Type:
 
 
 def make_text_parameter(
-    name: str, place: Literal["path", "query"], kind: Any, problem: Problem, meaning: str
+    name: str, place: Literal["path", "query"], kind: Any, problem: Problem, meaning: str, *, required: bool = True
 ) -> Parameter:
-    """Make a required parameter: a text without control characters, within the length of its type."""
+    """Make a parameter: a text without control characters, within the length of its type; None if it may be missing."""
     known = inspect_type(kind)
     assert isinstance(known, StrType) and known.max_length is not None
     longest = known.max_length
 
-    def parse(text: str | None) -> str:
+    def parse(text: str | None) -> str | None:
         # PERF: printable ASCII is what nearly every name is; the same promise as `is_plain`.
         if text is not None and 0 < len(text) <= longest and text.isascii() and text.isprintable():
             return text
+        if text is None and not required:
+            return None
         if text is None or not is_plain(text, longest):
             raise Rejected(problem.answer)
         return text
 
-    return Parameter(name=name, place=place, kind=kind, meaning=meaning, parse=parse, problem=problem)
+    return Parameter(
+        name=name, place=place, kind=kind, meaning=meaning, parse=parse, problem=problem, required=required
+    )
 
 
 def make_optional(parameter: Parameter) -> Parameter:

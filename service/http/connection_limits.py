@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -63,14 +64,21 @@ class ConnectionLimiter:
     """Counts the clients of a worker, and checks their time once a tick.
 
     `tick` is the number of ticks so far, of `TICK_S` seconds or, in a busy loop, longer. `admin` is the address of the
-    bind for administrators, (host, port) or (path, None); None: there is none.
+    bind for administrators, (host, port) or (path, None); None: there is none. `on_leaving` is called
+    when the first connection learns that the worker stops.
     """
 
     SPARE: Final = 64
     """Clients beyond the limit that still get an answer (503). Any further ones are reset."""
     TICK_S: Final = 1.0
 
-    def __init__(self, limits: ConnectionLimits, admin: tuple[str, int | None] | None = None) -> None:
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        admin: tuple[str, int | None] | None = None,
+        on_leaving: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_leaving: Final = on_leaving
         self.limits: Final = limits
         self.tick = 0
         self.leaving = False
@@ -93,6 +101,11 @@ class ConnectionLimiter:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def leave(self) -> None:
+        """The worker stops."""
+        self.leaving = True
+        self._on_leaving()
 
     def enter(self, clients: set[Client]) -> int:
         """Count a client that is in `clients`, the worker's set of them; returns by how many they exceed the limit."""

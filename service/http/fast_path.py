@@ -97,7 +97,8 @@ class FastPath(Connection):
         A client on a keep-alive connection may be sending now. If the connection broke, it would not know whether its
         request counts. So a request within `STOP_GRACE_S` is still answered, with ``connection: close``.
         """
-        self._limiter.leaving = self._leaving = True
+        self._leaving = True
+        self._limiter.leave()
         if self.has_answered():
             self.loop.call_later(STOP_GRACE_S, self._leave)
         else:

@@ -47,6 +47,7 @@ class FastRoute:
     """One operation of the fast path: its method, and the groups of the pattern that hold its parameters.
 
     PERF: the last group is the one that ends the target, so that two groups at least are asked for at once, as a tuple.
+    It is empty, like the header that an operation may be passed: a request with one takes the ordinary path.
     """
 
     def __init__(self, endpoint: Endpoint, groups: tuple[int, ...]) -> None:

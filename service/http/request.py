@@ -55,6 +55,12 @@ class Request(falcon.asgi.Request):
             raise falcon.HTTPBadRequest
         return body
 
+    def get_text(self, place: str, name: str, path: dict[str, str]) -> str | None:
+        """The text of a parameter of this place; `path` are those of the path. None if it was not sent."""
+        if place == "path":
+            return self.get_path_text(path[name])
+        return self.get_query_text(name) if place == "query" else self.get_header(name)
+
     def get_path_text(self, text: str) -> str:
         """A text of the path; an empty text if it was not UTF-8.
 

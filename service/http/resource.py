@@ -93,10 +93,7 @@ class Resource:
         if operation.scope == "admin" and self._is_hidden(req.scope.get("server")):
             # The same answer as for an unknown path.
             raise falcon.HTTPNotFound
-        texts = [
-            req.get_path_text(path[one.name]) if one.place == "path" else req.get_query_text(one.name)
-            for one in operation.inputs
-        ]
+        texts = [req.get_text(one.place, one.name, path) for one in operation.inputs]
         credentials = req.get_header_values(b"authorization")
         verdict = endpoint.admit(credentials[0] if credentials else None, texts)
         if len(credentials) > 1 and verdict is not None:

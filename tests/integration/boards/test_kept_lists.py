@@ -13,11 +13,13 @@ from board.redis.async_redis import AsyncRedis
 from board.redis.poke import Poker
 from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
+from service.boards.long_polls import LongPolls
 from service.boards.past_boards import PastBoards
 from service.boards.rank_reads import RankReads
 from service.boards.reader import SCRIPTS, BoardReader
 from service.boards.run_metadata import RunMetadata
 from service.boards.version_waits import VersionWaits
+from service.contract.leaving import Leaving
 
 
 def reading(
@@ -36,7 +38,8 @@ def reading(
             waits = VersionWaits(BoardWatch(calls, redis, world.keys))
             metadata = RunMetadata(store)
             past = PastBoards(store, metadata, redis, world.keys, 5.0)
-            await work(BoardReader(calls, reads, waits, past, metadata, cache_s=cache_s, deadline_s=20.0), redis)
+            polls = LongPolls(BoardWatch(calls, redis, world.keys), Leaving())
+            await work(BoardReader(calls, reads, waits, polls, past, metadata, cache_s=cache_s, deadline_s=20.0), redis)
         finally:
             await redis.stop()
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 from support.http import Answer, Http
+from support.looks import looks, wait_for_looks
 from support.operations import SPELLING
 from support.processes import Api, serving
 from support.relays import S
@@ -52,18 +53,6 @@ def submit(world: World, user: str, delta: int = 1) -> int:
     """Submit to "s" without carrying it; the player's version."""
     ((_, _, version),) = world.submit(("s", user, delta))
     return version
-
-
-def looks(world: World) -> int:
-    """How often Redis has been asked for a board or a fence so far."""
-    stats = world.redis.info("commandstats")
-    return sum(int(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"]) for name in ("evalsha_ro", "hget"))
-
-
-def wait_for_looks(world: World, number: int = 3) -> None:
-    """Until Redis has been asked some more times."""
-    before = looks(world)
-    eventually(lambda: looks(world) >= before + number)
 
 
 def target(read: str, version: int, season: str = "s") -> str:
