@@ -116,6 +116,7 @@ class Relay:
         schedule = self.schedule
         self.beat.give()
         self.row.add(metrics.TURNS)
+        session.redis.follow()
         now = schedule.clock()
         if now >= schedule.next_check:
             self.check(session)

@@ -44,8 +44,8 @@ def check(settings: Settings) -> None:
         raise InvalidSetting(
             "LEADERBOARD_TRACES=otlp needs OpenTelemetry's packages: pip install 'leaderboard-server[otel]'"
         )
-    if settings.redis_url and not re.match(r"(rediss?|unix)://", settings.redis_url):
-        raise InvalidSetting("REDIS_URL must start with redis://, rediss:// or unix://")
+    if settings.redis_url and not re.match(r"(rediss?(\+sentinel)?|unix)://", settings.redis_url):
+        raise InvalidSetting("REDIS_URL must start with redis://, rediss://, unix:// or redis+sentinel://")
 
 
 def installed(*modules: str) -> bool:

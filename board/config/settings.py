@@ -45,9 +45,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         SettingSpec(
             "REDIS_URL",
-            "Redis or Valkey: a `redis://`, `rediss://` or `unix://` URL (options: `db`, `username`, `password`, and "
-            "for TLS `ssl_ca_certs`, `ssl_ca_path`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, "
-            "`ssl_check_hostname`). Empty: `run` starts an embedded server.",
+            "Redis or Valkey: a `redis://`, `rediss://` or `unix://` URL, with one host or several "
+            "(`redis://h1:6379,h2:6379`), or `redis+sentinel://s1:26379,s2:26379,s3:26379/NAME` (options: `db`, "
+            "`username`, `password`, `sentinel_username`, `sentinel_password`, and for TLS `ssl_ca_certs`, "
+            "`ssl_ca_path`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, `ssl_check_hostname`). "
+            "Empty: `run` starts an embedded server.",
             secret=True,
         ),
     ] = ""

@@ -20,7 +20,11 @@ HELLO: Final = ("HELLO",)
 
 
 class WrongNode(BoardUnavailable):
-    """The node is too old, or is not the one master of all keys."""
+    """The node is too old, or is not a master of the kind of Redis that is looked for."""
+
+
+class ClusterNode(WrongNode):
+    """The node is of a cluster: keys have to be sent to the masters of their slots."""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -31,14 +35,18 @@ class Node(msgspec.Struct, frozen=True):
     mode: str
     role: str
 
-    def complaint(self) -> str:
-        """The reason for which boards cannot be kept here; empty if they can."""
+    def complaint(self, *, cluster: bool = False) -> str:
+        """The reason for which boards cannot be kept here; empty if they can. With `cluster` a part of one is fine."""
         name = self.server.capitalize()
         found = re.match(r"(\d+)\.(\d+)", self.version)
         if found is not None and (int(found[1]), int(found[2])) < OLDEST:
             return f"{name} is version {self.version}; {OLDEST[0]}.{OLDEST[1]} is the oldest supported version"
-        if self.mode in ("cluster", "sentinel"):
-            return f"{name} runs in {self.mode} mode; REDIS_URL must lead to a master that has all keys"
+        if self.mode == "cluster" and not cluster:
+            return f"{name} runs in cluster mode"
+        if self.mode == "sentinel":
+            return f"{name} runs in sentinel mode; write redis+sentinel://host:26379/NAME, with the name of the master"
+        if cluster and self.mode != "cluster":
+            return f"{name} runs in {self.mode} mode, and was a node of a cluster before"
         if self.role in ("replica", "slave"):
             return f"{name} is a replica; REDIS_URL must lead to the master"
         return ""
@@ -51,19 +59,29 @@ def parse_hello(reply: Sequence[Any]) -> Node:
     return Node(*(found.get(name, "?") for name in Node.__struct_fields__))
 
 
-def check_hello(reply: Any) -> Node | None:
-    """Check the reply to HELLO, which may be an error reply. Raises `WrongNode`.
+def read_hello(reply: Any) -> Node | None:
+    """The node of a reply to HELLO, which may be an error reply. Raises `WrongNode` for an error.
 
-    Returns the node; None if the user may not run HELLO: then nothing is known, and nothing is refused.
+    Returns None if the user may not run HELLO: then nothing is known.
     """
     if not isinstance(reply, ErrorReply):
-        node = parse_hello(reply)
-        if complaint := node.complaint():
-            raise WrongNode(complaint)
-        return node
+        return parse_hello(reply)
     if code_of(reply) == "NOPERM":
         return None
     if code_of(reply) == "ERR":
         oldest = f"{OLDEST[0]}.{OLDEST[1]} is the oldest supported version"
         raise WrongNode(f"Redis does not know HELLO, so it is older than 6.0; {oldest}")
     raise WrongNode(f"Redis refused HELLO: {describe(reply)}")
+
+
+def check_hello(reply: Any, *, cluster: bool = False) -> Node | None:
+    """Check the reply to HELLO: the node has to be a master, with `cluster` one of a cluster.
+
+    Returns the node; None if nothing is known of it: then nothing is refused. Raises `WrongNode`, and `ClusterNode` for
+    a node of a cluster where none is looked for.
+    """
+    node = read_hello(reply)
+    if node is not None and (complaint := node.complaint(cluster=cluster)):
+        # The age is complained of first.
+        raise (ClusterNode if complaint.endswith("runs in cluster mode") else WrongNode)(complaint)
+    return node

@@ -16,7 +16,19 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mutant: list[Mutant]
 
 
-FILES: Final = ("sql", "lua", "kernels", "service", "relay", "board", "ctl", "bench", "ansible", "monitoring")
+FILES: Final = (
+    "sql",
+    "lua",
+    "kernels",
+    "service",
+    "relay",
+    "board",
+    "topology",
+    "ctl",
+    "bench",
+    "ansible",
+    "monitoring",
+)
 
 MUTANTS: Final = tuple(
     mutant

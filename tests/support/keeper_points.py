@@ -34,7 +34,7 @@ POINTS: Final = (
     "committed finish_period",
     "committed expire_periods",
 )
-"""Where a keeper can die or stand still. Those of `write_standings` are bites of standings, each with its own commit."""
+"""Where a keeper can die or stand still. Each of `write_standings` is a bite of standings, with a commit of its own."""
 
 
 class Bomb:

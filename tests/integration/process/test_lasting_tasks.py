@@ -16,7 +16,7 @@ STATEMENTS = {
     "intake-0": ("service/submissions/outcomes.py", "rows = await writer.submit(batch)"),
     "metrics": ("service/telemetry/metrics.py", "row.put(REDIS_WAITING, redis.waiting)"),
     "redis": (
-        "board/redis/async_redis.py",
+        "board/redis/async_node.py",
         "await asyncio.wait([protocol.lost], timeout=min(self._deadline_s, LOOK_EVERY_S))",
     ),
     "keyring": ("service/access/keyring.py", 'await changes.execute(self._ask, {"seen": self._version})'),

@@ -14,7 +14,7 @@ from support.repository import REPOSITORY
 from board.process.tasks import LastingTask
 
 SHORT = {
-    ("board/redis/async_redis.py", "_called"): "one reply to a script that Redis had forgotten",
+    ("board/redis/async_node.py", "_called"): "one reply to a script that Redis had forgotten",
     ("service/health/store_probe.py", "ask"): "one look at PostgreSQL, whose callers await it",
     ("service/boards/reader.py", "_join_read"): "one read, whose callers await it",
     ("service/boards/board_watch.py", "ask_state"): "the looks at boards, which end with the last request that waits",

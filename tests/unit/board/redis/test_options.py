@@ -10,7 +10,7 @@ import pytest
 
 from board.errors import InvalidSetting
 from board.redis.async_redis import AsyncRedis
-from board.redis.options import RedisOptions, TlsOptions, parse_redis_url
+from board.redis.options import Address, RedisOptions, TlsOptions, parse_redis_url
 from board.redis.sync_redis import SyncRedis
 
 
@@ -36,6 +36,27 @@ from board.redis.sync_redis import SyncRedis
             ),
         ),
         ("rediss://h?ssl_cert_reqs=None", RedisOptions(host="h", tls=TlsOptions(cert_reqs="none"))),
+        (
+            "redis://ada:p@h1:7,h2,[::1]:8/3",
+            RedisOptions(
+                host="h1", port=7, db=3, username="ada", password="p", more=(Address("h2", 6379), Address("::1", 8))
+            ),
+        ),
+        ("rediss://h1,h2", RedisOptions(host="h1", more=(Address("h2", 6379),), tls=TlsOptions())),
+        (
+            "redis+sentinel://:p@h1:7,h2:8/boards?db=3&sentinel_username=eve&sentinel_password=q",
+            RedisOptions(
+                host="h1",
+                port=7,
+                db=3,
+                more=(Address("h2", 8),),
+                password="p",
+                sentinel="boards",
+                sentinel_username="eve",
+                sentinel_password="q",
+            ),
+        ),
+        ("rediss+sentinel://h/boards", RedisOptions(host="h", port=26379, sentinel="boards", tls=TlsOptions())),
         ("rediss://h?ssl_check_hostname=no", RedisOptions(host="h", tls=TlsOptions(check_hostname=False))),
     ],
 )
@@ -59,6 +80,16 @@ BAD = [
     ("rediss://h?ssl_cert_reqs=maybe", "REDIS_URL: ssl_cert_reqs must be one of none, optional, required"),
     ("rediss://h?ssl_keyfile=/k.pem", "REDIS_URL: ssl_keyfile needs ssl_certfile"),
     ("unix://", "REDIS_URL names no socket path after unix://"),
+    ("unix:///a.sock,/b.sock", "REDIS_URL: unix:// is the socket of one Redis; several hosts need redis://"),
+    ("redis://h1,,h2", "REDIS_URL: a host of the list is empty"),
+    ("redis://h1,h2:99999", "REDIS_URL cannot be used: Port out of range 0-65535"),
+    ("redis://h1:7,h2,h1:7", "REDIS_URL names an address twice"),
+    ("redis+sentinel://h1,h2", "REDIS_URL: redis+sentinel:// needs the name of the master: …://host:26379/NAME"),
+    ("redis+sentinel://h1/a/b", "REDIS_URL: redis+sentinel:// needs the name of the master: …://host:26379/NAME"),
+    ("redis+sentinel://h/a?sentinel_username=eve", "REDIS_URL: sentinel_username needs sentinel_password"),
+    ("redis://h?sentinel_password=q", "REDIS_URL: option sentinel_password needs redis+sentinel://"),
+    ("redis://h?sentinel=a", "REDIS_URL: unknown option 'sentinel'"),
+    ("redis://h?more=a", "REDIS_URL: unknown option 'more'"),
 ]
 
 

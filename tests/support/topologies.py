@@ -1,0 +1,211 @@
+"""Redis on several nodes, as real processes: a master with replicas, Sentinels, a cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import redis
+
+from board.redis.topology.layout import SLOTS
+from ctl.embedded import Prefer
+from ctl.embedded.installations import find_redis
+from support.http import free_port
+from support.waiting import eventually
+from support.world import World
+
+NAME: Final = "boards"
+"""The name by which Sentinels know the master."""
+NODE_TIMEOUT_MS: Final = 1_000
+QUICK: Final = {"save": "", "appendonly": "no", "bind": "127.0.0.1", "repl-diskless-sync-delay": "0"}
+
+
+class Node:
+    """A server process with a port of its own. Its files are in a directory named after the port."""
+
+    def __init__(
+        self, program: Path, directory: Path, mode: str = "", lines: Sequence[str] = (), **settings: str | int
+    ) -> None:
+        self.port: Final = free_port()
+        self.url: Final = f"redis://127.0.0.1:{self.port}"
+        home = directory / str(self.port)
+        home.mkdir()
+        config = home / "node.conf"
+        pairs: dict[str, str | int] = {"port": self.port, "dir": str(home), **settings}
+        text = [f"{name.replace('_', '-')} {value or chr(34) * 2}" for name, value in pairs.items()]
+        config.write_text("\n".join([*text, *lines, ""]), encoding="utf-8")
+        self._words: Final = [str(program), str(config), *([mode] if mode else [])]
+        self._log: Final = home / "log"
+        self.process: subprocess.Popen[bytes]
+        self.client: Final[Any] = redis.Redis(port=self.port, decode_responses=True, socket_timeout=5)
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, and wait until it answers."""
+        with self._log.open("ab") as output:
+            self.process = subprocess.Popen(self._words, stdout=output, stderr=output, cwd=self._log.parent)
+        eventually(self._answers, tell=lambda: self._log.read_text(encoding="utf-8", errors="replace"))
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self._log.read_text(encoding="utf-8", errors="replace")
+        try:
+            return bool(self.client.ping())
+        except redis.exceptions.RedisError:
+            return False
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """End the process at once, as a crash does."""
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def role(self) -> str:
+        """`master` or `slave`."""
+        return str(self.client.role()[0])
+
+    def close(self) -> None:
+        """End the process."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+
+class Nodes(msgspec.Struct):
+    """The nodes of one Redis, its URL, and a client of it for the test: it sees what a master holds."""
+
+    url: str
+    nodes: list[Node]
+    sentinels: list[Node]
+    make_client: Callable[[], Any]
+
+    @property
+    def masters(self) -> list[Node]:
+        """The running nodes that are masters."""
+        return [node for node in self.nodes if node.process.poll() is None and node.role == "master"]
+
+    @contextmanager
+    def under(self, world: World) -> Iterator[None]:
+        """Let a world use this Redis."""
+        settings, client = world.settings, world.redis
+        world.settings = msgspec.structs.replace(settings, redis_url=self.url)
+        world.redis = self.make_client()  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            world.redis.close()
+            world.settings = settings
+            world.redis = client  # type: ignore[misc]
+
+
+def program(prefer: Prefer) -> Path:
+    """The server that nodes run."""
+    return find_redis(prefer, None)[0].program
+
+
+@contextmanager
+def replicated(prefer: Prefer, directory: Path) -> Iterator[Nodes]:
+    """A master and its replica."""
+    with ExitStack() as stack:
+        master = start(stack, prefer, directory, **QUICK)
+        replica = start(stack, prefer, directory, replicaof=f"127.0.0.1 {master.port}", **QUICK)
+        eventually(lambda: replica.client.role()[3] == "connected")
+        url = f"redis://127.0.0.1:{master.port},127.0.0.1:{replica.port}"
+        yield Nodes(url, [master, replica], [], lambda: redis.Redis.from_url(master.url))
+
+
+@contextmanager
+def guarded_by_sentinels(prefer: Prefer, directory: Path) -> Iterator[Nodes]:
+    """A master and its replica, and three Sentinels that promote the replica after a second of silence."""
+    with ExitStack() as stack:
+        pair = stack.enter_context(replicated(prefer, directory))
+        master = pair.nodes[0]
+        lines = [
+            f"sentinel monitor {NAME} 127.0.0.1 {master.port} 2",
+            f"sentinel down-after-milliseconds {NAME} {NODE_TIMEOUT_MS}",
+            f"sentinel failover-timeout {NAME} 5000",
+        ]
+        sentinels = [start(stack, prefer, directory, "--sentinel", lines, bind="127.0.0.1") for _ in range(3)]
+        for one in sentinels:
+            eventually(lambda one=one: sees(one, sentinels=3, replicas=1))
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in sentinels)
+        known = redis.sentinel.Sentinel([("127.0.0.1", one.port) for one in sentinels])
+        yield Nodes(f"redis+sentinel://{hosts}/{NAME}", pair.nodes, sentinels, lambda: known.master_for(NAME))
+
+
+def sees(sentinel: Node, *, sentinels: int, replicas: int) -> bool:
+    """Whether a Sentinel knows so many Sentinels, itself among them, and replicas: only then it can fail over."""
+    state = sentinel.client.sentinel_master(NAME)
+    return (state["num-other-sentinels"] + 1, state["num-slaves"]) == (sentinels, replicas)
+
+
+@contextmanager
+def clustered(prefer: Prefer, directory: Path, masters: int = 3, replicas: int = 3) -> Iterator[Nodes]:
+    """A cluster with equal shares of the slots; the first nodes are masters, the next ones their replicas."""
+    with ExitStack() as stack:
+        nodes = [start_cluster_node(stack, prefer, directory) for _ in range(masters + replicas)]
+        join(nodes, masters)
+        url = "redis://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes[:3])
+        yield Nodes(url, nodes, [], lambda: redis.RedisCluster(port=nodes[0].port))
+
+
+def start_cluster_node(stack: ExitStack, prefer: Prefer, directory: Path) -> Node:
+    """A node in cluster mode, which knows no other one yet."""
+    return start(
+        stack, prefer, directory, cluster_enabled="yes", cluster_port=free_port(), cluster_node_timeout=NODE_TIMEOUT_MS,
+        cluster_replica_validity_factor=0, **QUICK,
+    )  # fmt: skip
+
+
+def join(nodes: Sequence[Node], masters: int) -> None:
+    """Make a cluster of the nodes, and wait until all of them agree."""
+    first = nodes[0]
+    for number, node in enumerate(nodes):
+        node.client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+        bus = node.client.config_get("cluster-port")["cluster-port"]
+        if node is not first:
+            first.client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+    for number, node in enumerate(nodes[:masters]):
+        last = SLOTS * (number + 1) // masters - 1
+        node.client.execute_command("CLUSTER ADDSLOTSRANGE", SLOTS * number // masters, last)
+    for node in nodes:
+        eventually(lambda node=node: cluster_fact(node, "cluster_known_nodes") == str(len(nodes)))
+    ids = [node.client.execute_command("CLUSTER MYID") for node in nodes]
+    for number, node in enumerate(nodes[masters:]):
+        node.client.execute_command("CLUSTER REPLICATE", ids[number % masters])
+    for node in nodes:
+        eventually(lambda node=node: cluster_fact(node, "cluster_state") == "ok")
+    for node in nodes[masters:]:
+        eventually(lambda node=node: node.client.role()[0] == "slave" and node.client.role()[3] == "connected")
+    for node in nodes:
+        eventually(lambda node=node: replicas_of(node) == len(nodes) - masters)
+
+
+def replicas_of(node: Node) -> int:
+    """Number of replicas that a node of a cluster knows."""
+    return sum("slave" in known["flags"] for known in node.client.cluster("NODES").values())
+
+
+def cluster_fact(node: Node, name: str) -> str:
+    """A fact of CLUSTER INFO."""
+    return str(node.client.cluster("INFO")[name])
+
+
+def start(
+    stack: ExitStack, prefer: Prefer, directory: Path, mode: str = "", lines: Sequence[str] = (), **settings: str | int
+) -> Node:
+    """A node that ends with the block."""
+    node = Node(program(prefer), directory, mode, lines, **settings)
+    stack.callback(node.close)
+    return node
