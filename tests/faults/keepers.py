@@ -9,6 +9,8 @@ import time
 import zlib
 from typing import Any, Final
 
+import psycopg
+import redis
 from support.keeper_points import POINTS
 from support.processes import children_of, commandline
 from support.waiting import eventually
@@ -27,7 +29,18 @@ NUMBER: Final = (1 << 56) - 1
 
 
 def end_period(rig: Any, season: str) -> bool:
-    """Let the end of a period have come, by PostgreSQL's clock; True once Redis shows the next one."""
+    """Let the end of a period have come, by PostgreSQL's clock; True once Redis shows the next one.
+
+    False where that is unknown, as while a server is down.
+    """
+    try:
+        return end_at_once(rig, season)
+    except (psycopg.OperationalError, redis.RedisError):
+        return False
+
+
+def end_at_once(rig: Any, season: str) -> bool:
+    """As `end_period`. Raises what the servers' clients raise."""
     with rig.postgres_connection() as db:
         rows = db.execute(
             "UPDATE season SET ends_at = clock_timestamp() WHERE season_id = %s AND ends_at > clock_timestamp() "
