@@ -1,4 +1,4 @@
-"""`leaderboard demo`: simulated players that submit to a running server, and the live board."""
+"""`leaderboard demo`: simulated players that submit to seasons of several kinds, and the live boards."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import queue
 import random
 import threading
 import time
-from typing import Final, NamedTuple
-from urllib.parse import quote
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from board.errors import ServerUnreachable, UsageError
 from ctl import output
 from ctl.command import Command, Example, Invocation, argument
+from ctl.demo_seasons import PLAIN, DemoSeason, choose_season, define_seasons
 from ctl.http_client import Client
 
 CLIENTS: Final = 8
@@ -23,6 +23,8 @@ REFRESH_S: Final = 0.25
 STEP_MOST_S: Final = 0.02
 JOIN_WITHIN_S: Final = 10
 SHOWN: Final = 10
+SHOWN_BESIDE: Final = 3
+"""Players of each season beside the plain one."""
 COLUMNS: Final = (output.Column("rank", number=True), output.Column("player"), output.Column("score", number=True))
 FIRST: Final = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Leslie", "Tony", "Frances")
 SECOND: Final = ("Fox", "Owl", "Lynx", "Wolf", "Crane", "Otter", "Raven", "Heron", "Badger", "Falcon")
@@ -33,6 +35,7 @@ class ShownEntry(msgspec.Struct):
 
     userId: str
     score: int
+    rank: int
 
 
 class ShownTop(msgspec.Struct):
@@ -44,8 +47,8 @@ class ShownTop(msgspec.Struct):
 class Move(NamedTuple):
     """One submission to make."""
 
-    user: str
-    delta: int
+    path: str
+    body: dict[str, Any]
 
 
 class Tally:
@@ -80,13 +83,15 @@ def run(call: Invocation) -> int:
     check_server(viewer, url, args.season)
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(2**32)
     rng = random.Random(seed)
+    seasons, left_out = define_seasons(viewer, args.season)
+    if left_out:
+        output.note(left_out)
     players = make_names(args.players, rng)
     skill = {name: rng.uniform(0.2, 2.0) for name in players}
     moves: queue.Queue[Move | None] = queue.Queue(maxsize=QUEUED_MOST)
     tally = Tally()
     threads = [
-        threading.Thread(target=submit_moves, args=(url, s.key, args.season, moves, tally), daemon=True)
-        for _ in range(CLIENTS)
+        threading.Thread(target=submit_moves, args=(url, s.key, moves, tally), daemon=True) for _ in range(CLIENTS)
     ]
     for thread in threads:
         thread.start()
@@ -97,12 +102,12 @@ def run(call: Invocation) -> int:
             shown_at = 0.0
             while args.seconds is None or time.monotonic() - started < args.seconds:
                 while queued < (time.monotonic() - started) * args.rate:
-                    name = rng.choice(players)
-                    moves.put(Move(name, max(1, int(rng.expovariate(0.01) * skill[name]))))
+                    name, chosen = rng.choice(players), choose_season(seasons, rng)
+                    moves.put(Move(f"{chosen.path}/scores", chosen.make_move(name, rng, skill[name])))
                     queued += 1
                 if not args.json and time.monotonic() - shown_at > REFRESH_S:
                     shown_at = time.monotonic()
-                    output.show(live, *render(viewer, args.season, tally, shown_at - started, seed))
+                    output.show(live, *render(viewer, seasons, tally, shown_at - started, seed))
                 time.sleep(min(STEP_MOST_S, 1 / args.rate))
     except KeyboardInterrupt:
         pass
@@ -115,6 +120,7 @@ def run(call: Invocation) -> int:
         output.print_json(
             {
                 "season": args.season,
+                "seasons": [one.season for one in seasons],
                 "seed": seed,
                 "seconds": round(seconds, 2),
                 "accepted": tally.accepted,
@@ -132,7 +138,7 @@ def check_server(viewer: Client, url: str, season: str) -> None:
         status, body = viewer.ask("GET", "/readyz")
         if status != 200:
             raise ServerUnreachable(f"the leaderboard at {url} is not ready: {body.decode('utf-8', 'replace')[:200]}")
-        status, body = viewer.ask("GET", top_path(season, 1))
+        status, body = viewer.ask("GET", f"{DemoSeason(season, PLAIN).path}/leaderboard/top?limit=1")
     except (OSError, http.client.HTTPException) as error:
         raise ServerUnreachable(f"no leaderboard at {url}: {error}; start one with `leaderboard run`") from error
     if status in (401, 403):
@@ -140,37 +146,37 @@ def check_server(viewer: Client, url: str, season: str) -> None:
         raise UsageError(f"set LEADERBOARD_KEY to a key with the scopes read and submit; {url} says {text}")
 
 
-def submit_moves(url: str, key: str, season: str, moves: queue.Queue[Move | None], tally: Tally) -> None:
+def submit_moves(url: str, key: str, moves: queue.Queue[Move | None], tally: Tally) -> None:
     """The body of a client thread: submit moves until None comes."""
     client = Client(url, key)
-    path = f"/v1/seasons/{quote(season, safe='')}/scores"
     while (move := moves.get()) is not None:
         try:
-            tally.count(*client.ask("POST", path, {"userId": move.user, "delta": move.delta}))
+            tally.count(*client.ask("POST", move.path, move.body))
         except (OSError, http.client.HTTPException) as error:
             tally.count(0, str(error).encode())
 
 
-def render(viewer: Client, season: str, tally: Tally, seconds: float, seed: int) -> list[output.Block]:
-    """The present top ten, and the counts after `seconds` of play."""
-    rows: list[tuple[str, str, str]] = []
-    caption = ""
-    try:
-        status, body = viewer.ask("GET", top_path(season, SHOWN))
-        items = msgspec.json.decode(body, type=ShownTop).items if status == 200 else []
-        rows = [(str(rank), item.userId, f"{item.score:,}") for rank, item in enumerate(items, 1)]
-    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-        caption = f"no board: {error}"
-    table = output.make_table(COLUMNS, rows, title=f"season {season}", caption=caption)
+def render(viewer: Client, seasons: list[DemoSeason], tally: Tally, seconds: float, seed: int) -> list[output.Block]:
+    """The best players of each season now, and the counts after `seconds` of play."""
+    tables = [render_board(viewer, one, SHOWN_BESIDE if one.kind.suffix else SHOWN) for one in seasons]
     rate = tally.accepted / max(seconds, 0.001)
     line = f"{tally.accepted:,} accepted ({rate:,.0f}/s), {tally.refused:,} refused; seed {seed}; Ctrl-C ends"
     lines = [line, tally.last_refusal] if tally.refused else [line]
-    return [table, *map(output.make_text, lines)]
+    return [*tables, *map(output.make_text, lines)]
 
 
-def top_path(season: str, limit: int) -> str:
-    """The path of a season's best players."""
-    return f"/v1/seasons/{quote(season, safe='')}/leaderboard/top?limit={limit}"
+def render_board(viewer: Client, one: DemoSeason, limit: int) -> output.Block:
+    """The first players of a season."""
+    rows: list[tuple[str, str, str]] = []
+    caption = ""
+    try:
+        status, body = viewer.ask("GET", f"{one.path}/leaderboard/top?limit={limit}")
+        items = msgspec.json.decode(body, type=ShownTop).items if status == 200 else []
+        rows = [(str(item.rank), item.userId, one.format_score(item.score)) for item in items]
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        caption = f"no board: {error}"
+    title = f"season {one.season}" + (f": {one.kind.title}" if one.kind.title else "")
+    return output.make_table(COLUMNS, rows, title=title, caption=caption)
 
 
 def make_names(count: int, rng: random.Random) -> list[str]:
@@ -180,10 +186,15 @@ def make_names(count: int, rng: random.Random) -> list[str]:
 
 COMMAND: Final = Command(
     name="demo",
-    summary="Simulate players that submit to a running server.",
+    summary="Simulate players of several kinds of seasons on a running server.",
     arguments=(
         argument("--url", default=None, metavar="URL", help="the server (http:// and LEADERBOARD_BIND)"),
-        argument("--season", default="demo", metavar="S", help="season to play in (demo)"),
+        argument(
+            "--season",
+            default="demo",
+            metavar="S",
+            help="plain season to play in (demo); others get its name as a beginning",
+        ),
         argument("--players", type=int, default=200, metavar="N", help="number of players (200)"),
         argument("--rate", type=float, default=100.0, metavar="R", help="submissions a second (100)"),
         argument("--seconds", type=float, default=None, metavar="S", help="stop after this time (Ctrl-C)"),

@@ -52,8 +52,8 @@ def test_every_command_finds_the_running_system(house: House, tmp_path: Path) ->
         played = parsed(house, "demo", "--seconds", "1", LEADERBOARD_KEY=found[1])
         assert played["accepted"] > 0
         assert parsed(house, "verify")["equal"] is True
-        assert parsed(house, "status")["seasons"] == 1
-        assert parsed(house, "rebuild", "--all")["seasons"] == 1
+        assert parsed(house, "status")["seasons"] == 4
+        assert parsed(house, "rebuild", "--all")["seasons"] == 4
         assert parsed(house, "migrate")["applied"] == []
         assert parsed(house, "settings")["LEADERBOARD_REDIS_PREFIX"] == "other"
         checks = {one["check"]: one for one in parsed(house, "doctor")["findings"]}

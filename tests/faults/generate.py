@@ -3,7 +3,8 @@
 A line is an event: `invoke` when a request is sent; then `ok`, `fail` (the answer says for certain that nothing
 happened) or `unknown` (no answer, a broken connection, 504). A submission is named by its `op`, which is also its
 `delta`, or the end of its `score`, so every row of the ledger tells which submission wrote it. Tries of one submission
-share the `op`. Seasons are of several kinds; what an event calls `define` tells the rule of one.
+share the `op`. Seasons are of several kinds; what an event calls `define` tells the rule of one. The end of a period by
+its schedule or by hand is a `reset`, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ PLAYERS: Final = 400
 HOT: Final = 4
 RULES: Final = (("sum", "desc"), ("best", "asc"), ("last", "desc"), ("sum", "asc"), ("best", "desc"), ("last", "asc"))
 """Operator and order of the seasons, in turn. The first one is never defined."""
+SCHEDULE: Final = {"every": "P3650D", "startsAt": "2020-01-01T00:00:00Z"}
+"""Of seasons whose periods end: no end comes by itself."""
 OPS_MOST: Final = 10**9
 """Above every `op`: a score is a random multiple of it and the `op`."""
 
@@ -87,6 +91,7 @@ class Generator:
         rate: float = 400.0,
         seasons: int = 3,
         resets: bool = False,
+        end: Callable[[str], bool] | None = None,
         hang_ups: float = 0.01,
         first_op: int = 1,
         give_up_s: float = 60.0,
@@ -98,6 +103,8 @@ class Generator:
         self.hang_ups = hang_ups
         self.give_up_s: Final = give_up_s
         self.resets: Final = resets
+        self.end: Final = end
+        """Lets the end of a season's period come; True once readers are shown the next one."""
         self.acknowledged = 0
         self.refused = 0
         self.unknown = 0
@@ -134,7 +141,7 @@ class Generator:
     def pause(self) -> None:
         """Wait until every client has finished what it was about, and keep them all from going on."""
         self._hold.set()
-        while self._parked < CLIENTS + self.resets:
+        while self._parked < CLIENTS + self.resets + (self.end is not None):
             self.check()
             time.sleep(0.005)
 
@@ -172,6 +179,8 @@ class Generator:
         clients = [asyncio.create_task(self._client(n)) for n in range(CLIENTS)]
         if self.resets:
             clients.append(asyncio.create_task(self._resetter(CLIENTS)))
+        if self.end is not None:
+            clients.append(asyncio.create_task(self._ender(CLIENTS + 1, self.end)))
         try:
             await asyncio.gather(*clients)
         except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
@@ -180,10 +189,13 @@ class Generator:
     async def _define(self) -> None:
         """Define the seasons, until each is."""
         connection = Connection(self.port)
-        for season, (operator, order) in self.rules.items():
-            body = json.dumps({"operator": operator, "order": order}).encode()
+        for number, (season, (operator, order)) in enumerate(self.rules.items()):
+            definition: dict[str, Any] = {"operator": operator, "order": order}
+            if self.end is not None:
+                definition |= {"schedule": SCHEDULE, "ranking": ("ordinal", "competition")[number % 2]}
+            body = json.dumps(definition).encode()
             until = time.monotonic() + self.give_up_s
-            status = 200 if (operator, order) == RULES[0] else 0
+            status = 200 if definition == dict(zip(("operator", "order"), RULES[0], strict=True)) else 0
             while status not in (200, 201):
                 assert time.monotonic() < until, f"{season} cannot be defined: {status}"
                 try:
@@ -191,7 +203,7 @@ class Generator:
                     status, _ = await connection.receive()
                 except (OSError, Unanswered):
                     await asyncio.sleep(0.05)
-            self._note("ok", {"op": 0, "do": "define", "season": season, "operator": operator, "order": order})
+            self._note("ok", {"op": 0, "do": "define", "season": season, **definition})
         connection.drop()
 
     def _value(self, rng: random.Random, season: str, op: int) -> dict[str, int]:
@@ -329,7 +341,7 @@ class Generator:
             more |= {"score": answer["score"], "version": answer["version"]}
         elif status == 200:
             more |= {"users": [item["userId"] for item in answer["items"]]}
-            more |= {"scores": [item["score"] for item in answer["items"]]}
+            more |= {name: [item[name[:-1]] for item in answer["items"]] for name in ("scores", "ranks")}
         self._note("ok" if status in (200, 404) else "fail", about | more)
 
     async def _resetter(self, client: int) -> None:
@@ -355,6 +367,28 @@ class Generator:
             self._note("ok" if committed else "unknown" if pending or status == 504 else "fail", about)
         connection.drop()
 
+    async def _ender(self, client: int, end: Callable[[str], bool]) -> None:
+        """Lets periods of one season after the other end: by the schedule, or by hand."""
+        rng = random.Random(f"{self._seed} end")
+        connection = Connection(self.port)
+        while not self._stop.is_set():
+            await self._rest(rng.uniform(0.1, 0.6))
+            self._op += 1
+            season = rng.choice(self.seasons)
+            about = {"op": self._op, "client": client, "do": "reset", "season": season}
+            self._note("invoke", about)
+            try:
+                if rng.random() < 0.7:
+                    done = await asyncio.to_thread(end, season)
+                else:
+                    await connection.send("POST", f"/v1/seasons/{season}/reset")
+                    status, _ = await connection.receive()
+                    done = status == 200
+            except (Unanswered, OSError):
+                done = False
+            self._note("ok" if done else "unknown", about)
+        connection.drop()
+
     # --- the history
 
     def _note(self, kind: str, about: dict[str, Any]) -> None:
@@ -364,7 +398,8 @@ class Generator:
         """Write down what became of a try: True counts, False certainly does not, None is unknown."""
         if status == 202:
             self.acknowledged += 1
-            self._note("ok", about | {"score": answer["score"], "version": answer["version"]})
+            told = {name: answer[name] for name in ("score", "version", "period") if name in answer}
+            self._note("ok", about | told)
             return True
         if status is None or (status >= 500 and status != 503):
             self.unknown += 1

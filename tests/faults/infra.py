@@ -304,9 +304,10 @@ def off_by(port: int, seconds: int) -> bool:
 
 OLDER: Final = (REPOSITORY / "tests/upgrade/previous").read_text(encoding="utf-8").strip()
 """The commit of the release before this one: its relays may still run while a host is upgraded."""
+UNTOLD: Final = {"leader": "relays of the older release tell no leaders; the next batch of a newer one does"}
 
 
-@fault("host: relays of two versions", rounds=1, needs="history")
+@fault("host: relays of two versions", rounds=1, needs="history", excuses=UNTOLD)
 def two_versions(rig: Rig, rng: random.Random, load: Generator) -> None:
     tree = rig.root / "older"
     if not tree.exists():

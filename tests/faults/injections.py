@@ -43,6 +43,8 @@ class Fault(msgspec.Struct, frozen=True):
     no_refusal: bool = False
     """True where not one request may be refused: what a few clients do to their own requests."""
     resets: bool = False
+    ends: bool = False
+    """True where all seasons have a schedule, and periods end all the time."""
     seasons: int = 3
     under_run: bool = False
     """Whether the load goes to a system that `leaderboard run` has started, with its own servers."""

@@ -21,6 +21,8 @@ from typing import Any, Final
 import psycopg
 import redis
 
+from faults.periods import Periods, judge_leaders, judge_periods
+
 INVARIANTS: Final = {
     "I1": "every acknowledged submission is in PostgreSQL",
     "I2": "no submission counts twice, and none that was refused counts",
@@ -31,6 +33,9 @@ INVARIANTS: Final = {
     "I7": "no temporary key, no hint, no connection is left behind",
     "I8": "no reader saw an empty or half-built board",
     "reset": "nothing accepted before a reset counts after it, nothing accepted after it is lost",
+    "period": "an answer names the period that its submission counts in, and no read shows rows of two",
+    "ends": "each end has one event and one closing, in their order, and the standings are those of the ledger",
+    "leader": "events of leaders are a chain that ends with the first player of the board",
 }
 Breaches = dict[str, list[str]]
 
@@ -53,6 +58,7 @@ class Submission:
         self.tries = 0
         self.unknown = 0
         self.answers: set[tuple[int, int]] = set()
+        self.period: int | None = None
 
 
 class History:
@@ -63,6 +69,9 @@ class History:
         self.reads: list[dict[str, Any]] = []
         self.resets: list[dict[str, Any]] = []
         self.rules: dict[str, tuple[str, str]] = {}
+        self.scheduled: set[str] = set()
+        self.shared: set[str] = set()
+        """Seasons with a schedule, and those in which equal scores share a rank."""
         self.lines = 0
         begun: dict[int, float] = {}
         ended: set[int] = set()
@@ -72,6 +81,10 @@ class History:
             op, kind = event["op"], event["kind"]
             if event["do"] == "define":
                 self.rules[event["season"]] = (event["operator"], event["order"])
+                if event.get("schedule"):
+                    self.scheduled.add(event["season"])
+                if event.get("ranking") == "competition":
+                    self.shared.add(event["season"])
             elif event["do"] == "submit":
                 if kind == "invoke":
                     one = self.submissions.setdefault(op, Submission(event))
@@ -84,6 +97,7 @@ class History:
                 if kind == "ok":
                     one.answers.add((event["score"], event["version"]))
                     one.answered = one.answered or event["t"]
+                    one.period = event.get("period")
             elif kind == "invoke":
                 begun[op] = event["t"]
                 if event["do"] == "reset":
@@ -143,6 +157,10 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
     moves_forward(history, breaches)
     never_empty(history, breaches)
     resets(history, counted, breaches)
+    with psycopg.connect(database) as db:
+        kept = Periods(db, seasons)
+    judge_periods(history, kept, counted, store.ledger, breaches)
+    judge_leaders(history, kept, store.scores, breaches)
     if store.hints:
         breaches["I5"].append(f"{store.hints} hints wait")
     for name, most in (("leaderboard-intake", 16), ("leaderboard-relay", 16), ("leaderboard-janitor", 4)):
@@ -186,7 +204,9 @@ def sums(history: History, store: Store, counted: dict[int, list[int]], breaches
         for user, stored, _, n in rows:
             score = stored if order == "desc" else -1 - stored
             mine = by_player.get((store.current[season], user), [])
-            if sum(one.op for one in mine) != score or (order == "desc" and len(mine) != n):
+            if sum(one.op for one in mine) != score or (
+                order == "desc" and season not in history.scheduled and len(mine) != n
+            ):
                 breaches["I2"].append(
                     f"{season}/{user} has {score} from {n}, its ledger {sum(one.op for one in mine)} from {len(mine)}"
                 )
@@ -331,6 +351,7 @@ def never_empty(history: History, breaches: Breaches) -> None:
         if "users" in read and (
             len(set(read["users"])) < len(read["users"])
             or read["scores"] != sorted(read["scores"], reverse=history.rule(season)[1] == "desc")
+            or read.get("ranks", []) != ranks(read, season in history.shared)
         ):
             breaches["I8"].append(f"read {read['op']} of {season} shows a player twice, or not in order")
         if read["do"] == "top" and read["status"] == 200:
@@ -341,6 +362,15 @@ def never_empty(history: History, breaches: Breaches) -> None:
             breaches["I8"].append(f"read {read['op']} does not find {read['user']} of {season}, who was there")
         elif read["do"] == "around" and read["status"] == 200 and read["user"] not in read["users"]:
             breaches["I8"].append(f"read {read['op']} around {read['user']} shows the player not among them")
+
+
+def ranks(read: dict[str, Any], are_shared: bool) -> list[int]:
+    """The ranks that the rows of a read must have; those of `around` go on from the first one that it shows."""
+    found: list[int] = read.get("ranks", [])
+    scores = read["scores"]
+    if read["do"] != "top" or not found:
+        return found if are_shared else [*range(found[0], found[0] + len(found))] if found else []
+    return [1 + scores.index(score) for score in scores] if are_shared else [*range(1, len(scores) + 1)]
 
 
 def resets(history: History, counted: dict[int, list[int]], breaches: Breaches) -> None:

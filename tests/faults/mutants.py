@@ -160,6 +160,18 @@ MUTANTS: Final = (
         "overload: pipelining flood",
         ("I5",),
     ),
+    Mutant(
+        "a keeper begins standings anew",
+        (("relay/keeper.py", "                rows.scroll(done)\n", "                pass\n"),),
+        "keeper: kill -9 committed write_standings",
+        ("ends",),
+    ),
+    Mutant(
+        "a change of the leader is not written with the fence",
+        (("relay/batch.py", "            write_changes(session, changes)\n", "            pass\n"),),
+        "relay: kill -9 after-script",
+        ("leader",),
+    ),
 )
 
 

@@ -29,14 +29,14 @@ import msgspec
 from support.repository import REPOSITORY
 from support.waiting import eventually
 
-from faults import clients, infra, unable, under_run
+from faults import clients, infra, keepers, unable, under_run
 from faults.generate import Generator
 from faults.injections import FAULTS, Fault, progress
 from faults.judge import History, judge
 from faults.rig import Rig
 
 OPS_OF_A_FAULT: Final = 10_000_000
-MATRIX: Final = (infra, unable, under_run, clients)
+MATRIX: Final = (infra, unable, under_run, clients, keepers)
 """The modules that enter their faults in `FAULTS`, after those of `faults.injections`."""
 
 
@@ -110,6 +110,7 @@ def attempt(
         seed=f"{seed}-{number}",
         seasons=fault.seasons,
         resets=fault.resets,
+        end=partial(keepers.end_period, rig) if fault.ends else None,
         hang_ups=0.0 if fault.no_failure else 0.01,
         first_op=(number + 1) * OPS_OF_A_FAULT,
         give_up_s=patience_s,
@@ -130,7 +131,10 @@ def attempt(
         told = History(lines)
     found = judge(told, rig.database_url, rig.redis_url)
     # The backlog drains and altered boards are mended by themselves; I3 and I5 are judged when that has had its time.
-    while any(found[name] for name in ("I3", "I5", "I6", "I7")) and time.monotonic() - silent < patience_s:
+    while (
+        any(found[name] for name in ("I3", "I5", "I6", "I7", "ends", "leader"))
+        and time.monotonic() - silent < patience_s
+    ):
         time.sleep(0.1)
         found = judge(told, rig.database_url, rig.redis_url)
     settled = time.monotonic() - silent

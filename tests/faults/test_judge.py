@@ -116,7 +116,8 @@ def show_the_worse_first(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alter", "broken"), [(keep_the_worse, {"I2", "I3"}), (tell_the_worse, {"I2"}), (show_the_worse_first, {"I8"})]
+    ("alter", "broken"),
+    [(keep_the_worse, {"I2", "I3", "leader"}), (tell_the_worse, {"I2"}), (show_the_worse_first, {"I8"})],
 )
 def test_a_breach_of_a_rule_is_found(world: World, alter: Callable[[Case], None], broken: set[str]) -> None:
     case = runs(world)

@@ -34,7 +34,7 @@ POINTS: Final = (
     "committed finish_period",
     "committed expire_periods",
 )
-"""Where a keeper can die or stand still. Each of `write_standings` is a bite of standings, with a commit of its own."""
+"""Where a keeper can die or stand still. Those of `write_standings` are bites of standings, each a commit."""
 
 
 class Bomb:
@@ -119,7 +119,7 @@ def main(argv: list[str]) -> int:
         db.cursor_factory = PointedCursor
         return db
 
-    relay.keeper.connect = connect_pointed
+    setattr(relay.keeper, "connect", connect_pointed)  # noqa: B010 - no name that the module gives to others
     settings = load()
     setup(settings.log_level)
     PeriodKeeper(settings, Stop()).run()

@@ -360,8 +360,28 @@ def test_demo_plays(world: World) -> None:
         result = json.loads(done.stdout)
         assert result["seed"] == 4 and result["refused"] == 0
         assert result["accepted"] == world.value("SELECT count(*) FROM ledger") > 100
-        eventually(lambda: world.board("demo") == world.expected("demo") != [])
+        assert result["seasons"] == ["demo", "demo-weekly", "demo-lap", "demo-cup"]
+        for season in result["seasons"]:
+            eventually(lambda season=season: world.board(season) == world.expected(season) != [])
         assert compare(world.settings, wait_s=10).equal
+        folds = world.rows("SELECT fold, ranking, ends_at IS NOT NULL FROM season ORDER BY season_id")
+        assert folds == [(0, 0, False), (68, 1, False), (67, 0, False), (66, 0, True)]
+
+
+def test_demo_plays_what_the_key_and_the_seasons_allow(world: World) -> None:
+    """A season of another rule is left out. A key that may not define seasons plays the plain one."""
+    world.define("demo-lap", operator="sum")
+    player, admin = world.key("read", "submit"), world.key()
+    with relaying(world), serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api:
+        words = ["demo", "--url", f"http://127.0.0.1:{api.port}", "--seconds", "0.5", "--json"]
+        done = leaderboard(world, *words, LEADERBOARD_KEY=player)
+        assert done.returncode == 0 and "scope admin" in done.stderr, done.stderr
+        assert json.loads(done.stdout)["seasons"] == ["demo"]
+        done = leaderboard(world, *words, LEADERBOARD_KEY=admin)
+        assert done.returncode == 0 and "another rule: demo-lap" in done.stderr, done.stderr
+        assert json.loads(done.stdout)["seasons"] == ["demo", "demo-weekly", "demo-cup"]
+        again = leaderboard(world, *words, LEADERBOARD_KEY=player)
+        assert json.loads(again.stdout)["seasons"] == ["demo", "demo-weekly", "demo-cup"], "they are there already"
 
 
 def test_relays_stop_when_told(world: World) -> None:
