@@ -24,6 +24,7 @@ DEFAULTS: Final = {
     "title": "",
     "metadata": {},
     "display": {"unit": "", "decimals": 0, "format": "number"},
+    "visibility": "private",
 }
 LAP: Final = {"operator": "best", "order": "asc", "title": "Best lap", "display": {"unit": "s", "decimals": 3}}
 
