@@ -148,7 +148,7 @@ def test_of_two_who_change_the_same_state_one_is_told(season: str, api: Api) -> 
         ({"display": {"format": "roman"}}, "invalid-body", "format"),
         ({"display": {"unit": "\n"}}, "invalid-season", "unit"),
         ({"columns": []}, "invalid-body", "columns"),
-        ({"visibility": "public"}, "invalid-body", "visibility"),
+        ({"visibility": "secret"}, "invalid-body", "visibility"),
         ([], "invalid-body", ""),
     ],
 )
