@@ -218,7 +218,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         RankedScores(calls, past),
         Histograms(calls, past),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
-        SeasonManager(seasons, poker),
+        SeasonManager(seasons, poker, None if access is None else access.keyring.hurry),
         EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         probes,

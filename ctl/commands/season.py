@@ -18,7 +18,7 @@ from service.contract.types import SEASON_ID_MAX
 from service.contract.validation import is_plain
 from service.seasons.definition import Members, apply_patch, rule_of
 from service.seasons.store import Found, SeasonStore
-from service.seasons.types import Definition, Season
+from service.seasons.types import Definition, Season, Visibility
 
 DEADLINE_S: Final = 30.0
 PAGE: Final = 1_000
@@ -115,7 +115,7 @@ def reset_season(call: Invocation) -> int:
 
 def make_patch(arguments: dict[str, Any]) -> Members:
     """The merge patch of the options that were given. Raises `UsageError`."""
-    patch: Members = {name: arguments[name] for name in ("operator", "order", "ranking", "title")}
+    patch: Members = {name: arguments[name] for name in ("operator", "order", "ranking", "title", "visibility")}
     patch["opensAt"] = arguments["opens_at"]
     patch["graceS"], patch["keepPeriods"] = arguments["grace_s"], arguments["keep_periods"]
     patch["schedule"] = drop_missing({name: arguments[option] for name, option in SCHEDULE.items()})
@@ -195,6 +195,7 @@ COMMAND: Final = Command(
                 argument("--ends-at", metavar="TIME", help="the season's only end"),
                 argument("--grace-s", type=int, metavar="N", help="seconds from a period's end to its final ranks"),
                 argument("--keep-periods", type=int, metavar="N", help="how many ended periods stay readable"),
+                argument("--visibility", choices=get_args(Visibility), help="public: reads need no credential"),
                 argument("--title", metavar="TEXT", help="a title for people"),
                 argument("--metadata", metavar="JSON", help="a JSON object of yours"),
                 argument("--unit", metavar="TEXT", help="the unit of shown scores"),

@@ -6,7 +6,7 @@ import re
 from time import time
 from typing import Final, Protocol
 
-from service.access.grant import Grant
+from service.access.grant import READER, Grant
 from service.access.key_text import PREFIX, parse_key
 from service.access.keyring import Keyring
 from service.contract import problems
@@ -22,6 +22,7 @@ CREDENTIAL_MOST_BYTES: Final = 4_096
 _BEARER: Final = re.compile(rb"[Bb]earer ([A-Za-z0-9._~+/=-]{1,%d})" % CREDENTIAL_MOST_BYTES)
 _KEY: Final = PREFIX.encode()
 
+READ: Final = BITS["read"]
 _CHALLENGE: Final = 'Bearer realm="leaderboard"'
 
 
@@ -81,19 +82,29 @@ class Authorizer:
     def admit(self, header: bytes | None, scope: int, season: str | None) -> Grant | Answer:
         """Admit a header for an operation; returns the grant, or the answer that refuses it (401, 403, 503).
 
-        `scope` is the bit of the operation's scope; `season` is None if the operation belongs to none.
+        `scope` is the bit of the operation's scope; `season` is None if the operation belongs to none. Reads of a
+        public season need no credential, and no right of a valid one. One that is not valid is refused.
         """
         grant = self._known.get(header) if header is not None else None
         if grant is None or grant.until <= time():
+            if header is None and scope == READ and season in self._keyring.public:
+                return READER
+            if header is None and scope == READ and season is not None and not self._keyring.loaded:
+                # It may be public.
+                return problems.ACCESS_NOT_LOADED.answer
             found = self._verify(header)
             if isinstance(found, Answer):
                 return found
             grant = found
-        if not grant.scopes & scope:
-            return SCOPE_MISSING[scope]
-        if grant.seasons is not None and season not in grant.seasons:
-            return SEASON_FORBIDDEN
-        return grant
+        if grant.scopes & scope and (grant.seasons is None or season in grant.seasons):
+            return grant
+        if scope == READ and season in self._keyring.public:
+            return grant
+        return SEASON_FORBIDDEN if grant.scopes & scope else SCOPE_MISSING[scope]
+
+    def is_public(self, season: str | None) -> bool:
+        """Whether reads of a season need no credential."""
+        return season in self._keyring.public
 
     def _verify(self, header: bytes | None) -> Grant | Answer:
         """Verify a credential that is not in the cache."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import Final
+
 import msgspec
 
 from service.access.caller import ANONYMOUS, Caller
 from service.access.caller import Player as Player
+from service.contract.scopes import BITS
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -22,3 +26,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     until: float
     player: Player | None = None
     caller: Caller = ANONYMOUS
+
+
+READER: Final = Grant("", BITS["read"], None, inf)
+"""The grant of a request without a credential that reads a public season. It has no quota."""

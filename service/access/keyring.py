@@ -1,4 +1,4 @@
-"""All keys in the memory of a worker, so that checking one needs no query.
+"""All keys, and the names of all public seasons, in the memory of a worker, so that checking needs no query.
 
 Every `REFRESH_S` the worker asks PostgreSQL for a version number, and reads the keys only if it has changed. While
 PostgreSQL does not answer, the last known keys stay in force: they cannot change then, and reads need no PostgreSQL.
@@ -84,10 +84,13 @@ class Keyring(Refresher):
         super().__init__("keyring")
         self._url: Final = database_url
         self._held: dict[str, Held] = {}
+        self.public: frozenset[str] = frozenset()
+        """The seasons whose reads need no credential."""
         self._version: int | None = None
         texts = queries()
         self._ask: Final = texts["access_version"]
         self._load: Final = texts["access_keys"]
+        self._load_public: Final = texts["public_seasons"]
 
     @property
     def loaded(self) -> bool:
@@ -152,5 +155,8 @@ class Keyring(Refresher):
         with lifeline(connection, PATIENCE_S):
             cursor = connection.cursor(row_factory=class_row(_KeyRow))
             rows = await (await cursor.execute(self._load)).fetchall()
+            # After the version: what changes meanwhile has another one.
+            public = await (await connection.execute(self._load_public)).fetchall()
+        self.public = frozenset(season for (season,) in public)
         self._held = {row.id: row.hold() for row in rows if row.id is not None}
         self._version = rows[0].version

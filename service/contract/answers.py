@@ -12,6 +12,8 @@ JSON: Final = "application/json"
 PROBLEM_JSON: Final = "application/problem+json"
 KEPT: Final = "private, no-cache"
 """`Cache-Control` of an answer with an entity tag: a client keeps it for itself, and asks whether it still holds."""
+KEPT_PUBLIC: Final = "public, no-cache"
+"""That of an answer about a public season: shared caches may keep it, too."""
 NOT_KEPT: Final = "no-store"
 """`Cache-Control` of every other answer."""
 

@@ -70,6 +70,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(found, key=lambda one: 2 if one.name == "int64" else one.place == "header"))
 
     @property
+    def reads_season(self) -> bool:
+        """Whether the operation reads a season: of a public one without a credential."""
+        return self.scope == "read" and "{sid}" in self.path
+
+    @property
     def takes_int64(self) -> bool:
         """Whether the client chooses how the answer has numbers of 64 bits."""
         return any(parameter.name == "int64" for parameter in self.parameters)

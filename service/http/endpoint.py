@@ -19,7 +19,7 @@ from board.errors import LeaderboardError
 from board.observe.trace import Span
 from service.access.authorizer import Authorizer
 from service.access.caller import ANONYMOUS, TOKEN, Caller
-from service.access.grant import Grant
+from service.access.grant import READER, Grant
 from service.access.quotas import Quotas
 from service.contract.answers import Answer, PendingAnswer
 from service.contract.body import ONE_UNIT, Cost
@@ -60,6 +60,7 @@ class Endpoint:
         self._handle: Final = handle
         self._authorizer: Final = authorizer if operation.scope is not None else None
         self.guarded: Final = self._authorizer is not None
+        self._public: Final = self._authorizer if operation.is_kept and operation.reads_season else None
         self._quotas: Final = quotas if operation.scope is not None else None
         self._scope: Final = 0 if operation.scope is None else BITS[operation.scope]
         self._traces: Final = traces
@@ -80,6 +81,10 @@ class Endpoint:
         if self._authorizer is None:
             return None
         return self._authorizer.admit(credential, self._scope, None if self._season is None else texts[self._season])
+
+    def is_public(self, texts: Texts) -> bool:
+        """Whether shared caches may keep the answer: that of a read of a public season."""
+        return self._public is not None and self._season is not None and self._public.is_public(texts[self._season])
 
     def _prepare_read(
         self,
@@ -150,7 +155,7 @@ class Endpoint:
             key_id = TOKEN if player is not None else "" if grant is None else grant.caller.key_id
             caller = Caller(player, key, format_traceparent(span), if_match, prefer, key_id)
         order: Order
-        if self._quotas is not None and grant is not None:
+        if self._quotas is not None and grant is not None and grant is not READER:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)
         elif refusal is not None:
             order = partial(reply, refusal)

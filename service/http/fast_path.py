@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from board.errors import LeaderboardError
 from service.contract import problems
-from service.contract.answers import KEPT, NOT_KEPT, Answer
+from service.contract.answers import KEPT, KEPT_PUBLIC, NOT_KEPT, Answer
 from service.contract.problems import answer_of
 from service.http.conditional import NOT_MODIFIED
 from service.http.connection import Connection, Dropped
@@ -42,9 +42,9 @@ MALFORMED: Final = len(NAMES) - 1
 class _Request(FastCycle):
     """A request of the fast path: its order, and the data for its answer."""
 
-    __slots__ = ("operation", "order", "request_id", "started_ns")
+    __slots__ = ("is_public", "operation", "order", "request_id", "started_ns")
 
-    def __init__(self, request_id: str | None, operation: int, order: Order, keep_alive: bool) -> None:
+    def __init__(self, request_id: str | None, operation: int, order: Order, is_public: bool, keep_alive: bool) -> None:
         self.keep_alive = keep_alive
         self.body = b""
         self.more_body = True
@@ -52,21 +52,23 @@ class _Request(FastCycle):
         self.request_id = request_id
         self.operation = operation
         self.order = order
+        self.is_public = is_public
         self.started_ns = perf_counter_ns()
 
 
-_HEADS: Final[dict[tuple[int, str, int, bool], bytes]] = {}
+_HEADS: Final[dict[tuple[int, str, int, str], bytes]] = {}
 
 
-def make_head(answer: Answer) -> bytes:
+def make_head(answer: Answer, is_public: bool = False) -> bytes:
     """Make the status line and the headers of a kind of answer. PERF: once for each kind."""
-    key = (answer.status, answer.media_type, answer.retry_after_s, answer.etag == "")
+    kept = NOT_KEPT if answer.etag == "" else KEPT_PUBLIC if is_public else KEPT
+    key = (answer.status, answer.media_type, answer.retry_after_s, kept)
     head = _HEADS.get(key)
     if head is None:
         retry = f"retry-after: {answer.retry_after_s}\r\n" if answer.retry_after_s else ""
         status = HTTPStatus(answer.status)
         kind = "" if status == NOT_MODIFIED else f"content-type: {answer.media_type}\r\n"
-        kind += f"cache-control: {KEPT if answer.etag else NOT_KEPT}\r\n"
+        kind += f"cache-control: {kept}\r\n"
         head = _HEADS[key] = f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}{kind}".encode()
     return head
 
@@ -204,7 +206,7 @@ class FastPath(Connection):
         self._traffic.note(request.operation, answer.status, request.started_ns)
         if answer.status >= 400:
             request_id = note_trouble(request_id, answer.status, NAMES[request.operation])
-        self._send(answer, request_id, keep_alive=request.keep_alive)
+        self._send(answer, request_id, keep_alive=request.keep_alive, is_public=request.is_public)
         if not request.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -214,7 +216,7 @@ class FastPath(Connection):
         self._traffic.note(MALFORMED, answer.status, perf_counter_ns())
         self._send(answer, make_request_id(), keep_alive=keep_alive)
 
-    def _send(self, answer: Answer, request_id: str | None, *, keep_alive: bool) -> None:
+    def _send(self, answer: Answer, request_id: str | None, *, keep_alive: bool, is_public: bool = False) -> None:
         """Write head and body at once."""
         defaults = self.default_headers
         if defaults is not FastPath._default:
@@ -229,7 +231,7 @@ class FastPath(Connection):
         self.transport.write(
             b"%b%b%b%b%b\r\n%b"
             % (
-                make_head(answer),
+                make_head(answer, is_public),
                 more,
                 FastPath._default_bytes,
                 b"" if answer.status == NOT_MODIFIED else b"content-length: %d\r\n" % len(answer.body),

@@ -39,8 +39,8 @@ _RARE: Final = frozenset(
     }
 )
 
-Matched = tuple[str | None, int, Order]
-"""The request's id, the operation's index in the table, and the order."""
+Matched = tuple[str | None, int, Order, bool]
+"""The request's id, the operation's index in the table, the order, and whether it reads a public season."""
 
 
 class FastRoute:
@@ -189,7 +189,8 @@ def _prepare(
         order = endpoint.prepare(verdict, texts, content_type, key, traceparent)
     if if_none_match is not None:
         order = make_conditional(order, if_none_match)
-    return (None if request_id is None else accept_request_id(request_id)), endpoint.index, order
+    is_public = endpoint.guarded and endpoint.is_public(texts)
+    return (None if request_id is None else accept_request_id(request_id)), endpoint.index, order, is_public
 
 
 class TargetPattern:

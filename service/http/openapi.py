@@ -9,7 +9,7 @@ import msgspec
 
 from board.release import RELEASE
 from service.contract import problems
-from service.contract.answers import JSON, KEPT, PROBLEM_JSON
+from service.contract.answers import JSON, KEPT, KEPT_PUBLIC, PROBLEM_JSON
 from service.contract.operation import Operation
 from service.contract.problems import Problem
 from service.contract.scopes import SCOPES
@@ -44,7 +44,10 @@ _REQUEST_ID: Final = {
 
 KEPT_HEADERS: Final = {
     "ETag": {"description": "Names the state of the board.", "schema": {"type": "string"}},
-    "Cache-Control": {"description": f"`{KEPT}`.", "schema": {"type": "string"}},
+    "Cache-Control": {
+        "description": f"`{KEPT}`, and `{KEPT_PUBLIC}` of a public season.",
+        "schema": {"type": "string"},
+    },
 }
 """Headers of answers that a client may keep."""
 
@@ -165,7 +168,8 @@ def _describe_operation(
         "responses": responses,
     }
     if guarded and operation.scope is not None:
-        entry["security"] = [{"bearer": [operation.scope]}]
+        # An empty requirement: none, where the season is public.
+        entry["security"] = [{"bearer": [operation.scope]}, *([{}] if operation.reads_season else [])]
         responses["401"]["headers"] = responses["403"]["headers"] = {
             "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}}
         }

@@ -15,7 +15,7 @@ import falcon.asgi
 from board.errors import LeaderboardError
 from service.access.authorizer import MALFORMED
 from service.contract import problems
-from service.contract.answers import KEPT, Answer
+from service.contract.answers import KEPT, KEPT_PUBLIC, Answer
 from service.contract.operation import Operation
 from service.contract.problems import answer_of, problem_of_status
 from service.http.conditional import NOT_MODIFIED, make_conditional
@@ -30,8 +30,8 @@ log: Final = logging.getLogger(__name__)
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-def write_answer(resp: Response, answer: Answer) -> None:
-    """Copy an answer into Falcon's response."""
+def write_answer(resp: Response, answer: Answer, *, is_public: bool = False) -> None:
+    """Copy an answer into Falcon's response. `is_public`: it is about a public season."""
     resp.status = _STATUS_LINES[answer.status]
     if answer.status != NOT_MODIFIED:
         resp.content_type = answer.media_type
@@ -42,7 +42,7 @@ def write_answer(resp: Response, answer: Answer) -> None:
         resp.set_header(name, value)
     if answer.etag:
         resp.set_header("ETag", answer.etag)
-        resp.set_header("Cache-Control", KEPT)
+        resp.set_header("Cache-Control", KEPT_PUBLIC if is_public else KEPT)
 
 
 def write_methods(resp: Response, operations: Iterable[Operation]) -> None:
@@ -112,7 +112,7 @@ class Resource:
         if_none_match = req.get_header("If-None-Match")
         if if_none_match is not None:
             order = make_conditional(order, if_none_match)
-        write_answer(resp, await order(body))
+        write_answer(resp, await order(body), is_public=endpoint.is_public(texts))
 
 
 async def on_http_error(req: Request, resp: Response, error: falcon.HTTPError, params: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -28,11 +29,12 @@ _TAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*')
 
 class SeasonManager:
     """The operations on seasons of one worker. All of them raise `StoreUnavailable` and `ServerUnreachable`; those that
-    change something also `OutcomeUnknown`.
+    change something also `OutcomeUnknown`. `on_visibility` is called when the visibility of a season may have changed.
     """
 
-    def __init__(self, store: SeasonStore, poker: Poker) -> None:
+    def __init__(self, store: SeasonStore, poker: Poker, on_visibility: Callable[[], None] | None = None) -> None:
         self._store: Final = store
+        self._on_visibility: Final = on_visibility
         self._poker: Final = poker
 
     async def define(self, season: str, definition: Definition, caller: Caller) -> Answer:
@@ -51,6 +53,8 @@ class SeasonManager:
         if defined is None:
             return problems.SEASON_NOT_FOUND.answer
         self._poker.poke({defined.partition})
+        if self._on_visibility is not None:
+            self._on_visibility()
         return make_answer(defined)
 
     async def read(self, season: str) -> Answer:

@@ -144,6 +144,7 @@ class SeasonStore:
                 "ends_at": ends_at,
                 "closed": closed,
                 "scheduled": terms.schedule is not None,
+                "is_public": definition.visibility == "public",
             }
             await db.execute(self._sql["define_season"], parameters)
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()

@@ -16,6 +16,7 @@ TITLE_MAX: Final = 200
 UNIT_MAX: Final = 32
 
 State = Literal["upcoming", "open", "closing", "closed", "final"]
+Visibility = Literal["private", "public"]
 PERIODS_MOST: Final = 1_000_000
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
 """Seasons, or periods, of one page."""
@@ -45,6 +46,9 @@ GraceS = Annotated[
 ]
 KeepPeriods = Annotated[
     int, msgspec.Meta(ge=1, le=PERIODS_MOST, description="How many ended periods stay readable.", examples=[52])
+]
+VisibilityOfSeason = Annotated[
+    Visibility, msgspec.Meta(description="`public`: reads of the season need no credential.")
 ]
 Title = Annotated[str, msgspec.Meta(max_length=TITLE_MAX, examples=["Best lap"])]
 
@@ -81,6 +85,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Title = ""
     metadata: Metadata = {}
     display: Display = Display()
+    visibility: VisibilityOfSeason = "private"
 
 
 class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +102,7 @@ class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Title | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType | None = msgspec.UNSET
     display: Display | msgspec.UnsetType | None = msgspec.UNSET
+    visibility: VisibilityOfSeason | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -151,6 +157,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     title: Title
     metadata: Metadata
     display: Display
+    visibility: VisibilityOfSeason
     period: Period
     nextEndsAt: Instant | None
 

@@ -11,6 +11,11 @@ SELECT a.version, k.id, k.digest, k.scopes, k.seasons, extract(epoch FROM k.expi
        k.revoked_at IS NOT NULL AS revoked
 FROM access a LEFT JOIN api_key k ON true
 
+-- name: public_seasons --
+-- The seasons that need no credential for reads. The text decides first, since it is cheaper to look at.
+SELECT season_id FROM season_definition
+WHERE definition LIKE '%%"visibility":"public"%%' AND definition::json ->> 'visibility' = 'public'
+
 -- name: lock_access --
 -- Every change of keys holds this row until its commit. So two first starts at a time create one key.
 SELECT version FROM access FOR UPDATE

@@ -66,6 +66,11 @@ WITH written AS (
     -- The board has to know of another ranking.
     INSERT INTO outbox (partition, period_id, user_id)
     SELECT partition, period_id, NULL FROM season WHERE season_id = %(season)s AND ranking <> %(ranking)s
+), seen AS (
+    -- Workers read the public seasons anew, with the keys. The definition is the one before this statement.
+    UPDATE access SET version = version + 1
+    WHERE %(is_public)s <> coalesce(
+        (SELECT definition::json ->> 'visibility' = 'public' FROM season_definition WHERE season_id = %(season)s), false)
 )
 UPDATE season SET ranking = %(ranking)s, revision = revision + 1,
     ruled = %(ruled)s OR fold <> 0 OR coalesce(%(opens_at)s::timestamptz > clock_timestamp(), false),

@@ -21,7 +21,19 @@ def test_a_season_is_defined_and_changed_and_shown(world: World) -> None:
     made = json.loads(ask(world, "set", "lap", "--operator", "best", "--order", "asc", "--min", "1", "--json"))
     assert (made["operator"], made["order"], made["bounds"]) == ("best", "asc", {"min": 1, "max": 2**63 - 1})
     ask(world, "set", "lap", "--title", "Best lap", "--metadata", '{"a": 1}', "--unit", "s", "--decimals", "3")
-    ask(world, "set", "lap", "--max", "9", "--opens-at", "2026-12-01T10:00:00+01:00", "--format", "time")
+    ask(
+        world,
+        "set",
+        "lap",
+        "--max",
+        "9",
+        "--opens-at",
+        "2026-12-01T10:00:00+01:00",
+        "--format",
+        "time",
+        "--visibility",
+        "public",
+    )
     shown = json.loads(ask(world, "show", "lap", "--json"))
     assert shown == {
         **made,
@@ -30,6 +42,7 @@ def test_a_season_is_defined_and_changed_and_shown(world: World) -> None:
         "title": "Best lap",
         "metadata": {"a": 1},
         "display": {"unit": "s", "decimals": 3, "format": "time"},
+        "visibility": "public",
         "period": shown["period"],
     }
     text = ask(world, "show", "lap")

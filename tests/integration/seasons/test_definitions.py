@@ -24,6 +24,7 @@ DEFAULTS: Final = {
     "title": "",
     "metadata": {},
     "display": {"unit": "", "decimals": 0, "format": "number"},
+    "visibility": "private",
 }
 LAP: Final = {"operator": "best", "order": "asc", "title": "Best lap", "display": {"unit": "s", "decimals": 3}}
 
@@ -147,7 +148,7 @@ def test_of_two_who_change_the_same_state_one_is_told(season: str, api: Api) -> 
         ({"display": {"format": "roman"}}, "invalid-body", "format"),
         ({"display": {"unit": "\n"}}, "invalid-season", "unit"),
         ({"columns": []}, "invalid-body", "columns"),
-        ({"visibility": "public"}, "invalid-body", "visibility"),
+        ({"visibility": "secret"}, "invalid-body", "visibility"),
         ([], "invalid-body", ""),
     ],
 )
