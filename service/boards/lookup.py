@@ -9,7 +9,7 @@ import msgspec
 
 from board.redis.scripts import script
 from service.access.caller import Caller
-from service.boards.calls import BoardCalls, read_score_of, read_state
+from service.boards.calls import BoardCalls, read_run, read_state
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
 from service.contract.answers import Answer
@@ -59,14 +59,9 @@ class Lookups:
         with self._calls.reading(season):
             state = read_state(reply)
             items = [
-                FoundPlayer(
-                    rank=rank + 1,
-                    position=position,
-                    userId=user,
-                    score=read_score_of(prefix, zscore, state.order),
-                    version=int.from_bytes(prefix[2:], "big"),
-                )
+                FoundPlayer(rank + 1, position, user, run.score, run.version, run.columns)
                 for position, (_, (user, prefix), zscore, rank) in enumerate(in_order, 1)
+                for run in (read_run(prefix, zscore, state),)
             ]
         return Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
 

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
+from board.columns import read_columns, unpack_columns
 from board.errors import BoardRebuilding
 from board.partitions import partition_of
 from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
-from board.season import RANKINGS, SHARED
+from board.season import RANKINGS, SHARED, Column
 from service.boards.calls import BoardState, make_state
 from service.boards.rank_reads import PlayerNotFound, SeasonNotFound
 from service.boards.run_metadata import RunMetadata
@@ -94,9 +95,12 @@ class PastBoards:
         if isinstance(past, Answer):
             return past
         state = past.state
-        _, rank, _, score, reached = await self._find_player(past, user, version)
+        _, rank, _, score, columns, reached = await self._find_player(past, user, version)
         percentile = percentile_of(rank - 1, state.total)
-        shown = PlayerRank(season, user, rank, score, reached, state.total, percentile, state.as_of, period=number)
+        runs = show_columns(state, columns)
+        shown = PlayerRank(
+            season, user, rank, score, reached, state.total, percentile, state.as_of, runs, period=number
+        )
         if metadata:
             found = await self._run_metadata.find(state.period, user, reached)
             return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
@@ -140,7 +144,7 @@ class PastBoards:
             rows = await self._read("named_period", {"season": season, "number": number})
             if not rows:
                 raise SeasonNotFound("there is no such season")
-            current, period, is_kept, is_current, has_standings, players, ranking = rows[0]
+            current, period, is_kept, is_current, has_standings, players, ranking, named = rows[0]
             if number > current:
                 raise Rejected(PERIOD_NOT_FOUND.answer)
             if not is_kept:
@@ -148,7 +152,8 @@ class PastBoards:
             if has_standings or not is_current:
                 if players is None:
                     ((players,),) = await self._read("count_players", {"period": period})
-                return Past(make_past_state(period, players, ranking == RANKINGS["competition"]), number, has_standings)
+                state = make_past_state(period, players, ranking == RANKINGS["competition"], read_columns(named))
+                return Past(state, number, has_standings)
             # The board may be replaced by that of another period at any time: it is this one's if Redis shows this
             # period before and after.
             if await self._shows(season, period):
@@ -180,9 +185,16 @@ class PastBoards:
         name = "standings" if past.has_standings else "ranked"
         parameters = {"period": past.state.period, "first": first, "last": last, "shares": past.state.shares}
         rows = await self._read(name, parameters)
-        return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
+        state = past.state
+        return [RankedEntry(rank, user, score, show_columns(state, run)) for _, rank, user, score, run, _ in rows]
 
 
-def make_past_state(period: int, players: int, shares: bool) -> BoardState:
+def make_past_state(period: int, players: int, shares: bool, columns: tuple[Column, ...]) -> BoardState:
     """The state of the board of a period that has ended. Nothing but another ranking changes it."""
-    return make_state("desc", players, f"{period}.past{SHARED.decode() if shares else ''}", shares, period)
+    as_of = f"{period}.past{SHARED.decode() if shares else ''}"
+    return make_state("desc", players, as_of, shares, period, columns)
+
+
+def show_columns(state: BoardState, packed: bytes | None) -> dict[str, int] | msgspec.UnsetType:
+    """The columns of a row of PostgreSQL, by name."""
+    return msgspec.UNSET if packed is None else unpack_columns(state.columns, packed)

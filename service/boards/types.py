@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from service.contract.types import INT64_MAX, Metadata, Rank, Score, SeasonId, UserId, Version
+from board.season import COLUMNS_MOST, ColumnName
+from service.contract.types import INT64_MAX, Int64, Metadata, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
@@ -50,12 +51,26 @@ PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 _Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType
 
 
+Columns = (
+    Annotated[
+        dict[ColumnName, Int64],
+        msgspec.Meta(
+            max_length=COLUMNS_MOST,
+            description="The columns of the run that counts, in a season that has columns.",
+            examples=[{"time": 83211}],
+        ),
+    ]
+    | msgspec.UnsetType
+)
+
+
 class RankedEntry(msgspec.Struct, frozen=True):
     """A player on the board, with the rank."""
 
     rank: Rank
     userId: UserId
     score: Score
+    columns: Columns = msgspec.UNSET
 
 
 class Top(msgspec.Struct, frozen=True):
@@ -79,6 +94,7 @@ class PlayerRank(msgspec.Struct, frozen=True):
     total: Total
     percentile: AtOrBelow
     asOf: AsOf
+    columns: Columns = msgspec.UNSET
     metadata: (
         Annotated[
             Metadata | None,
@@ -134,6 +150,7 @@ class FoundPlayer(msgspec.Struct, frozen=True):
     userId: UserId
     score: Score
     version: Version
+    columns: Columns = msgspec.UNSET
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):

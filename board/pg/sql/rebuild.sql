@@ -1,12 +1,17 @@
 -- Rebuild: read the boards of a partition, or of one season, and commit.
 
 -- name: partition_seasons --
-SELECT season_id, period_id, ranking FROM season WHERE partition = %(partition)s ORDER BY season_id
+SELECT season_id, period_id, ranking, columns FROM season WHERE partition = %(partition)s ORDER BY season_id
 
 -- name: season_rows --
 -- The rows of one period, inside COPY … TO STDOUT (FORMAT binary). They come in the order of the board, last first: each
 -- one is inserted before all others, where the sorted set finds its place at once.
 SELECT user_id, score, reached FROM score WHERE period_id = {period} ORDER BY score, reached DESC
+
+-- name: season_runs --
+-- As `season_rows`, of a period with columns.
+SELECT user_id, score, reached, columns_of(period_id, columns) FROM score
+WHERE period_id = {period} ORDER BY score, 4, reached DESC
 
 -- name: commit_rebuild --
 -- Every season of the partition was rebuilt, so none is set aside any more.
