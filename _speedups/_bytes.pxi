@@ -19,7 +19,9 @@ cdef extern from *:
 cdef enum:
     INT8_OID = 20
     TEXT_OID = 25
+    BYTEA_OID = 17
     PREFIX_SIZE = 10
+    COLUMNS_ROOM = 25   # three columns and the byte that tells of them
     LOW_BITS = 11
     LOW_MASK = 2047
     COUNT_ROOM = 23     # "*" or "$", 20 digits, line end
@@ -222,3 +224,21 @@ cdef inline uint8_t* put_prefix(uint8_t* at, uint32_t low, const uint8_t* reache
     at[1] = <uint8_t>low
     memcpy(at + 2, reached, 8)
     return at + PREFIX_SIZE
+
+
+cdef inline uint8_t* put_run_prefix(
+    uint8_t* at, uint32_t low, const uint8_t* run, Py_ssize_t size, const uint8_t* reached
+) noexcept nogil:
+    """The member prefix of a row with ``size`` bytes of columns, at least 8; PREFIX_SIZE + size + 1 bytes."""
+    at[0] = <uint8_t>(low >> 8)
+    at[1] = <uint8_t>low
+    at = put64(at + 2, ~get64(run))
+    at[0] = 0xFF
+    at += 1
+    run += 8
+    size -= 8
+    while size > 0:
+        at = put64(at, ~get64(run))
+        run += 8
+        size -= 8
+    return put64(at, get64(reached) & ~TOP)

@@ -24,16 +24,26 @@ cdef int put_number(Buffer* buffer, Py_ssize_t value) except -1:
     return 0
 
 
+cdef int check_run(const uint8_t* run, Py_ssize_t size) except -1:
+    """Check the columns of a row."""
+    if run == NULL or size not in (8, 16, 24):
+        raise ValueError("columns are not 8, 16 or 24 bytes")
+    return 0
+
+
 cdef Py_ssize_t put_group(Buffer* buffer, tuple group) except -1:
     """The arguments of one group; how many they are."""
-    cdef Array users, scores, times
-    cdef Py_ssize_t count, size = 0, unused = 0
+    cdef Array users, scores, times, runs
+    cdef bint has_columns = len(group) == 5
+    cdef Py_ssize_t count, size = 0, unused = 0, run_size = 0
     cdef const uint8_t* user_at
     cdef const uint8_t* score_at
     cdef const uint8_t* time_at
     cdef const uint8_t* user
     cdef const uint8_t* score
     cdef const uint8_t* reached
+    cdef const uint8_t* run_at = NULL
+    cdef const uint8_t* run = NULL
     cdef uint8_t* at
     cdef uint32_t low = 0
     labels = checked_sequence(group[0], "labels")
@@ -44,10 +54,19 @@ cdef Py_ssize_t put_group(Buffer* buffer, tuple group) except -1:
     count = users.count
     if scores.count != count or times.count != count:
         raise ValueError("users, scores and reached differ in length")
+    if has_columns:
+        read_array(group[4], BYTEA_OID, "columns", &runs)
+        if runs.count != count:
+            raise ValueError("users and columns differ in length")
+        run_at = runs.items
     put_number(buffer, count)
     if count > PY_SSIZE_T_MAX // 256:
         raise MemoryError()
-    reserve(buffer, (users.end - users.items) + count * (BULK_ROOM + PREFIX_ROOM + ZSCORE_ROOM))
+    reserve(
+        buffer,
+        (users.end - users.items)
+        + count * (BULK_ROOM + PREFIX_ROOM + ZSCORE_ROOM + (COLUMNS_ROOM if has_columns else 0)),
+    )
 
     at = tail(buffer)
     user_at, score_at, time_at = users.items, scores.items, times.items
@@ -55,11 +74,21 @@ cdef Py_ssize_t put_group(Buffer* buffer, tuple group) except -1:
         user = read_item(&user_at, &size)
         score = read_item(&score_at, &unused)
         reached = read_item(&time_at, &unused)
+        if has_columns:
+            run = read_item(&run_at, &run_size)
         if user == NULL:
             raise ValueError("user is NULL")
         at = put_bulk(at, user, size)
         if score == NULL:
             at = put_line_end(put_count(at, c"$", 0))
+            continue
+        if has_columns:
+            check_run(run, run_size)
+            if reached == NULL or not reached[0] & 0x80:
+                raise ValueError("reached is not that of a row with columns")
+            to_zscore(<int64_t>get64(score), &low)
+            at = put_count(at, c"$", PREFIX_SIZE + 1 + run_size)
+            at = put_line_end(put_run_prefix(at, low, run, run_size, reached))
             continue
         if reached == NULL or reached[0] & 0x80:
             raise ValueError("reached is NULL or negative")
@@ -92,8 +121,8 @@ def build_apply(sha, keys, head, groups):
         arguments = 3 + put_arguments(&buffer, keys, "keys")
         arguments += put_arguments(&buffer, checked_sequence(head, "head"), "head")
         for group in checked_sequence(groups, "groups"):
-            if not isinstance(group, tuple) or len(<tuple>group) != 4:
-                raise TypeError("a group must be a tuple (labels, users, scores, reached)")
+            if not isinstance(group, tuple) or len(<tuple>group) not in (4, 5):
+                raise TypeError("a group must be a tuple (labels, users, scores, reached), perhaps with columns")
             arguments += put_group(&buffer, <tuple>group)
         start = COUNT_ROOM - (put_count(count, c"*", arguments) - count)
         put_count(buffer.data + start, c"*", arguments)
@@ -132,54 +161,91 @@ cdef Py_ssize_t check_rows(Rows* rows, Py_ssize_t limit, Py_ssize_t* size) excep
     cdef Py_ssize_t left = rows.end - at
     cdef Py_ssize_t count = 0
     cdef int32_t user
+    cdef uint32_t run
+    cdef bint has_columns
     while count < limit and left > 0:
         if left == 2 and at[0] == 0xFF and at[1] == 0xFF:
             rows.end = at
             break
-        if left < 30 or at[0] != 0 or at[1] != 3:
+        if left < 30 or at[0] != 0 or (at[1] != 3 and at[1] != 4):
             raise malformed("rows", at - rows.start)
+        has_columns = at[1] == 4
         user = <int32_t>get32(at + 2)
         if user < 0 or user > left - 30:
             raise malformed("rows", at - rows.start)
         at += 6 + user
         if get32(at) != 8 or get32(at + 12) != 8:
             raise malformed("rows", at - rows.start)
-        if at[16] & 0x80:
-            raise ValueError("reached is NULL or negative")
-        at += 24
         left -= 30 + <Py_ssize_t>user
+        if has_columns:
+            if left < 4:
+                raise malformed("rows", at - rows.start)
+            run = get32(at + 24)
+            if run not in (8, 16, 24):
+                raise ValueError("columns are not 8, 16 or 24 bytes")
+            if <Py_ssize_t>run > left - 4:
+                raise malformed("rows", at - rows.start)
+            if not at[16] & 0x80:
+                raise ValueError("reached is not that of a row with columns")
+            at += 28 + run
+            left -= 4 + <Py_ssize_t>run
+        else:
+            if at[16] & 0x80:
+                raise ValueError("reached is NULL or negative")
+            at += 24
         count += 1
     rows.at = at
     size[0] = at - first
     return count
 
 
+cdef inline Py_ssize_t columns_of(const uint8_t* row, const uint8_t* numbers) noexcept nogil:
+    """The length of the columns of a checked row, 0 without any; ``numbers`` is behind its user."""
+    return <Py_ssize_t>get32(numbers + 24) if row[1] == 4 else 0
+
+
+cdef inline uint8_t* put_row_prefix(
+    uint8_t* at, uint32_t low, const uint8_t* numbers, Py_ssize_t run, Py_ssize_t user
+) noexcept nogil:
+    """The beginning of an argument of a prefix and ``user`` more bytes, and the prefix."""
+    if run == 0:
+        return put_prefix(put_count(at, c"$", PREFIX_SIZE + user), low, numbers + 16)
+    at = put_count(at, c"$", PREFIX_SIZE + 1 + run + user)
+    return put_run_prefix(at, low, numbers + 28, run, numbers + 16)
+
+
+cdef inline const uint8_t* row_after(const uint8_t* numbers, Py_ssize_t run) noexcept nogil:
+    return numbers + (24 if run == 0 else 28 + run)
+
+
 cdef uint8_t* put_zadd(uint8_t* at, const uint8_t* row, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t user
+    cdef Py_ssize_t user, run
     cdef const uint8_t* numbers
     cdef uint32_t low = 0
     for _ in range(count):
         user = <Py_ssize_t>get32(row + 2)
         numbers = row + 6 + user
+        run = columns_of(row, numbers)
         at = put_bulk_int(at, to_zscore(<int64_t>get64(numbers + 4), &low))
-        at = put_prefix(put_count(at, c"$", PREFIX_SIZE + user), low, numbers + 16)
+        at = put_row_prefix(at, low, numbers, run, user)
         memcpy(at, row + 6, user)
         at = put_line_end(at + user)
-        row = numbers + 24
+        row = row_after(numbers, run)
     return at
 
 
 cdef uint8_t* put_hset(uint8_t* at, const uint8_t* row, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t user
+    cdef Py_ssize_t user, run
     cdef const uint8_t* numbers
     cdef uint32_t low = 0
     for _ in range(count):
         user = <Py_ssize_t>get32(row + 2)
         numbers = row + 6 + user
+        run = columns_of(row, numbers)
         at = put_bulk(at, row + 6, user)
         to_zscore(<int64_t>get64(numbers + 4), &low)
-        at = put_line_end(put_prefix(put_count(at, c"$", PREFIX_SIZE), low, numbers + 16))
-        row = numbers + 24
+        at = put_line_end(put_row_prefix(at, low, numbers, run, 0))
+        row = row_after(numbers, run)
     return at
 
 

@@ -19,6 +19,7 @@ from _speedups._py_http import split_request as split_request
 
 INT8_OID = 20
 TEXT_OID = 25
+BYTEA_OID = 17
 PREFIX_SIZE = 10
 
 _EXACT = 1 << 52  # Scores nearer to zero than this are their own double.
@@ -26,6 +27,8 @@ _LOW_BITS = 11
 _LOW_MASK = (1 << _LOW_BITS) - 1
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 _RANK_MAX = 1 << 53
+_COLUMN_SIZES = (8, 16, 24)
+_INVERTED = bytes(range(255, -1, -1))
 
 _COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 # A double as Redis prints it; the digit limits keep the C arithmetic inside 64 bits.
@@ -156,7 +159,7 @@ def build_apply(
     sha: bytes,
     keys: Sequence[bytes],
     head: Sequence[bytes],
-    groups: Sequence[tuple[Sequence[bytes], bytes, bytes, bytes]],
+    groups: Sequence[tuple[Sequence[bytes], bytes, bytes, bytes] | tuple[Sequence[bytes], bytes, bytes, bytes, bytes]],
 ) -> bytes:
     """One ``EVALSHA`` command that carries the rows of a partition batch, as RESP.
 
@@ -165,25 +168,38 @@ def build_apply(
     labels, n, n times (user, prefix), n times zscore. A NULL score removes the player: empty prefix, zscore 0, with
     any ``reached``. User ids are passed unchanged. `ValueError` for a malformed array, different lengths, a NULL user,
     or, beside a score, a NULL or negative ``reached``.
+
+    A group of a season with columns is ``(labels, users, scores, reached, columns)``, the last one bytea[] with 8, 16
+    or 24 bytes each. A ``reached`` in it has its highest bit set, so it is negative: any other one is a `ValueError`,
+    and so are columns of another length. The prefix is ``low (2) | first column (8) | 0xff | other columns | reached
+    (8)``, the bytes of the columns inverted, and ``reached`` without that bit.
     """
     _check_bytes(sha, "sha")
     arguments = [b"EVALSHA", sha, b"%d" % len(_all_bytes(keys, "keys")), *keys, *_all_bytes(head, "head")]
     _check_sequence(groups, "groups")
     for group in groups:
-        if not isinstance(group, tuple) or len(group) != 4:
-            raise TypeError("a group must be a tuple (labels, users, scores, reached)")
+        if not isinstance(group, tuple) or len(group) not in (4, 5):
+            raise TypeError("a group must be a tuple (labels, users, scores, reached), perhaps with columns")
         labels = _all_bytes(group[0], "labels")
         users = _parse_array(group[1], TEXT_OID, "users")
         scores = _parse_array(group[2], INT8_OID, "scores")
         times = _parse_array(group[3], INT8_OID, "reached")
         if not len(users) == len(scores) == len(times):
             raise ValueError("users, scores and reached differ in length")
+        runs = _parse_array(group[4], BYTEA_OID, "columns") if len(group) == 5 else [b""] * len(users)
+        if len(runs) != len(users):
+            raise ValueError("users and columns differ in length")
         pairs: list[bytes] = []
         zscores: list[bytes] = []
-        for user, score, reached in zip(users, scores, times, strict=True):
+        for user, score, reached, run in zip(users, scores, times, runs, strict=True):
             if user is None:
                 raise ValueError("user is NULL")
-            zscore, prefix = (0, b"") if score is None else _entry(score, reached)
+            if score is None:
+                zscore, prefix = 0, b""
+            elif len(group) == 4:
+                zscore, prefix = _entry(score, reached)
+            else:
+                zscore, prefix = _entry_of_run(score, reached, run)
             pairs += user, prefix
             zscores.append(b"%d" % zscore)
         arguments += [*labels, b"%d" % len(users), *pairs, *zscores]
@@ -194,7 +210,8 @@ def build_load(zkey: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[bytes
     """``ZADD`` and ``HSET`` commands that load a piece of a binary COPY stream: (payload, commands, rows).
 
     ``rows`` holds whole tuples (user text, score int8, reached int8), nothing NULL, perhaps after the COPY
-    header, perhaps before its trailer. Every ``pairs`` rows (the last time fewer) become one ``ZADD zkey
+    header, perhaps before its trailer. In a season with columns a tuple has them as a fourth field, and ``reached`` is
+    negative: see `build_apply`. Every ``pairs`` rows (the last time fewer) become one ``ZADD zkey
     zscore member ...`` and one ``HSET hkey user prefix ...``. No rows: ``(b"", 0, 0)``. `ValueError` for a
     malformed piece, a negative ``reached`` or ``pairs`` < 1.
     """
@@ -217,7 +234,7 @@ def build_load(zkey: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[bytes
 
 def _copy_rows(rows: bytes) -> Iterator[tuple[bytes, int, bytes]]:
     reader = _Reader(rows, "rows")
-    # A tuple begins with its column count, 3, so a piece that begins like the signature has the header.
+    # A tuple begins with its column count, 3 or 4, so a piece that begins like the signature has the header.
     if rows.startswith(_COPY_SIGNATURE):
         reader.take(len(_COPY_SIGNATURE))
         flags, extension = reader.int32(), reader.int32()
@@ -231,12 +248,15 @@ def _copy_rows(rows: bytes) -> Iterator[tuple[bytes, int, bytes]]:
             if not reader.at_end():
                 raise reader.malformed()
             return
-        if columns != 3:
+        if columns not in (3, 4):
             raise reader.malformed()
         user, score, reached = reader.field(), reader.field(), reader.field()
         if user is None or score is None or len(score) != 8 or reached is None or len(reached) != 8:
             raise reader.malformed()
-        yield user, *_entry(score, reached)
+        if columns == 3:
+            yield user, *_entry(score, reached)
+        else:
+            yield user, *_entry_of_run(score, reached, reader.field())
 
 
 def _entry(score: bytes, reached: bytes | None) -> tuple[int, bytes]:
@@ -244,6 +264,18 @@ def _entry(score: bytes, reached: bytes | None) -> tuple[int, bytes]:
     if reached is None or reached[0] & 0x80:
         raise ValueError("reached is NULL or negative")
     return encode_entry(int.from_bytes(score, "big", signed=True), int.from_bytes(reached, "big"))
+
+
+def _entry_of_run(score: bytes, reached: bytes | None, run: bytes | None) -> tuple[int, bytes]:
+    """The encoded entry of a row with columns; `ValueError` for columns of no such length, or a plain ``reached``."""
+    if run is None or len(run) not in _COLUMN_SIZES:
+        raise ValueError("columns are not 8, 16 or 24 bytes")
+    if reached is None or not reached[0] & 0x80:
+        raise ValueError("reached is not that of a row with columns")
+    number = int.from_bytes(reached, "big") & _INT64_MAX
+    zscore, prefix = encode_entry(int.from_bytes(score, "big", signed=True), number)
+    inverted = run.translate(_INVERTED)
+    return zscore, prefix[:2] + inverted[:8] + b"\xff" + inverted[8:] + prefix[2:]
 
 
 def _command(arguments: list[bytes]) -> bytes:

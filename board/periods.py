@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
+from board.columns import sign_columns
 from board.errors import PeriodClosed
 from board.schedule import Schedule, find_next_end, list_ends
-from board.season import RULED, Bounds, Operator, Order, Rule, fold_of
+from board.season import RULED, Bounds, Column, Operator, Order, Rule, fold_of
 
 TURNS_MOST: Final = 1_000
 """Missed ends that one transaction catches up."""
@@ -32,6 +33,7 @@ class Terms(msgspec.Struct, frozen=True):
 
     operator: Operator = "sum"
     order: Order = "desc"
+    columns: tuple[Column, ...] = ()
     bounds: Bounds = Bounds()
     opensAt: datetime.datetime | None = None
     schedule: Schedule | None = None
@@ -40,7 +42,7 @@ class Terms(msgspec.Struct, frozen=True):
 
     @property
     def rule(self) -> Rule:
-        return Rule(operator=self.operator, order=self.order, bounds=self.bounds)
+        return Rule(operator=self.operator, order=self.order, columns=self.columns, bounds=self.bounds)
 
     @property
     def fold(self) -> int:
@@ -138,6 +140,7 @@ def write_turn(season: str, terms: Terms, turn: Turn, started_at: datetime.datet
             "history": history,
             "grace_s": terms.graceS,
             "fold": terms.fold,
+            "columns": sign_columns(terms.columns),
             "ruled": terms.fold != 0 or terms.bounds != Bounds() or opens_later,
             "scheduled": terms.schedule is not None,
             "ends_at": turn.ends_at,

@@ -9,6 +9,7 @@ so does `accept` for each submission in turn.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Annotated, Any, Final, Literal
@@ -25,7 +26,10 @@ Operator = Literal["sum", "best", "last"]
 Order = Literal["desc", "asc"]
 Ranking = Literal["ordinal", "competition"]
 Int64 = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, examples=[0])]
-ColumnName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]{0,31}$", examples=["time"])]
+# A look-ahead instead of `$`, which in Python matches before a final newline.
+ColumnName = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}(?![\s\S])", max_length=32, examples=["time"])
+]
 
 OPERATORS: Final[dict[Operator, int]] = {"sum": 0, "best": 1, "last": 2}
 """The operators, with the numbers that they have in a fold."""
@@ -37,6 +41,8 @@ FOLD_BITS: Final = 56
 """The bits of a `period_id` below its fold: those of the number that PostgreSQL's sequence gave."""
 RULED: Final = 64
 """The bit of a fold that every season has but plain ones: sums, the highest first."""
+_LABEL: Final = re.compile(rb"(?:[<>]\w+)*(?:\.c)?\Z")
+_COLUMN_BITS: Final = FOLD_BITS + 3
 
 
 class OutOfRange(LeaderboardError):
@@ -219,17 +225,23 @@ def accept(rule: Rule, row: Row | None, submission: Submission) -> Change:
 def fold_of(rule: Rule) -> int:
     """The fold of a rule: what the upper bits of the `period_id` of its periods tell about their rows.
 
-    0: plain. Otherwise `RULED`, twice the operator's number, and 1 for `asc`. So whoever has a period knows how its
-    rows are folded and ordered, at the same instant and from the same place.
+    0: plain. Otherwise `RULED`, eight times the number of columns, twice the operator's number, and 1 for `asc`. So
+    whoever has a period knows how its rows are folded and ordered, at the same instant and from the same place.
     """
-    if rule.operator == "sum" and rule.order == "desc":
+    if rule.operator == "sum" and rule.order == "desc" and not rule.columns:
         return 0
-    return RULED + 2 * OPERATORS[rule.operator] + (rule.order == "asc")
+    return RULED + 8 * len(rule.columns) + 2 * OPERATORS[rule.operator] + (rule.order == "asc")
 
 
-def mark_of(ranking: int) -> bytes:
-    """The end of the mark of a board with this ranking (`RANKINGS`)."""
-    return SHARED if ranking == RANKINGS["competition"] else b""
+def mark_of(ranking: int, columns: str | None) -> bytes:
+    """The end of the mark of a board with this ranking (`RANKINGS`) and these columns (`sign_columns`)."""
+    return (columns or "").encode() + (SHARED if ranking == RANKINGS["competition"] else b"")
+
+
+def label_of(mark: bytes) -> bytes:
+    """The end of a board's mark, or of a note that ends with it, that `mark_of` made."""
+    found = _LABEL.search(mark)
+    return found[0] if found else b""
 
 
 def sequence_of(period: int) -> int:
@@ -240,3 +252,8 @@ def sequence_of(period: int) -> int:
 def order_of(period: int) -> Order:
     """The order of a period's rows, from its `period_id`."""
     return "asc" if period >> FOLD_BITS & 1 else "desc"
+
+
+def count_columns(period: int) -> int:
+    """The number of columns of a period's rows, from its `period_id`."""
+    return period >> _COLUMN_BITS & 3

@@ -145,7 +145,9 @@ def apply(session: RelaySession, partition: int, fence: int, committed: int, sea
     for row in seasons:
         season = row.season_id.encode()
         keys += (space.board(partition, season), space.members(partition, season))
-        groups.append(((season, b"%d" % row.period_id, mark_of(row.ranking)), row.users, row.scores, row.reached))
+        labels = (season, b"%d" % row.period_id, mark_of(row.ranking, row.named))
+        arrays = (row.users, row.scores, row.reached)
+        groups.append((labels, *arrays) if row.columns is None else (labels, *arrays, row.columns))
     head = [b"%d" % fence, b"%d" % committed, session.identity.encode()]
     return verdict_of(session.redis.run(script("apply"), keys, head, groups))
 

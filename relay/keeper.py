@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 import psycopg
 
+from board.columns import read_columns, unpack_columns
 from board.config.settings import Settings
 from board.errors import InvalidRule, ServerUnreachable
 from board.periods import find_history, load_terms, turn_season
@@ -176,7 +177,7 @@ class PeriodKeeper:
         best = db.execute(self.sql["best_standings"], {"period": period}).fetchall()
         data = {
             "players": players,
-            "top": [{"rank": rank, "userId": user, "score": score} for rank, user, score in best],
+            "top": [describe_row(*row) for row in best],
             "link": f"/v1/seasons/{quote(season, safe='')}/leaderboard/top?period={number}",
         }
         with db.transaction():
@@ -223,3 +224,9 @@ class PeriodKeeper:
             self.turn_in_time(db)
             self.stop.wait(REST_S)
         return gone
+
+
+def describe_row(rank: int, user: str, score: int, columns: bytes | None, named: str | None) -> dict[str, Any]:
+    """A row of a final board, as an event tells it; with its columns, packed, in a period that names some."""
+    row = {"rank": rank, "userId": user, "score": score}
+    return row if columns is None else {**row, "columns": unpack_columns(read_columns(named), columns)}

@@ -8,19 +8,17 @@ a relay that dies between the script and its commit loses no change, and none is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from _speedups import decode_score, pack_int8_array, pack_text_array
+from _speedups import pack_int8_array, pack_text_array
+from board.columns import measure_prefix, split_member
 from board.periods import find_history
 from board.pg.arrays import Int8Array, TextArray
 from board.pg.steps import run_steps
-from board.season import order_of, turn
+from board.season import count_columns, order_of, turn
 from relay.session import RelaySession
-
-PREFIX_BYTES: Final = 10
-"""The bytes of a member before the user id (docs/architecture.md)."""
 
 First = tuple[bytes, bytes]
 """The first entry of a board as a script returns it: member and zscore, both empty for an empty board."""
@@ -48,7 +46,7 @@ def find_changes(rows: Iterable[Any], firsts: Iterable[First | None]) -> list[Le
     found = []
     for row, first in zip(rows, firsts, strict=True):
         # PERF: for most boards of most batches this comparison is all.
-        if first is None or first[0][PREFIX_BYTES:] == (row.leader or "").encode():
+        if first is None or first[0][measure_prefix(count_columns(row.period_id)) :] == (row.leader or "").encode():
             continue
         leader = read_leader(row.season_id, row.period_id, first)
         if leader is not None:
@@ -62,8 +60,8 @@ def read_leader(season: str, period: int, first: First) -> Leader | None:
     if not member:
         return Leader(season, period, None, 0)
     try:
-        score = decode_score(int(float(zscore)), member)
-        user = member[PREFIX_BYTES:].decode()
+        entry = split_member(member, count_columns(period))
+        score, user = entry.read_score(int(float(zscore))), entry.user.decode()
     except (ValueError, OverflowError):
         return None
     return Leader(season, period, user, turn(score, order_of(period))) if user else None

@@ -13,7 +13,7 @@ from _speedups import build_load
 from board.pg.queries import queries
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
-from board.season import mark_of
+from board.season import count_columns, mark_of
 from relay.batch import Refused, Verdict, claim, verdict_of
 from relay.leaders import find_changes, leave_hints
 from relay.session import RelaySession
@@ -80,7 +80,7 @@ def rebuild(
             players += loaded
             rows.append(row)
             names += (keys.board(partition, season), keys.members(partition, season), board, members)
-            head += (season, b"%d" % row.period_id, mark_of(row.ranking), b"%d" % loaded)
+            head += (season, b"%d" % row.period_id, mark_of(row.ranking, row.columns), b"%d" % loaded)
         verdict = verdict_of(redis.run(script("swap"), names, head))
         if verdict.word != "ok":
             raise Refused(partition, verdict)
@@ -95,7 +95,8 @@ def rebuild(
 def load(session: RelaySession, board: bytes, members: bytes, period: int) -> Iterator[int]:
     """Stream a period's rows into two temporary keys; yields the number of players of each piece."""
     # COPY takes no parameters; the period is a number that PostgreSQL has given.
-    rows_of = queries()["season_rows"].replace(b"{period}", b"%d" % period)
+    name = "season_runs" if count_columns(period) else "season_rows"
+    rows_of = queries()[name].replace(b"{period}", b"%d" % period)
     redis, waiting = session.redis, 0
     try:
         with session.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:

@@ -10,10 +10,10 @@ import random
 from collections.abc import Iterator
 from typing import Any, Final
 
-from _speedups import encode_entry
+from board.columns import make_entry
 from board.redis.replies import describe, raise_server_error
 from board.redis.sync_redis import ResponseError
-from board.season import RANKINGS, SHARED
+from board.season import label_of, mark_of
 from relay.batch import claim
 from relay.session import RelaySession
 
@@ -53,7 +53,7 @@ class Sampler:
             entries, members, held, note = replies[4 * at : 4 * at + 4]
             raise_server_error(entries, members, held, note)
             odd = isinstance(entries, ResponseError) or entries != members or held != b"%d" % row.period_id
-            odd = odd or has_other_ranking(note, row.ranking)
+            odd = odd or has_other_label(note, mark_of(row.ranking, row.columns))
             odd = odd or (entries != row.size if row.size <= COUNTED else entries <= COUNTED)
             users: set[str] = set()
             if row is chosen and not odd:
@@ -73,21 +73,22 @@ class Sampler:
         return {user for user, same in compare(session, partition, season, users, rows) if not same}
 
 
-def has_other_ranking(note: Any, ranking: int) -> bool:
-    """Whether the note of a board tells another ranking than the season's. A missing note tells of none."""
-    return not isinstance(note, ResponseError) and (note or b"").endswith(SHARED) != (
-        ranking == RANKINGS["competition"]
-    )
+def has_other_label(note: Any, label: bytes) -> bool:
+    """Whether the note of a board tells another ranking, or other columns, than the season's label (`mark_of`).
+
+    A missing note tells of none.
+    """
+    return not isinstance(note, ResponseError) and label_of(note or b"") != label
 
 
-def rows_of(session: RelaySession, period: int, users: list[str]) -> dict[str, tuple[int, int]]:
-    """(score, version) of these players, and of the next ones by name after the first of them."""
+def rows_of(session: RelaySession, period: int, users: list[str]) -> dict[str, tuple[int, int, bytes]]:
+    """(score, version, columns) of these players, and of the next ones by name after the first of them."""
     rows = session.fetch("sample_players", period=period, users=users, after=users[0])
-    return {row.user_id: (row.score, row.reached) for row in rows}
+    return {row.user_id: (row.score, row.reached, row.columns or b"") for row in rows}
 
 
 def compare(
-    session: RelaySession, partition: int, season: str, users: list[str], rows: dict[str, tuple[int, int]]
+    session: RelaySession, partition: int, season: str, users: list[str], rows: dict[str, tuple[int, int, bytes]]
 ) -> Iterator[tuple[str, bool]]:
     """Yields (player, True if the entry in Redis is exactly that of the row)."""
     board = session.keys.board(partition, season.encode())
@@ -104,7 +105,7 @@ def compare(
         if row is None:
             yield user, not prefix and zscore is None
         else:
-            expected, wanted = encode_entry(*row)
+            expected, wanted = make_entry(*row)
             yield user, prefix == wanted and zscore is not None and float(zscore) == expected
 
 
@@ -143,8 +144,10 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str],
             return f"{entries} entries, {members} members"
         if held[1] == held[0] and held[2] is not None and not held[2].startswith(b"%d:%d:" % (entries, period)):
             return f"{entries} entries, noted are {held[2]!r}"
-        if held[1] == held[0] and has_other_ranking(held[2], rows_now[0].ranking):
-            return f"another ranking is noted: {held[2]!r}"
+        # Without its label a board with columns cannot be read: whoever has written last.
+        label = mark_of(rows_now[0].ranking, rows_now[0].columns)
+        if (held[1] == held[0] or rows_now[0].columns) and has_other_label(held[2], label):
+            return f"another rule is noted: {held[2]!r}"
         if count and not hints:
             players = session.value("count_players", period=period)
             if players != entries:

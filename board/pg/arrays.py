@@ -12,6 +12,7 @@ from psycopg import adapt, pq
 
 TEXT_ARRAY_OID = 1009
 INT8_ARRAY_OID = 1016
+BYTEA_ARRAY_OID = 1001
 
 
 class TextArray(bytes):
@@ -47,8 +48,11 @@ class _RawLoader(adapt.Loader):
 
 
 def adapt_arrays(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """Make the connection send `TextArray` and `Int8Array` unchanged; its binary cursors return both types as bytes."""
+    """Make the connection send `TextArray` and `Int8Array` unchanged.
+
+    Its binary cursors return both types, and ``bytea[]``, as bytes.
+    """
     connection.adapters.register_dumper(TextArray, _TextArrayDumper)
     connection.adapters.register_dumper(Int8Array, _Int8ArrayDumper)
-    for oid in (TEXT_ARRAY_OID, INT8_ARRAY_OID):
+    for oid in (TEXT_ARRAY_OID, INT8_ARRAY_OID, BYTEA_ARRAY_OID):
         connection.adapters.register_loader(oid, _RawLoader)

@@ -19,9 +19,10 @@ _HEAD: Final = r"(?m)^-- name: (\w+) --\n"
 def queries() -> dict[str, bytes]:
     """Query name -> its text, in UTF-8, ready for psycopg.
 
-    A query with lines that end in ``-- keyed``, ``-- traced``, ``-- extra`` or ``-- defined`` has several texts: `name`
-    without any of these lines, `name_keyed` with those of keys, `name_traced` with those of keys and traces, and
-    `name_extra` with all three. Each of them is there once more with the lines of defined seasons, as `name_defined`,
+    A query with lines that end in ``-- keyed``, ``-- traced``, ``-- extra``, ``-- columned`` or ``-- defined`` has
+    several texts: `name` without any of these lines, `name_keyed` with those of keys, `name_traced` with those of keys
+    and traces, `name_extra` with all three, and `name_columned` with all four, but without the lines that end in
+    ``-- single``. Each of them is there once more with the lines of defined seasons, as `name_defined`,
     `name_keyed_defined`, … A text that equals a shorter one is left out.
     """
     found = {}
@@ -30,11 +31,14 @@ def queries() -> dict[str, bytes]:
         for suffix, text in (("_defined", whole), ("", body)):
             if suffix and text == body:
                 continue
-            traced = _without("extra", text)
+            extra = _without("columned", text)
+            if extra != text:
+                found[f"{name}_columned{suffix}"] = _without("single", text).strip().encode()
+            traced = _without("extra", extra)
             keyed = _without("traced", traced)
             plain = _without("keyed", keyed)
-            if traced != text:
-                found[f"{name}_extra{suffix}"] = text.strip().encode()
+            if traced != extra:
+                found[f"{name}_extra{suffix}"] = extra.strip().encode()
             if keyed != traced:
                 found[f"{name}_traced{suffix}"] = traced.strip().encode()
             if plain != keyed:

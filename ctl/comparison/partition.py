@@ -122,8 +122,8 @@ class PartitionComparison:
         self.unsettled |= {Unsettled(season, user) for user in hinted if user is not None}
         if Unsettled(season, None) in self.unsettled:
             return
-        if not self.sides.rankings_agree(self.partition, season):
-            self.differences.add(season, "", "ranking")
+        if not self.sides.labels_agree(self.partition, season):
+            self.differences.add(season, "", "ranking or columns")
         try:
             if not self.is_equal(season.encode(), period, hinted):
                 self.name_differences(season, period, hinted)
@@ -134,9 +134,9 @@ class PartitionComparison:
         """Walk both sides in order, without the players with hints; False at the first difference."""
         # Closed here: the garbage collector may close it while psycopg holds the connection's lock.
         with closing(self.sides.postgres_entries(period)) as rows:
-            ours = ((user, score, reached) for user, score, reached in rows if user not in hinted)
-            entries = self.sides.redis_entries(self.partition, season)
-            theirs = ((user, score, reached) for user, score, reached in entries if user not in hinted)
+            ours = (row for row in rows if row[0] not in hinted)
+            entries = self.sides.redis_entries(self.partition, season, period)
+            theirs = (entry for entry in entries if entry[0] not in hinted)
             for row, entry in zip_longest(ours, theirs):
                 if row != entry:
                     return False
@@ -148,20 +148,22 @@ class PartitionComparison:
         # Scores are named as they were submitted.
         order = order_of(period)
         with closing(self.sides.postgres_entries(period)) as rows:
-            missing = {user: (score, reached) for user, score, reached in rows if user not in hinted}
+            missing = {row[0]: row for row in rows if row[0] not in hinted}
         before = self.differences.found
-        for user, score, reached in self.sides.redis_entries(self.partition, season.encode()):
+        for user, score, reached, columns in self.sides.redis_entries(self.partition, season.encode(), period):
             if user in hinted:
                 continue
             if user not in missing:
                 self.differences.add(season, user, "not in PostgreSQL", None, turn(score, order))
                 continue
-            expected_score, expected_reached = missing.pop(user)
+            _, expected_score, expected_reached, expected_columns = missing.pop(user)
             if expected_score != score:
                 self.differences.add(season, user, "score", turn(expected_score, order), turn(score, order))
+            elif expected_columns != columns:
+                self.differences.add(season, user, "columns", expected_columns.hex(), columns.hex())
             elif expected_reached != reached:
                 self.differences.add(season, user, "tie-break", expected_reached, reached)
-        for user, (score, _) in missing.items():
+        for user, score, *_ in missing.values():
             self.differences.add(season, user, "not in Redis", turn(score, order), None)
         if self.differences.found == before:
             self.differences.add(season, "", "order, or members left in the hash")
@@ -172,7 +174,7 @@ class PartitionComparison:
             self.players += 1
             ours = self.sides.postgres_standing(period, user)
             try:
-                theirs = self.sides.redis_standing(self.partition, season.encode(), user.encode())
+                theirs = self.sides.redis_standing(self.partition, season.encode(), user.encode(), period)
             except ValueError as error:
                 self.differences.add(season, user, f"the entry cannot be read: {error}")
                 continue

@@ -9,29 +9,34 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg.rows import scalar_row
 
-from _speedups import decode_score
+from board.columns import split_member
 from board.config.settings import Settings
 from board.pg.connections import connect
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import ResponseError, SyncRedis
-from board.season import RANKINGS, SHARED
+from board.season import count_columns, label_of, mark_of
 
 APPLICATION: Final = "leaderboard-verify"
 PAGE: Final = 5_000
 """Rows of PostgreSQL, or members of a sorted set, in one reply."""
 
 REDIS_TIMEOUT_S: Final = 30.0
+ENTRY: Final = (
+    "user_id, score, reached & 9223372036854775807 AS reached, coalesce(columns_of(period_id, columns), '') AS columns"
+)
+"""The columns of an `Entry`."""
 
-Entry = tuple[str, int, int]
-"""User id, score, reached. A plain tuple, since there is one for every player on both sides."""
+Entry = tuple[str, int, int, bytes]
+"""User id, score, reached, packed columns. A plain tuple, since there is one for every player on both sides."""
 
 
 class Standing(NamedTuple):
-    """The score of a player, and the number that breaks ties."""
+    """The score of a player, the number that breaks ties, and the packed columns."""
 
     score: int
     reached: int
+    columns: bytes
 
 
 class Sides:
@@ -49,8 +54,8 @@ class Sides:
         self.scalars: Final = self.reads.cursor(row_factory=scalar_row)
         self.redis: Final = SyncRedis(s.redis_url, APPLICATION, REDIS_TIMEOUT_S)
         self.sql: Final = queries()
-        self.sharing: set[str] = set()
-        """The seasons that are held and in which equal rows share a rank."""
+        self.labels: dict[str, bytes] = {}
+        """The ends of the marks that the boards of the held seasons have (`mark_of`)."""
         self.identity: Final[str] = self.scalars.execute(self.sql["identity"]).fetchone() or ""
 
     def close(self) -> None:
@@ -66,16 +71,16 @@ class Sides:
             self.claims.execute("SELECT FROM partition WHERE id = %s FOR UPDATE", (partition,))
             with self.reads.transaction():
                 rows = self.reads.execute(self.sql["partition_seasons"], {"partition": partition}).fetchall()
-                self.sharing = {season for season, _, ranking, *_ in rows if ranking == RANKINGS["competition"]}
+                self.labels = {season: mark_of(ranking, columns) for season, _, ranking, columns, _ in rows}
                 yield {season: period for season, period, *_ in rows}
 
-    def rankings_agree(self, partition: int, season: str) -> bool:
-        """Whether Redis tells the ranking of a season that is held. A release without rankings tells none."""
+    def labels_agree(self, partition: int, season: str) -> bool:
+        """Whether Redis tells ranking and columns of a season that is held. A release without them tells none."""
         key = self.keys.watermark[partition]
         (held,) = self.redis.pipeline(("HMGET", key, "fence", "counted", b"n:" + season.encode()))
         if isinstance(held, ResponseError) or held[0] != held[1]:
             return True
-        return (held[2] or b"").endswith(SHARED) == (season in self.sharing)
+        return label_of(held[2] or b"") == self.labels[season]
 
     def has_hints(self, partition: int) -> bool:
         """Whether hints of the partition wait in the outbox."""
@@ -96,16 +101,18 @@ class Sides:
         with self.reads.cursor(name="rows") as cursor:
             cursor.itersize = PAGE
             cursor.execute(
-                "SELECT user_id, score, reached FROM score WHERE period_id = %s ORDER BY score DESC, reached, user_id",
+                f"SELECT {ENTRY} FROM score WHERE period_id = %s "
+                "ORDER BY score DESC, columns_of(period_id, columns) DESC, score.reached, user_id",
                 (period,),
             )
             yield from cursor
 
-    def redis_entries(self, partition: int, season: bytes) -> Iterator[Entry]:
+    def redis_entries(self, partition: int, season: bytes, period: int) -> Iterator[Entry]:
         """The members of a board, best first; `reached` is -1 where the hash of members says something else.
 
         Raises `ResponseError`, and ValueError for a member that cannot be decoded.
         """
+        columns = count_columns(period)
         board = self.keys.board(partition, season)
         members = self.keys.members(partition, season)
         at = 0
@@ -113,11 +120,12 @@ class Sides:
             page = self.redis.call("ZRANGE", board, at, at + PAGE - 1, "WITHSCORES")
             if not page:
                 return
-            found = page[::2]
-            prefixes = self.redis.call("HMGET", members, *(member[10:] for member in found))
-            for member, zscore, prefix in zip(found, page[1::2], prefixes, strict=True):
-                reached = decode_reached(member) if prefix == member[:10] else -1
-                yield member[10:].decode("utf-8", "replace"), decode_score(parse_zscore(zscore), member), reached
+            found = [split_member(member, columns) for member in page[::2]]
+            prefixes = self.redis.call("HMGET", members, *(entry.user for entry in found))
+            for entry, zscore, prefix in zip(found, page[1::2], prefixes, strict=True):
+                reached = entry.reached if prefix == entry.prefix else -1
+                user = entry.user.decode("utf-8", "replace")
+                yield user, entry.read_score(parse_zscore(zscore)), reached, entry.columns
             at += PAGE
 
     def sizes_agree(self, partition: int, season: bytes) -> bool:
@@ -128,11 +136,11 @@ class Sides:
 
     def postgres_standing(self, period: int, user: str) -> Standing | None:
         """A player's row; None without one."""
-        query = "SELECT score, reached FROM score WHERE period_id = %s AND user_id = %s"
+        query = f"SELECT {ENTRY} FROM score WHERE period_id = %s AND user_id = %s"
         row = self.reads.execute(query, (period, user)).fetchone()
-        return None if row is None else Standing(*row)
+        return None if row is None else Standing(*row[1:])
 
-    def redis_standing(self, partition: int, season: bytes, user: bytes) -> Standing | None:
+    def redis_standing(self, partition: int, season: bytes, user: bytes, period: int) -> Standing | None:
         """A player's entry; None without one. Raises ValueError for a member that cannot be decoded."""
         prefix = self.redis.call("HGET", self.keys.members(partition, season), user)
         if prefix is None:
@@ -140,7 +148,8 @@ class Sides:
         zscore = self.redis.call("ZSCORE", self.keys.board(partition, season), prefix + user)
         if zscore is None:
             return None
-        return Standing(decode_score(parse_zscore(zscore), prefix + user), decode_reached(prefix))
+        entry = split_member(prefix + user, count_columns(period))
+        return Standing(entry.read_score(parse_zscore(zscore)), entry.reached, entry.columns)
 
     def scan(self, pattern: bytes) -> Iterator[bytes]:
         """Redis' keys that match a glob-style pattern."""
@@ -150,11 +159,6 @@ class Sides:
             yield from found
             if cursor == b"0":
                 return
-
-
-def decode_reached(member: bytes) -> int:
-    """The tie-break number of a member: bytes 2 to 10, big-endian."""
-    return int.from_bytes(member[2:10], "big")
 
 
 def parse_zscore(zscore: bytes) -> int:

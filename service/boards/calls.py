@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from _speedups import decode_score
+from board.columns import measure_run, read_columns, split_member, unpack_columns
 from board.errors import BoardRebuilding
 from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
@@ -17,7 +18,7 @@ from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import Script
 from board.release import RELEASE
-from board.season import SHARED, Order, order_of, turn
+from board.season import SHARED, Column, Order, count_columns, label_of, order_of, turn
 from service.contract.answers import Answer
 
 UNREADABLE: Final = (ValueError, OverflowError)
@@ -29,8 +30,8 @@ UNKNOWN: Final = "0"
 class BoardState(msgspec.Struct, frozen=True, gc=False):
     """What every script tells of its board.
 
-    The order, the number of players, the name of this state, whether equal rows share a rank, and the period (0: there
-    is no board).
+    The order, the number of players, the name of this state, whether equal rows share a rank, the period (0: there is
+    no board), and the columns of its rows.
 
     Two answers with an equal `as_of` are of the same board in the same state. Each batch that touches the board changes
     it. A season without a board has an own one.
@@ -42,18 +43,30 @@ class BoardState(msgspec.Struct, frozen=True, gc=False):
     shares: bool
     period: int
     etag: str
+    columns: tuple[Column, ...] = ()
 
     def make_answer(self, body: bytes) -> Answer:
         """The answer to a GET with this body, made of the board in this state."""
         return Answer(200, body, etag=self.etag)
 
 
-def make_state(order: Order, total: int, as_of: str, shares: bool, period: int) -> BoardState:
+class Run(NamedTuple):
+    """A row of a board, as it was submitted."""
+
+    score: int
+    version: int
+    user: bytes
+    columns: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+
+
+def make_state(
+    order: Order, total: int, as_of: str, shares: bool, period: int, columns: tuple[Column, ...] = ()
+) -> BoardState:
     """A state with its entity tag, by which a client asks whether an answer still holds.
 
     PERF: once for all players of a call. Another release may have other members in its answers.
     """
-    return BoardState(order, total, as_of, shares, period, make_etag(as_of))
+    return BoardState(order, total, as_of, shares, period, make_etag(as_of), columns)
 
 
 def make_etag(as_of: str) -> str:
@@ -67,7 +80,33 @@ def read_state(reply: Sequence[Any]) -> BoardState:
     if not period:
         return make_state("desc", total, UNKNOWN, False, 0)
     number = int(period)
+    if count_columns(number):
+        return read_state_of_runs(number, mark, total)
     return make_state(order_of(number), total, f"{number}.{mark.decode()}", mark.endswith(SHARED), number)
+
+
+def read_state_of_runs(period: int, mark: bytes, total: int) -> BoardState:
+    """The state of a board whose rows have columns: the label in its mark names them. Raises an error of `UNREADABLE`.
+
+    An empty board may lack its label.
+    """
+    label = label_of(mark)
+    columns = read_columns(label.decode())
+    if total and len(columns) != count_columns(period):
+        raise ValueError("the board's mark does not name its columns")
+    as_of = f"{period}.{mark.removesuffix(label).decode()}"
+    return make_state(order_of(period), total, as_of, label.endswith(SHARED), period, columns)
+
+
+def read_run(member: bytes, zscore: bytes, state: BoardState) -> Run:
+    """An entry of a board as Redis returns it; the member may lack the user. Raises an error of `UNREADABLE`."""
+    columns = state.columns
+    if not columns:
+        # PERF: nearly all boards have none.
+        return Run(read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big"), member[10:])
+    entry = split_member(member, len(columns))
+    score = turn(entry.read_score(int(float(zscore))), state.order)
+    return Run(score, entry.reached, entry.user, unpack_columns(columns, entry.columns))
 
 
 def read_score_of(member: bytes, zscore: bytes, order: Order) -> int:
@@ -78,6 +117,12 @@ def read_score_of(member: bytes, zscore: bytes, order: Order) -> int:
 def read_stored_score_of(member: bytes, zscore: bytes) -> int:
     """The score of an entry as it is stored: the higher the better (`board.season.turn`)."""
     return decode_score(int(float(zscore)), member)
+
+
+def version_at(member: bytes, state: BoardState) -> int:
+    """The version of the player of an entry."""
+    start = measure_run(len(state.columns))
+    return int.from_bytes(member[start : start + 8], "big")
 
 
 class BoardCalls:

@@ -14,7 +14,8 @@ from zlib import crc32
 
 import msgspec
 
-from _speedups import decode_score, encode_entry
+from board.columns import make_entry, split_member
+from board.season import count_columns
 from service.contract.problems import INVALID_CURSOR, Rejected
 from service.contract.types import USER_ID_MAX
 from service.contract.validation import is_plain
@@ -28,8 +29,6 @@ ZSCORE_MOST: Final = 2.0**53
 _TEXT: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST}}}")
 _HEAD: Final = struct.Struct(">BIqd")
 """Version, checksum of season and all that follows, period, zscore. Then comes the member."""
-_REACHED: Final = slice(2, 10)
-_USER: Final = slice(10, None)
 
 
 class Cursor(msgspec.Struct, frozen=True, gc=False):
@@ -48,16 +47,20 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
         if self.checksum != compute_checksum(season, self.period, self.zscore, self.member):
             raise Rejected(INVALID_CURSOR.answer)
 
-    def locate(self) -> tuple[int, int, str]:
-        """The row as PostgreSQL has it: score (the higher the better), `reached`, player. Raises `Rejected`."""
+    def locate(self) -> tuple[int, int, str, bytes]:
+        """The row as PostgreSQL has it: score (the higher the better), `reached`, player, packed columns.
+
+        Raises `Rejected`.
+        """
         try:
-            score = decode_score(int(self.zscore), self.member)
-            user = self.member[_USER].decode()
+            entry = split_member(self.member, count_columns(self.period))
+            score = entry.read_score(int(self.zscore))
+            user = entry.user.decode()
         except ValueError as error:
             raise Rejected(INVALID_CURSOR.answer) from error
         if not is_plain(user, USER_ID_MAX):
             raise Rejected(INVALID_CURSOR.answer)
-        return score, int.from_bytes(self.member[_REACHED], "big", signed=True), user
+        return score, entry.reached, user, entry.columns
 
 
 def compute_checksum(season: str, period: int, zscore: float, member: bytes) -> int:
@@ -72,9 +75,9 @@ def encode_cursor(season: str, period: int, zscore: bytes, member: bytes) -> str
     return urlsafe_b64encode(head + member).rstrip(b"=").decode()
 
 
-def encode_row(season: str, period: int, score: int, reached: int, user: str) -> str:
-    """The cursor of a row as PostgreSQL has it; `score` is the higher the better."""
-    zscore, prefix = encode_entry(score, reached)
+def encode_row(season: str, period: int, score: int, reached: int, user: str, columns: bytes = b"") -> str:
+    """The cursor of a row as PostgreSQL has it; `score` is the higher the better, `columns` are packed."""
+    zscore, prefix = make_entry(score, reached, columns)
     return encode_cursor(season, period, b"%d" % zscore, prefix + user.encode())
 
 

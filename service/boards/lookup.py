@@ -11,8 +11,8 @@ import msgspec
 
 from board.redis.scripts import script
 from service.access.caller import Caller
-from service.boards.calls import BoardCalls, read_score_of, read_state
-from service.boards.past_boards import PastBoards
+from service.boards.calls import BoardCalls, read_run, read_state
+from service.boards.past_boards import PastBoards, show_columns
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
 from service.contract.answers import Answer, PendingAnswer
@@ -65,14 +65,9 @@ class Lookups:
         with self._calls.reading(season):
             state = read_state(reply)
             items = [
-                FoundPlayer(
-                    rank=rank + 1,
-                    position=position,
-                    userId=user,
-                    score=read_score_of(prefix, zscore, state.order),
-                    version=int.from_bytes(prefix[2:], "big"),
-                )
+                FoundPlayer(rank + 1, position, user, run.score, run.version, run.columns)
                 for position, (_, (user, prefix), zscore, rank) in enumerate(in_order, 1)
+                for run in (read_run(prefix, zscore, state),)
             ]
         return Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
 
@@ -84,8 +79,8 @@ class Lookups:
             return past
         rows = await self._past.read_standings(past, "standings_of", "ranked_of", users=users)
         items = [
-            FoundPlayer(rank=rank, position=position, userId=user, score=score, version=reached)
-            for position, (_, rank, user, score, reached) in enumerate(rows, 1)
+            FoundPlayer(rank, position, user, score, reached, show_columns(past.state, run))
+            for position, (_, rank, user, score, run, reached) in enumerate(rows, 1)
         ]
         found = {item.userId for item in items}
         missing = [user for user in users if user not in found]

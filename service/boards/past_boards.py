@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
+from board.columns import read_columns, unpack_columns
 from board.errors import BoardRebuilding
 from board.partitions import partition_of
 from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
-from board.season import INT64_MAX, RANKINGS, SHARED, order_of, turn
+from board.season import INT64_MAX, RANKINGS, SHARED, Column, order_of, turn
 from service.boards.calls import BoardState, make_state
 from service.boards.cursors import Cursor, encode_row
 from service.boards.rank_reads import PlayerNotFound, SeasonNotFound
@@ -85,9 +86,12 @@ class PastBoards:
         rows = await self.read_rows(past, ahead + 1, ahead + limit)
         following = None
         if len(rows) == limit and ahead + limit < state.total:
-            _, _, user, score, reached = rows[-1]
-            following = encode_row(season, state.period, turn(score, order_of(state.period)), reached, user)
-        return state.make_answer(_encode(Top(season, make_entries(rows), state.total, following, state.as_of, number)))
+            _, _, user, score, run, reached = rows[-1]
+            stored = turn(score, order_of(state.period))
+            following = encode_row(season, state.period, stored, reached, user, run or b"")
+        return state.make_answer(
+            _encode(Top(season, make_entries(state, rows), state.total, following, state.as_of, number))
+        )
 
     async def read_rank(
         self,
@@ -106,9 +110,12 @@ class PastBoards:
         if isinstance(past, Answer):
             return past
         state = past.state
-        _, rank, _, score, reached = await self._find_player(past, user, version)
+        _, rank, _, score, columns, reached = await self._find_player(past, user, version)
         percentile = percentile_of(rank - 1, state.total)
-        shown = PlayerRank(season, user, rank, score, reached, state.total, percentile, state.as_of, period=number)
+        runs = show_columns(state, columns)
+        shown = PlayerRank(
+            season, user, rank, score, reached, state.total, percentile, state.as_of, runs, period=number
+        )
         if metadata:
             found = await self._run_metadata.find(state.period, user, reached)
             return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
@@ -165,7 +172,7 @@ class PastBoards:
             rows = await self._read("named_period", {"season": season, "number": number})
             if not rows:
                 raise SeasonNotFound("there is no such season")
-            current, period, is_kept, is_current, has_standings, players, ranking = rows[0]
+            current, period, is_kept, is_current, has_standings, players, ranking, named = rows[0]
             if number > current:
                 raise Rejected(PERIOD_NOT_FOUND.answer)
             if not is_kept:
@@ -173,7 +180,8 @@ class PastBoards:
             if has_standings or not is_current:
                 if players is None:
                     ((players,),) = await self._read("count_players", {"period": period})
-                return Past(make_past_state(period, players, ranking == RANKINGS["competition"]), number, has_standings)
+                state = make_past_state(period, players, ranking == RANKINGS["competition"], read_columns(named))
+                return Past(state, number, has_standings)
             # The board may be replaced by that of another period at any time: it is this one's if Redis shows this
             # period before and after.
             if await self._shows(season, period):
@@ -216,18 +224,18 @@ class PastBoards:
         """The number of players with this score, as it is stored, or a better one."""
         return await self._count(past, stored, INT64_MAX, "")
 
-    async def _count(self, past: Past, score: int, reached: int, user: str) -> int:
-        """The number of players that are not behind a row; its `score` is the higher the better."""
-        row = {"score": score, "reached": reached, "user": user}
+    async def _count(self, past: Past, score: int, reached: int, user: str, run: bytes = b"") -> int:
+        """The number of players that are not behind a row; its `score` is the higher the better, `run` its columns."""
+        row = {"score": score, "reached": reached, "user": user, "run": run}
         ((until,),) = await self.read_standings(past, "standings_until", "ranked_until", **row)
         return int(until)
 
     async def _window(self, past: Past, first: int, last: int) -> list[RankedEntry]:
         """The players from one position to another one."""
-        return make_entries(await self.read_rows(past, first, last))
+        return make_entries(past.state, await self.read_rows(past, first, last))
 
     async def read_rows(self, past: Past, first: int, last: int) -> list[Any]:
-        """Position, rank, id, score and version of the players from one position to another one."""
+        """Position, rank, id, score, columns and version of the players from one position to another one."""
         return await self.read_standings(past, "standings", "ranked", first=first, last=last)
 
 
@@ -248,11 +256,17 @@ def describe(past: Past) -> dict[str, Any]:
     return {"total": past.state.total, "asOf": past.state.as_of, "period": past.number}
 
 
-def make_entries(rows: Sequence[Any]) -> list[RankedEntry]:
+def make_entries(state: BoardState, rows: Sequence[Any]) -> list[RankedEntry]:
     """The rows of a window, as they are shown."""
-    return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
+    return [RankedEntry(rank, user, score, show_columns(state, run)) for _, rank, user, score, run, _ in rows]
 
 
-def make_past_state(period: int, players: int, shares: bool) -> BoardState:
+def make_past_state(period: int, players: int, shares: bool, columns: tuple[Column, ...]) -> BoardState:
     """The state of the board of a period that has ended. Nothing but another ranking changes it."""
-    return make_state("desc", players, f"{period}.past{SHARED.decode() if shares else ''}", shares, period)
+    as_of = f"{period}.past{SHARED.decode() if shares else ''}"
+    return make_state("desc", players, as_of, shares, period, columns)
+
+
+def show_columns(state: BoardState, packed: bytes | None) -> dict[str, int] | msgspec.UnsetType:
+    """The columns of a row of PostgreSQL, by name."""
+    return msgspec.UNSET if packed is None else unpack_columns(state.columns, packed)

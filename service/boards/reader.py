@@ -11,7 +11,7 @@ import msgspec
 
 from board.redis.scripts import script
 from service.boards.board_watch import COUNT
-from service.boards.calls import BoardCalls, BoardState, read_score_of, read_state
+from service.boards.calls import BoardCalls, BoardState, read_run, read_score_of, read_state
 from service.boards.cursors import Cursor, encode_cursor
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.long_polls import SINCE_OR_PERIOD, LongPolls, reject
@@ -276,9 +276,16 @@ def _show_rank(season: str, user: str, window: Window) -> Answer:
 def _make_rank(season: str, user: str, window: Window) -> tuple[PlayerRank, int]:
     """The rank of a window without neighbours, and its period."""
     rank, member, zscore, state = window
-    score, version = read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big")
+    columns: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    if state.columns:
+        score, version, _, columns = read_run(member, zscore, state)
+    else:
+        # PERF: nearly all boards.
+        score, version = read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big")
     percentile = percentile_of(rank, state.total)
-    return PlayerRank(season, user, rank + 1, score, version, state.total, percentile, state.as_of), state.period
+    return PlayerRank(
+        season, user, rank + 1, score, version, state.total, percentile, state.as_of, columns
+    ), state.period
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:

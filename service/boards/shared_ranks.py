@@ -8,8 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from _speedups import render_items
+from board.columns import measure_run
 from board.season import turn
-from service.boards.calls import BoardState
+from service.boards.calls import BoardState, read_run
+from service.boards.types import RankedEntry
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -35,14 +37,15 @@ def rank_at(entries: Sequence[bytes], at: int, place: int, rank: int, state: Boa
     if not state.shares:
         return place + at
     first = at
-    while first and have_one_score(entries, first - 1, first):
+    while first and are_equal(entries, first - 1, first, state):
         first -= 1
     return place + first if first else rank
 
 
-def have_one_score(entries: Sequence[bytes], one: int, other: int) -> bool:
-    """Whether two entries have the same score: their zscores, and the first bytes of their members."""
-    return entries[2 * one + 1] == entries[2 * other + 1] and entries[2 * one][:2] == entries[2 * other][:2]
+def are_equal(entries: Sequence[bytes], one: int, other: int, state: BoardState) -> bool:
+    """Whether two entries have the same score and columns: their zscores, and the first bytes of their members."""
+    common = measure_run(len(state.columns))
+    return entries[2 * one + 1] == entries[2 * other + 1] and entries[2 * one][:common] == entries[2 * other][:common]
 
 
 def render_board(entries: Sequence[bytes], rank: int, place: int, state: BoardState) -> bytes:
@@ -50,6 +53,8 @@ def render_board(entries: Sequence[bytes], rank: int, place: int, state: BoardSt
 
     `rank` and `place` are those of the first entry, from 0. Raises an error of `UNREADABLE`.
     """
+    if state.columns:
+        return _encode(make_runs(entries, rank, place, state))
     body = render_items(entries, place + 1)
     if state.order == "desc" and not state.shares:
         return body
@@ -63,3 +68,14 @@ def render_board(entries: Sequence[bytes], rank: int, place: int, state: BoardSt
         for item in items:
             item["score"] = turn(item["score"], "asc")
     return _encode(items)
+
+
+def make_runs(entries: Sequence[bytes], rank: int, place: int, state: BoardState) -> list[RankedEntry]:
+    """The rows of a window of a board with columns: see `render_board`."""
+    items = []
+    for at in range(len(entries) // 2):
+        if at and not (state.shares and are_equal(entries, at - 1, at, state)):
+            rank = place + at
+        run = read_run(entries[2 * at], entries[2 * at + 1], state)
+        items.append(RankedEntry(rank + 1, run.user.decode(), run.score, run.columns))
+    return items

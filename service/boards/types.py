@@ -6,8 +6,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from board.season import COLUMNS_MOST, ColumnName
 from service.boards.cursors import LONGEST, encode_row
-from service.contract.types import INT64_MAX, Metadata, Rank, Score, SeasonId, UserId, Version
+from service.contract.types import INT64_MAX, Int64, Metadata, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
@@ -63,6 +64,17 @@ TopCursor = Annotated[
         examples=[encode_row("spring", 7, 120, 1, "ada")],
     ),
 ]
+Columns = (
+    Annotated[
+        dict[ColumnName, Int64],
+        msgspec.Meta(
+            max_length=COLUMNS_MOST,
+            description="The columns of the run that counts, in a season that has columns.",
+            examples=[{"time": 83211}],
+        ),
+    ]
+    | msgspec.UnsetType
+)
 
 
 class RankedEntry(msgspec.Struct, frozen=True):
@@ -71,6 +83,7 @@ class RankedEntry(msgspec.Struct, frozen=True):
     rank: Rank
     userId: UserId
     score: Score
+    columns: Columns = msgspec.UNSET
 
 
 class Top(msgspec.Struct, frozen=True):
@@ -95,6 +108,7 @@ class PlayerRank(msgspec.Struct, frozen=True):
     total: Total
     percentile: AtOrBelow
     asOf: AsOf
+    columns: Columns = msgspec.UNSET
     metadata: (
         Annotated[
             Metadata | None,
@@ -155,6 +169,7 @@ class FoundPlayer(msgspec.Struct, frozen=True):
     userId: UserId
     score: Score
     version: Version
+    columns: Columns = msgspec.UNSET
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):

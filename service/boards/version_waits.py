@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from service.boards.board_watch import BoardWatch
+from service.boards.calls import version_at
 from service.boards.rank_reads import PlayerNotFound, SeasonNotFound, Window
 from service.contract.problems import add_problem
 
@@ -25,9 +26,9 @@ Read = Callable[[], asyncio.Future[T | None]]
 
 def version_of(window: Window) -> int:
     """The version of the player whose window this is."""
-    rank, second, third, _ = window
+    rank, second, third, state = window
     member: bytes = third[2 * (rank - second)] if isinstance(third, list) else second
-    return int.from_bytes(member[2:10], "big")
+    return version_at(member, state)
 
 
 class VersionWaits:

@@ -27,7 +27,9 @@ Members = dict[str, Any]
 
 def rule_of(definition: Definition) -> Rule:
     """The rule by which a season with this definition takes submissions. (The ranking concerns reads alone.)"""
-    return Rule(operator=definition.operator, order=definition.order, bounds=definition.bounds)
+    return Rule(
+        operator=definition.operator, order=definition.order, columns=definition.columns, bounds=definition.bounds
+    )
 
 
 def terms_of(definition: Definition) -> Terms:

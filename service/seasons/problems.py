@@ -16,7 +16,7 @@ INVALID_STATE = add_problem(
 SETTING_FIXED = add_problem(
     "setting-fixed",
     409,
-    "operator and order are fixed while the period has submissions; nothing was changed.",
+    "operator, order and columns are fixed while the period has submissions; nothing was changed.",
     "Reset the season first, or define another one.",
 )
 PRECONDITION_FAILED = add_problem(

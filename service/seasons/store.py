@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
+from board.columns import sign_columns
 from board.errors import PreconditionFailed, SettingFixed, StoreUnavailable
 from board.partitions import partition_of
 from board.periods import Terms, end_period, find_end, reopen_season, turn_locked_season
@@ -21,6 +22,8 @@ from board.season import RANKINGS, RULED, Rule
 from service.seasons.definition import check_schedule_of, load_definition, rule_of, store_definition, terms_of
 from service.seasons.types import Definition, ListedPeriod, Period, Season, State
 
+Locked = tuple[int, int, int, int, str | None]
+"""A season that is locked: its partition, period, revision, fold and columns."""
 NAME: Final = "leaderboard-seasons"
 """The name of the connections."""
 
@@ -112,7 +115,7 @@ class SeasonStore:
             row = await self._lock(db, season)
             if row is None:
                 return None
-            partition, _, revision, _ = row
+            partition, _, revision, *_ = row
             # Of two callers that create a season, one finds it here with a revision.
             created = not existed and revision == 0
             if not allows(None if created else revision):
@@ -150,36 +153,34 @@ class SeasonStore:
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
         return Defined(make_found(changed), created, partition)
 
-    async def _lock(self, db: psycopg.AsyncConnection[Any], season: str) -> tuple[int, int, int, int] | None:
-        """Lock a season: its partition, period, revision, fold; None for an unknown one."""
-        found: tuple[int, int, int, int] | None = await (
-            await db.execute(self._sql["lock_season"], {"season": season})
-        ).fetchone()
+    async def _lock(self, db: psycopg.AsyncConnection[Any], season: str) -> Locked | None:
+        """Lock a season: its partition, period, revision, fold, columns; None for an unknown one."""
+        found: Locked | None = await (await db.execute(self._sql["lock_season"], {"season": season})).fetchone()
         return found
 
     async def _change_fold(
         self, db: psycopg.AsyncConnection[Any], season: str, terms: Terms, *, has_ended: bool
     ) -> None:
-        """Give the period the fold of these terms. Raises `SettingFixed` if it has submissions, or has ended.
+        """Give the period fold and columns of these terms. Raises `SettingFixed` if it has submissions, or has ended.
 
         A period that has submissions keeps its fold where that tells only whether there is a schedule.
         """
         locked = await self._lock(db, season)
         assert locked is not None, "it is locked"
-        _, period, _, held = locked
-        fold = terms.fold
-        if fold == held:
+        _, period, _, held, named = locked
+        fold, columns = terms.fold, sign_columns(terms.columns)
+        if (fold, columns) == (held, named):
             return
         has_rows = await (await db.execute(self._sql["season_has_rows"], {"period": period})).fetchone()
         if has_rows is None or has_rows[0] or has_ended:
             if {fold, held} == {0, RULED}:
                 return
-            raise SettingFixed("operator and order are fixed: the period has submissions, or has ended")
+            raise SettingFixed("operator, order and columns are fixed: the period has submissions, or has ended")
         dropped = await (await db.execute(self._sql["drop_period"], {"period": period})).fetchone()
         if dropped is None:
             raise StoreUnavailable("the season has lost its period")
         number, started_at = dropped
-        parameters = {"season": season, "fold": fold, "number": number, "started_at": started_at}
+        parameters = {"season": season, "fold": fold, "columns": columns, "number": number, "started_at": started_at}
         await db.execute(self._sql["begin_period"], parameters)
 
     async def find(self, season: str) -> Found | None:

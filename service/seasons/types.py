@@ -9,7 +9,7 @@ import msgspec
 
 from board.periods import GRACE_MOST_S
 from board.schedule import Schedule
-from board.season import Bounds, Operator, Order, Ranking
+from board.season import COLUMNS_MOST, Bounds, Column, Operator, Order, Ranking
 from service.contract.types import Metadata, SeasonId
 
 TITLE_MAX: Final = 200
@@ -36,6 +36,14 @@ ScheduleOfSeason = Annotated[
     msgspec.Meta(
         description="`cron` and `timeZone`; or `every` and `startsAt`; or `endsAt`.",
         examples=[{"cron": "0 0 * * MON", "timeZone": "Europe/Berlin"}],
+    ),
+]
+Columns = Annotated[
+    tuple[Column, ...],
+    msgspec.Meta(
+        max_length=COLUMNS_MOST,
+        description="Further numbers of a run, compared after the score, in this order.",
+        examples=[[{"name": "time", "order": "asc"}]],
     ),
 ]
 GraceS = Annotated[
@@ -76,6 +84,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     operator: Operator = "sum"
     order: Order = "desc"
+    columns: Columns = ()
     ranking: Ranking = "ordinal"
     bounds: Bounds = Bounds()
     opensAt: Instant | None = None
@@ -93,6 +102,7 @@ class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     operator: Operator | msgspec.UnsetType | None = msgspec.UNSET
     order: Order | msgspec.UnsetType | None = msgspec.UNSET
+    columns: Columns | msgspec.UnsetType | None = msgspec.UNSET
     ranking: Ranking | msgspec.UnsetType | None = msgspec.UNSET
     bounds: Bounds | msgspec.UnsetType | None = msgspec.UNSET
     opensAt: Instant | msgspec.UnsetType | None = msgspec.UNSET
@@ -148,6 +158,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     seasonId: SeasonId
     operator: Operator
     order: Order
+    columns: Columns
     ranking: Ranking
     bounds: Bounds
     opensAt: Instant | None

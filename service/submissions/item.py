@@ -82,12 +82,13 @@ class Extras(msgspec.Struct, frozen=True, gc=False):
     """The parts of a submission that the ledger keeps beside its number.
 
     `key_id` is the id of the key that it came with (`Caller.key_id`), `client_version` what the client tells of itself,
-    or empty. `metadata` is JSON in the form that is kept, or None.
+    or empty. `metadata` is JSON in the form that is kept, or None. `columns` are pairs of name and value, by name.
     """
 
     key_id: str = ""
     client_version: str = ""
     metadata: str | None = None
+    columns: tuple[tuple[str, int], ...] = ()
 
     @property
     def origin(self) -> tuple[str, str]:
@@ -97,7 +98,7 @@ class Extras(msgspec.Struct, frozen=True, gc=False):
     @property
     def by_rule(self) -> bool:
         """Whether the statement of plain seasons cannot write them. It writes no key: plain rows stay short."""
-        return self.metadata is not None or bool(self.client_version)
+        return self.metadata is not None or bool(self.client_version) or bool(self.columns)
 
 
 NO_EXTRAS: Final = Extras()
@@ -171,6 +172,7 @@ class Item:
         if self.extras.by_rule:
             # Without them a fingerprint stays what it was: a retry may come to a newer release.
             asked += f"\0{self.extras.client_version}\0{self.extras.metadata or ''}"
+            asked += "".join(f"\0{name}={value}" for name, value in self.extras.columns)
         self.digest, self.fingerprint = make_digest(self.season, key), make_digest(self.user, asked)
 
     def fail(self, error: LeaderboardError) -> None:

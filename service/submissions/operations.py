@@ -65,6 +65,7 @@ OPERATIONS: Final = (
                 p.INVALID_USER,
                 p.INVALID_DELTA,
                 p.INVALID_SCORE,
+                own.INVALID_COLUMNS,
                 own.INVALID_METADATA,
                 own.INVALID_CLIENT_VERSION,
             ),

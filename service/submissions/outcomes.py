@@ -8,6 +8,7 @@ from typing import Final
 
 from board.errors import LeaderboardError, OutcomeUnknown, StoreUnavailable
 from board.partitions import partition_of
+from service.submissions.columns import make_misfit
 from service.submissions.item import (
     Item,
     KeyReused,
@@ -24,11 +25,13 @@ from service.submissions.statements import (
     DUE,
     KEY_REUSED,
     KEY_TWICE,
+    MISFIT,
     NO_SEASON,
     NOT_OPEN,
     OUT_OF_BOUNDS,
     OUT_OF_RANGE,
     OUTDATED,
+    REFITTED,
     REPLAYED,
     WRITTEN,
     WRONG_OPERATOR,
@@ -112,13 +115,18 @@ class Committer:
             elif status == NO_SEASON and item.scored and not writer.only_defined:
                 # The season would be made with the defaults, and refuse the score.
                 item.fail(_REFUSALS[WRONG_OPERATOR]())
+            elif status == NO_SEASON and item.extras.columns and not writer.only_defined:
+                item.fail(make_misfit(()))
             elif status == NO_SEASON:
                 unknown.append(item)
             elif status == KEY_TWICE:
                 repeated.append(item)
-            elif status == OUTDATED:
-                # Each time another submission of the player has been written meanwhile: no bound but the deadline.
+            elif status in (OUTDATED, REFITTED):
+                # Each time another submission of the player has been written meanwhile, or the season was given other
+                # columns: no bound but the deadline.
                 put_back.append(item)
+            elif status == MISFIT:
+                item.fail(writer.columns.make_misfit(item))
             elif status == DUE:
                 due.append(item)
             elif status == AT_THE_EDGE:

@@ -11,6 +11,12 @@ INVALID_METADATA = add_problem(
     f"metadata must be an object of at most {METADATA_MOST_BYTES} bytes of JSON, {METADATA_DEPTH_MOST} levels deep.",
     "`metadata` of a submission is no object, too long as compact JSON, too deep, or has a number beyond doubles.",
 )
+INVALID_COLUMNS = add_problem(
+    "invalid-columns",
+    400,
+    "columns must be all columns of the season and no others, whole numbers of 64 bits; nothing was written.",
+    "`columns` lacks one of the season's columns, or has another one, or a value that is no whole number.",
+)
 INVALID_CLIENT_VERSION = add_problem(
     "invalid-client-version",
     400,

@@ -15,6 +15,7 @@ from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
 from board.pg.queries import queries
 from board.pg.steps import run_steps_async
+from service.submissions.columns import ColumnMemory
 from service.submissions.item import Counted, Item
 from service.submissions.origins import VERSIONS_MOST, Origins
 
@@ -31,21 +32,28 @@ from service.submissions.origins import VERSIONS_MOST, Origins
     OUTDATED,
     DUE,
     CLOSED,
+    MISFIT,
     AT_THE_EDGE,
-) = range(13)
+    REFITTED,
+) = range(15)
 """The statuses of a submission in the rows of `submit` and `submit_by_rule`; see the queries. `AT_THE_EDGE`: the short
 text has not written it, since its player is near the end of int64. The item must be sent again, marked as `edge`.
+`REFITTED`: the season's columns were not known, and the item fits them. It must be sent again.
 """
 
 PLAIN: Final = ("submit_short", "submit", "submit_keyed", "submit_traced")
 PLAIN_DEFINED: Final = ("submit_short_defined", "submit_defined", "submit_keyed_defined", "submit_traced_defined")
-BY_RULE: Final = ("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced", "submit_by_rule_extra")
+BY_RULE: Final = (
+    *("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced", "submit_by_rule_extra"),
+    "submit_by_rule_columned",
+)
 BY_RULE_DEFINED: Final = (
     *("submit_by_rule_defined", "submit_by_rule_keyed_defined"),
     *("submit_by_rule_traced_defined", "submit_by_rule_extra_defined"),
+    "submit_by_rule_columned_defined",
 )
-"""The texts of each statement: without keys and traces, with keys, with both, and by rule also with metadata. The first
-plain one is the short text."""
+"""The texts of each statement: without keys and traces, with keys, with both, and by rule also with metadata, and with
+columns. The first plain one is the short text."""
 
 NOTHING: Final[Counted] = (0, 0, None, None, None)
 """The figures of a submission that does not count."""
@@ -108,6 +116,7 @@ class Writer:
         self._short, *self._plain = [texts[name] for name in plain]
         self._by_rule: Final = [texts[name] for name in by_rule]
         self.only_defined: Final = only_defined
+        self.columns: Final = ColumnMemory()
         self._create: Final = texts["create_seasons"]
         self._find: Final = texts["find_defined_seasons"]
         self._note: Final = texts["note_origins"]
@@ -159,12 +168,13 @@ class Writer:
             parameters["deltas"] = numbers
         texts = self._by_rule if by_rule else self._plain
         # PERF: looking up and inserting keys costs a batch a fifth more, so batches without keys omit it. Batches with
-        # a trace or metadata run the longest statement, with or without keys.
-        has_metadata = by_rule and any(item.extras.metadata is not None for item in batch)
+        # a trace, metadata or columns run a longer statement, with or without keys.
+        has_columns = by_rule and any(item.extras.columns for item in batch)
+        has_metadata = has_columns or (by_rule and any(item.extras.metadata is not None for item in batch))
         if not has_metadata and not any(item.digest or item.trace for item in batch):
             rows = await self._run(texts[0], parameters, fetch=True)
             if by_rule:
-                return [(row[1], row[2:]) for row in rows]
+                return [(self._judge(item, row), row[2:7]) for item, row in zip(batch, rows, strict=True)]
             return [(status, (score, version, None, None, None)) for _, status, score, version in rows]
         parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
         parameters["prints"] = TextArray(pack_text_array([item.fingerprint for item in batch]))
@@ -175,10 +185,27 @@ class Writer:
         if has_metadata:
             query = texts[3]
             parameters["metadata"] = TextArray(pack_text_array([item.extras.metadata for item in batch]))
+        if has_columns:
+            query = texts[4]
+            named, *values = zip(*map(self.columns.fit, batch), strict=True)
+            parameters["named"] = TextArray(pack_text_array(named))
+            parameters |= {f"c{at}": Int8Array(pack_int8_array(column)) for at, column in enumerate(values, 1)}
         rows = await self._run(query, parameters, fetch=True)
         if by_rule:
-            return [(row[1], row[7:] if row[1] == REPLAYED else row[2:7]) for row in rows]
+            return [
+                (self._judge(item, row), row[8:] if row[1] == REPLAYED else row[2:7])
+                for item, row in zip(batch, rows, strict=True)
+            ]
         return [(row[1], (*(row[4:] if row[1] == REPLAYED else row[2:4]), None, None, None)) for row in rows]
+
+    def _judge(self, item: Item, row: Any) -> int:
+        """The status of a row by rule. Where the columns differ, those of the season are remembered."""
+        status: int = row[1]
+        if status == MISFIT:
+            self.columns.learn(item.season, row[7])
+            if self.columns.fits(item):
+                return REFITTED
+        return status
 
     async def _write_short(self, batch: list[Item]) -> list[tuple[int, Counted]]:
         """`submit` for a batch that `is_short`."""

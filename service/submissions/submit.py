@@ -36,7 +36,11 @@ class Submitter:
         key = submission.submissionId
         # PERF: `make_extras` for nearly all submissions, without a call.
         extras = NO_EXTRAS
-        if submission.metadata is not msgspec.UNSET or submission.clientVersion is not msgspec.UNSET:
+        if (
+            submission.metadata is not msgspec.UNSET
+            or submission.clientVersion is not msgspec.UNSET
+            or submission.columns is not msgspec.UNSET
+        ):
             extras = make_extras(submission, caller.key_id)
         elif caller.key_id:
             extras = extras_of_key(caller.key_id)

@@ -6,10 +6,12 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from board.season import COLUMNS_MOST, ColumnName
 from service.contract.types import (
     CLIENT_VERSION_MAX,
     INT64_MAX,
     INT64_MIN,
+    Int64,
     Metadata,
     Rank,
     Score,
@@ -43,14 +45,24 @@ ClientVersion = Annotated[
     ),
 ]
 
+Columns = Annotated[
+    dict[ColumnName, Int64],
+    msgspec.Meta(
+        max_length=COLUMNS_MOST,
+        description="The further numbers of the run: all columns of the season, whole numbers of 64 bits.",
+        examples=[{"time": 83211}],
+    ),
+]
+
 _SPELLING: Final = "Up to 2^53 it may be spelled `120.0` or `1.2e2`."
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A player's `delta`, for a season that adds up, or `score`, for one in which the best or the last run counts.
 
-    It has one of the two. `submissionId` is the idempotency key, if the header does not carry it. `metadata` are those
-    of the run: the player's rank shows them while the run counts.
+    It has one of the two. `submissionId` is the idempotency key, if the header does not carry it. `columns` are the
+    run's, in a season that has columns. `metadata` are those of the run: the player's rank shows them while the run
+    counts.
     """
 
     userId: UserId
@@ -81,6 +93,7 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
     clientVersion: ClientVersion | msgspec.UnsetType = msgspec.UNSET
+    columns: Columns | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def number(self) -> int:
@@ -106,6 +119,7 @@ class SpelledSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     score: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
     clientVersion: ClientVersion | msgspec.UnsetType = msgspec.UNSET
+    columns: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
 BATCH_MOST: Final = 5_000

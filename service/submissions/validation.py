@@ -38,6 +38,7 @@ class Numbers(msgspec.Struct, frozen=True, gc=False):
 
     delta: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     score: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    columns: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PlayerOnly(msgspec.Struct, frozen=True, gc=False):
@@ -132,11 +133,11 @@ def judge_raw(raw: bytes) -> Judged:
 
 
 def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
-    """Decode a submission that was refused with `error`, if only because its `delta` or `score` is a whole number
-    spelled like a float: engines that know doubles only write 10 so. Raises `error` otherwise, or that of another
-    member.
+    """Decode a submission that was refused with `error`, if only because its `delta` or `score`, or a column, is a
+    whole number spelled like a float: engines that know doubles only write 10 so. Raises `error` otherwise, or that of
+    another member.
     """
-    if not str(error).endswith(("`$.delta`", "`$.score`")):
+    if not str(error).endswith(("`$.delta`", "`$.score`", "`$.columns[...]`")):
         raise error
     found = _decode_numbers(text)
     numbers: list[int | msgspec.UnsetType] = []
@@ -146,8 +147,13 @@ def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
             raise error
         numbers.append(number)
     spelled = _decode_spelled(text)
+    columns: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    if spelled.columns is not msgspec.UNSET:
+        columns = {name: parse_number(bytes(raw)) for name, raw in spelled.columns.items()}
+        # Names and number of columns are not checked yet, and a value may be no whole number: None.
+        columns = msgspec.convert({"userId": spelled.userId, "columns": columns}, Submission).columns
     return Submission(
-        spelled.userId, numbers[0], spelled.submissionId, numbers[1], spelled.metadata, spelled.clientVersion
+        spelled.userId, numbers[0], spelled.submissionId, numbers[1], spelled.metadata, spelled.clientVersion, columns
     )
 
 
@@ -191,7 +197,8 @@ def count_quotes(submission: Submission) -> int:
         return NEVER_PLAIN
     numbers = (submission.delta is not msgspec.UNSET) + (submission.score is not msgspec.UNSET)
     texts = (submission.submissionId is not None) + (submission.clientVersion is not msgspec.UNSET)
-    return 4 + 2 * numbers + 4 * texts
+    names = 0 if submission.columns is msgspec.UNSET else 1 + len(submission.columns)
+    return 4 + 2 * numbers + 4 * texts + 2 * names
 
 
 def problem_of_member(error: msgspec.ValidationError) -> Problem:
@@ -207,6 +214,8 @@ def problem_of_member(error: msgspec.ValidationError) -> Problem:
         return problems.INVALID_KEY
     if "`$.metadata" in text:
         return own.INVALID_METADATA
+    if "`$.columns" in text:
+        return own.INVALID_COLUMNS
     if text.endswith("`$.clientVersion`"):
         return own.INVALID_CLIENT_VERSION
     return problems.INVALID_BODY
@@ -243,11 +252,12 @@ def encode_metadata(metadata: dict[str, Any]) -> bytes:
 
 def make_extras(submission: Submission, key_id: str) -> Extras:
     """The extras of a valid submission that came with this key."""
-    if submission.metadata is msgspec.UNSET and submission.clientVersion is msgspec.UNSET:
+    columns = () if submission.columns is msgspec.UNSET else tuple(sorted(submission.columns.items()))
+    if submission.metadata is msgspec.UNSET and submission.clientVersion is msgspec.UNSET and not columns:
         return extras_of_key(key_id) if key_id else NO_EXTRAS
     metadata = None if submission.metadata is msgspec.UNSET else encode_metadata(submission.metadata).decode()
     version = "" if submission.clientVersion is msgspec.UNSET else submission.clientVersion
-    return Extras(key_id, version, metadata)
+    return Extras(key_id, version, metadata, columns)
 
 
 def find_excess(player: Player, submission: Submission) -> Problem | None:

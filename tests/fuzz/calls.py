@@ -115,13 +115,19 @@ def _sound(name: str, cursor: Cursor) -> tuple[Any, ...]:
     if name == "pack_text_array":
         return (cursor.many(lambda: None if cursor.byte() == 255 else cursor.text()),)
     if name == "build_apply":
-        groups = cursor.many(lambda: (cursor.many(cursor.field), cursor.field(), cursor.field(), cursor.field()))
+        groups = cursor.many(lambda: _group(cursor))
         return cursor.field(), cursor.many(cursor.field), cursor.many(cursor.field), groups
     if name == "build_load":
         return cursor.field(), cursor.field(), cursor.field(), cursor.number()
     if name == "split_request":
         return (cursor.rest(),)
     return cursor.many(cursor.field), cursor.number()
+
+
+def _group(cursor: Cursor) -> tuple[Any, ...]:
+    """A group of `build_apply`; with more than three labels it has columns."""
+    labels = cursor.many(cursor.field)
+    return labels, *(cursor.field() for _ in range(4 if len(labels) > 3 else 3))
 
 
 KINDS: Final = (TypeError, OverflowError, ValueError)

@@ -15,15 +15,29 @@ Row = tuple[str, int, int]
 
 
 class NaiveBoard:
-    """The answers of a board with these rows, best first, but for `asOf`."""
+    """The answers of a board with these rows, best first, but for `asOf`.
 
-    def __init__(self, season: str, rows: Sequence[Row], ranking: Ranking = "ordinal") -> None:
+    A season with columns has them in the order of the rows.
+    """
+
+    def __init__(
+        self,
+        season: str,
+        rows: Sequence[Row],
+        ranking: Ranking = "ordinal",
+        columns: Sequence[dict[str, int]] | None = None,
+        ranks: Sequence[int] | None = None,
+    ) -> None:
         self.season: Final = season
+        self.columns: Final = [{"columns": one} for one in columns] if columns else [{} for _ in rows]
         self.rows: Final = list(rows)
         self.ranking: Final = ranking
+        if ranks is not None:
+            self.ranks = list(ranks)
+            return
         ranked = rank_rows(Rule(ranking=ranking), {user: season_row(score, reached) for user, score, reached in rows})
         assert [user for _, user, _ in ranked] == [user for user, _, _ in rows]
-        self.ranks: Final = [rank for rank, _, _ in ranked]
+        self.ranks = [rank for rank, _, _ in ranked]
 
     def top(self, limit: int, offset: int) -> dict[str, Any]:
         """The answer for a page of the top list."""
@@ -31,13 +45,13 @@ class NaiveBoard:
 
     def items(self) -> list[dict[str, Any]]:
         """All rows, as top and around show them."""
-        ranked = zip(self.ranks, self.rows, strict=True)
-        return [{"rank": rank, "userId": user, "score": score} for rank, (user, score, _) in ranked]
+        ranked = zip(self.ranks, self.rows, self.columns, strict=True)
+        return [{"rank": rank, "userId": user, "score": score, **more} for rank, (user, score, _), more in ranked]
 
     def rank(self, user: str) -> dict[str, Any]:
         """The answer for a player who is on the board."""
-        ((rank, (_, score, reached)),) = [
-            (rank, row) for rank, row in zip(self.ranks, self.rows, strict=True) if row[0] == user
+        ((rank, (_, score, reached), more),) = [
+            found for found in zip(self.ranks, self.rows, self.columns, strict=True) if found[1][0] == user
         ]
         below = sum(other >= rank for other in self.ranks)
         return {
@@ -48,14 +62,15 @@ class NaiveBoard:
             "version": reached,
             "total": len(self.rows),
             "percentile": float(Decimal(100 * below) / len(self.rows) // Decimal("0.01") * Decimal("0.01")),
+            **more,
         }
 
     def lookup(self, users: Sequence[str]) -> dict[str, Any]:
         """The answer to a lookup of these players."""
-        asked = [(rank, row) for rank, row in zip(self.ranks, self.rows, strict=True) if row[0] in users]
+        asked = [found for found in zip(self.ranks, self.rows, self.columns, strict=True) if found[1][0] in users]
         items = [
-            {"rank": rank, "position": position, "userId": user, "score": score, "version": reached}
-            for position, (rank, (user, score, reached)) in enumerate(asked, 1)
+            {"rank": rank, "position": position, "userId": user, "score": score, "version": reached, **more}
+            for position, (rank, (user, score, reached), more) in enumerate(asked, 1)
         ]
         on_board = {user for user, _, _ in self.rows}
         return {"seasonId": self.season, "items": items, "notFound": [user for user in users if user not in on_board]}

@@ -297,6 +297,55 @@ def test_the_previous_release_keeps_off_seasons_with_a_schedule(bare_world: Worl
         assert json.loads(this.run("verify", "--wait", "30", "--json"))["equal"]
 
 
+def test_the_previous_release_keeps_off_seasons_with_columns(bare_world: World, older: Path, sockets: Path) -> None:
+    """Its relays refuse rows with columns, which they would write without them, and leave the hints to others.
+
+    Its API shows nothing wrong: it cannot read the members.
+    """
+    world = bare_world
+    previous = Release(world, older, sockets, LEADERBOARD_IMPL="python")
+    this = Release(world, REPOSITORY, sockets)
+    previous.run("migrate")
+    this.run("migrate", "--stage", "pre")
+    with ExitStack() as stack:
+        for command in (previous.relay(), previous.serve(), this.serve()):
+            stack.enter_context(command)
+        old, new = (
+            stack.enter_context(Http(stack.enter_context(Proxy(str(release.socket))).port))
+            for release in (previous, this)
+        )
+        assert old.post("plain", "ada", 1).status == 202
+        columns = [{"name": "time", "order": "asc"}, {"name": "moves"}]
+        definition = json.dumps({"operator": "best", "columns": columns}).encode()
+        assert new.ask("PUT", "/v1/seasons/lap", definition, JSON).status == 201
+        runs = {"ada": (5, 8), "bob": (4, 0), "cy": (5, 9)}
+        for user, (time, moves) in runs.items():
+            body = json.dumps({"userId": user, "score": 7, "columns": {"time": time, "moves": moves}}).encode()
+            assert new.post_raw("lap", body).status == 202
+        assert old.post("lap", "ada", 1).status == 500
+        # Without a relay of this release the hints stay.
+        eventually(lambda: world.value("SELECT count(*) FROM outbox WHERE user_id IS NOT NULL") == len(runs))
+        stack.enter_context(this.relay())
+        ranked = [("bob", 4, 0), ("cy", 5, 9), ("ada", 5, 8)]
+        wanted = [
+            {"rank": rank, "userId": user, "score": 7, "columns": {"time": time, "moves": moves}}
+            for rank, (user, time, moves) in enumerate(ranked, 1)
+        ]
+        eventually(lambda: new.top("lap").json.get("items") == wanted)
+        for number in range(20):
+            # The old relays write to other seasons, and meet these rows again and again.
+            assert old.post(f"plain {number}", "ada", 1).status == 202
+            body = json.dumps({"userId": "dee", "score": number, "columns": {"time": 9, "moves": number}}).encode()
+            assert new.post_raw("lap", body).status == 202
+            assert old.top("lap").status >= 500
+        eventually(lambda: all(old.top(f"plain {number}").status == 200 for number in range(20)))
+        dee = {"userId": "dee", "score": 19, "columns": {"time": 9, "moves": 19}}
+        items = [dee, *({name: item[name] for name in ("userId", "score", "columns")} for item in wanted)]
+        ranks = [{"rank": rank, **item} for rank, item in enumerate(items, 1)]
+        eventually(lambda: new.top("lap").json.get("items") == ranks)
+        assert json.loads(this.run("verify", "--wait", "30", "--json"))["equal"]
+
+
 def test_no_migration_of_the_previous_release_was_changed() -> None:
     """Files are compared by name: a release may keep them in another folder."""
     try:

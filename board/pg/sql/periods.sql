@@ -47,9 +47,9 @@ WITH here AS MATERIALIZED (
     UPDATE period p SET ends_at = steps.ends_at, closes_at = steps.closes_at
     FROM here, steps WHERE p.period_id = here.period_id AND steps.nth = 1 AND steps.ends_at IS NOT NULL
 ), begun AS (
-    INSERT INTO period (period_id, season_id, number, started_at, ends_at, closes_at) OVERRIDING SYSTEM VALUE
+    INSERT INTO period (period_id, season_id, number, started_at, ends_at, closes_at, columns) OVERRIDING SYSTEM VALUE
     SELECT nextval(pg_get_serial_sequence('period', 'period_id')) + (%(fold)s::bigint << 56),
-           season_id, number, begins_at, ends_at, closes_at
+           season_id, number, begins_at, ends_at, closes_at, %(columns)s
     FROM (
         SELECT here.season_id, (here.number + steps.nth)::integer AS number, steps.begins_at,
                steps.next_ends_at AS ends_at, CASE WHEN steps.next_ends_at IS NOT NULL THEN steps.next_closes_at END AS closes_at
@@ -62,6 +62,7 @@ WITH here AS MATERIALIZED (
 ), turned AS (
     UPDATE season s SET period_id = coalesce(last.period_id, s.period_id),
         fold = CASE WHEN last.period_id IS NULL THEN s.fold ELSE %(fold)s END,
+        columns = CASE WHEN last.period_id IS NULL THEN s.columns ELSE %(columns)s END,
         numbered = coalesce(last.period_id, s.period_id),
         period_number = CASE WHEN %(scheduled)s THEN coalesce(last.number, here.number) END,
         ends_at = %(ends_at)s, closed = %(closed)s, ruled = %(ruled)s
@@ -90,22 +91,24 @@ SELECT EXISTS (SELECT FROM score WHERE period_id = %(period)s) AS has_rows
 
 -- name: ranked_rows --
 -- The rows of an ended period in the order of the board. Nothing writes to them any more, so each run has the same order.
-SELECT user_id, CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END AS score, reached,
-       rank() OVER (ORDER BY score.score DESC) AS shared
-FROM score WHERE period_id = %(period)s ORDER BY score.score DESC, reached, user_id
+SELECT user_id, CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END AS score,
+       reached & 9223372036854775807 AS reached, columns_of(period_id, columns) AS columns,
+       rank() OVER (ORDER BY score.score DESC, columns_of(period_id, columns) DESC) AS shared
+FROM score WHERE period_id = %(period)s
+ORDER BY score.score DESC, columns_of(period_id, columns) DESC, score.reached, user_id
 
 -- name: standings_written --
 SELECT coalesce(max(position), 0) FROM standing WHERE period_id = %(period)s
 
 -- name: write_standings --
-COPY standing (period_id, position, user_id, score, reached, shared) FROM STDIN
+COPY standing (period_id, position, user_id, score, reached, columns, shared) FROM STDIN
 
 -- name: note_standings --
 -- All rows of the period have a standing.
 UPDATE period SET players = %(players)s WHERE period_id = %(period)s
 
 -- name: best_standings --
-SELECT CASE WHEN s.ranking = 1 THEN t.shared ELSE t.position END AS rank, t.user_id, t.score
+SELECT CASE WHEN s.ranking = 1 THEN t.shared ELSE t.position END AS rank, t.user_id, t.score, t.columns, p.columns
 FROM standing t JOIN period p ON p.period_id = t.period_id JOIN season s ON s.season_id = p.season_id
 WHERE t.period_id = %(period)s ORDER BY t.position LIMIT 10
 

@@ -1,7 +1,7 @@
 -- Rebuild: read the boards of a partition, or of one season, and commit.
 
 -- name: partition_seasons --
-SELECT s.season_id, s.period_id, s.ranking, l.user_id AS leader FROM season s
+SELECT s.season_id, s.period_id, s.ranking, s.columns, l.user_id AS leader FROM season s
 LEFT JOIN leader l ON l.season_id = s.season_id AND l.period_id = s.period_id
 WHERE s.partition = %(partition)s ORDER BY s.season_id
 
@@ -9,6 +9,11 @@ WHERE s.partition = %(partition)s ORDER BY s.season_id
 -- The rows of one period, inside COPY … TO STDOUT (FORMAT binary). They come in the order of the board, last first: each
 -- one is inserted before all others, where the sorted set finds its place at once.
 SELECT user_id, score, reached FROM score WHERE period_id = {period} ORDER BY score, reached DESC
+
+-- name: season_runs --
+-- As `season_rows`, of a period with columns.
+SELECT user_id, score, reached, columns_of(period_id, columns) FROM score
+WHERE period_id = {period} ORDER BY score, 4, reached DESC
 
 -- name: commit_rebuild --
 -- Every season of the partition was rebuilt, so none is set aside any more.

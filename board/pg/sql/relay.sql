@@ -36,7 +36,7 @@ FOR UPDATE SKIP LOCKED
 -- name: take --
 -- After `claim`, as a statement of its own: its snapshot must be younger than the claim. Otherwise a relay could read
 -- rows older than those that the previous holder has applied. Output: one row for each season, with arrays of players,
--- scores and versions; several hints of one player are one entry. Without hints: one row, its season null.
+-- scores, versions and columns; several hints of one player are one entry. Without hints: one row, its season null.
 -- `take_traced` also takes the traces of the hints: "parent@seconds since queued", separated by spaces.
 WITH taken AS (
     DELETE FROM outbox WHERE ctid = ANY (ARRAY(
@@ -61,19 +61,23 @@ WITH taken AS (
 ), changed AS (
     SELECT DISTINCT period_id, user_id FROM taken
 ), grouped AS (
-    SELECT s.season_id, s.period_id, s.ranking, l.user_id AS leader,
+    SELECT s.season_id, s.period_id, s.ranking, s.columns AS named, l.user_id AS leader,
            coalesce(array_agg(c.user_id) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS users,
            coalesce(array_agg(r.score) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS scores,
-           coalesce(array_agg(r.reached) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS reached
+           coalesce(array_agg(r.reached) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS reached,
+           -- null in a season without columns.
+           array_agg(columns_of(s.period_id, r.columns))
+               FILTER (WHERE c.user_id IS NOT NULL AND s.columns IS NOT NULL) AS columns
     FROM changed c
     -- Hints of an ended period are dropped here: the reset has left a hint of its own. Hints of a season that is set
     -- aside are dropped, too: the season will be rebuilt.
     JOIN season s ON s.period_id = c.period_id AND NOT EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id)
     LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
     LEFT JOIN leader l ON l.season_id = s.season_id AND l.period_id = s.period_id
-    GROUP BY s.season_id, s.period_id, s.ranking, l.user_id
+    GROUP BY s.season_id, s.period_id, s.ranking, s.columns, l.user_id
 )
-SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.ranking, g.leader, g.users, g.scores, g.reached
+SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.ranking, g.named, g.leader,
+       g.users, g.scores, g.reached, g.columns
        , (SELECT string_agg(parent || '@' || extract(epoch FROM clock_timestamp() - queued_at)::float8, ' ') -- traced
           FROM traces) AS traces -- traced
 FROM stats t LEFT JOIN grouped g ON true

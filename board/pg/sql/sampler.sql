@@ -2,18 +2,20 @@
 
 -- name: sample_seasons --
 -- The next seasons by name. `size` is exact up to 2,000 players; 2,001 stands for more.
-SELECT s.season_id, s.partition, s.period_id, s.ranking,
+SELECT s.season_id, s.partition, s.period_id, s.ranking, s.columns,
        (SELECT count(*) FROM (SELECT FROM score r WHERE r.period_id = s.period_id LIMIT 2001) AS counted) AS size
 FROM season s WHERE s.season_id > %(after)s ORDER BY s.season_id LIMIT %(limit)s
 
 -- name: sample_players --
 -- The named players, and the next eight by name after one of them: those may be missing in Redis.
-(SELECT user_id, score, reached FROM score WHERE period_id = %(period)s AND user_id = ANY (%(users)s))
+(SELECT user_id, score, reached & 9223372036854775807 AS reached, columns_of(period_id, columns) AS columns
+ FROM score WHERE period_id = %(period)s AND user_id = ANY (%(users)s))
 UNION
-(SELECT user_id, score, reached FROM score WHERE period_id = %(period)s AND user_id > %(after)s ORDER BY user_id LIMIT 8)
+(SELECT user_id, score, reached & 9223372036854775807, columns_of(period_id, columns)
+ FROM score WHERE period_id = %(period)s AND user_id > %(after)s ORDER BY user_id LIMIT 8)
 
 -- name: season_now --
-SELECT s.period_id, s.ranking, EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id) AS aside FROM season s
+SELECT s.period_id, s.ranking, s.columns, EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id) AS aside FROM season s
 WHERE s.season_id = %(season)s
 
 -- name: unsettled_users --

@@ -26,7 +26,7 @@ SELECT season_id, ruled FROM season WHERE season_id = ANY (%(seasons)s::text[])
 SELECT season_id, ruled FROM season WHERE season_id = ANY (%(seasons)s::text[]) AND revision > 0
 
 -- name: lock_season --
-SELECT partition, period_id, revision, fold FROM season WHERE season_id = %(season)s FOR UPDATE
+SELECT partition, period_id, revision, fold, columns FROM season WHERE season_id = %(season)s FOR UPDATE
 
 -- name: definition --
 -- After `lock_season`: a statement that has waited for the lock shows an older state of every other table.
@@ -38,18 +38,19 @@ SELECT EXISTS (SELECT FROM score WHERE period_id = %(period)s)
 
 -- name: drop_period --
 -- In the transaction of `lock_season`: delete the current period, which has no submission, so that `begin_period` can put
--- one of another fold in its place.
+-- one of another fold, or with other columns, in its place.
 DELETE FROM period WHERE period_id = %(period)s RETURNING number, started_at
 
 -- name: begin_period --
 -- After `drop_period`. Returns the new period.
 WITH made AS (
-    INSERT INTO period (period_id, season_id, number, started_at) OVERRIDING SYSTEM VALUE
+    INSERT INTO period (period_id, season_id, number, started_at, columns) OVERRIDING SYSTEM VALUE
     VALUES (nextval(pg_get_serial_sequence('period', 'period_id')) + (%(fold)s::bigint << 56),
-            %(season)s, %(number)s, %(started_at)s)
+            %(season)s, %(number)s, %(started_at)s, %(columns)s)
     RETURNING season_id, period_id
 ), begun AS (
-    UPDATE season s SET period_id = made.period_id, fold = %(fold)s, numbered = made.period_id FROM made WHERE s.season_id = made.season_id
+    UPDATE season s SET period_id = made.period_id, fold = %(fold)s, columns = %(columns)s, numbered = made.period_id
+    FROM made WHERE s.season_id = made.season_id
     RETURNING s.partition, s.period_id
 ), hinted AS (
     INSERT INTO outbox (partition, period_id, user_id) SELECT partition, period_id, NULL FROM begun
@@ -118,10 +119,11 @@ WITH ended AS (
     -- Standings, of a period that had ended, are deleted first.
     UPDATE period SET ended_at = CASE WHEN ends_at IS NULL THEN clock_timestamp() END,
         expired_at = CASE WHEN ends_at IS NOT NULL THEN clock_timestamp() END
-    WHERE period_id = %(period)s RETURNING season_id, number, period_id
+    WHERE period_id = %(period)s RETURNING season_id, number, period_id, columns
 ), next AS (
-    INSERT INTO period (period_id, season_id, number, ends_at, closes_at) OVERRIDING SYSTEM VALUE
+    INSERT INTO period (period_id, season_id, number, columns, ends_at, closes_at) OVERRIDING SYSTEM VALUE
     SELECT nextval(pg_get_serial_sequence('period', 'period_id')) + (e.period_id >> 56 << 56), e.season_id, e.number + 1,
+           e.columns,
            -- After the last end, the new one has ended, too.
            CASE WHEN s.closed THEN s.ends_at END, CASE WHEN s.closed THEN clock_timestamp() END
     FROM ended e JOIN season s ON s.season_id = e.season_id RETURNING season_id, number, period_id

@@ -1,7 +1,7 @@
 -- Write rows read from PostgreSQL to the boards of one partition, if the fence allows it.
 -- KEYS: 1 watermark, 2 periods, then per group: board, members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, then per group:
---       season, period, ranking, n, n times (user, prefix), n times zscore; an empty prefix removes the player
+--       season, period, label, n, n times (user, prefix), n times zscore; an empty prefix removes the player
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 -- After ok follow the first member and its zscore for each group, both empty for an empty board.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -29,9 +29,10 @@ if held[1] and held[3] ~= held[1] then
   local notes = redis.call('HGETALL', KEYS[1])
   redis.call('UNLINK', KEYS[1])
   redis.call('HSET', KEYS[1], 'fence', held[1], 'identity', held[2], 'since', held[1])
-  -- Such a release does not know that players can share ranks.
+  -- Such a release does not know of labels: of ranks that are shared, and of columns.
   for i = 2, #notes, 2 do
-    if notes[i]:match('^%d*:%d*:[%w.]*%.c$') then redis.call('HSET', KEYS[1], notes[i - 1], '::.c') end
+    local label = notes[i]:match('^%d*:%d*:%d+%.%x+(.*)$') or notes[i]:match('^::(.*)$')
+    if label and label ~= '' then redis.call('HSET', KEYS[1], notes[i - 1], '::' .. label) end
   end
 end
 
@@ -40,7 +41,7 @@ local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 local argc, at, key = #ARGV, 4, 3
 local answer = {'ok', ARGV[1], ARGV[3]}
 while at <= argc do
-  local season, period, ranking, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  local season, period, label, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local board, members = KEYS[key], KEYS[key + 1]
   -- The number of players that the last writer left, and its period: a second witness of both.
   local noted = redis.call('HGET', KEYS[1], 'n:' .. season)
@@ -107,7 +108,7 @@ while at <= argc do
     size = entries == redis.call('HLEN', members) and entries
   end
   if size then
-    redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark .. ranking))
+    redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark .. label))
   end
   local first = redis.call('ZRANGE', board, 0, 0, 'WITHSCORES')
   answer[key + 1], answer[key + 2] = first[1] or '', first[2] or ''

@@ -9,7 +9,7 @@ local at = math.floor((tonumber(period) or 0) / 2 ^ 56) % 2 == 1 and 6 or 4
 local zscore, low = ARGV[at], tonumber(ARGV[at + 1])
 local place = count_ahead(zscore, low)
 local rank = place
-if shares and place > 0 then
+if shares and columns == 0 and place > 0 then
   local last = call('ZRANGE', KEYS[2], place - 1, place - 1, 'WITHSCORES')
   local high, rest = last[1]:byte(1, 2)
   local is_exact = math.abs(zscore) < 2 ^ 52

@@ -1,7 +1,7 @@
 -- Put newly loaded boards in place, all at once, with their fence: those of a whole partition, or of some seasons.
 -- KEYS: 1 watermark, 2 periods, 3 set of temporary keys, then per season: board, members, loaded board, loaded members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 prefix of the partition's keys, 5 'all' or 'some',
---       then per season: season, period, ranking, players loaded
+--       then per season: season, period, label, players loaded
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead, short (a temporary key is not complete).
 -- After ok follow the first member and its zscore for each season, both empty for an empty board.
 -- Uses pcall where a key may be of a wrong type: a rebuild has to repair that, too.
@@ -43,7 +43,8 @@ elseif held[3] ~= held[1] then
   redis.call('UNLINK', KEYS[1])
   redis.call('HSET', KEYS[1], 'since', held[1])
   for i = 2, #notes, 2 do
-    if notes[i]:match('^%d*:%d*:[%w.]*%.c$') then redis.call('HSET', KEYS[1], notes[i - 1], '::.c') end
+    local label = notes[i]:match('^%d*:%d*:%d+%.%x+(.*)$') or notes[i]:match('^::(.*)$')
+    if label and label ~= '' then redis.call('HSET', KEYS[1], notes[i - 1], '::' .. label) end
   end
 end
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)

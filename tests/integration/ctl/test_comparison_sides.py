@@ -25,7 +25,7 @@ def test_postgresql_is_read_as_of_one_moment(world: World) -> None:
     Hand(world).drain()
     with closing(Sides(world.settings, world.keys)) as sides, sides.hold(S) as seasons:
         period = seasons["s"]
-        assert [user for user, _, _ in sides.postgres_entries(period)] == ["ada"]
+        assert [user for user, *_ in sides.postgres_entries(period)] == ["ada"]
         world.submit(("s", "bob", 1))
         assert sides.hinted_users(S, period) == set()
-        assert [user for user, _, _ in sides.postgres_entries(period)] == ["ada"]
+        assert [user for user, *_ in sides.postgres_entries(period)] == ["ada"]

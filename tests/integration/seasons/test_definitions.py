@@ -15,6 +15,7 @@ from support.world import World
 DEFAULTS: Final = {
     "operator": "sum",
     "order": "desc",
+    "columns": [],
     "ranking": "ordinal",
     "bounds": {"min": -(2**63), "max": 2**63 - 1},
     "opensAt": None,
@@ -147,8 +148,12 @@ def test_of_two_who_change_the_same_state_one_is_told(season: str, api: Api) -> 
         ({"display": {"decimals": 19}}, "invalid-body", "decimals"),
         ({"display": {"format": "roman"}}, "invalid-body", "format"),
         ({"display": {"unit": "\n"}}, "invalid-season", "unit"),
-        ({"columns": []}, "invalid-body", "columns"),
         ({"visibility": "secret"}, "invalid-body", "visibility"),
+        ({"columns": [{"name": "a b"}]}, "invalid-body", "columns"),
+        ({"columns": [{"name": "time\n"}]}, "invalid-body", "columns"),
+        ({"columns": [{"name": "time", "order": "up"}]}, "invalid-body", "columns"),
+        ({"columns": [{"name": name} for name in "abcd"]}, "invalid-body", "columns"),
+        ({"columns": [{"name": "a"}, {"name": "a", "order": "asc"}]}, "invalid-season", "columns"),
         ([], "invalid-body", ""),
     ],
 )
