@@ -10,6 +10,7 @@ import msgspec
 from board.redis.scripts import script
 from service.access.caller import Caller
 from service.boards.calls import BoardCalls, read_score_of, read_state
+from service.boards.profiles import ShownProfiles
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
 from service.contract.answers import Answer
@@ -41,10 +42,11 @@ _decode = msgspec.json.Decoder(LooseLookup).decode
 class Lookups:
     """The lookups of one worker."""
 
-    def __init__(self, calls: BoardCalls) -> None:
+    def __init__(self, calls: BoardCalls, profiles: ShownProfiles) -> None:
         self._calls: Final = calls
+        self._profiles: Final = profiles
 
-    async def look_up(self, season: str, users: list[str], caller: Caller) -> Answer:
+    async def look_up(self, season: str, attributes: tuple[str, ...], users: list[str], caller: Caller) -> Answer:
         """Read these players (`LookupAnswer`); an unknown season has none of them.
 
         Raises `BoardRebuilding`, also where a single one of them cannot be answered, and `BoardUnavailable`.
@@ -68,7 +70,8 @@ class Lookups:
                 )
                 for position, (_, (user, prefix), zscore, rank) in enumerate(in_order, 1)
             ]
-        return Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
+        found_ones = Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
+        return await self._profiles.show(found_ones, attributes)
 
 
 def decode_lookup(body: bytes) -> list[str]:

@@ -39,6 +39,7 @@ from service.contract.parameters import (
     make_flag_parameter,
     make_number_parameter,
 )
+from service.contract.profiles import ATTRIBUTES
 from service.contract.shared import IF_NONE_MATCH, SEASON, USER
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
@@ -84,7 +85,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, _LIMIT, _OFFSET, _PERIOD, ATTRIBUTES, IF_NONE_MATCH),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
         problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
@@ -108,7 +109,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board.",
-        parameters=(SEASON, USER, _RANGE, _FILL, _MIN_VERSION, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _RANGE, _FILL, _MIN_VERSION, _PERIOD, ATTRIBUTES, IF_NONE_MATCH),
         answers={200: ("The window around the player.", Around), **_NOT_MODIFIED},
         problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
         fast=True,
@@ -132,7 +133,7 @@ OPERATIONS: Final = (
         handler=Lookups.look_up,
         scope="read",
         summary=f"Ranks and scores of up to {LOOKUP_MOST:,} players at one instant. It changes nothing.",
-        parameters=(SEASON,),
+        parameters=(SEASON, ATTRIBUTES),
         # The longest ids, with every character escaped.
         body=Body(
             kind=Lookup,

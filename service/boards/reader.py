@@ -15,6 +15,8 @@ from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.lookup import LOOKUP
 from service.boards.past_boards import PastBoards
+from service.boards.profile_cache import PROFILES
+from service.boards.profiles import ShownProfiles
 from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.run_metadata import RunMetadata
@@ -25,11 +27,13 @@ from service.contract.answers import Answer, PendingAnswer
 from service.contract.problems import Rejected
 
 TOP: Final = script("top")
-SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM)
+SCRIPTS: Final = (TOP, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM, PROFILES)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""
 
+TopKey = tuple[str, int, int, tuple[str, ...]]
+"""Season, limit, offset, attributes."""
 T = TypeVar("T")
 Pending = asyncio.Future[T] | Coroutine[Any, Any, T]
 """A read under way, or one that begins when it is awaited."""
@@ -39,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 
 class BoardReader:
     """The reads of one worker. A top list is reused for `cache_s` seconds, and a version waited for for `deadline_s`.
-    `past` reads periods by their number.
+    `past` reads periods by their number, `profiles` those of the players on rows.
 
     Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was
     altered by hand is suspected: a relay then compares and rebuilds it.
@@ -52,11 +56,13 @@ class BoardReader:
         waits: VersionWaits,
         past: PastBoards,
         run_metadata: RunMetadata,
+        profiles: ShownProfiles,
         *,
         cache_s: float,
         deadline_s: float,
     ) -> None:
         self._past: Final = past
+        self._profiles: Final = profiles
         self._call: Final = calls.call
         self._reading: Final = calls.reading
         self._rank_reads: Final = rank_reads
@@ -65,19 +71,22 @@ class BoardReader:
         self._cache_s: Final = cache_s
         self._deadline_s: Final = deadline_s
         self._loop: Final = asyncio.get_running_loop()
-        self._cached: dict[tuple[str, int, int], asyncio.Future[Answer]] = {}
+        self._cached: dict[TopKey, asyncio.Future[Answer]] = {}
         self._cached_since = 0.0
-        self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
+        self._asked: dict[TopKey, tuple[asyncio.Task[Answer], float]] = {}
 
-    def read_top(self, season: str, limit: int, offset: int = 0, period: int | None = None) -> PendingAnswer:
+    def read_top(
+        self, season: str, limit: int, offset: int = 0, period: int | None = None, attributes: tuple[str, ...] = ()
+    ) -> PendingAnswer:
         """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
 
         PERF: a kept list needs no task.
         """
-        key = (season, limit, offset)
+        key = (season, limit, offset, attributes)
         if period is not None:
             # Not of the kept ones: those may be of the period before.
-            return self._past.read_top(season, period, limit, offset, lambda: self._fetch_top(key))
+            past = self._past.read_top(season, period, limit, offset, lambda: self._fetch_rows(season, limit, offset))
+            return self._profiles.join(past, attributes)
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
@@ -86,7 +95,7 @@ class BoardReader:
             return answer
         return self._join_read(key, now)
 
-    async def _join_read(self, key: tuple[str, int, int], now: float) -> Answer:
+    async def _join_read(self, key: TopKey, now: float) -> Answer:
         """Wait for the read of a list that is under way, or begin it."""
         task, began = self._asked.get(key, (None, 0.0))
         # A read under way for longer may be older than a reset that is already answered (`SeasonReset`).
@@ -97,28 +106,32 @@ class BoardReader:
         # Shielded: a client that hangs up must not cancel the read of the others.
         return await asyncio.shield(task)
 
-    def _forget_read(self, key: tuple[str, int, int], task: asyncio.Task[Answer]) -> None:
+    def _forget_read(self, key: TopKey, task: asyncio.Task[Answer]) -> None:
         if self._asked.get(key, (None, 0.0))[0] is task:
             del self._asked[key]
 
-    async def _fetch_top(self, key: tuple[str, int, int]) -> Answer:
-        season, limit, offset = key
+    async def _fetch_top(self, key: TopKey) -> Answer:
+        season, limit, offset, attributes = key
         began = self._cached_since
-        ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
-        reply = await self._call(TOP, season, *ranks)
-        with self._reading(season):
-            state = read_state(reply)
-            items = render_board(*split_rank(reply[3], offset, state), offset, state)
-        answer = state.make_answer(
-            b'{"seasonId":%b,"items":%b,"total":%d,"asOf":%b}'
-            % (_encode(season), items, state.total, _encode(state.as_of))
-        )
+        answer = await self._profiles.show(await self._fetch_rows(season, limit, offset), attributes)
         # Kept only in the window in which it was asked for: no answer gets older than the window is long. Pages are not
         # kept, since there are too many of them.
         if self._cached_since == began and not offset:
             self._cached[key] = kept = self._loop.create_future()
             kept.set_result(answer)
         return answer
+
+    async def _fetch_rows(self, season: str, limit: int, offset: int) -> Answer:
+        """A top list without profiles."""
+        ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
+        reply = await self._call(TOP, season, *ranks)
+        with self._reading(season):
+            state = read_state(reply)
+            items = render_board(*split_rank(reply[3], offset, state), offset, state)
+        return state.make_answer(
+            b'{"seasonId":%b,"items":%b,"total":%d,"asOf":%b}'
+            % (_encode(season), items, state.total, _encode(state.as_of))
+        )
 
     def read_rank(
         self, season: str, user: str, version: int | None, metadata: bool = False, period: int | None = None
@@ -143,16 +156,28 @@ class BoardReader:
         return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
 
     def read_around(
-        self, season: str, user: str, side: int, fill: bool, version: int | None, period: int | None = None
+        self,
+        season: str,
+        user: str,
+        side: int,
+        fill: bool,
+        version: int | None,
+        period: int | None = None,
+        attributes: tuple[str, ...] = (),
     ) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
         The window that is read for `fill` is twice as wide on each side, so it has all entries that can be shown.
         `version` and errors are those of `read_rank`.
         """
-        if period is not None:
-            live = partial(self.read_around, season, user, side, fill, version)
-            return self._past.read_around(season, period, user, side, fill, version, live)
+        live = partial(self._read_window, season, user, side, fill, version)
+        if period is None:
+            return self._profiles.join(live(), attributes)
+        past = self._past.read_around(season, period, user, side, fill, version, live)
+        return self._profiles.join(past, attributes)
+
+    def _read_window(self, season: str, user: str, side: int, fill: bool, version: int | None) -> PendingAnswer:
+        """A window without profiles."""
         read = 2 * side if fill else side
         return self._ask(season, user, read, partial(_show_around, season, user, side, fill), version)
 

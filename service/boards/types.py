@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from service.contract.profiles import Attributes, DisplayName
 from service.contract.types import INT64_MAX, Metadata, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
@@ -50,12 +51,21 @@ PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 _Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType
 
 
+_Name = Annotated[DisplayName, msgspec.Meta(description="If the player's profile has one.")] | msgspec.UnsetType
+_Attributes = (
+    Annotated[Attributes, msgspec.Meta(description="Those that the query asks for, and the player has.")]
+    | msgspec.UnsetType
+)
+
+
 class RankedEntry(msgspec.Struct, frozen=True):
-    """A player on the board, with the rank."""
+    """A player on the board, with the rank. `profiles.ShownProfiles` adds what is shown of the profile."""
 
     rank: Rank
     userId: UserId
     score: Score
+    displayName: _Name = msgspec.UNSET
+    attributes: _Attributes = msgspec.UNSET
 
 
 class Top(msgspec.Struct, frozen=True):
@@ -134,6 +144,8 @@ class FoundPlayer(msgspec.Struct, frozen=True):
     userId: UserId
     score: Score
     version: Version
+    displayName: _Name = msgspec.UNSET
+    attributes: _Attributes = msgspec.UNSET
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):

@@ -23,3 +23,10 @@ IF_NONE_MATCH: Final = Parameter(
     meaning="The `ETag` of an answer that the client has: if it still holds, the answer is 304 without a body.",
     required=False,
 )
+IF_MATCH: Final = Parameter(
+    name="If-Match",
+    place="header",
+    kind=str,
+    meaning="The `ETag` of the state that the change is based on; `*`: any, if there is one.",
+    required=False,
+)
