@@ -1,4 +1,4 @@
-"""The table of mutants: the files ``*.toml`` beside this one, one for each layer."""
+"""The table of mutants: the files ``*.toml`` beside this one, one for each layer, or feature."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mutant: list[Mutant]
 
 
-FILES: Final = ("sql", "lua", "kernels", "service", "relay", "board", "ctl", "bench", "ansible", "monitoring")
+FILES: Final = (
+    "sql",
+    "lua",
+    "kernels",
+    "service",
+    "players",
+    "relay",
+    "board",
+    "ctl",
+    "bench",
+    "ansible",
+    "monitoring",
+)
 
 MUTANTS: Final = tuple(
     mutant

@@ -14,6 +14,8 @@ from board.redis.poke import Poker
 from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
 from service.boards.past_boards import PastBoards
+from service.boards.profile_cache import ProfileCache
+from service.boards.profiles import ShownProfiles
 from service.boards.rank_reads import RankReads
 from service.boards.reader import SCRIPTS, BoardReader
 from service.boards.run_metadata import RunMetadata
@@ -36,7 +38,9 @@ def reading(
             waits = VersionWaits(BoardWatch(calls, redis, world.keys))
             metadata = RunMetadata(store)
             past = PastBoards(store, metadata, redis, world.keys, 5.0)
-            await work(BoardReader(calls, reads, waits, past, metadata, cache_s=cache_s, deadline_s=20.0), redis)
+            profiles = ShownProfiles(ProfileCache(redis, world.keys, poker, store, deadline_s=20.0))
+            reader = BoardReader(calls, reads, waits, past, metadata, profiles, cache_s=cache_s, deadline_s=20.0)
+            await work(reader, redis)
         finally:
             await redis.stop()
 
@@ -92,7 +96,7 @@ def test_a_late_answer_is_not_kept_in_the_next_window(world: World, redis_proxy:
         await asyncio.sleep(0)
         redis_proxy.open()
         await asyncio.gather(early, other)
-        assert ("t", 10, 0) in reader._cached and ("s", 10, 0) not in reader._cached
+        assert ("t", 10, 0, ()) in reader._cached and ("s", 10, 0, ()) not in reader._cached
 
     reading(world, 1.0, work, f"redis://127.0.0.1:{redis_proxy.port}/1")
 

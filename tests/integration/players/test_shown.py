@@ -203,6 +203,23 @@ def test_no_row_shows_half_of_what_redis_has_lost(world: World) -> None:
         assert shown(http.top("s").json["items"]) == [("ada", "Ada", None)]
 
 
+def test_a_reader_that_finds_profiles_altered_shows_none_of_them(world: World) -> None:
+    world.submit(("s", "ada", 5))
+    Hand(world).drain()
+    with serving(world, "/livez") as api, api.client() as http:
+        name(http, "ada", "Ada")
+        hand = Hand(world)
+        hand.drain()
+        world.redis.delete(world.keys.profiles[partition_of("ada")])
+        answer = http.top("s")
+        assert (answer.status, answer.json["code"]) == (503, "board-rebuilding")
+        # A relay that is woken by the reader loads them; none looks by itself before.
+        eventually(lambda: world.redis.zscore(world.keys.poke, f"!\0{partition_of('ada')}") is not None)
+        with carrying(world):
+            eventually(lambda: http.top("s").status == 200)
+            assert shown(http.top("s").json["items"]) == [("ada", "Ada", None)]
+
+
 def test_without_any_profile_a_partition_that_is_rebuilt_holds_up_no_other(world: World) -> None:
     hand = Hand(world)
     world.submit(("s", "ada", 5))
