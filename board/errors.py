@@ -171,7 +171,7 @@ class SettingFixed(LeaderboardError):
 
 
 class PreconditionFailed(LeaderboardError):
-    """The season is not in the state that the change is based on; nothing was changed."""
+    """The season, or profile, is not in the state that the change is based on; nothing was changed."""
 
     code = "precondition-failed"
     exit_code = 2

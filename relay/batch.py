@@ -95,14 +95,15 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
             # Not `raise psycopg.Rollback`: it escapes when the connection is lost before the rollback.
             transaction.force_rollback = True
             return BatchResult(0, 0, False, 0.0)
+        profiles = read_profiles(session, partition, first.profiles) if first.profiles is not None else []
         begun = perf_counter_ns()
         seasons = [row for row in rows if row.season_id is not None]
         try:
-            verdict = apply(session, partition, fence, claimed.fence, seasons)
+            verdict = apply(session, partition, fence, claimed.fence, seasons, profiles)
         except ResponseError as error:
             if concerns_server(error) or not seasons:
                 raise
-            verdict = apply_singly(session, partition, fence, claimed.fence, seasons)
+            verdict = apply_singly(session, partition, fence, claimed.fence, seasons, profiles)
         redis_ns = perf_counter_ns() - begun
         if verdict.word != "ok":
             raise Refused(partition, verdict)
@@ -137,10 +138,18 @@ def commit(session: RelaySession, partition: int, fence: int, low_xid: str) -> N
     session.execute("commit_fence", fence=fence, identity=session.identity, low_xid=low_xid, partition=partition)
 
 
-def apply(session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any]) -> Verdict:
-    """Send these seasons' rows through the fenced script."""
+def read_profiles(session: RelaySession, partition: int, players: str) -> list[bytes]:
+    """Players, one a line, and their profiles: user id, profile, user id, … as Redis holds them."""
+    rows = session.fetch("shown_profiles", partition=partition, users=players.split("\n"))
+    return [text.encode() for row in rows for text in (row.user_id, row.shown)]
+
+
+def apply(
+    session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any], profiles: list[bytes]
+) -> Verdict:
+    """Send these seasons' rows, and these profiles, through the fenced script."""
     space = session.keys
-    keys = [space.watermark[partition], space.periods[partition]]
+    keys = [space.watermark[partition], space.periods[partition], space.profiles[partition]]
     groups = []
     for row in seasons:
         season = row.season_id.encode()
@@ -148,20 +157,22 @@ def apply(session: RelaySession, partition: int, fence: int, committed: int, sea
         labels = (season, b"%d" % row.period_id, mark_of(row.ranking, row.named))
         arrays = (row.users, row.scores, row.reached)
         groups.append((labels, *arrays) if row.columns is None else (labels, *arrays, row.columns))
-    head = [b"%d" % fence, b"%d" % committed, session.identity.encode()]
+    head = [b"%d" % fence, b"%d" % committed, session.identity.encode(), b"%d" % (len(profiles) // 2), *profiles]
     return verdict_of(session.redis.run(script("apply"), keys, head, groups))
 
 
-def apply_singly(session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any]) -> Verdict:
+def apply_singly(
+    session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any], profiles: list[bytes]
+) -> Verdict:
     """Write each season of a refused batch by itself, and set aside those that are refused again."""
     # The watermark first: it has to follow the fence that is committed, even if Redis refuses every season.
-    verdict = apply(session, partition, fence, committed, [])
+    verdict = apply(session, partition, fence, committed, [], profiles)
     firsts: list[First | None] = []
     for row in seasons:
         if verdict.word != "ok":
             break
         try:
-            verdict = apply(session, partition, fence, committed, [row])
+            verdict = apply(session, partition, fence, committed, [row], [])
             firsts += verdict.firsts
         except ResponseError as error:
             if concerns_server(error):

@@ -23,6 +23,8 @@ log: Final = logging.getLogger(__name__)
 
 PIECE_BYTES: Final = 256 * 1024
 PAIRS: Final = 1_000
+PROFILES: Final = ""
+"""In the place of a season: the profiles of a partition, which belong to none."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
@@ -39,7 +41,9 @@ def rebuild(
     *,
     only: str | None = None,
 ) -> Rebuilt | None:
-    """Load all boards of the partition (or `only` one season) and swap them in; None if another relay holds it.
+    """Load all boards and profiles of the partition, or `only` one season, or `PROFILES`, and swap them in.
+
+    None if another relay holds the partition.
 
     Snapshot and claim are one: the transaction is REPEATABLE READ, so a claim of a row that was committed to after the
     snapshot is a serialisation failure, not a stale read. Hints younger than the snapshot stay in the outbox and are
@@ -61,9 +65,11 @@ def rebuild(
             if held.fence is None or held.identity != session.identity:
                 raise Refused(partition, Verdict("lost", 0, ""))
         drop_temporary(session, partition)
+        profiles = load_profiles(session, partition) if only is None or only == PROFILES else None
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
+        names += (keys.profiles[partition], keys.loaded_profiles[partition])
         head = [b"%d" % fence, b"%d" % committed, session.identity.encode(), keys.tag[partition]]
-        head.append(b"all" if only is None else b"some")
+        head += (b"all" if only is None else b"some", b"" if profiles is None else b"%d" % profiles)
         players = 0
         rows = []
         for row in session.fetch("partition_seasons", partition=partition):
@@ -115,6 +121,18 @@ def load(session: RelaySession, board: bytes, members: bytes, period: int) -> It
         if waiting:
             # Replies are on their way that will not be read.
             redis.close()
+
+
+def load_profiles(session: RelaySession, partition: int) -> int:
+    """Load a partition's profiles into their temporary key, page by page; returns their number."""
+    redis, key = session.redis, session.keys.loaded_profiles[partition]
+    redis.call("SADD", session.keys.temporary[partition], key)
+    after, loaded = "", 0
+    while rows := session.fetch("partition_profiles", partition=partition, after=after, limit=PAIRS):
+        redis.call("HSET", key, *(text for row in rows for text in (row.user_id, row.shown)))
+        after = rows[-1].user_id
+        loaded += len(rows)
+    return loaded
 
 
 def pieces(copy: psycopg.Copy) -> Iterator[bytes]:

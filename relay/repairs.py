@@ -18,7 +18,8 @@ from board.redis.replies import concerns_server, describe
 from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.batch import Refused, set_aside
-from relay.rebuild import rebuild
+from relay.profile_sampler import NOT_CARRIED, ProfileSampler, confirm_profiles
+from relay.rebuild import PROFILES, rebuild
 from relay.sampler import Sampler, confirm
 from relay.schedule import Schedule
 from relay.session import RelaySession
@@ -43,6 +44,7 @@ class Repairs:
         self.stop: Final = stop
         self.row: Final = row
         self.sampler: Final = Sampler(randomness)
+        self.profile_sampler: Final = ProfileSampler(randomness)
         self.throttle: Final = Throttle()
 
     def retry_set_aside(self, session: RelaySession) -> None:
@@ -66,25 +68,39 @@ class Repairs:
                 self.row.add(metrics.DRIFT)
                 log.warning("season %r differs from PostgreSQL (%s), rebuilding it", season, why)
                 self.rebuild_season(session, partition, season)
+            for partition, why in self.profile_sampler.look(session):
+                if why != NOT_CARRIED:
+                    self.row.add(metrics.DRIFT)
+                    log.warning("profiles of partition %d differ from PostgreSQL (%s), loading them", partition, why)
+                self.rebuild_season(session, partition, PROFILES)
         except psycopg.errors.SerializationFailure:
             log.debug("the partition of a suspect was busy, the next round looks again")
         except ResponseError as error:
             self.refused(error)
 
     def examine(self, session: RelaySession, suspicion: Suspicion) -> None:
-        """Compare a season that a reader suspects, and rebuild it if it differs.
+        """Compare a season, or a partition's profiles, that a reader suspects, and rebuild it if it differs.
 
         The comparison takes a few look-ups. Where another relay holds the partition for long, it is left to the next
         reader, or to the sampler.
         """
-        season, users = suspicion.season, {suspicion.user} - {""}
+        season = suspicion.season
         partition = partition_of(season)
+        if season == PROFILES:
+            if suspicion.partition is None:
+                return
+            partition = suspicion.partition
+        users = {suspicion.user} - {""}
         for _ in range(EXAMINE_TRIES):
             try:
-                why = confirm(session, partition, season, users, count=False)
+                if season == PROFILES:
+                    why = confirm_profiles(session, partition, set(), count=False)
+                else:
+                    why = confirm(session, partition, season, users, count=False)
                 if why:
                     self.row.add(metrics.DRIFT)
-                    log.warning("season %r was altered (%s), rebuilding it", season, why)
+                    altered = f"season {season!r}" if season else f"the profiles of partition {partition}"
+                    log.warning("%s: altered (%s), rebuilding", altered, why)
                     if self.rebuild_season(session, partition, season):
                         return
                 elif why is not None:
@@ -103,7 +119,7 @@ class Repairs:
             log.warning("Redis refused a repair: %s", describe(error))
 
     def rebuild_season(self, session: RelaySession, partition: int, season: str) -> bool:
-        """Rebuild one season; where its partition is lost, all of that. False if it has to be tried again."""
+        """Rebuild one season, or `PROFILES`; where the partition is lost, all of it. False: it is to be tried again."""
         try:
             done = rebuild(session, partition, only=season)
         except Refused as refusal:
@@ -115,7 +131,8 @@ class Repairs:
             self.schedule.retry_soon(partition)
         else:
             self.row.add(metrics.REBUILDS, "season")
-            log.warning("season %r: rebuilt %d players", season, done.players)
+            if season != PROFILES:
+                log.warning("season %r: rebuilt %d players", season, done.players)
         return done is not None
 
     def heal(self, session: RelaySession, refusal: Refused) -> None:

@@ -34,6 +34,8 @@ from service.boards.histogram import Histograms
 from service.boards.long_polls import PAUSE_MOST_S, PAUSE_S, LongPolls
 from service.boards.lookup import Lookups
 from service.boards.past_boards import PastBoards
+from service.boards.profile_cache import ProfileCache
+from service.boards.profiles import ShownProfiles
 from service.boards.rank_reads import RankReads
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
@@ -56,6 +58,8 @@ from service.http.router import ExactRouter
 from service.http.tracing import Traces
 from service.keys.manage import KeyManager
 from service.openapi.document import Document
+from service.players.manage import PlayerManager
+from service.players.store import PlayerStore
 from service.routes import OPERATIONS
 from service.seasons.manage import SeasonManager
 from service.seasons.reset import SeasonReset
@@ -116,6 +120,7 @@ class Lifespan:
         redis: AsyncRedis,
         probes: Probes,
         seasons: SeasonStore,
+        players: PlayerStore,
         reads: tuple[ReadConnection, ...],
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
@@ -127,6 +132,7 @@ class Lifespan:
         self._redis: Final = redis
         self._probes: Final = probes
         self._seasons: Final = seasons
+        self._players: Final = players
         self._reads: Final = reads
         self._tracer: Final = tracer
         self._limiter: Final = limiter
@@ -145,6 +151,7 @@ class Lifespan:
         await self._redis.stop()
         await self._probes.close()
         await self._seasons.close()
+        await self._players.close()
         for connection in self._reads:
             await connection.close()
         if self._tracer is not None:
@@ -188,6 +195,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     )
     access = make_access(s) if s.auth == "keys" else None
     seasons = SeasonStore(s.database_url, write_deadline_s)
+    players = PlayerStore(s.database_url, write_deadline_s)
     event_reads = ReadConnection(s.database_url, "leaderboard-events", write_deadline_s)
     board_reads = ReadConnection(s.database_url, "leaderboard-boards", write_deadline_s)
     probes = Probes(redis, keys, store_probe, s.probe_deadline_ms / 1000)
@@ -195,6 +203,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     read_deadline_s = s.read_deadline_ms / 1000
     calls = BoardCalls(redis, keys, poker)
     rank_reads = RankReads(redis, keys, poker.suspect)
+    profiles = ShownProfiles(ProfileCache(redis, keys, poker, board_reads, deadline_s=read_deadline_s))
     waits = VersionWaits(BoardWatch(calls, redis, keys))
     past = PastBoards(board_reads, run_metadata, redis, keys, read_deadline_s)
     leaving = Leaving()
@@ -211,14 +220,16 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
             polls,
             past,
             run_metadata,
+            profiles,
             cache_s=cache_s,
             deadline_s=read_deadline_s,
         ),
-        Lookups(calls, past),
+        Lookups(calls, past, profiles),
         RankedScores(calls, past),
         Histograms(calls, past),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         SeasonManager(seasons, poker, None if access is None else access.keyring.hurry),
+        PlayerManager(players, poker),
         EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         probes,
@@ -255,6 +266,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         redis=redis,
         probes=probes,
         seasons=seasons,
+        players=players,
         reads=(board_reads, event_reads),
         tracer=tracer,
         limiter=limiter,

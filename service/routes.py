@@ -10,6 +10,7 @@ from service.events import operations as events
 from service.health import operations as health
 from service.keys import operations as keys
 from service.openapi import operations as openapi
+from service.players import operations as players
 from service.seasons import operations as seasons
 from service.submissions import operations as submissions
 
@@ -17,6 +18,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *submissions.OPERATIONS,
     *boards.OPERATIONS,
     *seasons.OPERATIONS,
+    *players.OPERATIONS,
     *events.OPERATIONS,
     *keys.OPERATIONS,
     *health.OPERATIONS,

@@ -14,6 +14,7 @@ import msgspec
 
 from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
+from bench.rows.named import name_of, name_players
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
 from board.partitions import partition_of
@@ -62,7 +63,8 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
                 return
             truth = read_order(stack)
             with stack.api() as client:
-                for name in reads:
+                # Profiles stay for all reads that follow.
+                for name in sorted(reads, key=lambda name: READS[name].named):
                     # Every answer comes from the board, so its faults are those of each row.
                     yield name, measure_read(stack, options, name, truth, client, faults)
 
@@ -105,13 +107,15 @@ class BoardRead(msgspec.Struct, frozen=True):
 
     `path` comes after that of the board. `players` is the number of players that a request names: one ends the path,
     several are in the body. `check` gets the truth, these players and the answer; it returns the difference, or an
-    empty text. `before` is the path of a page whose `nextCursor` ends the path; an empty text: there is none.
+    empty text. `before` is the path of a page whose `nextCursor` ends the path; an empty text: there is none. `named`
+    are the players, from the best on, that get profiles before.
     """
 
     path: str
     players: int
     check: Callable[[ExpectedOrder, Sequence[str], dict[str, Any]], str]
     before: str = ""
+    named: int = 0
 
     def find_cursor(self, client: Client) -> BoardRead:
         """The read with its whole path."""
@@ -161,6 +165,9 @@ def measure_read(
                 wrong.append(f"{PATH}{read.path}: {fault}")
             time.sleep(options.seconds / (2 * SAMPLES))
 
+    if read.named:
+        best = [user for user, _ in truth.order[: read.named]]
+        name_players(stack, best, lambda: not read.check(truth, (), msgspec.json.decode(read.ask(client, ())[1])))
     read.load(stack, options, WARM_S, closed_loop.do_nothing)
     done = read.load(stack, options, options.seconds, sample)
     found = [*faults, *wrong[:3]]
@@ -177,6 +184,14 @@ def check_top(limit: int, truth: ExpectedOrder, users: Sequence[str], answer: di
     if len(items) != len(expected):
         return f"{len(items)} players instead of {len(expected)}"
     return "" if items == expected else f"{items[:3]}… instead of {expected[:3]}…"
+
+
+def check_names(limit: int, truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How a list of players with names differs from PostgreSQL; empty when it is right."""
+    for item in answer["items"]:
+        if item.get("displayName") != name_of(item["userId"]):
+            return f"{item} has another name"
+    return check_top(limit, truth, users, answer)
 
 
 def check_page(first: int, truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
@@ -266,6 +281,7 @@ READS: Final = {
     "around_score": BoardRead(f"/around?range={SIDE}&score={PLACED}", 0, check_placed),
     "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),
     "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
+    "top100_names": BoardRead("/top?limit=100", 0, partial(check_names, 100), named=100),
 }
 """The reads, by the names of their rows."""
 NAMES: Final = tuple(READS)

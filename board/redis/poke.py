@@ -21,10 +21,18 @@ SUSPICIONS_S: Final = 1.0
 
 
 class Suspicion(msgspec.Struct, frozen=True):
-    """A season whose board does not agree with itself; `user` is the player it was seen at, or empty."""
+    """A season whose board does not agree with itself; `user` is the player it was seen at, or empty.
+
+    Without a season: the profiles of a partition, whose number stands for the player.
+    """
 
     season: str
     user: str = ""
+
+    @property
+    def partition(self) -> int | None:
+        """The partition whose profiles are suspected."""
+        return parse_partition(self.user.encode()) if not self.season else None
 
     def mark(self) -> bytes:
         """The member of the sorted set. Names have no NUL. A relay of an older release ignores what is no number."""
@@ -36,7 +44,12 @@ def parse_poke(member: bytes) -> int | Suspicion | None:
     if member[:1] == b"!":
         season, _, user = member[1:].decode("utf-8", "replace").partition("\0")
         return Suspicion(season, user)
-    partition = int(member) if member.isdigit() else -1
+    return parse_partition(member)
+
+
+def parse_partition(text: bytes) -> int | None:
+    """The number of a partition; None for anything else."""
+    partition = int(text) if text.isdigit() else -1
     return partition if 0 <= partition < PARTITIONS else None
 
 
@@ -59,11 +72,17 @@ class Poker:
 
     def suspect(self, season: str, user: str = "") -> None:
         """Tell the relays to compare this season with PostgreSQL now. A suspicion may be lost: the sampler comes by."""
+        self._suspect(Suspicion(season, user))
+
+    def suspect_profiles(self, partition: int) -> None:
+        """Tell the relays to compare the profiles of a partition now."""
+        self._suspect(Suspicion("", str(partition)))
+
+    def _suspect(self, suspicion: Suspicion) -> None:
         now = self._loop.time()
         if now - self._told_since > SUSPICIONS_S:
             self._told.clear()
             self._told_since = now
-        suspicion = Suspicion(season, user)
         if suspicion not in self._told and len(self._told) < SUSPICIONS_MOST:
             self._told.add(suspicion)
             self._redis.tell(pack((b"EVAL", SUSPECT.source, b"1", self._keys.poke, suspicion.mark())))

@@ -14,9 +14,10 @@ from board.season import Operator, Order, Ranking, explain
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.connections import connect_postgres
+from service.contract.merge_patch import Members
 from service.contract.types import SEASON_ID_MAX
 from service.contract.validation import is_plain
-from service.seasons.definition import Members, apply_patch, rule_of
+from service.seasons.definition import apply_patch, rule_of
 from service.seasons.store import Found, SeasonStore
 from service.seasons.types import Definition, Season, Visibility
 

@@ -1,4 +1,4 @@
-"""One partition of PostgreSQL compared with Redis: watermark, seasons, boards.
+"""One partition of PostgreSQL compared with Redis: watermark, seasons, boards, profiles.
 
 Boards are compared position by position, so order counts. Both sides are read in pages: memory stays bounded, unless
 there are differences to name.
@@ -13,7 +13,11 @@ from typing import Final, NamedTuple
 from board.redis.sync_redis import ResponseError
 from board.season import order_of, turn
 from ctl.comparison.difference import Differences
+from ctl.comparison.profiles import compare_hinted, compare_profiles
 from ctl.comparison.sides import Sides
+
+PROFILES: Final = ""
+"""In the place of a season: profiles, which belong to none."""
 
 
 class Unsettled(NamedTuple):
@@ -48,12 +52,19 @@ class PartitionComparison:
             for season, period in seasons.items():
                 if only is None or season == only:
                     self.compare_board(season, period)
+            if only is None:
+                hinted = compare_profiles(self.sides, self.partition, self.differences)
+                self.unsettled |= {Unsettled(PROFILES, user) for user in hinted}
 
     def run_unsettled(self) -> None:
         """Compare the unsettled players that have no hint any more."""
         with self.sides.hold(self.partition) as periods:
             new_periods = {season for season, user in self.unsettled if user is None}
-            for season in {season for season, _ in self.unsettled}:
+            players = {user for season, user in self.unsettled if season == PROFILES and user is not None}
+            if players:
+                left = compare_hinted(self.sides, self.partition, players, self.differences)
+                self.unsettled -= {Unsettled(PROFILES, user) for user in players - left}
+            for season in {season for season, _ in self.unsettled} - {PROFILES}:
                 hinted = self.sides.hinted_users(self.partition, periods[season])
                 if season in new_periods:
                     if None not in hinted:
@@ -109,6 +120,7 @@ class PartitionComparison:
         keys = self.sides.keys
         tag = keys.tag[self.partition]
         expected = {keys.watermark[self.partition], keys.periods[self.partition], keys.temporary[self.partition]}
+        expected |= {keys.profiles[self.partition], keys.loaded_profiles[self.partition]}
         for season in map(str.encode, seasons):
             expected |= {keys.board(self.partition, season), keys.members(self.partition, season)}
         for key in self.sides.scan(tag.replace(b"{", b"\\{").replace(b"[", b"\\[") + b"*"):

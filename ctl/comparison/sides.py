@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -150,6 +150,48 @@ class Sides:
             return None
         entry = split_member(prefix + user, count_columns(period))
         return Standing(entry.read_score(parse_zscore(zscore)), entry.reached, entry.columns)
+
+    def postgres_profiles(self, partition: int) -> Iterator[list[tuple[str, str]]]:
+        """The profiles of a partition, by player, in pages."""
+        after = ""
+        while True:
+            parameters = {"partition": partition, "after": after, "limit": PAGE}
+            page = self.reads.execute(self.sql["partition_profiles"], parameters).fetchall()
+            if not page:
+                return
+            yield page
+            after = page[-1][0]
+
+    def postgres_profiles_of(self, partition: int, users: list[str]) -> dict[str, str | None]:
+        """The profiles of these players; None for a player without one."""
+        rows = self.reads.execute(self.sql["shown_profiles"], {"partition": partition, "users": users}).fetchall()
+        return {user: shown or None for user, shown in rows}
+
+    def redis_profiles(self, partition: int, users: Iterable[str]) -> dict[str, str | None]:
+        """The profiles of these players; None for a player without one. Raises `ResponseError`."""
+        asked = list(users)
+        if not asked:
+            return {}
+        held = self.redis.call("HMGET", self.keys.profiles[partition], *asked)
+        shown = [None if text is None else text.decode("utf-8", "replace") for text in held]
+        return dict(zip(asked, shown, strict=True))
+
+    def redis_profile_players(self, partition: int) -> list[str]:
+        """All players of a partition who have a profile in Redis."""
+        return [user.decode("utf-8", "replace") for user in self.redis.call("HKEYS", self.keys.profiles[partition])]
+
+    def redis_profile_sizes(self, partition: int) -> tuple[int, int | None]:
+        """The number of profiles, and the noted one; None where a release without profiles has written last.
+
+        Raises `ResponseError`.
+        """
+        size = self.redis.call("HLEN", self.keys.profiles[partition])
+        fence, profiled, noted = self.redis.call(
+            "HMGET", self.keys.watermark[partition], "fence", "profiled", "profiles"
+        )
+        if fence is None or fence != profiled:
+            return size, None
+        return size, int((noted or b"0").partition(b":")[0])
 
     def scan(self, pattern: bytes) -> Iterator[bytes]:
         """Redis' keys that match a glob-style pattern."""

@@ -74,6 +74,12 @@ def make_etag(as_of: str) -> str:
     return f'"{as_of}-{RELEASE}"'
 
 
+def is_in_state(etag: str, as_of: str) -> bool:
+    """Whether an answer with this entity tag is about a board in this state, whatever profiles it shows."""
+    tag = make_etag(as_of)
+    return etag == tag or etag.startswith(f"{tag[:-1]}-")
+
+
 def read_state(reply: Sequence[Any]) -> BoardState:
     """The state at the beginning of a reply: period, mark, number of players. Raises an error of `UNREADABLE`."""
     period, mark, total = reply[:3]

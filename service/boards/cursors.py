@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from board.columns import make_entry, split_member
-from board.season import count_columns
+from board.season import INT64_MAX, count_columns
 from service.contract.problems import INVALID_CURSOR, Rejected
 from service.contract.types import USER_ID_MAX
 from service.contract.validation import is_plain
@@ -58,7 +58,7 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
             user = entry.user.decode()
         except ValueError as error:
             raise Rejected(INVALID_CURSOR.answer) from error
-        if not is_plain(user, USER_ID_MAX):
+        if not is_plain(user, USER_ID_MAX) or entry.reached > INT64_MAX:
             raise Rejected(INVALID_CURSOR.answer)
         return score, entry.reached, user, entry.columns
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from service.boards.board_watch import BoardWatch
-from service.boards.calls import make_etag
+from service.boards.calls import is_in_state
 from service.contract.answers import Answer
 from service.contract.leaving import Leaving
 from service.contract.problems import Problem, add_problem
@@ -57,14 +57,13 @@ class LongPolls:
 
         Raises what the read raises, and `BoardUnavailable`.
         """
-        unchanged = make_etag(since)
         seconds = min(seconds, WAIT_MOST_S)
         headers: tuple[tuple[str, str], ...] = ()
         if seconds and len(self._waiting) < WAITING_MOST:
             headers = (("preference-applied", f"wait={seconds}"),)
         deadline = self._loop.time() + seconds
         answer = await read()
-        while answer.etag == unchanged:
+        while is_in_state(answer.etag, since):
             if not headers or not await self._wait_for_change(season, since, deadline):
                 return msgspec.structs.replace(answer, status=304, body=b"", headers=headers)
             # A read that was under way may be from before the change; then the next look tells it again.

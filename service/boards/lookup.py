@@ -13,6 +13,7 @@ from board.redis.scripts import script
 from service.access.caller import Caller
 from service.boards.calls import BoardCalls, read_run, read_state
 from service.boards.past_boards import PastBoards, show_columns
+from service.boards.profiles import ShownProfiles
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
 from service.contract.answers import Answer, PendingAnswer
@@ -44,17 +45,23 @@ _decode = msgspec.json.Decoder(LooseLookup).decode
 class Lookups:
     """The lookups of one worker."""
 
-    def __init__(self, calls: BoardCalls, past: PastBoards) -> None:
+    def __init__(self, calls: BoardCalls, past: PastBoards, profiles: ShownProfiles) -> None:
         self._calls: Final = calls
         self._past: Final = past
+        self._profiles: Final = profiles
 
-    async def look_up(self, season: str, period: int | None, users: list[str], caller: Caller) -> Answer:
+    async def look_up(
+        self, season: str, period: int | None, attributes: tuple[str, ...], users: list[str], caller: Caller
+    ) -> Answer:
         """Read these players (`LookupAnswer`); an unknown season has none of them.
 
         Raises `BoardRebuilding`, also where a single one of them cannot be answered, and `BoardUnavailable`.
         """
-        if period is not None:
-            return await self._look_up_past(season, period, users, partial(self.look_up, season, None, users, caller))
+        live = partial(self._look_up, season, users)
+        found = live() if period is None else self._look_up_past(season, period, users, live)
+        return await self._profiles.show(await found, attributes)
+
+    async def _look_up(self, season: str, users: list[str]) -> Answer:
         reply = await self._calls.call(LOOKUP, season, *map(str.encode, users))
         prefixes, places, zscores, shared = reply[3:]
         missing = [user for user, prefix in zip(users, prefixes, strict=True) if prefix is None]

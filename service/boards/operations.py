@@ -49,6 +49,7 @@ from service.contract.parameters import (
     make_text_parameter,
 )
 from service.contract.preferences import parse_wait
+from service.contract.profiles import ATTRIBUTES
 from service.contract.shared import IF_NONE_MATCH, INT64, SEASON, USER
 from service.contract.types import Score
 
@@ -130,7 +131,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, _SINCE, _PREFER, INT64, IF_NONE_MATCH),
+        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, _SINCE, ATTRIBUTES, _PREFER, INT64, IF_NONE_MATCH),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
         problems=(CURSOR_OR_OFFSET, SINCE_OR_PERIOD, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
         fast=True,
@@ -154,7 +155,7 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board, or the place of a score that no player needs to have.",
-        parameters=(SEASON, _USER, _SCORE, _RANGE, _FILL, _MIN_VERSION, _PERIOD, INT64, IF_NONE_MATCH),
+        parameters=(SEASON, _USER, _SCORE, _RANGE, _FILL, _MIN_VERSION, _PERIOD, ATTRIBUTES, INT64, IF_NONE_MATCH),
         answers={200: ("The window around the player, or around the place of the score.", Around), **_NOT_MODIFIED},
         problems=(USER_OR_SCORE, *_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
         fast=True,
@@ -178,7 +179,7 @@ OPERATIONS: Final = (
         handler=Lookups.look_up,
         scope="read",
         summary=f"Ranks and scores of up to {LOOKUP_MOST:,} players at one instant. It changes nothing.",
-        parameters=(SEASON, _PERIOD, INT64),
+        parameters=(SEASON, _PERIOD, ATTRIBUTES, INT64),
         # The longest ids, with every character escaped.
         body=Body(
             kind=Lookup,

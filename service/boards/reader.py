@@ -17,6 +17,8 @@ from service.boards.histogram import HISTOGRAM, QUANTILES
 from service.boards.long_polls import SINCE_OR_PERIOD, LongPolls, reject
 from service.boards.lookup import LOOKUP
 from service.boards.past_boards import PastBoards
+from service.boards.profile_cache import PROFILES
+from service.boards.profiles import ShownProfiles
 from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.run_metadata import RunMetadata
@@ -29,7 +31,7 @@ from service.contract.problems import INVALID_CURSOR, INVALID_USER, Rejected, ad
 
 TOP: Final = script("top")
 PAGE: Final = script("page")
-SCRIPTS: Final = (TOP, PAGE, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM, PLACE)
+SCRIPTS: Final = (TOP, PAGE, RANK, COUNT, LOOKUP, SCORE, QUANTILES, HISTOGRAM, PLACE, PROFILES)
 """Loaded with each connection to Redis."""
 CACHED_MOST: Final = 4_096
 """Top lists in memory."""
@@ -41,6 +43,8 @@ CURSOR_OR_OFFSET: Final = add_problem(
     "The query has a `cursor`, which goes on from the page before, and an `offset` from the first player.",
 )
 
+TopKey = tuple[str, int, int, tuple[str, ...]]
+"""Season, limit, offset, attributes."""
 T = TypeVar("T")
 Pending = asyncio.Future[T] | Coroutine[Any, Any, T]
 """A read under way, or one that begins when it is awaited."""
@@ -50,7 +54,7 @@ _encode = msgspec.json.Encoder().encode
 
 class BoardReader:
     """The reads of one worker. A top list is reused for `cache_s` seconds, and a version waited for for `deadline_s`.
-    `past` reads periods by their number.
+    `past` reads periods by their number, `profiles` those of the players on rows.
 
     Every read raises `BoardRebuilding` or `BoardUnavailable` rather than show a part of a board. A board that was
     altered by hand is suspected: a relay then compares and rebuilds it.
@@ -64,12 +68,14 @@ class BoardReader:
         polls: LongPolls,
         past: PastBoards,
         run_metadata: RunMetadata,
+        profiles: ShownProfiles,
         *,
         cache_s: float,
         deadline_s: float,
     ) -> None:
         self._past: Final = past
         self._score_places: Final = ScorePlaces(calls)
+        self._profiles: Final = profiles
         self._call: Final = calls.call
         self._reading: Final = calls.reading
         self._rank_reads: Final = rank_reads
@@ -79,9 +85,9 @@ class BoardReader:
         self._cache_s: Final = cache_s
         self._deadline_s: Final = deadline_s
         self._loop: Final = asyncio.get_running_loop()
-        self._cached: dict[tuple[str, int, int], asyncio.Future[Answer]] = {}
+        self._cached: dict[TopKey, asyncio.Future[Answer]] = {}
         self._cached_since = 0.0
-        self._asked: dict[tuple[str, int, int], tuple[asyncio.Task[Answer], float]] = {}
+        self._asked: dict[TopKey, tuple[asyncio.Task[Answer], float]] = {}
 
     def read_top(
         self,
@@ -91,6 +97,7 @@ class BoardReader:
         cursor: Cursor | None = None,
         period: int | None = None,
         since: str | None = None,
+        attributes: tuple[str, ...] = (),
         wait: int = 0,
     ) -> PendingAnswer:
         """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
@@ -99,16 +106,17 @@ class BoardReader:
         With `since` 304 as long as the board is in that state: it waits up to `wait` seconds for another one.
         PERF: a kept list needs no task.
         """
-        key = (season, limit, offset)
+        key = (season, limit, offset, attributes)
         if since is not None:
             if period is not None or cursor is not None:
                 return reject(SINCE_OR_PERIOD)
             return self._polls.poll(season, since, wait, lambda: self._join_read(key, self._loop.time()))
         if cursor is not None:
-            return self._read_page(season, limit, offset, cursor, period)
+            return self._profiles.join(self._read_page(season, limit, offset, cursor, period), attributes)
         if period is not None:
             # Not of the kept ones: those may be of the period before.
-            return self._past.read_top(season, period, limit, offset, None, partial(self._fetch_top, key))
+            live = partial(self._fetch_rows, season, limit, offset)
+            return self._profiles.join(self._past.read_top(season, period, limit, offset, None, live), attributes)
         now = self._loop.time()
         if now - self._cached_since > self._cache_s or len(self._cached) >= CACHED_MOST:
             self._cached.clear()
@@ -117,7 +125,7 @@ class BoardReader:
             return answer
         return self._join_read(key, now)
 
-    async def _join_read(self, key: tuple[str, int, int], now: float) -> Answer:
+    async def _join_read(self, key: TopKey, now: float) -> Answer:
         """Wait for the read of a list that is under way, or begin it."""
         task, began = self._asked.get(key, (None, 0.0))
         # A read under way for longer may be older than a reset that is already answered (`SeasonReset`).
@@ -128,17 +136,14 @@ class BoardReader:
         # Shielded: a client that hangs up must not cancel the read of the others.
         return await asyncio.shield(task)
 
-    def _forget_read(self, key: tuple[str, int, int], task: asyncio.Task[Answer]) -> None:
+    def _forget_read(self, key: TopKey, task: asyncio.Task[Answer]) -> None:
         if self._asked.get(key, (None, 0.0))[0] is task:
             del self._asked[key]
 
-    async def _fetch_top(self, key: tuple[str, int, int]) -> Answer:
-        season, limit, offset = key
+    async def _fetch_top(self, key: TopKey) -> Answer:
+        season, limit, offset, attributes = key
         began = self._cached_since
-        ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
-        reply = await self._call(TOP, season, *ranks)
-        with self._reading(season):
-            answer = _show_page(season, limit, offset, reply[3], read_state(reply))
+        answer = await self._profiles.show(await self._fetch_rows(season, limit, offset), attributes)
         # Kept only in the window in which it was asked for: no answer gets older than the window is long. Pages are not
         # kept, since there are too many of them.
         if self._cached_since == began and not offset:
@@ -163,6 +168,13 @@ class BoardReader:
             raise Rejected(INVALID_CURSOR.answer)
         with self._reading(season):
             return _show_page(season, limit, first, entries, read_state(reply))
+
+    async def _fetch_rows(self, season: str, limit: int, offset: int) -> Answer:
+        """A top list without profiles."""
+        ranks = (b"%d" % (offset + limit - 1), b"%d" % offset) if offset else (b"%d" % (limit - 1),)
+        reply = await self._call(TOP, season, *ranks)
+        with self._reading(season):
+            return _show_page(season, limit, offset, reply[3], read_state(reply))
 
     def read_rank(
         self, season: str, user: str, version: int | None, metadata: bool = False, period: int | None = None
@@ -195,6 +207,7 @@ class BoardReader:
         fill: bool,
         version: int | None,
         period: int | None = None,
+        attributes: tuple[str, ...] = (),
     ) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
@@ -202,10 +215,16 @@ class BoardReader:
         on each side, so it has all entries that can be shown. `version` and errors are those of `read_rank`.
         """
         if score is not None or user is None:
-            return self._read_place(season, user, score, side, fill, version, period)
-        if period is not None:
-            live = partial(self.read_around, season, user, None, side, fill, version)
-            return self._past.read_around(season, period, user, side, fill, version, live)
+            placed = self._read_place(season, user, score, side, fill, version, period)
+            return self._profiles.join(placed, attributes)
+        live = partial(self._read_window, season, user, side, fill, version)
+        if period is None:
+            return self._profiles.join(live(), attributes)
+        past = self._past.read_around(season, period, user, side, fill, version, live)
+        return self._profiles.join(past, attributes)
+
+    def _read_window(self, season: str, user: str, side: int, fill: bool, version: int | None) -> PendingAnswer:
+        """A window without profiles."""
         read = 2 * side if fill else side
         return self._ask(season, user, read, partial(_show_around, season, user, side, fill), version)
 

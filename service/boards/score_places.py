@@ -47,10 +47,11 @@ class ScorePlaces:
             state = read_state(reply)
             entries, first_rank = split_rank(listed, first, state)
             items = render_board(entries, first_rank, first, state)
-        body = b'{"seasonId":%b,"score":%d,"rank":%d,"range":%d,"items":%b,"total":%d,"asOf":%b}' % (
+        # The score is not beside a text: there it would be that of a row (`service.boards.profiles.SEAM`).
+        body = b'{"seasonId":%b,"rank":%d,"score":%d,"range":%d,"items":%b,"total":%d,"asOf":%b}' % (
             _encode(season),
-            score,
             rank + 1,
+            score,
             side,
             items,
             state.total,

@@ -8,6 +8,7 @@ import msgspec
 
 from board.season import COLUMNS_MOST, ColumnName
 from service.boards.cursors import LONGEST, encode_row
+from service.contract.profiles import Attributes, DisplayName
 from service.contract.types import INT64_MAX, Int64, Metadata, Rank, Score, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
@@ -75,15 +76,22 @@ Columns = (
     ]
     | msgspec.UnsetType
 )
+_Name = Annotated[DisplayName, msgspec.Meta(description="If the player's profile has one.")] | msgspec.UnsetType
+_Attributes = (
+    Annotated[Attributes, msgspec.Meta(description="Those that the query asks for, and the player has.")]
+    | msgspec.UnsetType
+)
 
 
 class RankedEntry(msgspec.Struct, frozen=True):
-    """A player on the board, with the rank."""
+    """A player on the board, with the rank. `profiles.ShownProfiles` adds what is shown of the profile."""
 
     rank: Rank
     userId: UserId
     score: Score
     columns: Columns = msgspec.UNSET
+    displayName: _Name = msgspec.UNSET
+    attributes: _Attributes = msgspec.UNSET
 
 
 class Top(msgspec.Struct, frozen=True):
@@ -127,8 +135,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
     seasonId: SeasonId
     userId: UserId | msgspec.UnsetType = msgspec.UNSET
-    score: Score | msgspec.UnsetType = msgspec.UNSET
+    # Not beside a text: there it would be that of a row (`service.boards.profiles.SEAM`).
     rank: Rank | msgspec.UnsetType = msgspec.UNSET
+    score: Score | msgspec.UnsetType = msgspec.UNSET
     range: Range
     items: list[RankedEntry]
     total: Total
@@ -170,6 +179,8 @@ class FoundPlayer(msgspec.Struct, frozen=True):
     score: Score
     version: Version
     columns: Columns = msgspec.UNSET
+    displayName: _Name = msgspec.UNSET
+    attributes: _Attributes = msgspec.UNSET
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):

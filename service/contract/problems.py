@@ -322,6 +322,12 @@ VERSION_NOT_SUPPORTED = add_problem(
     "This server speaks HTTP/1.1.",
     "The request names another version of HTTP, or another protocol.",
 )
+PRECONDITION_FAILED = add_problem(
+    "precondition-failed",
+    412,
+    "The season, or profile, is not in the state that If-Match names; nothing was changed.",
+    "It was changed or created meanwhile. Read it again.",
+)
 LIMITS_UNAVAILABLE = add_problem(
     "limits-unavailable",
     503,

@@ -31,3 +31,10 @@ INT64: Final = make_choice_parameter(
     code="invalid-number-spelling",
 )
 """The last parameter of path and query of an operation that takes it. No handler gets it (`service.http.spelling`)."""
+IF_MATCH: Final = Parameter(
+    name="If-Match",
+    place="header",
+    kind=str,
+    meaning="The `ETag` of the state that the change is based on; `*`: any, if there is one.",
+    required=False,
+)

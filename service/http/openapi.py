@@ -43,7 +43,7 @@ _REQUEST_ID: Final = {
 }
 
 KEPT_HEADERS: Final = {
-    "ETag": {"description": "Names the state of the board.", "schema": {"type": "string"}},
+    "ETag": {"description": "Names the state of the board, and the profiles on it.", "schema": {"type": "string"}},
     "Cache-Control": {
         "description": f"`{KEPT}`, and `{KEPT_PUBLIC}` of a public season.",
         "schema": {"type": "string"},

@@ -13,6 +13,7 @@ from board.periods import Terms, find_end
 from board.schedule import check_schedule
 from board.season import Rule, check_rule
 from service.contract.body import decode_strictly
+from service.contract.merge_patch import Members, merge
 from service.contract.problems import Rejected
 from service.contract.types import METADATA_DEPTH_MOST, METADATA_MOST_BYTES
 from service.contract.validation import measure_depth
@@ -21,8 +22,6 @@ from service.seasons.types import Definition
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _encode: Final = msgspec.json.Encoder().encode
-
-Members = dict[str, Any]
 
 
 def rule_of(definition: Definition) -> Rule:
@@ -82,19 +81,6 @@ def apply_patch(definition: Definition, patch: Members) -> Definition:
         return check_definition(msgspec.convert(merged, Definition))
     except msgspec.ValidationError as error:
         raise InvalidRule(str(error)) from error
-
-
-def merge(target: Any, patch: Any) -> Any:
-    """Apply a JSON merge patch (RFC 7396, 2)."""
-    if not isinstance(patch, dict):
-        return patch
-    merged: Members = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge(merged.get(name), value)
-    return merged
 
 
 def store_definition(definition: Definition) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Final
@@ -15,16 +14,17 @@ from board.redis.poke import Poker
 from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
+from service.contract.merge_patch import Members
+from service.contract.preconditions import make_precondition, make_tag
 from service.contract.problems import INVALID_CURSOR, Rejected
 from service.contract.types import SEASON_ID_MAX
 from service.contract.validation import is_plain
-from service.seasons.definition import Members, apply_patch
+from service.seasons.definition import apply_patch
 from service.seasons.problems import INVALID_DEFINITION, INVALID_STATE
-from service.seasons.store import Change, Defined, Precondition, SeasonStore
+from service.seasons.store import Change, Defined, SeasonStore
 from service.seasons.types import Definition, PeriodList, SeasonList, State
 
 _encode: Final = msgspec.json.Encoder().encode
-_TAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*')
 
 
 class SeasonManager:
@@ -87,22 +87,6 @@ def make_answer(defined: Defined) -> Answer:
     found = defined.found
     status = 201 if defined.created else 200
     return Answer(status, _encode(found.season), headers=(("etag", make_tag(found.revision)),))
-
-
-def make_tag(revision: int) -> str:
-    """The entity tag of a definition's revision."""
-    return f'"{revision}"'
-
-
-def make_precondition(if_match: str | None) -> Precondition:
-    """The precondition of an `If-Match` header (RFC 9110, 13.1.1); None: there is none. Weak tags never match."""
-    if if_match is None:
-        return lambda revision: True
-    if if_match.strip() == "*":
-        return lambda revision: revision is not None
-    tags = [_TAG.fullmatch(text) for text in if_match.split(",")]
-    wanted = {tag[2] for tag in tags if tag is not None and tag[1] is None}
-    return lambda revision: revision is not None and str(revision) in wanted
 
 
 def encode_cursor(season: str) -> str:

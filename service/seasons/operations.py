@@ -8,7 +8,7 @@ from service.contract import problems as p
 from service.contract.body import KIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter, make_number_parameter
-from service.contract.shared import SEASON
+from service.contract.shared import IF_MATCH, SEASON
 from service.contract.validation import JSON_TYPE, MERGE_PATCH_TYPE
 from service.seasons import problems as own
 from service.seasons.definition import decode_definition, decode_patch
@@ -29,13 +29,6 @@ from service.seasons.types import (
 )
 
 _BODY_MOST: Final = 16 * KIB
-_IF_MATCH: Final = Parameter(
-    name="If-Match",
-    place="header",
-    kind=str,
-    meaning="The `ETag` of the definition that the change is based on; `*`: any, if the season exists.",
-    required=False,
-)
 _CURSOR: Final = Parameter(
     name="cursor",
     place="query",
@@ -68,7 +61,7 @@ _PERIODS: Final = make_number_parameter("limit", Limit, default=100, meaning="Ho
 _CHANGE: Final = (
     own.INVALID_DEFINITION,
     own.SETTING_FIXED,
-    own.PRECONDITION_FAILED,
+    p.PRECONDITION_FAILED,
     p.STORE_UNAVAILABLE,
     p.OUTCOME_UNKNOWN,
 )
@@ -81,7 +74,7 @@ OPERATIONS: Final = (
         handler=SeasonManager.define,
         scope="admin",
         summary="Define a season: its rule, its bounds, its periods. Missing members become defaults.",
-        parameters=(SEASON, _IF_MATCH),
+        parameters=(SEASON, IF_MATCH),
         body=Body(kind=Definition, most=_BODY_MOST, decode=decode_definition),
         answers={200: ("The season, which existed.", Season), 201: ("The new season.", Season)},
         problems=_CHANGE,
@@ -93,7 +86,7 @@ OPERATIONS: Final = (
         handler=SeasonManager.patch,
         scope="admin",
         summary="Change members of a season (JSON merge patch); `null` sets a member back to its default.",
-        parameters=(SEASON, _IF_MATCH),
+        parameters=(SEASON, IF_MATCH),
         body=Body(
             kind=DefinitionPatch,
             most=_BODY_MOST,

@@ -19,9 +19,3 @@ SETTING_FIXED = add_problem(
     "operator, order and columns are fixed while the period has submissions; nothing was changed.",
     "Reset the season first, or define another one.",
 )
-PRECONDITION_FAILED = add_problem(
-    "precondition-failed",
-    412,
-    "The season is not in the state that If-Match names; nothing was changed.",
-    "The season was changed or created meanwhile. Read it again.",
-)

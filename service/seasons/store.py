@@ -19,6 +19,7 @@ from board.pg.read_connection import ReadConnection
 from board.pg.steps import run_steps_async
 from board.schedule import find_next_end
 from board.season import RANKINGS, RULED, Rule
+from service.contract.preconditions import Precondition
 from service.seasons.definition import check_schedule_of, load_definition, rule_of, store_definition, terms_of
 from service.seasons.types import Definition, ListedPeriod, Period, Season, State
 
@@ -29,8 +30,6 @@ NAME: Final = "leaderboard-seasons"
 
 Change = Callable[[Definition], Definition]
 """From the present definition to the next one. It may raise `InvalidRule`."""
-Precondition = Callable[[int | None], bool]
-"""Whether a change may go on, from the season's revision; None: there is no such season."""
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The table of mutants: the files ``*.toml`` beside this one, one for each layer."""
+"""The table of mutants: the files ``*.toml`` beside this one, one for each layer, or feature."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ FILES: Final = (
     "lua",
     "kernels",
     "service",
+    "players",
     "relay",
     "board",
     "topology",

@@ -52,8 +52,9 @@ TABLES: Final = (
     "origin",
     "run_metadata",
     "leader",
+    "player",
 )
-SEQUENCES: Final = ("fence", "submission", "period_period_id_seq", "origin_id_seq")
+SEQUENCES: Final = ("fence", "submission", "period_period_id_seq", "origin_id_seq", "profile_revision")
 
 Accepted = tuple[int, int, int]
 """Status (0 written, 1 no season, 2 out of range), score, version."""
@@ -224,6 +225,27 @@ class World:
         """The text of a new key; without scopes one that has all."""
         wanted = Wanted("a test", cast(list[Scope], list(scopes or SCOPES)), seasons, life_s)
         return keystore.create_key(self.db, wanted).key
+
+    def name_player(self, user: str, name: str | None, **attributes: str) -> None:
+        """Write a profile by the service's own statements; None deletes it."""
+        place = {"partition": partition_of(user), "user": user}
+        with self.db.transaction():
+            held = self.db.execute(queries()["lock_profile"], place).fetchone()
+            if name is None:
+                self.db.execute(queries()["remove_profile"], place)
+                return
+            written = {**place, "name": name, "attributes": msgspec.json.encode(attributes).decode()}
+            self.db.execute(queries()["add_profile" if held is None else "change_profile"], written)
+
+    def profiles(self, partition: int) -> dict[str, str]:
+        """The profiles of a partition in Redis, by player."""
+        held = self.redis.hgetall(self.keys.profiles[partition])
+        return {user.decode(): profile.decode() for user, profile in held.items()}
+
+    def expected_profiles(self, partition: int) -> dict[str, str]:
+        """The profiles of a partition as Redis should have them, made here, not by the product."""
+        rows = self.rows("SELECT user_id, display_name, attributes FROM player WHERE partition = %s", partition)
+        return {user: f"{name or ''}\n{attributes}" for user, name, attributes in rows}
 
     def correct(self, season: str, user: str, score: int | None) -> None:
         """Change a row as a moderator's tool does, or remove it, and leave a hint."""

@@ -37,6 +37,7 @@ FOR UPDATE SKIP LOCKED
 -- After `claim`, as a statement of its own: its snapshot must be younger than the claim. Otherwise a relay could read
 -- rows older than those that the previous holder has applied. Output: one row for each season, with arrays of players,
 -- scores, versions and columns; several hints of one player are one entry. Without hints: one row, its season null.
+-- `profiles` are the players with a hint of the period 0: their profiles are read afterwards (`shown_profiles`).
 -- `take_traced` also takes the traces of the hints: "parent@seconds since queued", separated by spaces.
 WITH taken AS (
     DELETE FROM outbox WHERE ctid = ANY (ARRAY(
@@ -56,7 +57,9 @@ WITH taken AS (
            CASE WHEN count(*) < %(limit)s THEN pg_snapshot_xmin(pg_current_snapshot())::text
                 ELSE least(max(t.xid::text::bigint), pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::text
            END AS low_xid,
-           extract(epoch FROM clock_timestamp() - min(t.queued_at))::float8 AS oldest_s
+           extract(epoch FROM clock_timestamp() - min(t.queued_at))::float8 AS oldest_s,
+           -- Players whose profiles have changed. An id has no line break.
+           string_agg(DISTINCT t.user_id, E'\n') FILTER (WHERE t.period_id = 0) AS profiles
     FROM taken t
 ), changed AS (
     SELECT DISTINCT period_id, user_id FROM taken
@@ -76,7 +79,7 @@ WITH taken AS (
     LEFT JOIN leader l ON l.season_id = s.season_id AND l.period_id = s.period_id
     GROUP BY s.season_id, s.period_id, s.ranking, s.columns, l.user_id
 )
-SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.ranking, g.named, g.leader,
+SELECT t.fence, t.hints, t.low_xid, t.oldest_s, t.profiles, g.season_id, g.period_id, g.ranking, g.named, g.leader,
        g.users, g.scores, g.reached, g.columns
        , (SELECT string_agg(parent || '@' || extract(epoch FROM clock_timestamp() - queued_at)::float8, ' ') -- traced
           FROM traces) AS traces -- traced

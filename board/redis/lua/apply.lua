@@ -1,11 +1,12 @@
 -- Write rows read from PostgreSQL to the boards of one partition, if the fence allows it.
--- KEYS: 1 watermark, 2 periods, then per group: board, members
--- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, then per group:
+-- KEYS: 1 watermark, 2 periods, 3 profiles, then per group: board, members
+-- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 number of profiles, then (user, profile) of each; an empty
+--       profile removes it. Then per group:
 --       season, period, label, n, n times (user, prefix), n times zscore; an empty prefix removes the player
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 -- After ok follow the first member and its zscore for each group, both empty for an empty board.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
-local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted')
+local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted', 'profiled')
 local periods = redis.pcall('HLEN', KEYS[2])
 local failed = held.err or (type(periods) == 'table' and periods.err)
 if failed and not failed:find('WRONGTYPE', 1, true) then
@@ -38,8 +39,38 @@ end
 
 -- Fences of two clusters, or of two histories of one, may be equal.
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
-local argc, at, key = #ARGV, 4, 3
+-- A release that does not know profiles drops their hints: from then on they are complete only after the next load.
+local carried = not held[1] or held[4] == held[1]
+local profiles = tonumber(ARGV[4])
+if not held[1] then redis.call('UNLINK', KEYS[3]) end
+if profiles > 0 then
+  local count = redis.pcall('HLEN', KEYS[3])
+  if type(count) == 'table' then
+    if not count.err:find('WRONGTYPE', 1, true) then return count end
+    -- Altered by hand: all are loaded anew.
+    redis.call('UNLINK', KEYS[3])
+    count, carried = 0, false
+  end
+  count = tonumber(string.match(redis.call('HGET', KEYS[1], 'profiles') or '', '^(%d+):')) or count
+  for first = 0, profiles - 1, 1000 do
+    local set, gone, nset, ngone = {}, {}, 0, 0
+    for i = first, math.min(first + 1000, profiles) - 1 do
+      local user, profile = ARGV[5 + 2 * i], ARGV[6 + 2 * i]
+      if profile ~= '' then
+        set[nset + 1], set[nset + 2], nset = user, profile, nset + 2
+      else
+        ngone = ngone + 1
+        gone[ngone] = user
+      end
+    end
+    if nset > 0 then count = count + redis.call('HSET', KEYS[3], unpack(set, 1, nset)) end
+    if ngone > 0 then count = count - redis.call('HDEL', KEYS[3], unpack(gone, 1, ngone)) end
+  end
+  redis.call('HSET', KEYS[1], 'profiles', string.format('%.0f:%s', count, mark))
+end
+
 local answer = {'ok', ARGV[1], ARGV[3]}
+local argc, at, key = #ARGV, 5 + 2 * profiles, 4
 while at <= argc do
   local season, period, label, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local board, members = KEYS[key], KEYS[key + 1]
@@ -115,4 +146,5 @@ while at <= argc do
   at, key = scores_at + n, key + 2
 end
 redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
+if carried then redis.call('HSET', KEYS[1], 'profiled', ARGV[1]) end
 return answer

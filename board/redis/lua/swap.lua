@@ -1,15 +1,17 @@
--- Put newly loaded boards in place, all at once, with their fence: those of a whole partition, or of some seasons.
--- KEYS: 1 watermark, 2 periods, 3 set of temporary keys, then per season: board, members, loaded board, loaded members
+-- Put newly loaded boards and profiles in place, all at once, with their fence: those of a whole partition, or some.
+-- KEYS: 1 watermark, 2 periods, 3 set of temporary keys, 4 profiles, 5 loaded profiles,
+--       then per season: board, members, loaded board, loaded members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 prefix of the partition's keys, 5 'all' or 'some',
+--       6 profiles loaded, or an empty text if they stay as they are,
 --       then per season: season, period, label, players loaded
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead, short (a temporary key is not complete).
 -- After ok follow the first member and its zscore for each season, both empty for an empty board.
 -- Uses pcall where a key may be of a wrong type: a rebuild has to repair that, too.
 local mine, all = tonumber(ARGV[1]), ARGV[5] == 'all'
-local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted')
+local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted', 'profiled')
 -- Missing rights and the like say nothing about the data.
 if held.err and not held.err:find('WRONGTYPE', 1, true) then return held end
-if held.err or (held[1] and not tonumber(held[1])) then held = {false, false, false} end
+if held.err or (held[1] and not tonumber(held[1])) then held = {false, false, false, false} end
 if held[1] and held[2] == ARGV[3] and tonumber(held[1]) > mine then
   return {'ahead', held[1], held[2]}
 end
@@ -22,13 +24,15 @@ if not all then
   if held[2] ~= ARGV[3] then return {'identity', held[1], held[2] or ''} end
   if tonumber(held[1]) < tonumber(ARGV[2]) then return {'lost', held[1], held[2]} end
 end
-for at = 6, #ARGV, 4 do
-  local key = at - 2
+for at = 7, #ARGV, 4 do
+  local key = at - 1
   local expected = tonumber(ARGV[at + 3])
   if redis.call('ZCARD', KEYS[key + 2]) ~= expected or redis.call('HLEN', KEYS[key + 3]) ~= expected then
     return {'short', ARGV[at], ''}
   end
 end
+local profiles = tonumber(ARGV[6])
+if profiles and redis.call('HLEN', KEYS[5]) ~= profiles then return {'short', '', ''} end
 if all then
   local known = redis.pcall('HKEYS', KEYS[2])
   if not known.err then
@@ -49,8 +53,8 @@ elseif held[3] ~= held[1] then
 end
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 local answer = {'ok', ARGV[1], ARGV[3]}
-for at = 6, #ARGV, 4 do
-  local key = at - 2
+for at = 7, #ARGV, 4 do
+  local key = at - 1
   redis.call('UNLINK', KEYS[key], KEYS[key + 1])
   if tonumber(ARGV[at + 3]) > 0 then
     redis.call('RENAME', KEYS[key + 2], KEYS[key])
@@ -62,6 +66,13 @@ for at = 6, #ARGV, 4 do
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
   redis.call('HSET', KEYS[1], 'n:' .. ARGV[at], ARGV[at + 3] .. ':' .. ARGV[at + 1] .. ':' .. mark .. ARGV[at + 2])
 end
+if profiles then
+  redis.call('UNLINK', KEYS[4])
+  if profiles > 0 then redis.call('RENAME', KEYS[5], KEYS[4]) end
+  redis.call('HSET', KEYS[1], 'profiles', ARGV[6] .. ':' .. mark)
+end
+-- Still complete, unless a release that does not know profiles has written since they were loaded.
+if profiles or held[4] == held[1] then redis.call('HSET', KEYS[1], 'profiled', ARGV[1]) end
 redis.call('UNLINK', KEYS[3])
 redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
 return answer

@@ -15,6 +15,8 @@ from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
 from service.boards.long_polls import LongPolls
 from service.boards.past_boards import PastBoards
+from service.boards.profile_cache import ProfileCache
+from service.boards.profiles import ShownProfiles
 from service.boards.rank_reads import RankReads
 from service.boards.reader import SCRIPTS, BoardReader
 from service.boards.run_metadata import RunMetadata
@@ -39,7 +41,9 @@ def reading(
             metadata = RunMetadata(store)
             past = PastBoards(store, metadata, redis, world.keys, 5.0)
             polls = LongPolls(BoardWatch(calls, redis, world.keys), Leaving())
-            await work(BoardReader(calls, reads, waits, polls, past, metadata, cache_s=cache_s, deadline_s=20.0), redis)
+            profiles = ShownProfiles(ProfileCache(redis, world.keys, poker, store, deadline_s=20.0))
+            reader = BoardReader(calls, reads, waits, polls, past, metadata, profiles, cache_s=cache_s, deadline_s=20.0)
+            await work(reader, redis)
         finally:
             await redis.stop()
 
@@ -95,7 +99,7 @@ def test_a_late_answer_is_not_kept_in_the_next_window(world: World, redis_proxy:
         await asyncio.sleep(0)
         redis_proxy.open()
         await asyncio.gather(early, other)
-        assert ("t", 10, 0) in reader._cached and ("s", 10, 0) not in reader._cached
+        assert ("t", 10, 0, ()) in reader._cached and ("s", 10, 0, ()) not in reader._cached
 
     reading(world, 1.0, work, f"redis://127.0.0.1:{redis_proxy.port}/1")
 

@@ -32,6 +32,10 @@ SEASONS = ["s", next(name for n in range(500) if partition_of(name := f"n{n}") =
 """Two of one partition, one of another."""
 
 seasons = st.sampled_from(SEASONS)
+PLAYERS = [name for n in range(500) if partition_of(name := f"p{n}") == partition_of("s")][:3]
+"""Players whose profiles are in the same partition as a board."""
+
+players = st.sampled_from(PLAYERS)
 users = st.sampled_from(["ada", "bob", "cy", "J\u00f6rg", "d" * 128])
 deltas = st.integers(-3, 5).filter(bool) | st.sampled_from([2**53, -(2**53), 2**62, -(2**62)])
 partitions = st.sampled_from(sorted({partition_of(season) for season in SEASONS}))
@@ -54,7 +58,7 @@ class Model(RuleBasedStateMachine):
     def begin(self) -> None:
         world = self.world
         world.execute(
-            "TRUNCATE season, period, score, ledger, outbox, ailing, leader, event",
+            "TRUNCATE season, period, score, ledger, outbox, ailing, leader, event, player",
             "UPDATE partition SET fence = 0, identity = '', low_xid = '0'",
             # The others only cost time.
             f"DELETE FROM partition WHERE id NOT IN ({', '.join(str(partition_of(season)) for season in SEASONS)})",
@@ -62,7 +66,8 @@ class Model(RuleBasedStateMachine):
         world.redis.flushdb()
         self.hands = [Hand(world, limit=limit, seed=limit) for limit in (3, 100, 7)]
         self.scores: dict[tuple[str, str], int] = {}
-        self.backup: dict[tuple[str, str], int] | None = None
+        self.names: dict[str, str] = {}
+        self.backup: tuple[dict[tuple[str, str], int], dict[str, str]] | None = None
         self.shown: dict[tuple[str, str], int] = {}
         self.fences: dict[tuple[int, bytes], int] = {}
         self.kept: dict[bytes, bytes] = {}
@@ -121,6 +126,13 @@ class Model(RuleBasedStateMachine):
         if self.scores.pop((season, user), None) is not None:
             self.world.correct(season, user, None)
 
+    @rule(user=players, name=st.sampled_from(["Ada", "Bob", "Cy"]) | st.none())
+    def rename(self, user: str, name: str | None) -> None:
+        self.world.name_player(user, name)
+        self.names.pop(user, None)
+        if name is not None:
+            self.names[user] = name
+
     @rule(season=seasons)
     def reset(self, season: str) -> None:
         self.world.reset(season)
@@ -167,11 +179,13 @@ class Model(RuleBasedStateMachine):
         """What chance rarely puts together: a relay stands still, is succeeded, and goes on."""
         hand = self.free(n)
         self.submit_together(batch)
+        self.rename(PLAYERS[0], "Ada")
         hand.start(lambda: self.work(hand, partition, work), point)
         if not hand.stands:
             return
         hand.lose_claim()
         self.submit_together(batch)
+        self.rename(PLAYERS[0], f"Ada {len(self.fences)}")
         self.free(n).serve(partition)
         self.redis_only_moves_forward()
         if hand.stands:
@@ -219,7 +233,7 @@ class Model(RuleBasedStateMachine):
     @rule()
     def back_up(self) -> None:
         self.world.keep()
-        self.backup = dict(self.scores)
+        self.backup = dict(self.scores), dict(self.names)
 
     @precondition(lambda self: getattr(self, "backup", None) is not None)
     @rule()
@@ -231,7 +245,7 @@ class Model(RuleBasedStateMachine):
             hand.let_go()
         assert self.backup is not None
         self.world.go_back()
-        self.scores = dict(self.backup)
+        self.scores, self.names = map(dict, self.backup)
         self.kept = {}
         # Redis shows what PostgreSQL has lost until the first relay comes back.
         self.future_shown = True
@@ -315,6 +329,8 @@ class Model(RuleBasedStateMachine):
             assert {u: s for u, s, _ in self.world.board(season)} == {
                 u: score for (name, u), score in self.scores.items() if name == season
             }
+        held = self.world.profiles(partition_of("s"))
+        assert held == {user: f"{name}\n{{}}" for user, name in self.names.items()}
         report = compare(self.world.settings, wait_s=0.0)
         assert report.equal, report.differences
         assert report.players == len(self.scores)

@@ -1,46 +1,10 @@
-"""docs/seasons.md, walked: each command is run as it stands, and answers as the page shows."""
+"""docs/seasons.md, walked."""
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-from typing import Any, Final
-
-from support.processes import relaying, serving
-from support.repository import REPOSITORY
-from support.waiting import eventually
+from support.recipes import walk_page
 from support.world import World
-
-PAGE: Final = (REPOSITORY / "docs" / "seasons.md").read_text(encoding="utf-8")
-STEPS: Final = re.findall(r"^```sh\n(.*?)^```\n```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-ANY: Final = "…"
-
-
-def run(command: str, port: int) -> Any:
-    """The answer to a command of the page."""
-    script = f"URL=http://127.0.0.1:{port}\n{command}"
-    done = subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def fits(found: Any, shown: Any) -> bool:
-    """Whether an answer is the one of the page, where dots stand for any text."""
-    if isinstance(shown, dict):
-        return found.keys() == shown.keys() and all(fits(found[name], shown[name]) for name in shown)
-    if isinstance(shown, list):
-        return len(found) == len(shown) and all(map(fits, found, shown))
-    return bool(found == shown) or (shown == ANY and isinstance(found, str))
 
 
 def test_the_recipes_do_what_they_show(world: World) -> None:
-    assert len(STEPS) == PAGE.count("```sh") == PAGE.count("```json") >= 7
-    with relaying(world), serving(world, "/readyz") as api:
-        for command, answer in STEPS:
-            shown = json.loads(answer)
-            if "/leaderboard/" in command:
-                eventually(lambda command=command, shown=shown: fits(run(command, api.port), shown))
-            else:
-                found = run(command, api.port)
-                assert fits(found, shown), (command, found)
+    walk_page(world, "seasons.md", 7)

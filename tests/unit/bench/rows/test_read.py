@@ -50,6 +50,15 @@ def test_right_answers_are_accepted() -> None:
     assert read.check_page(read.ExpectedOrder(long[1:], {}), (), page), "one player less is ahead"
 
 
+def test_names_are_checked_too() -> None:
+    items = [{"userId": user, "displayName": f"Name of {user}", "score": score} for user, score in ORDER[:100]]
+    assert read.check_names(100, TRUTH, (), {"items": items}) == ""
+    assert read.check_names(100, TRUTH, (), {"items": items[:99]}), "a player less"
+    items[7] = {**items[7], "displayName": "Eve"}
+    assert read.check_names(100, TRUTH, (), {"items": items})
+    assert read.check_names(100, TRUTH, (), top(100)), "no names at all"
+
+
 def test_wrong_answers_are_not() -> None:
     swapped = top(10)
     swapped["items"] = [{"userId": user, "score": score} for user, score in [*ORDER[1::-1], *ORDER[2:10]]]

@@ -17,6 +17,8 @@ SHORT = {
     ("board/redis/async_node.py", "_called"): "one reply to a script that Redis had forgotten",
     ("service/health/store_probe.py", "ask"): "one look at PostgreSQL, whose callers await it",
     ("service/boards/reader.py", "_join_read"): "one read, whose callers await it",
+    ("service/boards/profile_cache.py", "has_some"): "one look at the notes of profiles",
+    ("service/boards/profile_cache.py", "_ask"): "one read of profiles, whose callers await it",
     ("service/boards/board_watch.py", "ask_state"): "the looks at boards, which end with the last request that waits",
     ("service/http/fast_path.py", "_start"): "one request, which `run` looks after",
 }
