@@ -142,7 +142,7 @@ while at <= argc do
     redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark .. label))
   end
   local first = redis.call('ZRANGE', board, 0, 0, 'WITHSCORES')
-  answer[key + 1], answer[key + 2] = first[1] or '', first[2] or ''
+  answer[key], answer[key + 1] = first[1] or '', first[2] or ''
   at, key = scores_at + n, key + 2
 end
 redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
