@@ -46,7 +46,9 @@ class ShownProfiles:
         parts = answer.body.split(SEAM)
         if len(parts) == 1:
             return answer
-        profiles = await self._cache.find([find_user(part) for part in parts[:-1]])
+        users = [find_user(part) for part in parts[:-1]]
+        found = iter(await self._cache.find([user for user in users if user is not None]))
+        profiles = [None if user is None else next(found) for user in users]
         if not any(profiles):
             return answer
         seams = [SEAM if profile is None else make_seam(profile, attributes) for profile in profiles]
@@ -54,9 +56,11 @@ class ShownProfiles:
         return msgspec.structs.replace(answer, body=body, etag=extend_tag(answer.etag, seams))
 
 
-def find_user(part: bytes) -> bytes:
-    """The user id at the end of a part of an answer, which has lost its last quote."""
-    user = part.rpartition(_USER)[2]
+def find_user(part: bytes) -> bytes | None:
+    """The user id at the end of a part of an answer, which has lost its last quote; None for another text."""
+    before, _, user = part.rpartition(_USER)
+    if not before:
+        return None
     return _decode_text(b'"%b"' % user).encode() if b"\\" in user else user
 
 

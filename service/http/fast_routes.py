@@ -228,12 +228,16 @@ class TargetPattern:
 
     def _end(self, place: int, parameters: tuple[int, ...]) -> str:
         """The pattern of an operation's query, and of the group that ends its target."""
-        names = [one.name for one in self._operations[place].inputs if one.place == "query"]
-        groups = [self._next_group() for _ in names]
+        inputs = [one for one in self._operations[place].inputs if one.place != "path"]
+        groups = [self._next_group() for _ in inputs]
         self.ends[self._next_group()] = place, (*parameters, *groups)
         query = ""
-        for at, name in reversed(list(enumerate(names))):
-            query = f"(?:{'&' if at else '[?]'}{re.escape(name)}=({_PLAIN}){query})?"
+        for at, one in reversed(list(enumerate(inputs))):
+            if one.place == "query":
+                query = f"(?:{'&' if at else '[?]'}{re.escape(one.name)}=({_PLAIN}){query})?"
+            else:
+                # A request with this header takes the ordinary path. The group keeps its place, and never matches.
+                query = f"((?!))?{query}"
         return f"{query}()"
 
     def _next_group(self) -> int:
