@@ -13,6 +13,7 @@ from support.world import World
 
 from bench.rows import disk, drain, memory, read, refusals, submit, visibility
 from bench.rows.refusals import Refusal
+from bench.system.totals import audit_best
 from ctl.http_client import Client
 
 DIFFER = "PostgreSQL and Redis differ: 1 differences"
@@ -36,6 +37,20 @@ def test_posts_that_are_written_twice_are_a_fault(world: World, tmp_path: Path) 
     assert len(faults) == 3
     assert faults[0].startswith("the ledger has ") and faults[1].startswith("scores hold ")
     assert faults[2].startswith(DIFFER)
+
+
+def test_a_row_that_is_not_the_best_run_is_a_fault(world: World, tmp_path: Path) -> None:
+    """The column alone is another one: each row gets that of its player's first run."""
+    mine = options(world, tmp_path)
+    assert only(submit.measure(mine, "post_columns")).faults == ()
+    with mine.stack() as stack:
+        accepted = world.value("SELECT count(*) FROM ledger JOIN season USING (period_id) WHERE season_id = 'measured'")
+        assert audit_best(stack, "measured", accepted, 0) == []
+        world.execute(
+            "UPDATE score SET columns = overlay(columns placing '\\x00'::bytea from 1) WHERE columns IS NOT NULL"
+        )
+        faults = audit_best(stack, "measured", accepted, 0)
+        assert len(faults) == 1 and faults[0].endswith("players do not have the best run of the ledger")
 
 
 @pytest.mark.walk
