@@ -6,7 +6,7 @@ from typing import Final
 
 import psycopg
 import pytest
-from support.periods import GRID, end_now, events_of, keeper_of
+from support.periods import GRID, end_now, events_of
 from support.relays import Hand, Unsignalled
 from support.world import World
 
