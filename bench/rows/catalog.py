@@ -57,6 +57,8 @@ ROWS: Final = (
     Row("histogram", "reads", "histogram of 20 buckets"),
     Row("lookup100", "reads", "lookup of 100 players, others each time", "p99_ms", "ms"),
     Row("top100_names", "reads", "top 100 of players with display names"),
+    Row("period_close", "periods", "end of a period: until its ranks are final (players)"),
+    Row("past_rank", "periods", "rank in a final period, a different player each time", "p99_ms", "ms"),
     Row("refused_body", "refusals", "POST with a wrong body: refused"),
     Row("refused_key", "refusals", "POST with an unknown key: refused"),
     Row("refused_secret", "refusals", "POST with a wrong secret of a known key: refused"),

@@ -151,7 +151,7 @@ def measure_read(
     stack: Stack, options: RunOptions, name: str, truth: ExpectedOrder, client: Client, faults: list[str]
 ) -> Measure:
     """One row of reads; `SAMPLES` answers are checked against `truth` during the load. `faults`: of the board."""
-    read = READS[name].find_cursor(client)
+    read = {**READS, **PAST_READS}[name].find_cursor(client)
     dice = random.Random(options.seed)
     wrong: list[str] = []
 
@@ -285,3 +285,5 @@ READS: Final = {
 }
 """The reads, by the names of their rows."""
 NAMES: Final = tuple(READS)
+PAST_READS: Final = {"past_rank": BoardRead(f"/rank?period=1&userId={PLAYER}", 1, check_rank)}
+"""Reads of the first period, once it is final (`bench.rows.past`)."""
