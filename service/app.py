@@ -33,6 +33,7 @@ from service.boards.calls import BoardCalls
 from service.boards.histogram import Histograms
 from service.boards.lookup import Lookups
 from service.boards.past_boards import PastBoards
+from service.boards.player_standings import StandingsReader
 from service.boards.rank_reads import RankReads
 from service.boards.ranked_score import RankedScores
 from service.boards.reader import SCRIPTS, BoardReader
@@ -211,6 +212,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         Lookups(calls, past),
         RankedScores(calls, past),
         Histograms(calls, past),
+        StandingsReader(rank_reads, board_reads),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         SeasonManager(seasons, poker, None if access is None else access.keyring.hurry),
         EventFeed(event_reads),

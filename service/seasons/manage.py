@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import binascii
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Final
 
@@ -16,8 +14,7 @@ from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.problems import INVALID_CURSOR, Rejected
-from service.contract.types import SEASON_ID_MAX
-from service.contract.validation import is_plain
+from service.contract.season_cursors import encode_cursor, parse_cursor
 from service.seasons.definition import Members, apply_patch
 from service.seasons.problems import INVALID_DEFINITION, INVALID_STATE
 from service.seasons.store import Change, Defined, Precondition, SeasonStore
@@ -103,24 +100,6 @@ def make_precondition(if_match: str | None) -> Precondition:
     tags = [_TAG.fullmatch(text) for text in if_match.split(",")]
     wanted = {tag[2] for tag in tags if tag is not None and tag[1] is None}
     return lambda revision: revision is not None and str(revision) in wanted
-
-
-def encode_cursor(season: str) -> str:
-    """The cursor that leads to the seasons after this one."""
-    return urlsafe_b64encode(season.encode()).rstrip(b"=").decode()
-
-
-def parse_cursor(text: str | None) -> str:
-    """The season that a cursor names; an empty text for no cursor. Raises `Rejected`."""
-    if text is None:
-        return ""
-    try:
-        season = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode()
-    except (binascii.Error, ValueError) as error:
-        raise Rejected(INVALID_CURSOR.answer) from error
-    if not is_plain(season, SEASON_ID_MAX) or encode_cursor(season) != text:
-        raise Rejected(INVALID_CURSOR.answer)
-    return season
 
 
 def parse_period_cursor(text: str | None) -> int:
