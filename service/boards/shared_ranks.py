@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from _speedups import render_items
-from board.season import turn
 from service.boards.calls import BoardState
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 def percentile_of(rank: int, total: int) -> float:
@@ -50,16 +45,6 @@ def render_board(entries: Sequence[bytes], rank: int, place: int, state: BoardSt
 
     `rank` and `place` are those of the first entry, from 0. Raises an error of `UNREADABLE`.
     """
-    body = render_items(entries, place + 1)
     if state.order == "desc" and not state.shares:
-        return body
-    items = msgspec.json.decode(body)
-    if state.shares:
-        for at, item in enumerate(items):
-            if at and item["score"] != items[at - 1]["score"]:
-                rank = place + at
-            item["rank"] = rank + 1
-    if state.order == "asc":
-        for item in items:
-            item["score"] = turn(item["score"], "asc")
-    return _encode(items)
+        return render_items(entries, place + 1)
+    return render_items(entries, place + 1, state.order == "asc", rank + 1 if state.shares else 0)
