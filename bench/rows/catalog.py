@@ -53,6 +53,7 @@ ROWS: Final = (
     Row("top_cursor", "reads", "the next top 10, by its cursor"),
     Row("around_fill", "reads", "around with a full window, range 5, a different player each time"),
     Row("around_score", "reads", "around the place of a score, range 5"),
+    Row("standings", "reads", "standing of a player in a named season, a different player each time"),
     Row("score", "reads", "score of the 95th percentile"),
     Row("histogram", "reads", "histogram of 20 buckets"),
     Row("lookup100", "reads", "lookup of 100 players, others each time", "p99_ms", "ms"),

@@ -9,7 +9,6 @@ import msgspec
 
 from _speedups import render_items
 from board.columns import measure_run, strip_columns
-from board.season import turn
 from service.boards.calls import BoardState
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -52,26 +51,24 @@ def render_board(entries: Sequence[bytes], rank: int, place: int, state: BoardSt
 
     `rank` and `place` are those of the first entry, from 0. Raises an error of `UNREADABLE`.
     """
-    columns: list[dict[str, int]] = []
     if state.columns:
-        stripped = strip_columns(entries[::2], state.columns)
-        columns = [values for _, values in stripped]
-        bare: list[bytes] = [*entries]
-        bare[::2] = [member for member, _ in stripped]
-        entries = bare
-    body = render_items(entries, place + 1)
-    if state.order == "desc" and not state.shares and not columns:
-        return body
-    items = msgspec.json.decode(body)
-    for item, values in zip(items, columns, strict=False):
-        item["columns"] = values
-    if state.shares:
-        for at, item in enumerate(items):
+        return _render_runs(entries, rank, place, state)
+    if state.order == "desc" and not state.shares:
+        return render_items(entries, place + 1)
+    return render_items(entries, place + 1, state.order == "asc", rank + 1 if state.shares else 0)
+
+
+def _render_runs(entries: Sequence[bytes], rank: int, place: int, state: BoardState) -> bytes:
+    """As `render_board`, of a board whose rows have columns."""
+    stripped = strip_columns(entries[::2], state.columns)
+    bare: list[bytes] = [*entries]
+    bare[::2] = [member for member, _ in stripped]
+    items = msgspec.json.decode(render_items(bare, place + 1, state.order == "asc", 0))
+    for at, (item, (_, columns)) in enumerate(zip(items, stripped, strict=True)):
+        item["columns"] = columns
+        if state.shares:
             before = items[at - 1]
-            if at and (item["score"] != before["score"] or item.get("columns") != before.get("columns")):
+            if at and (item["score"], columns) != (before["score"], before["columns"]):
                 rank = place + at
             item["rank"] = rank + 1
-    if state.order == "asc":
-        for item in items:
-            item["score"] = turn(item["score"], "asc")
     return _encode(items)
