@@ -92,7 +92,7 @@ def load(session: RelaySession, board: bytes, members: bytes, period: int) -> It
     """Stream a period's rows into two temporary keys; yields the number of players of each piece."""
     # COPY takes no parameters; the period is a number that PostgreSQL has given.
     rows_of = queries()["season_rows"].replace(b"{period}", b"%d" % period)
-    redis, waiting = session.redis, 0
+    redis, waiting = session.redis.node_of(board), 0
     try:
         with session.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:
             for piece in pieces(copy):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from board.partitions import PARTITIONS
-from board.redis.replies import raise_server_error
+from board.redis.replies import concerns_server, raise_server_error
 from board.redis.sync_redis import ResponseError
 from relay.session import RelaySession
 
@@ -33,13 +33,22 @@ class Watermark(msgspec.Struct, frozen=True):
 def watermarks(session: RelaySession) -> list[Watermark]:
     """The watermarks of all partitions. Read without a lock: a batch may be between Redis and its commit.
 
-    Raises `ResponseError` if Redis refuses to be read.
+    Those of a node that is away, or refuses, are unknown, and left out. Raises `ResponseError` if all are unknown.
     """
     fences = session.fetch("partition_fences", partitions=PARTITIONS)
     names = session.keys.watermark
     replies = session.redis.pipeline(*(("HMGET", names[row.id], "fence", "identity") for row in fences))
-    raise_server_error(*replies)
-    return [watermark(row.id, row.fence, held) for row, held in zip(fences, replies, strict=True)]
+    known = [
+        watermark(row.id, row.fence, held) for row, held in zip(fences, replies, strict=True) if not is_unknown(held)
+    ]
+    if not known:
+        raise_server_error(*replies)
+    return known
+
+
+def is_unknown(held: Any) -> bool:
+    """Whether a reply says nothing about the key."""
+    return isinstance(held, ResponseError) and concerns_server(held)
 
 
 def watermark(partition: int, committed: int, held: Any) -> Watermark:

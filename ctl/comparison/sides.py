@@ -38,7 +38,7 @@ class Sides:
     """Two PostgreSQL connections and one Redis connection.
 
     One PostgreSQL connection holds a partition's claim, so that no relay writes to Redis meanwhile. The other one
-    reads from a snapshot that is younger than the claim. Raises `ServerUnreachable`.
+    reads from a snapshot that is younger than the claim. Raises `ServerUnreachable`, `BoardUnavailable`.
     """
 
     def __init__(self, s: Settings, keys: Keyspace) -> None:
@@ -47,7 +47,8 @@ class Sides:
         self.reads: Final = connect(s.database_url, APPLICATION)
         self.reads.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self.scalars: Final = self.reads.cursor(row_factory=scalar_row)
-        self.redis: Final = SyncRedis(s.redis_url, APPLICATION, REDIS_TIMEOUT_S)
+        self.redis: Final = SyncRedis(s.redis_url, APPLICATION, REDIS_TIMEOUT_S, keys=keys)
+        self.redis.connect()
         self.sql: Final = queries()
         self.sharing: set[str] = set()
         """The seasons that are held and in which equal rows share a rank."""
@@ -142,14 +143,9 @@ class Sides:
             return None
         return Standing(decode_score(parse_zscore(zscore), prefix + user), decode_reached(prefix))
 
-    def scan(self, pattern: bytes) -> Iterator[bytes]:
-        """Redis' keys that match a glob-style pattern."""
-        cursor = b"0"
-        while True:
-            cursor, found = self.redis.call("SCAN", cursor, "MATCH", pattern, "COUNT", 1_000)
-            yield from found
-            if cursor == b"0":
-                return
+    def scan(self, pattern: bytes, partition: int) -> Iterator[bytes]:
+        """Redis' keys that match a glob-style pattern; all of them are of this partition."""
+        return self.redis.node_of(self.keys.watermark[partition]).scan(pattern)
 
 
 def decode_reached(member: bytes) -> int:
