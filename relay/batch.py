@@ -92,11 +92,11 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
         begun = perf_counter_ns()
         seasons = [row for row in rows if row.season_id is not None]
         try:
-            verdict = apply(session, partition, fence, claimed.fence, seasons)
+            verdict = apply(session, partition, fence, claimed, seasons)
         except ResponseError as error:
             if concerns_server(error) or not seasons:
                 raise
-            verdict = apply_singly(session, partition, fence, claimed.fence, seasons)
+            verdict = apply_singly(session, partition, fence, claimed, seasons)
         redis_ns = perf_counter_ns() - begun
         if verdict.word != "ok":
             raise Refused(partition, verdict)
@@ -113,7 +113,7 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
 
 
 def claim(session: RelaySession, partition: int) -> Any | None:
-    """Lock the partition's row: its committed `fence` and its `low_xid`; None if another relay holds it."""
+    """Lock the partition's row: committed `fence`, `identity`, `stamp`; `low_xid`. None if another relay holds it."""
     rows = session.fetch("claim", partition=partition, identity=session.identity)
     return rows[0] if rows else None
 
@@ -126,11 +126,14 @@ def take(session: RelaySession, partition: int, low_xid: str) -> list[Any]:
 
 def commit(session: RelaySession, partition: int, fence: int, low_xid: str) -> None:
     """Write the fence and the low mark; they are committed with the deletion of the hints."""
-    session.execute("commit_fence", fence=fence, identity=session.identity, low_xid=low_xid, partition=partition)
+    stamp = session.stamp(fence)
+    session.execute(
+        "commit_fence", fence=fence, identity=session.identity, stamp=stamp, low_xid=low_xid, partition=partition
+    )
 
 
-def apply(session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any]) -> Verdict:
-    """Send these seasons' rows through the fenced script."""
+def apply(session: RelaySession, partition: int, fence: int, claimed: Any, seasons: list[Any]) -> Verdict:
+    """Send these seasons' rows through the fenced script. `claimed` is the row of the claim."""
     space = session.keys
     keys = [space.watermark[partition], space.periods[partition]]
     groups = []
@@ -138,19 +141,20 @@ def apply(session: RelaySession, partition: int, fence: int, committed: int, sea
         season = row.season_id.encode()
         keys += (space.board(partition, season), space.members(partition, season))
         groups.append(((season, b"%d" % row.period_id, mark_of(row.ranking)), row.users, row.scores, row.reached))
-    head = [b"%d" % fence, b"%d" % committed, session.identity.encode()]
+    committed = b"%d" % claimed.fence, claimed.identity.encode(), claimed.stamp.encode()
+    head = [b"%d" % fence, committed[0], session.identity.encode(), session.epoch.encode(), *committed[1:]]
     return verdict_of(session.redis.run(script("apply"), keys, head, groups))
 
 
-def apply_singly(session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any]) -> Verdict:
+def apply_singly(session: RelaySession, partition: int, fence: int, claimed: Any, seasons: list[Any]) -> Verdict:
     """Write each season of a refused batch by itself, and set aside those that are refused again."""
     # The watermark first: it has to follow the fence that is committed, even if Redis refuses every season.
-    verdict = apply(session, partition, fence, committed, [])
+    verdict = apply(session, partition, fence, claimed, [])
     for row in seasons:
         if verdict.word != "ok":
             break
         try:
-            verdict = apply(session, partition, fence, committed, [row])
+            verdict = apply(session, partition, fence, claimed, [row])
         except ResponseError as error:
             if concerns_server(error):
                 raise

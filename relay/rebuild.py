@@ -16,7 +16,7 @@ from board.redis.sync_redis import ResponseError
 from board.season import mark_of
 from relay.batch import Refused, Verdict, claim, verdict_of
 from relay.session import RelaySession
-from relay.watermarks import watermark
+from relay.watermarks import FIELDS, watermark
 
 log: Final = logging.getLogger(__name__)
 
@@ -55,14 +55,14 @@ def rebuild(
         fence = session.value("draw_fence")
         if only is not None:
             # Checked first, so that nothing is loaded which the swap would refuse.
-            (answer,) = redis.pipeline(("HMGET", keys.watermark[partition], "fence", "identity"))
+            (answer,) = redis.pipeline(("HMGET", keys.watermark[partition], *FIELDS))
             held = watermark(partition, committed, answer)
-            if held.fence is None or held.identity != session.identity:
+            if held.fence is None or held.identity != session.identity or held.epoch not in (None, session.epoch):
                 raise Refused(partition, Verdict("lost", 0, ""))
         drop_temporary(session, partition)
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
         head = [b"%d" % fence, b"%d" % committed, session.identity.encode(), keys.tag[partition]]
-        head.append(b"all" if only is None else b"some")
+        head += (b"all" if only is None else b"some", session.epoch.encode())
         players = seasons = 0
         for row in session.fetch("partition_seasons", partition=partition):
             if only is not None and row.season_id != only:
@@ -83,7 +83,13 @@ def rebuild(
         if verdict.word != "ok":
             raise Refused(partition, verdict)
         commit = "commit_rebuild" if only is None else "commit_season"
-        parameters = {"fence": fence, "identity": session.identity, "partition": partition, "season": only}
+        parameters = {
+            "fence": fence,
+            "identity": session.identity,
+            "stamp": session.stamp(fence),
+            "partition": partition,
+            "season": only,
+        }
         session.cursor.execute(session.sql[commit], parameters)
         return Rebuilt(seasons, players)
 

@@ -32,7 +32,8 @@ SESSION: Final = {
 
 
 class RelaySession:
-    """One PostgreSQL and one Redis connection, both open; `identity` says which PostgreSQL this is.
+    """One PostgreSQL and one Redis connection, both open; `identity` says which PostgreSQL this is, `epoch` which run
+    of it.
 
     `limit` is the most hints of one batch; with `traced` a batch takes the traces of its hints along; `beat` gives the
     signs of life of long work. With `apart_s` a node of a cluster that does not answer for so many seconds is as if it
@@ -63,6 +64,11 @@ class RelaySession:
         adapt_arrays(self.db)
         self.cursor: Final[psycopg.Cursor[Any]] = self.db.cursor(binary=True, row_factory=namedtuple_row)
         self.identity: Final[str] = self.value("identity")
+        self.epoch: Final[str] = self.value("epoch")
+
+    def stamp(self, fence: int) -> str:
+        """The stamp of a batch with this fence, for PostgreSQL and Redis."""
+        return f"{fence}.{self.epoch}"
 
     def close(self) -> None:
         """Close both connections; a claim in hand ends with them."""

@@ -14,6 +14,8 @@ from relay.session import RelaySession
 
 log: Final = logging.getLogger(__name__)
 
+FIELDS: Final = ("fence", "identity", "stamp")
+"""The fields of a watermark that tell who has written last."""
 PLAUSIBLE: Final = 2**53
 """No real fence reaches this number: the scripts in Redis compare doubles, which are exact below it."""
 
@@ -21,13 +23,15 @@ PLAUSIBLE: Final = 2**53
 class Watermark(msgspec.Struct, frozen=True):
     """The fence that PostgreSQL has `committed` for a partition, and the watermark in Redis.
 
-    `fence` is None if Redis has no usable one; `identity` is then of no meaning.
+    `fence` is None if Redis has no usable one; `identity` is then of no meaning. `epoch` is that of the fence; None if
+    a release without stamps has written it.
     """
 
     partition: int
     committed: int
     fence: int | None
     identity: str
+    epoch: str | None
 
 
 def watermarks(session: RelaySession) -> list[Watermark]:
@@ -37,7 +41,7 @@ def watermarks(session: RelaySession) -> list[Watermark]:
     """
     fences = session.fetch("partition_fences", partitions=PARTITIONS)
     names = session.keys.watermark
-    replies = session.redis.pipeline(*(("HMGET", names[row.id], "fence", "identity") for row in fences))
+    replies = session.redis.pipeline(*(("HMGET", names[row.id], *FIELDS) for row in fences))
     known = [
         watermark(row.id, row.fence, held) for row, held in zip(fences, replies, strict=True) if not is_unknown(held)
     ]
@@ -53,9 +57,13 @@ def is_unknown(held: Any) -> bool:
 
 def watermark(partition: int, committed: int, held: Any) -> Watermark:
     """The watermark of a reply to HMGET; an error reply (a key of another type) counts as no fence."""
-    fence, identity = (None, None) if isinstance(held, ResponseError) else held
+    fence, identity, stamp = (None, None, None) if isinstance(held, ResponseError) else held
     number = int(fence) if fence is not None and fence.isdigit() else None
-    return Watermark(partition, committed, number, (identity or b"").decode("utf-8", "replace"))
+    stamped, _, epoch = (stamp or b"").decode("utf-8", "replace").partition(".")
+    known = fence is not None and stamped.encode() == fence
+    return Watermark(
+        partition, committed, number, (identity or b"").decode("utf-8", "replace"), epoch if known else None
+    )
 
 
 def suspects(session: RelaySession) -> list[int]:
@@ -65,7 +73,11 @@ def suspects(session: RelaySession) -> list[int]:
     return [
         w.partition
         for w in held
-        if w.fence is None or w.fence < w.committed or w.identity != session.identity or w.partition in lost_future
+        if w.fence is None
+        or w.fence < w.committed
+        or w.identity != session.identity
+        or w.epoch not in (None, session.epoch)
+        or w.partition in lost_future
     ]
 
 

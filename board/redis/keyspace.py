@@ -4,9 +4,9 @@ Every key of a partition carries its hash tag, so a batch, a rebuild or a read i
 of a partition is not its number: the slots of `EVEN_TAGS` have equal distances, so that masters get equal shares.
 
 ======================  ======  ==========================================================
-``lb:{17}:w``           hash    watermark: ``fence``, ``identity``; ``n:<season>``: its players, period and mark of the
-                                last batch that touched it, with ``:`` between them (the mark ends with ``.c`` where
-                                players share ranks); ``counted``, the fence of the
+``lb:{17}:w``           hash    watermark: ``fence``, ``identity``, ``stamp`` (fence and epoch); ``n:<season>``: its
+                                players, period and mark of the last batch that touched it, with ``:`` between them (the
+                                mark ends with ``.c`` where players share ranks); ``counted``, the fence of the
                                 last writer that kept these; ``since``, the fence at which they were forgotten
 ``lb:{17}:p``           hash    season -> its current period
 ``lb:{17}:z:<season>``  zset    the board, best first

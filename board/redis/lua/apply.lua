@@ -1,10 +1,11 @@
 -- Write rows read from PostgreSQL to the boards of one partition, if the fence allows it.
 -- KEYS: 1 watermark, 2 periods, then per group: board, members
--- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, then per group:
+-- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 its epoch, 5 committed identity, 6 committed stamp, then
+--       per group:
 --       season, period, ranking, n, n times (user, prefix), n times zscore; an empty prefix removes the player
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
-local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted')
+local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted', 'stamp')
 local periods = redis.pcall('HLEN', KEYS[2])
 local failed = held.err or (type(periods) == 'table' and periods.err)
 if failed and not failed:find('WRONGTYPE', 1, true) then
@@ -14,9 +15,15 @@ elseif failed or (held[1] and not tonumber(held[1])) then
   -- A key of another type, or another text, is in the place of the watermark: it counts as lost.
   return {'lost', '', ''}
 end
+-- The epoch of the fence; none if a release without stamps has written last.
+local stamped, epoch = string.match(held[4] or '', '^(%d+)%.(.*)$')
+if stamped ~= held[1] then epoch = nil end
+local mine_wrote = held[2] == ARGV[3] and (not epoch or epoch == ARGV[4])
+-- Another run of PostgreSQL, or its predecessor, has written last, and PostgreSQL knows that very batch: nothing is lost.
+local known = epoch and held[4] == ARGV[6] and held[2] == ARGV[5] and tonumber(held[1]) == committed
 if not held[1] then
   if committed > 0 then return {'lost', '', ''} end
-elseif held[2] ~= ARGV[3] then
+elseif not mine_wrote and not known then
   return {'identity', held[1], held[2] or ''}
 elseif tonumber(held[1]) < committed then
   return {'lost', held[1], held[2]}
@@ -36,7 +43,7 @@ end
 
 -- Fences of two clusters, or of two histories of one, may be equal.
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
-local argc, at, key = #ARGV, 4, 3
+local argc, at, key = #ARGV, 7, 3
 while at <= argc do
   local season, period, ranking, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local board, members = KEYS[key], KEYS[key + 1]
@@ -109,5 +116,5 @@ while at <= argc do
   end
   at, key = scores_at + n, key + 2
 end
-redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
+redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1], 'stamp', ARGV[1] .. '.' .. ARGV[4])
 return {'ok', ARGV[1], ARGV[3]}
