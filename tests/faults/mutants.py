@@ -113,9 +113,9 @@ MUTANTS: Final = (
         (
             (
                 "relay/batch.py",
-                "        try:\n            verdict = apply(session, partition, fence, claimed.fence, seasons)",
+                "        try:\n            verdict = apply(session, partition, fence, claimed, seasons)",
                 '        session.db.execute("COMMIT")\n'
-                "        try:\n            verdict = apply(session, partition, fence, claimed.fence, seasons)",
+                "        try:\n            verdict = apply(session, partition, fence, claimed, seasons)",
             ),
         ),
         "relay: kill -9 mid-payload",

@@ -252,3 +252,7 @@ def start(
     node = Node(program(prefer), directory, mode, lines, **settings)
     stack.callback(node.close)
     return node
+
+
+TOPOLOGIES: Final = {"sentinel": guarded_by_sentinels, "cluster": clustered}
+"""The kinds of Redis on which tests with the mark `topology` run."""

@@ -13,6 +13,8 @@ from relay.batch import Refused, relay_batch
 from relay.rebuild import rebuild
 from relay.session import RelaySession
 
+pytestmark = pytest.mark.topology
+
 SEASONS = tuple(f"s{n}" for n in range(8))
 
 
