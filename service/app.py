@@ -165,7 +165,9 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     the process.
     """
     keys = Keyspace(s.redis_prefix)
-    redis = AsyncRedis(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=SCRIPTS, name="leaderboard-api")
+    redis = AsyncRedis(
+        s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=SCRIPTS, name="leaderboard-api", keys=keys
+    )
     poker = Poker(redis, keys)
     store_probe = StoreProbe(s.database_url)
 
