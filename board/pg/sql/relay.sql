@@ -61,7 +61,7 @@ WITH taken AS (
 ), changed AS (
     SELECT DISTINCT period_id, user_id FROM taken
 ), grouped AS (
-    SELECT s.season_id, s.period_id, s.ranking, l.user_id AS leader,
+    SELECT s.season_id, s.period_id, s.ranking,
            coalesce(array_agg(c.user_id) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS users,
            coalesce(array_agg(r.score) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS scores,
            coalesce(array_agg(r.reached) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS reached
@@ -70,13 +70,15 @@ WITH taken AS (
     -- aside are dropped, too: the season will be rebuilt.
     JOIN season s ON s.period_id = c.period_id AND NOT EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id)
     LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
-    LEFT JOIN leader l ON l.season_id = s.season_id AND l.period_id = s.period_id
-    GROUP BY s.season_id, s.period_id, s.ranking, l.user_id
+    GROUP BY s.season_id, s.period_id, s.ranking
 )
-SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.ranking, g.leader, g.users, g.scores, g.reached
+SELECT t.fence, t.hints, t.low_xid, t.oldest_s, g.season_id, g.period_id, g.ranking, l.user_id AS leader,
+       g.users, g.scores, g.reached
        , (SELECT string_agg(parent || '@' || extract(epoch FROM clock_timestamp() - queued_at)::float8, ' ') -- traced
           FROM traces) AS traces -- traced
 FROM stats t LEFT JOIN grouped g ON true
+-- PERF: a look-up for each season, not for each player.
+LEFT JOIN leader l ON l.season_id = g.season_id AND l.period_id = g.period_id
 
 -- name: commit_fence --
 UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = %(low_xid)s::xid8, committed_at = clock_timestamp()
