@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from typing import Any, Final
 
 import pytest
+from support.waiting import eventually
 from support.world import World, decoded
 
 from board.partitions import partition_of
@@ -271,6 +272,33 @@ def test_rows_of_the_ledger_give_the_rows_whatever_the_order_in_which_batches_co
             if KINDS[season].operator != "sum":
                 assert row.reached == wanted.reached
     print(f"{outdated[0]} were sent again")  # pytest -rP shows it
+
+
+def test_a_sum_shows_the_columns_of_the_latest_run_by_number(ruled: World) -> None:
+    """A batch whose numbers are earlier than those of the row comes late: its delta counts, its columns do not show."""
+    ruled.submit(("plain", "ada", 1))
+    slow, quick = Sender(ruled), Sender(ruled)
+    for sender in (slow, quick):
+        sender.learn("points")
+    answers: list[tuple[int, Any]] = []
+    batch: list[Run] = [("plain", "ada", 1, ()), ("points", "bob", 1, (1,)), ("points", "bob", 1, (2,))]
+    with ruled.db.transaction():
+        # Plain periods have the lowest numbers, so this row is the first that the slow batch wants.
+        ruled.execute("SELECT FROM score WHERE user_id = 'ada' FOR UPDATE")
+        thread = threading.Thread(target=lambda: answers.extend(slow.send(*batch)))
+        thread.start()
+        eventually(lambda: ruled.waiting() == 1)
+        quick.send(("points", "bob", 1, (3,)))
+    thread.join()
+    assert [status for status, _ in answers] == [WRITTEN] * 3
+    bob = rows_of(ruled, "points")["bob"]
+    assert (bob.score, bob.columns) == (3, (3,))
+    # The version has risen above the number of the run that is shown. A run with the next number is later.
+    assert quick.send(("points", "bob", 1, (4,)))[0][0] == WRITTEN
+    bob = rows_of(ruled, "points")["bob"]
+    assert (bob.score, bob.columns) == (4, (4,))
+    for sender in (slow, quick):
+        sender.close()
 
 
 def test_a_season_without_columns_is_plain_and_its_rows_are_as_short_as_before(ruled: World) -> None:

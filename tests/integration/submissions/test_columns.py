@@ -157,6 +157,16 @@ def test_columns_are_fixed_while_the_period_has_submissions(http: Http, season: 
     eventually(lambda: http.rank(season, "bob").json.get("columns") == {"stars": 2, "time": 7})
     past = http.get(f"{base(season)}/leaderboard/rank?userId=ada&period=1").json
     assert past["columns"] == {"time": 1, "moves": 2}, "a period keeps the names that it had"
+    # The next periods have the columns of the one before, however it ended.
+    for end in ("POST", "POST", "DELETE", "POST"):
+        path = f"{base(season)}/reset" if end == "POST" else base(season)
+        assert http.ask(end, path).status == 200
+        assert send(http, season, "cy", score=1, columns={"time": 3, "stars": 4}).status == 202
+    periods = [one["number"] for one in http.get(f"{base(season)}/periods").json["items"]]
+    assert periods == [6, 5, 3, 2, 1]
+    for number in periods[:3]:
+        path = f"{base(season)}/leaderboard/rank?userId=cy&period={number}"
+        eventually(lambda path=path: http.get(path).json.get("columns") == {"stars": 4, "time": 3})
     assert http.ask("POST", f"{base(season)}/reset").status == 200
     assert patch(http, season, columns=None).json["columns"] == []
     assert send(http, season, "bob", score=1).status == 202
