@@ -16,6 +16,7 @@ from support.relays import Hand, S, write_watermark
 from support.world import World
 
 from board.partitions import partition_of
+from board.pg.read_connection import ReadConnection
 from board.redis.async_redis import AsyncRedis
 from board.redis.poke import Poker
 from board.redis.scripts import Script
@@ -23,7 +24,9 @@ from relay.batch import relay_batch
 from relay.rebuild import rebuild
 from service.boards.calls import BoardCalls
 from service.boards.histogram import Histograms
+from service.boards.past_boards import PastBoards
 from service.boards.reader import SCRIPTS
+from service.boards.run_metadata import RunMetadata
 
 OTHER = next(name for name in map(str, itertools.count()) if partition_of(name) == S)
 """A season of the same partition."""
@@ -181,8 +184,10 @@ def test_a_histogram_of_two_states_is_no_answer_of_the_second(filled: World) -> 
         await redis.first_try()
         calls = Between(redis, filled.keys, Poker(redis, filled.keys))
         calls.next.append(lambda: carry(filled, ("s", "p5", 50)))
+        connection = ReadConnection(filled.settings.database_url, "test", 5.0)
+        past = PastBoards(connection, RunMetadata(connection), redis, filled.keys, 5.0)
         try:
-            answers = [await Histograms(calls).read_histogram("s", 3, "score") for _ in range(3)]
+            answers = [await Histograms(calls, past).read_histogram("s", 3, "score") for _ in range(3)]
         finally:
             await redis.stop()
         return [msgspec.json.decode(answer.body) for answer in answers]

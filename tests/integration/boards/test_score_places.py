@@ -11,20 +11,34 @@ from support.http import Http, base
 from support.naive import NaiveBoard
 from support.periods import GRID, end_now, keeper_of
 from support.processes import serving
-from support.world import World
+from support.world import World, world_on
 
+from board.partitions import partition_of
 from board.season import Ranking
+from ctl.embedded import Embedded
+from relay.batch import relay_batch
 
 EDGE = 2**60
 SCORES = [EDGE + 40, EDGE + 40, EDGE + 39, EDGE - 1, 7, 7, 7, 0, -1, -(2**63), 2**63 - 1]
 ASKED = [*SCORES, EDGE + 41, EDGE + 38, EDGE, EDGE + 2047, EDGE + 2048, 8, 6, 1, -2, -(2**63) + 1, 2**63 - 2]
 
 
+numbers = itertools.count(1)
+Served = tuple[World, Http]
+
+
+@pytest.fixture(scope="module")
+def served(servers: Embedded) -> Iterator[Served]:
+    """A server whose boards the test itself carries."""
+    with world_on(servers, redis_db=4) as world, serving(world, LEADERBOARD_READ_CACHE_MS="0") as api:
+        world.carry_everything()
+        with api.client() as client:
+            yield world, client
+
+
 @pytest.fixture
-def http(world: World) -> Iterator[Http]:
-    world.carry_everything()
-    with serving(world, LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as client:
-        yield client
+def http(served: Served) -> Http:
+    return served[1]
 
 
 def around(http: Http, query: str, season: str = "s") -> Any:
@@ -40,23 +54,22 @@ def turned(found: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("ranking", ["ordinal", "competition"])
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("stage", ["live", "closed", "final"])
-def test_a_score_stands_where_a_new_row_with_it_would(
-    world: World, http: Http, order: str, ranking: Ranking, stage: str
-) -> None:
-    world.define("s", operator="best", order=order, ranking=ranking, schedule=GRID)
+def test_a_score_stands_where_a_new_row_with_it_would(served: Served, order: str, ranking: Ranking, stage: str) -> None:
+    world, http = served
+    season = f"place {next(numbers)}"
+    world.define(season, operator="best", order=order, ranking=ranking, schedule=GRID)
     for n, score in enumerate(SCORES):
-        world.submit_by_rule(("s", f"p{n}", score if order == "desc" else ~score, True))
-    world.carry_everything()
-    naive = NaiveBoard("s", world.expected("s"), ranking)
+        world.submit_by_rule((season, f"p{n}", score if order == "desc" else ~score, True))
+    relay_batch(world.session(), partition_of(season), check=True)
+    naive = NaiveBoard(season, world.expected(season), ranking)
     if stage != "live":
-        end_now(world, "s")
+        end_now(world, season)
         assert keeper_of(world).turn_seasons(world.db) == 1
-        assert keeper_of(world).close_periods(world.db) == 1 or stage == "closed"
-    if stage == "closed":
-        world.execute("UPDATE period SET players = NULL, final_at = NULL", "TRUNCATE standing")
-    for score, side, fill in itertools.product(ASKED, (0, 1, 4, 20), (False, True)):
+    if stage == "final":
+        assert keeper_of(world).close_periods(world.db) >= 1
+    for score, (side, fill) in itertools.product(ASKED, ((0, False), (1, False), (4, False), (4, True), (20, True))):
         query = f"score={score if order == 'desc' else ~score}&range={side}&fill={str(fill).lower()}"
-        found = around(http, query + ("" if stage == "live" else "&period=1")).json
+        found = around(http, query + ("" if stage == "live" else "&period=1"), season).json
         assert found.pop("asOf") and found.pop("period", 1) == 1
         assert (found if order == "desc" else turned(found)) == naive.place(score, side, fill)
 
