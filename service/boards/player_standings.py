@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from board.pg.read_connection import ReadConnection
-from service.boards.calls import read_score_of
+from service.boards.calls import read_run
 from service.boards.rank_reads import PlayerNotFound, RankReads, SeasonNotFound, Window
 from service.boards.shared_ranks import percentile_of
 from service.boards.types import SEASONS_MOST, PlayerStanding, PlayerStandings
@@ -81,15 +81,9 @@ class StandingsReader:
 def show_standing(season: str, window: Window) -> PlayerStanding:
     """The standing of a window without neighbours."""
     rank, member, zscore, state = window
-    return PlayerStanding(
-        seasonId=season,
-        rank=rank + 1,
-        score=read_score_of(member, zscore, state.order),
-        version=int.from_bytes(member[2:10], "big"),
-        total=state.total,
-        percentile=percentile_of(rank, state.total),
-        asOf=state.as_of,
-    )
+    run = read_run(member, zscore, state)
+    percentile = percentile_of(rank, state.total)
+    return PlayerStanding(season, rank + 1, run.score, run.version, state.total, percentile, state.as_of, run.columns)
 
 
 def parse_seasons(text: str | None) -> list[str] | None:

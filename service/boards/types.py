@@ -174,6 +174,7 @@ class PlayerStanding(msgspec.Struct, frozen=True):
     total: Total
     percentile: AtOrBelow
     asOf: AsOf
+    columns: Columns = msgspec.UNSET
 
 
 class PlayerStandings(msgspec.Struct, frozen=True):

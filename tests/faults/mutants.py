@@ -20,7 +20,7 @@ class Mutant(msgspec.Struct, frozen=True):
 
 LOW_FENCE: Final = (
     ("board/redis/lua/apply.lua", "elseif tonumber(held[1]) < committed then", "elseif false then"),
-    ("relay/watermarks.py", "w.fence < w.committed or ", ""),
+    ("relay/watermarks.py", "        or w.fence < w.committed\n", ""),
 )
 
 MUTANTS: Final = (
@@ -50,7 +50,7 @@ MUTANTS: Final = (
         "the identity of PostgreSQL is not compared",
         (
             ("board/redis/lua/apply.lua", "elseif not mine_wrote and not known then", "elseif false then"),
-            ("relay/watermarks.py", "w.identity != session.identity or ", ""),
+            ("relay/watermarks.py", "        or w.identity != session.identity\n", ""),
         ),
         "postgres: lagging standby promoted",
         ("I3",),
@@ -113,9 +113,9 @@ MUTANTS: Final = (
         (
             (
                 "relay/batch.py",
-                "        try:\n            verdict = apply(session, partition, fence, claimed,",
+                "        try:\n            verdict = apply(session, partition, fence, claimed, seasons",
                 '        session.db.execute("COMMIT")\n'
-                "        try:\n            verdict = apply(session, partition, fence, claimed,",
+                "        try:\n            verdict = apply(session, partition, fence, claimed, seasons",
             ),
         ),
         "relay: kill -9 mid-payload",
