@@ -18,7 +18,7 @@ EXTRAS := otel embedded dev bench fuzz deploy mutation supply
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test test-walks test-twin test-system test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
+.PHONY: help setup dev run demo test test-walks test-twin test-system test-topologies test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
   test-deploy clean
 
 help: ## list the targets
@@ -74,6 +74,10 @@ test-twin: $(VENV)/.dev ## run the suite with the pure-Python kernels
 
 test-system: $(VENV)/.dev ## run the suite on the PostgreSQL and Redis installed on this machine
 	@LEADERBOARD_TEST_SERVERS=system $(SUITE) $(ARGS)
+
+test-topologies: $(VENV)/.dev ## run the tests of boards with Sentinel, and on a cluster of 3 + 3 (LEADERBOARD_TEST_SERVERS=system: on Redis 7.0)
+	@for topology in sentinel cluster; do echo "boards: $$topology"; \
+	  LEADERBOARD_TEST_TOPOLOGY=$$topology $(SUITE) -m topology tests/integration $(ARGS) || exit; done
 
 test-deploy: $(VENV)/.deploy ## test the container files, and Ansible on booted hosts (needs root, systemd-nspawn; SHORT=1: one host, no fleet)
 	@$(BIN)/python -m pytest -m 'deploy$(if $(SHORT), and not full)' tests/deploy $(ARGS)

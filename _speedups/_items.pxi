@@ -173,17 +173,22 @@ cdef int read_number(const uint8_t* at, Py_ssize_t left, int64_t* result) noexce
     return 1
 
 
-def render_items(replies, first_rank):
+def render_items(replies, first_rank, turned=False, shared_rank=0):
     """The JSON list of a board window, from the flat Redis reply."""
     cdef Buffer buffer = Buffer(NULL, 0, 0)
-    cdef int64_t rank = 0, zscore = 0, score = 0
+    cdef int64_t rank = 0, shared = 0, last = 0, zscore = 0, score = 0
     cdef Py_ssize_t size, index, count
     cdef const uint8_t* member
     cdef uint8_t* at
-    cdef bint ranked
+    cdef bint ranked, complements
     if to_int64(first_rank, "first_rank", &rank) or not 0 <= rank <= <int64_t>(2 * EXACT):
         raise ValueError("first_rank is outside 0 .. 2**53")
+    if not isinstance(turned, bool):
+        raise TypeError(f"turned must be bool, not {type(turned).__name__}")
+    if to_int64(shared_rank, "shared_rank", &shared) or not 0 <= shared <= <int64_t>(2 * EXACT):
+        raise ValueError("shared_rank is outside 0 .. 2**53")
     ranked = rank != 0
+    complements = turned
     replies = checked_sequence(replies, "replies")
     for reply in replies:
         check_bytes(reply, "replies")
@@ -216,7 +221,13 @@ def render_items(replies, first_rank):
                 at += 1
             if ranked:
                 memcpy(at, b'{"rank":', 8)
-                at = put_int(at + 8, rank)
+                if shared == 0:
+                    at = put_int(at + 8, rank)
+                else:
+                    if index > 0 and score != last:
+                        shared = rank
+                    last = score
+                    at = put_int(at + 8, shared)
                 memcpy(at, b',"userId":"', 11)
                 at += 11
                 rank += 1
@@ -227,7 +238,7 @@ def render_items(replies, first_rank):
             if at == NULL:
                 raise ValueError("user id is not valid UTF-8")
             memcpy(at, b'","score":', 10)
-            at = put_int(at + 10, score)
+            at = put_int(at + 10, ~score if complements else score)
             at[0] = c"}"
             end_at(&buffer, at + 1)
         reserve(&buffer, 1)

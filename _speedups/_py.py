@@ -287,26 +287,38 @@ def _command(arguments: list[bytes]) -> bytes:
 # --- JSON ------------------------------------------------------------------------------------------------
 
 
-def render_items(replies: Sequence[bytes], first_rank: int) -> bytes:
+def render_items(replies: Sequence[bytes], first_rank: int, turned: bool = False, shared_rank: int = 0) -> bytes:
     """The JSON list of a board window, from the flat Redis reply ``[member, zscore, ...]``.
 
     Items are ``{"userId":...,"score":...}``, and begin with ``"rank"``, counted from ``first_rank``, unless
-    that is 0. A zscore is an integer in a double as Redis prints it, also in exponent form. `ValueError`
-    for an odd number of replies, a rank outside 0 .. 2**53, a bad number, a pair that no score gives, and
-    invalid UTF-8.
+    that is 0. With ``turned`` the scores are complements. With a ``shared_rank``, that of the first item,
+    an item with the score of the one before has its rank, too. A zscore is an integer in a double as Redis
+    prints it, also in exponent form. `ValueError` for an odd number of replies, a rank outside 0 .. 2**53, a
+    bad number, a pair that no score gives, and invalid UTF-8.
     """
     _check_int(first_rank, "first_rank")
     if not 0 <= first_rank <= _RANK_MAX:
         raise ValueError("first_rank is outside 0 .. 2**53")
+    if not isinstance(turned, bool):
+        raise TypeError(f"turned must be bool, not {type(turned).__name__}")
+    _check_int(shared_rank, "shared_rank")
+    if not 0 <= shared_rank <= _RANK_MAX:
+        raise ValueError("shared_rank is outside 0 .. 2**53")
     if len(_all_bytes(replies, "replies")) % 2:
         raise ValueError("replies must be pairs of member and zscore")
     items = []
+    last, shown = None, 0
     for index in range(0, len(replies), 2):
         member = replies[index]
         score = decode_score(_number(replies[index + 1]), member)
         user = json.dumps(member[PREFIX_SIZE:].decode(), ensure_ascii=False)
-        rank = f'"rank":{first_rank + index // 2},' if first_rank else ""
-        items.append(f'{{{rank}"userId":{user},"score":{score}}}')
+        if not shared_rank or (index and score != last):
+            shown = first_rank + index // 2
+        elif not index:
+            shown = shared_rank
+        last = score
+        rank = f'"rank":{shown},' if first_rank else ""
+        items.append(f'{{{rank}"userId":{user},"score":{~score if turned else score}}}')
     return f"[{','.join(items)}]".encode()
 
 

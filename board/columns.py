@@ -76,6 +76,42 @@ def measure_run(columns: int) -> int:
     return measure_prefix(columns) - 8
 
 
+class _Layout(NamedTuple):
+    """How the columns of a member are read: as unsigned numbers, each with a name, an offset and a factor."""
+
+    numbers: struct.Struct
+    size: int
+    terms: tuple[tuple[str, int, int], ...]
+
+
+@lru_cache(4_096)
+def _layout_of(columns: tuple[Column, ...]) -> _Layout:
+    numbers = struct.Struct(f">2xQx{len(columns) - 1}Q")
+    # Inverted in the member: the numbers fall where the highest is first.
+    terms = [(one.name, _SIGN - 1, -1) if one.order == "desc" else (one.name, -_SIGN, 1) for one in columns]
+    return _Layout(numbers, measure_prefix(len(columns)), tuple(terms))
+
+
+Stripped = tuple[bytes, dict[str, int]]
+"""A member as it would be without columns, and the values of its columns by name."""
+
+
+def strip_columns(members: Sequence[bytes], columns: tuple[Column, ...]) -> list[Stripped]:
+    """Take these columns, at least one, from members. Raises `ValueError` for another kind of member.
+
+    PERF: once for each row that a reader shows.
+    """
+    layout = _layout_of(columns)
+    unpack, size, found = layout.numbers.unpack_from, layout.size, []
+    for member in members:
+        if len(member) < size or member[_BARE] != 0xFF:
+            raise ValueError("the member is one of another rule")
+        pairs = zip(layout.terms, unpack(member), strict=True)
+        values = {name: offset + factor * number for (name, offset, factor), number in pairs}
+        found.append((member[:2] + member[size - 8 :], values))
+    return found
+
+
 def make_entry(score: int, reached: int, columns: bytes = b"") -> tuple[int, bytes]:
     """The zscore and the part of the member before the user id, of a row as PostgreSQL keeps it.
 

@@ -14,12 +14,17 @@ from board.pg import schema
 from board.pg.connections import connect, first_line
 from board.pg.prefix import check_prefix, record_prefix
 from board.pg.requirements import check_pooling
+from board.redis.keyspace import Keyspace
+from board.redis.node import WrongNode
 from board.redis.sync_redis import SyncRedis
+from board.redis.topology.layout import SLOTS
 
 APPLICATION: Final = "leaderboard-ctl"
 """The name of the command's connections; `restore` tells them from those of API and relays by it."""
 
 RETRY_S: Final = 0.25
+REDIS_APART_S: Final = 1.0
+"""The time for a node of a cluster to answer at a start, which needs only one of them."""
 
 
 def connect_postgres(s: Settings, wait_s: float = 0.0, *, writes: bool = False) -> psycopg.Connection[Any]:
@@ -37,9 +42,9 @@ def connect_postgres(s: Settings, wait_s: float = 0.0, *, writes: bool = False) 
             time.sleep(RETRY_S)
 
 
-def make_redis(s: Settings) -> SyncRedis:
-    """A Redis connection that opens with its first call. Raises `InvalidSetting`."""
-    return SyncRedis(s.redis_url, APPLICATION)
+def make_redis(s: Settings, keys: Keyspace | None = None) -> SyncRedis:
+    """A Redis connection that opens with its first call, and then names the `keys`. Raises `InvalidSetting`."""
+    return SyncRedis(s.redis_url, APPLICATION, keys=keys)
 
 
 def check_pooler(s: Settings, db: psycopg.Connection[Any]) -> None:
@@ -63,9 +68,11 @@ def check_postgres(s: Settings, *, starts: bool = False) -> None:
 
 
 def check_redis(s: Settings) -> None:
-    """Raise `BoardUnavailable` unless Redis answers."""
-    with closing(make_redis(s)) as redis:
+    """Raise `BoardUnavailable` unless Redis answers: for a cluster one master, and no slot is without a master."""
+    with closing(SyncRedis(s.redis_url, APPLICATION, apart_s=REDIS_APART_S)) as redis:
         redis.connect()
+        if redis.layout is not None and redis.layout.missing:
+            raise WrongNode(f"{redis.layout.missing} of the {SLOTS} slots of the cluster have no master")
 
 
 def check_servers(s: Settings, *, starts: bool = False) -> None:

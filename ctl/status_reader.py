@@ -14,8 +14,8 @@ from board.errors import BoardUnavailable
 from board.pg import schema
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
-from board.redis.sync_redis import ResponseError
-from ctl.connections import connect_postgres, make_redis
+from board.redis.sync_redis import ResponseError, SyncRedis
+from ctl.connections import APPLICATION, REDIS_APART_S, connect_postgres
 
 State = Literal["ok", "behind", "foreign", "unknown"]
 """Redis' watermark beside the committed fence: behind (Redis lost something), foreign (another PostgreSQL wrote it),
@@ -152,8 +152,9 @@ def read_status(s: Settings) -> Status:
 def _read_watermarks(s: Settings, partitions: list[int]) -> dict[int, Any] | None:
     """Partition -> Redis' reply to HMGET of fence and identity; None when Redis does not answer."""
     keys = Keyspace(s.redis_prefix)
-    with closing(make_redis(s)) as redis:
+    with closing(SyncRedis(s.redis_url, APPLICATION, keys=keys, apart_s=REDIS_APART_S)) as redis:
         try:
+            redis.connect()
             replies = redis.pipeline(*(("HMGET", keys.watermark[p], "fence", "identity") for p in partitions))
         except BoardUnavailable:
             return None

@@ -25,7 +25,7 @@ from board.process.stop import Stop
 from board.process.throttle import Throttle
 from board.redis.keyspace import Keyspace
 from board.redis.poke import Suspicion, parse_poke
-from board.redis.replies import describe
+from board.redis.replies import NodeUnavailable, describe
 from board.redis.sync_redis import ResponseError
 from relay import metrics
 from relay.batch import BatchResult, Refused, pending_partitions, relay_batch
@@ -37,6 +37,9 @@ from relay.session import RelaySession
 from relay.watermarks import suspects
 
 log: Final = logging.getLogger(__name__)
+
+APART_S: Final = 0.3
+"""The time for a node of a cluster to answer. Partitions of other nodes wait meanwhile, once for each relay."""
 
 
 class Relay:
@@ -109,6 +112,7 @@ class Relay:
             redis_timeout_s=s.redis_timeout_ms / 1000,
             traced=self.tracer is not None,
             beat=self.beat,
+            apart_s=APART_S,
         )
 
     def turn(self, session: RelaySession) -> None:
@@ -166,6 +170,8 @@ class Relay:
     def wait_for_poke(self, session: RelaySession, now: float) -> int | Suspicion | None:
         """The partition that was poked, or a season that a reader suspects; None after the idle interval."""
         timeout = self.schedule.wait_s(now)
+        if session.redis.layout is not None:
+            timeout = min(timeout, APART_S / 2)
         try:
             reply: Any = session.redis.call("BZPOPMIN", self.keys.poke, f"{timeout:.3f}")
         except ResponseError as error:
@@ -185,6 +191,8 @@ class Relay:
         """Relay a partition until it has no hints or another relay holds it; heal it when Redis refuses."""
         try:
             try:
+                # Before a claim, and hints that would be taken in vain.
+                session.redis.node_of(self.keys.watermark[partition])
                 self.relay_all(session, partition, check=check)
             except Refused as refusal:
                 self.repairs.heal(session, refusal)
@@ -194,6 +202,11 @@ class Relay:
             psycopg.errors.DeadlockDetected,
         ):
             self.schedule.retry_soon(partition)
+        except NodeUnavailable as error:
+            self.row.add(metrics.FAILURES)
+            self.schedule.wait_for_node(partition)
+            if self.throttle.admits(str(error)):
+                log.warning("partition %d waits for its node of Redis: %s", partition, error)
         except ResponseError as error:
             self.set_back(partition, f"Redis: {describe(error)}")
         except psycopg.DataError as error:

@@ -99,11 +99,11 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
         begun = perf_counter_ns()
         seasons = [row for row in rows if row.season_id is not None]
         try:
-            verdict = apply(session, partition, fence, claimed.fence, seasons, profiles)
+            verdict = apply(session, partition, fence, claimed, seasons, profiles)
         except ResponseError as error:
             if concerns_server(error) or not seasons:
                 raise
-            verdict = apply_singly(session, partition, fence, claimed.fence, seasons, profiles)
+            verdict = apply_singly(session, partition, fence, claimed, seasons, profiles)
         redis_ns = perf_counter_ns() - begun
         if verdict.word != "ok":
             raise Refused(partition, verdict)
@@ -122,7 +122,7 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
 
 
 def claim(session: RelaySession, partition: int) -> Any | None:
-    """Lock the partition's row: its committed `fence` and its `low_xid`; None if another relay holds it."""
+    """Lock the partition's row: committed `fence`, `identity`, `stamp`; `low_xid`. None if another relay holds it."""
     rows = session.fetch("claim", partition=partition, identity=session.identity)
     return rows[0] if rows else None
 
@@ -135,7 +135,10 @@ def take(session: RelaySession, partition: int, low_xid: str) -> list[Any]:
 
 def commit(session: RelaySession, partition: int, fence: int, low_xid: str) -> None:
     """Write the fence and the low mark; they are committed with the deletion of the hints."""
-    session.execute("commit_fence", fence=fence, identity=session.identity, low_xid=low_xid, partition=partition)
+    stamp = session.stamp(fence)
+    session.execute(
+        "commit_fence", fence=fence, identity=session.identity, stamp=stamp, low_xid=low_xid, partition=partition
+    )
 
 
 def read_profiles(session: RelaySession, partition: int, players: str) -> list[bytes]:
@@ -145,9 +148,9 @@ def read_profiles(session: RelaySession, partition: int, players: str) -> list[b
 
 
 def apply(
-    session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any], profiles: list[bytes]
+    session: RelaySession, partition: int, fence: int, claimed: Any, seasons: list[Any], profiles: list[bytes]
 ) -> Verdict:
-    """Send these seasons' rows, and these profiles, through the fenced script."""
+    """Send these seasons' rows, and these profiles, through the fenced script. `claimed` is the row of the claim."""
     space = session.keys
     keys = [space.watermark[partition], space.periods[partition], space.profiles[partition]]
     groups = []
@@ -157,22 +160,24 @@ def apply(
         labels = (season, b"%d" % row.period_id, mark_of(row.ranking, row.named))
         arrays = (row.users, row.scores, row.reached)
         groups.append((labels, *arrays) if row.columns is None else (labels, *arrays, row.columns))
-    head = [b"%d" % fence, b"%d" % committed, session.identity.encode(), b"%d" % (len(profiles) // 2), *profiles]
+    committed = b"%d" % claimed.fence, claimed.identity.encode(), claimed.stamp.encode()
+    head = [b"%d" % fence, committed[0], session.identity.encode(), session.epoch.encode(), *committed[1:]]
+    head += (b"%d" % (len(profiles) // 2), *profiles)
     return verdict_of(session.redis.run(script("apply"), keys, head, groups))
 
 
 def apply_singly(
-    session: RelaySession, partition: int, fence: int, committed: int, seasons: list[Any], profiles: list[bytes]
+    session: RelaySession, partition: int, fence: int, claimed: Any, seasons: list[Any], profiles: list[bytes]
 ) -> Verdict:
     """Write each season of a refused batch by itself, and set aside those that are refused again."""
     # The watermark first: it has to follow the fence that is committed, even if Redis refuses every season.
-    verdict = apply(session, partition, fence, committed, [], profiles)
+    verdict = apply(session, partition, fence, claimed, [], profiles)
     firsts: list[First | None] = []
     for row in seasons:
         if verdict.word != "ok":
             break
         try:
-            verdict = apply(session, partition, fence, committed, [row], [])
+            verdict = apply(session, partition, fence, claimed, [row], [])
             firsts += verdict.firsts
         except ResponseError as error:
             if concerns_server(error):

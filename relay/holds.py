@@ -23,7 +23,7 @@ class Holds:
     """The holds of one relay; each call is given the connection that the relay has at the time."""
 
     def __init__(self, keys: Keyspace, rest_ms: int) -> None:
-        self._keys: Final = [keys.poke, keys.held]
+        self._keys: Final = keys
         self._me: Final = secrets.token_hex(4).encode()
         self._most: Final = b"%d" % (rest_ms + LEASE_MS)
 
@@ -37,7 +37,11 @@ class Holds:
 
     def _ask(self, redis: SyncRedis, verb: bytes, partition: int) -> bool:
         try:
-            return bool(redis.run(script("hold"), self._keys, [verb, b"%d" % partition, self._me, self._most]))
+            return bool(
+                redis.run(
+                    script("hold"), [self._keys.poke, self._keys.held], [verb, b"%d" % partition, self._me, self._most]
+                )
+            )
         except ResponseError:
             # Out of memory, read-only, or a key of another type: go on without holds.
             return True

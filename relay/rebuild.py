@@ -17,7 +17,7 @@ from board.season import count_columns, mark_of
 from relay.batch import Refused, Verdict, claim, verdict_of
 from relay.leaders import find_changes, leave_hints
 from relay.session import RelaySession
-from relay.watermarks import watermark
+from relay.watermarks import FIELDS, watermark
 
 log: Final = logging.getLogger(__name__)
 
@@ -60,16 +60,17 @@ def rebuild(
         fence = session.value("draw_fence")
         if only is not None:
             # Checked first, so that nothing is loaded which the swap would refuse.
-            (answer,) = redis.pipeline(("HMGET", keys.watermark[partition], "fence", "identity"))
+            (answer,) = redis.pipeline(("HMGET", keys.watermark[partition], *FIELDS))
             held = watermark(partition, committed, answer)
-            if held.fence is None or held.identity != session.identity:
+            if held.fence is None or held.identity != session.identity or held.epoch not in (None, session.epoch):
                 raise Refused(partition, Verdict("lost", 0, ""))
         drop_temporary(session, partition)
         profiles = load_profiles(session, partition) if only is None or only == PROFILES else None
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
         names += (keys.profiles[partition], keys.loaded_profiles[partition])
         head = [b"%d" % fence, b"%d" % committed, session.identity.encode(), keys.tag[partition]]
-        head += (b"all" if only is None else b"some", b"" if profiles is None else b"%d" % profiles)
+        head += (b"all" if only is None else b"some", session.epoch.encode())
+        head.append(b"" if profiles is None else b"%d" % profiles)
         players = 0
         rows = []
         for row in session.fetch("partition_seasons", partition=partition):
@@ -91,7 +92,13 @@ def rebuild(
         if verdict.word != "ok":
             raise Refused(partition, verdict)
         commit = "commit_rebuild" if only is None else "commit_season"
-        parameters = {"fence": fence, "identity": session.identity, "partition": partition, "season": only}
+        parameters = {
+            "fence": fence,
+            "identity": session.identity,
+            "stamp": session.stamp(fence),
+            "partition": partition,
+            "season": only,
+        }
         session.cursor.execute(session.sql[commit], parameters)
         if changes := find_changes(rows, verdict.firsts):
             leave_hints(session, partition, changes)
@@ -103,7 +110,7 @@ def load(session: RelaySession, board: bytes, members: bytes, period: int) -> It
     # COPY takes no parameters; the period is a number that PostgreSQL has given.
     name = "season_runs" if count_columns(period) else "season_rows"
     rows_of = queries()[name].replace(b"{period}", b"%d" % period)
-    redis, waiting = session.redis, 0
+    redis, waiting = session.redis.node_of(board), 0
     try:
         with session.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:
             for piece in pieces(copy):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from board.columns import make_entry
-from board.redis.replies import describe, raise_server_error
+from board.redis.replies import NodeUnavailable, describe, raise_server_error
 from board.redis.sync_redis import ResponseError
 from board.season import label_of, mark_of
 from relay.batch import claim
@@ -51,6 +51,8 @@ class Sampler:
         chosen = self.random.choice(seasons)
         for at, row in enumerate(seasons):
             entries, members, held, note = replies[4 * at : 4 * at + 4]
+            if isinstance(entries, NodeUnavailable):
+                continue
             raise_server_error(entries, members, held, note)
             odd = isinstance(entries, ResponseError) or entries != members or held != b"%d" % row.period_id
             odd = odd or has_other_label(note, mark_of(row.ranking, row.columns))

@@ -11,6 +11,7 @@ from board.process.backoff import Backoff
 
 RETRY_S: Final = 0.002
 RETRY_MOST_S: Final = 0.05
+NODE_RETRY_S: Final = 0.1
 SET_BACK_S: Final = 0.1
 SET_BACK_MOST_S: Final = 5.0
 
@@ -86,6 +87,10 @@ class Schedule:
         delay_s = backoff.failed()
         self.due[partition] = self.clock() + delay_s
         return delay_s
+
+    def wait_for_node(self, partition: int) -> None:
+        """Try again soon: a node is away for seconds, and to ask for it costs nothing."""
+        self.due[partition] = self.clock() + NODE_RETRY_S * (0.5 + self.random.random())
 
     def succeeded(self, partition: int) -> None:
         """The partition is well: its next failure is a first one."""

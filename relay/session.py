@@ -32,11 +32,13 @@ SESSION: Final = {
 
 
 class RelaySession:
-    """One PostgreSQL and one Redis connection, both open; `identity` says which PostgreSQL this is.
+    """One PostgreSQL and one Redis connection, both open; `identity` says which PostgreSQL this is, `epoch` which run
+    of it.
 
     `limit` is the most hints of one batch; with `traced` a batch takes the traces of its hints along; `beat` gives the
-    signs of life of long work. When a connection is lost, calls raise `psycopg.OperationalError` or `BoardUnavailable`:
-    close the session then, and make a new one.
+    signs of life of long work. With `apart_s` a node of a cluster that does not answer for so many seconds is as if it
+    refused its commands (`NodeUnavailable`). When a connection is lost, calls raise `psycopg.OperationalError` or
+    `BoardUnavailable`: close the session then, and make a new one.
     """
 
     def __init__(
@@ -49,18 +51,24 @@ class RelaySession:
         redis_timeout_s: float,
         traced: bool = False,
         beat: Beat | None = None,
+        apart_s: float | None = None,
     ) -> None:
         self.keys: Final = keys
         self.limit: Final = limit
         self.traced: Final = traced
         self.beat: Final = beat or Beat()
-        self.redis: Final = SyncRedis(redis_url, "leaderboard-relay", redis_timeout_s)
+        self.redis: Final = SyncRedis(redis_url, "leaderboard-relay", redis_timeout_s, keys=keys, apart_s=apart_s)
         self.redis.connect()
         self.sql: Final = queries()
         self.db: Final = connect(database_url, "leaderboard-relay", session=SESSION, writes=True)
         adapt_arrays(self.db)
         self.cursor: Final[psycopg.Cursor[Any]] = self.db.cursor(binary=True, row_factory=namedtuple_row)
         self.identity: Final[str] = self.value("identity")
+        self.epoch: Final[str] = self.value("epoch")
+
+    def stamp(self, fence: int) -> str:
+        """The stamp of a batch with this fence, for PostgreSQL and Redis."""
+        return f"{fence}.{self.epoch}"
 
     def close(self) -> None:
         """Close both connections; a claim in hand ends with them."""

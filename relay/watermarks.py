@@ -8,12 +8,14 @@ from typing import Any, Final
 import msgspec
 
 from board.partitions import PARTITIONS
-from board.redis.replies import raise_server_error
+from board.redis.replies import concerns_server, raise_server_error
 from board.redis.sync_redis import ResponseError
 from relay.session import RelaySession
 
 log: Final = logging.getLogger(__name__)
 
+FIELDS: Final = ("fence", "identity", "stamp")
+"""The fields of a watermark that tell who has written last."""
 PLAUSIBLE: Final = 2**53
 """No real fence reaches this number: the scripts in Redis compare doubles, which are exact below it."""
 
@@ -21,32 +23,47 @@ PLAUSIBLE: Final = 2**53
 class Watermark(msgspec.Struct, frozen=True):
     """The fence that PostgreSQL has `committed` for a partition, and the watermark in Redis.
 
-    `fence` is None if Redis has no usable one; `identity` is then of no meaning.
+    `fence` is None if Redis has no usable one; `identity` is then of no meaning. `epoch` is that of the fence; None if
+    a release without stamps has written it.
     """
 
     partition: int
     committed: int
     fence: int | None
     identity: str
+    epoch: str | None
 
 
 def watermarks(session: RelaySession) -> list[Watermark]:
     """The watermarks of all partitions. Read without a lock: a batch may be between Redis and its commit.
 
-    Raises `ResponseError` if Redis refuses to be read.
+    Those of a node that is away, or refuses, are unknown, and left out. Raises `ResponseError` if all are unknown.
     """
     fences = session.fetch("partition_fences", partitions=PARTITIONS)
     names = session.keys.watermark
-    replies = session.redis.pipeline(*(("HMGET", names[row.id], "fence", "identity") for row in fences))
-    raise_server_error(*replies)
-    return [watermark(row.id, row.fence, held) for row, held in zip(fences, replies, strict=True)]
+    replies = session.redis.pipeline(*(("HMGET", names[row.id], *FIELDS) for row in fences))
+    known = [
+        watermark(row.id, row.fence, held) for row, held in zip(fences, replies, strict=True) if not is_unknown(held)
+    ]
+    if not known:
+        raise_server_error(*replies)
+    return known
+
+
+def is_unknown(held: Any) -> bool:
+    """Whether a reply says nothing about the key."""
+    return isinstance(held, ResponseError) and concerns_server(held)
 
 
 def watermark(partition: int, committed: int, held: Any) -> Watermark:
     """The watermark of a reply to HMGET; an error reply (a key of another type) counts as no fence."""
-    fence, identity = (None, None) if isinstance(held, ResponseError) else held
+    fence, identity, stamp = (None, None, None) if isinstance(held, ResponseError) else held
     number = int(fence) if fence is not None and fence.isdigit() else None
-    return Watermark(partition, committed, number, (identity or b"").decode("utf-8", "replace"))
+    stamped, _, epoch = (stamp or b"").decode("utf-8", "replace").partition(".")
+    known = fence is not None and stamped.encode() == fence
+    return Watermark(
+        partition, committed, number, (identity or b"").decode("utf-8", "replace"), epoch if known else None
+    )
 
 
 def suspects(session: RelaySession) -> list[int]:
@@ -56,7 +73,11 @@ def suspects(session: RelaySession) -> list[int]:
     return [
         w.partition
         for w in held
-        if w.fence is None or w.fence < w.committed or w.identity != session.identity or w.partition in lost_future
+        if w.fence is None
+        or w.fence < w.committed
+        or w.identity != session.identity
+        or w.epoch not in (None, session.epoch)
+        or w.partition in lost_future
     ]
 
 

@@ -34,6 +34,7 @@ from service.boards.histogram import Histograms
 from service.boards.long_polls import PAUSE_MOST_S, PAUSE_S, LongPolls
 from service.boards.lookup import Lookups
 from service.boards.past_boards import PastBoards
+from service.boards.player_standings import StandingsReader
 from service.boards.profile_cache import ProfileCache
 from service.boards.profiles import ShownProfiles
 from service.boards.rank_reads import RankReads
@@ -164,7 +165,9 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     the process.
     """
     keys = Keyspace(s.redis_prefix)
-    redis = AsyncRedis(s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=SCRIPTS, name="leaderboard-api")
+    redis = AsyncRedis(
+        s.redis_url, deadline_s=s.read_deadline_ms / 1000, scripts=SCRIPTS, name="leaderboard-api", keys=keys
+    )
     poker = Poker(redis, keys)
     store_probe = StoreProbe(s.database_url)
 
@@ -227,6 +230,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         Lookups(calls, past, profiles),
         RankedScores(calls, past),
         Histograms(calls, past),
+        StandingsReader(rank_reads, board_reads),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         SeasonManager(seasons, poker, None if access is None else access.keyring.hurry),
         PlayerManager(players, poker),

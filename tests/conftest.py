@@ -1,6 +1,7 @@
 """Real servers for the whole run, and a world of its own for every test.
 
 `LEADERBOARD_TEST_SERVERS` chooses them: `wheel` (the default) or `system`. `LEADERBOARD_IMPL` chooses the kernels.
+`LEADERBOARD_TEST_TOPOLOGY` chooses the kind of Redis for tests with the mark `topology`: `sentinel` or `cluster`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 from support.http import Http
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
+from support.topologies import TOPOLOGIES
 from support.trouble import PASSWORD, USER, OwnRedis, admit_user
 from support.world import World, private, socket_directory, world_on
 
@@ -56,7 +58,14 @@ def servers(prefer_servers: Prefer) -> Iterator[Embedded]:
         with Embedded(
             directory / "data", postgres=True, redis=True, report=print, prefer=prefer_servers, durable=False
         ) as running:
-            yield running
+            wanted = os.environ.get("LEADERBOARD_TEST_TOPOLOGY")
+            if wanted is None:
+                yield running
+                return
+            # Tests with the mark `topology` run on this Redis instead.
+            with TOPOLOGIES[wanted](prefer_servers, directory) as nodes:
+                running.redis_url = nodes.url
+                yield running
     finally:
         shutil.rmtree(directory)
 

@@ -108,7 +108,8 @@ class BoardRead(msgspec.Struct, frozen=True):
     `path` comes after that of the board. `players` is the number of players that a request names: one ends the path,
     several are in the body. `check` gets the truth, these players and the answer; it returns the difference, or an
     empty text. `before` is the path of a page whose `nextCursor` ends the path; an empty text: there is none. `named`
-    are the players, from the best on, that get profiles before.
+    are the players, from the best on, that get profiles before. Another `root` may
+    come before the path, and an `end` behind the player.
     """
 
     path: str
@@ -116,6 +117,8 @@ class BoardRead(msgspec.Struct, frozen=True):
     check: Callable[[ExpectedOrder, Sequence[str], dict[str, Any]], str]
     before: str = ""
     named: int = 0
+    root: str = PATH
+    end: str = ""
 
     def find_cursor(self, client: Client) -> BoardRead:
         """The read with its whole path."""
@@ -128,7 +131,8 @@ class BoardRead(msgspec.Struct, frozen=True):
         """Ask about these players; returns status and body."""
         if self.players > 1:
             return client.ask("POST", PATH + self.path, {"userIds": users})
-        return client.ask("GET", PATH + self.path + "".join(user.removeprefix(PLAYER) for user in users))
+        player = "".join(user.removeprefix(PLAYER) for user in users)
+        return client.ask("GET", self.root + self.path + player + self.end)
 
     def load(
         self, stack: Stack, options: RunOptions, seconds: int, meanwhile: Callable[[], None]
@@ -137,7 +141,7 @@ class BoardRead(msgspec.Struct, frozen=True):
         players, script, arguments, url = str(options.players), "get.lua", [], stack.url + PATH + self.path
         stride = str(closed_loop.stride(options.players))
         if self.players == 1:
-            script, arguments, url = "player.lua", [PATH + self.path, "", players, stride], stack.url
+            script, arguments, url = "player.lua", [self.root + self.path, self.end, players, stride], stack.url
         elif self.players > 1:
             arguments = [PATH + self.path, str(self.players), PLAYER, players, stride]
             script, url = "lookup.lua", stack.url
@@ -151,7 +155,7 @@ def measure_read(
     stack: Stack, options: RunOptions, name: str, truth: ExpectedOrder, client: Client, faults: list[str]
 ) -> Measure:
     """One row of reads; `SAMPLES` answers are checked against `truth` during the load. `faults`: of the board."""
-    read = READS[name].find_cursor(client)
+    read = {**READS, **PAST_READS}[name].find_cursor(client)
     dice = random.Random(options.seed)
     wrong: list[str] = []
 
@@ -160,9 +164,9 @@ def measure_read(
             users = [f"{PLAYER}{n}" for n in dice.sample(range(options.players), min(read.players, options.players))]
             status, body = read.ask(client, users)
             if status != 200:
-                wrong.append(f"{PATH}{read.path} answers {status}")
+                wrong.append(f"{read.root}{read.path} answers {status}")
             elif fault := read.check(truth, users, msgspec.json.decode(body)):
-                wrong.append(f"{PATH}{read.path}: {fault}")
+                wrong.append(f"{read.root}{read.path}: {fault}")
             time.sleep(options.seconds / (2 * SAMPLES))
 
     if read.named:
@@ -207,6 +211,14 @@ def check_rank(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any
     at = truth.place[user]
     expected = (user, at + 1, truth.order[at][1])
     got = (answer["userId"], answer["rank"], answer["score"])
+    return "" if got == expected else f"{got} instead of {expected}"
+
+
+def check_standings(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
+    """How the answer for a player's seasons differs from PostgreSQL; empty when it is right."""
+    at = truth.place[users[0]]
+    expected = [(SEASON, at + 1, truth.order[at][1])]
+    got = [(item["seasonId"], item["rank"], item["score"]) for item in answer["items"]]
     return "" if got == expected else f"{got} instead of {expected}"
 
 
@@ -276,6 +288,7 @@ READS: Final = {
     "around": BoardRead(f"/around?range={SIDE}&userId={PLAYER}", 1, check_around),
     "top_page": BoardRead(f"/top?limit=10&offset={OFFSET}", 0, partial(check_page, OFFSET)),
     "top_cursor": BoardRead("/top?limit=10&cursor=", 0, partial(check_page, 10), "/top?limit=10"),
+    "standings": BoardRead(PLAYER, 1, check_standings, root="/v1/players/", end=f"/standings?seasons={SEASON}"),
     "score": BoardRead(f"/score?percentile={PERCENTILE}", 0, check_score),
     "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
     "around_score": BoardRead(f"/around?range={SIDE}&score={PLACED}", 0, check_placed),
@@ -285,3 +298,5 @@ READS: Final = {
 }
 """The reads, by the names of their rows."""
 NAMES: Final = tuple(READS)
+PAST_READS: Final = {"past_rank": BoardRead(f"/rank?period=1&userId={PLAYER}", 1, check_rank)}
+"""Reads of the first period, once it is final (`bench.rows.past`)."""

@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Collection
 from typing import Final
 
-from bench.rows import budget, calibration, disk, drain, memory, open_loop, read, refusals, submit, visibility
+from bench.rows import budget, calibration, disk, drain, memory, open_loop, past, read, refusals, submit, visibility
 from bench.rows.figures import Results
 from bench.system.programs import redis_benchmark
 from bench.system.run_options import RunOptions
 
-POSTS: Final = ("post", "post_hot", "post_best", "batch", "post_keys", "post_limited")
+POSTS: Final = ("post", "post_hot", "post_best", "post_columns", "batch", "post_keys", "post_limited")
 
 
 def find_programs(wanted: Collection[str]) -> dict[str, str | None]:
@@ -21,7 +21,9 @@ def find_programs(wanted: Collection[str]) -> dict[str, str | None]:
         needed["pgbench"] = shutil.which("pgbench")
     if {"zrevrank", "zrevrange"} & set(wanted):
         needed["redis-benchmark"] = redis_benchmark()
-    if {"nginx", "mixed", "curve", "disk", *POSTS, *budget.NAMES, *read.NAMES, *refusals.NAMES} & set(wanted):
+    if {"nginx", "mixed", "curve", "disk", "past_rank", *POSTS, *budget.NAMES, *read.NAMES, *refusals.NAMES} & set(
+        wanted
+    ):
         needed["wrk"] = shutil.which("wrk")
     return needed
 
@@ -40,6 +42,8 @@ def measure_round(options: RunOptions, wanted: Collection[str]) -> Results:
         yield from disk.measure(options)
     if {"rebuild", *read.NAMES} & set(wanted):
         yield from read.measure(options, wanted)
+    if set(past.NAMES) & set(wanted):
+        yield from past.measure(options, wanted)
     if set(refusals.NAMES) & set(wanted):
         yield from refusals.measure(options, wanted)
     for name in drain.SEASONS:

@@ -19,30 +19,37 @@ QUOTA: Final = 1_000_000
 """More per second than the load sends: checked for each request, never exhausted."""
 WARM_S: Final = 1
 BATCH: Final = 1_000
-Member = Literal["delta", "score"]
+Member = Literal["delta", "score", "columns"]
+MEMBERS: Final[dict[str, Member]] = {"post_best": "score", "post_columns": "columns"}
+DEFINITIONS: Final = {
+    "score": {"operator": "best"},
+    "columns": {"operator": "best", "columns": [{"name": "time", "order": "asc"}]},
+}
+"""The seasons that take a score."""
 BATCH_CONNECTIONS: Final = 8
 
 
 def measure(options: RunOptions, name: str) -> Results:
     """``post``: a new player each time; ``post_hot``: a pool of 1,000 players; ``batch``: batches of 1,000.
 
-    ``post_best``: as ``post_hot``, random scores to a season in which the best one counts. ``post_keys`` and
+    ``post_best``: as ``post_hot``, random scores to a season in which the best one counts; ``post_columns``: one of ten
+    scores and a random column. ``post_keys`` and
     ``post_limited``: see `adjust_settings`.
     """
     options = msgspec.structs.replace(options, settings=adjust_settings(options.settings, name))
-    pool = POOL if name in ("post_hot", "post_best") else 0
+    pool = POOL if name in ("post_hot", *MEMBERS) else 0
     size = BATCH if name == "batch" else 0
-    member: Member = "score" if name == "post_best" else "delta"
+    member = MEMBERS.get(name, "delta")
     with options.stack() as stack, stack.relays(), stack.api() as client:
-        if member == "score":
+        if member in DEFINITIONS:
             for season in ("warm", "measured"):
-                client.ask("PUT", f"/v1/seasons/{season}", {"operator": "best"})
+                client.ask("PUT", f"/v1/seasons/{season}", DEFINITIONS[member])
         run_load(stack, options, "warm", WARM_S, pool, size, member=member)
         stack.wait_until_empty()
         stack.checkpoint()
         end = OutboxAtEnd(stack)
         done = run_load(stack, options, "measured", options.seconds, pool, size, end, member=member)
-        if member == "score":
+        if member in DEFINITIONS:
             faults = audit_best(stack, "measured", done.accepted, done.errors)
         else:
             faults = audit(read_season_totals(stack, "measured"), *done.count_submissions(max(1, size)))

@@ -61,17 +61,20 @@ def audit(held: Totals, accepted: int, errors: int) -> list[str]:
 
 
 def audit_best(stack: Stack, season: str, accepted: int, errors: int) -> list[str]:
-    """As `audit`, of a season whose best scores count: each row is the best one of the player's in the ledger."""
+    """As `audit`, of a season whose best runs count, with a column or without: each row is the best of the ledger."""
     ledger, wrong = stack.db.execute(
         "WITH p AS (SELECT period_id FROM season WHERE season_id = %s), best AS ("
-        " SELECT user_id, max(delta) AS score, count(*) AS n FROM ledger JOIN p USING (period_id) GROUP BY user_id)"
-        " SELECT coalesce(sum(n), 0), count(*) FILTER (WHERE b.score IS DISTINCT FROM s.score)"
-        " FROM best b FULL JOIN (SELECT user_id, score FROM score JOIN p USING (period_id)) s USING (user_id)",
+        " SELECT DISTINCT ON (user_id) user_id, delta AS score, substr(run, 2, 8) AS run"
+        " FROM ledger JOIN p USING (period_id) ORDER BY user_id, delta DESC, run DESC)"
+        " SELECT (SELECT count(*) FROM ledger JOIN p USING (period_id)),"
+        " count(*) FILTER (WHERE (b.score, b.run) IS DISTINCT FROM (s.score, s.run))"
+        " FROM best b FULL JOIN (SELECT user_id, score, columns_of(period_id, columns) AS run"
+        " FROM score JOIN p USING (period_id)) s USING (user_id)",
         (season,),
     ).fetchone()
     faults = compare_counts(int(ledger), accepted, errors)
     if wrong:
-        faults.append(f"{wrong} players do not have the best score of the ledger")
+        faults.append(f"{wrong} players do not have the best run of the ledger")
     return faults
 
 

@@ -19,7 +19,7 @@ from board.process.backoff import Backoff
 from board.process.tasks import LastingTask
 from board.process.throttle import Throttle
 from board.redis.async_protocol import Call, Protocol, Waiter, pack
-from board.redis.node import HELLO, WrongNode, check_hello
+from board.redis.node import HELLO, ClusterNode, WrongNode, check_hello
 from board.redis.options import Address, RedisOptions
 from board.redis.replies import RedisRefused, code_of, describe, is_not_master
 from board.redis.scripts import Script
@@ -82,6 +82,11 @@ class AsyncNode:
         """Close for good."""
         if self._task is not None:
             await self._task.stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._protocol is not None
 
     @property
     def waiting(self) -> int:
@@ -189,7 +194,8 @@ class AsyncNode:
     def _put(self, command: bytes, waiter: Waiter | None) -> None:
         protocol = self._protocol
         if protocol is None:
-            raise BoardUnavailable(self._absence)
+            self._put_elsewhere(command, waiter)
+            return
         if len(protocol.waiting) >= IN_FLIGHT_MOST:
             raise BoardUnavailable("too many reads are waiting for Redis")
         if not self._out:
@@ -198,6 +204,16 @@ class AsyncNode:
         protocol.waiting.append(waiter)
         protocol.sent_at.append(self._loop.time())
 
+    def _put_elsewhere(self, command: bytes, waiter: Waiter | None) -> None:
+        """Take a command while this node has no connection. Raises `BoardUnavailable`."""
+        raise BoardUnavailable(self._absence)
+
+    def _on_connect(self) -> None:
+        """There is a connection; commands can be sent from now on."""
+
+    def _on_loss(self) -> None:
+        """There is no connection any more, or another attempt has failed."""
+
     def flush(self) -> None:
         """Write the queued commands now; otherwise they leave at the end of this turn of the loop."""
         out, self._out = self._out, []
@@ -205,14 +221,18 @@ class AsyncNode:
             self._protocol.write(b"".join(out))
 
     async def _keep_connected(self) -> None:
+        """Connect, and connect again after each loss. Raises `ClusterNode` where no cluster was looked for."""
         backoff = Backoff(0.02, 1.0)
         while True:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     protocol = await self._connect()
+            except ClusterNode:
+                raise
             except (OSError, TimeoutError, BoardUnavailable) as error:
                 self._absence = str(error) if isinstance(error, WrongNode) else "Redis does not answer"
                 self._first_try.set()
+                self._on_loss()
                 delay = backoff.failed()
                 if self._throttle.admits(str(error)):
                     log.warning("Redis does not answer, again in %.2f s: %s", delay, str(error) or type(error).__name__)
@@ -221,6 +241,7 @@ class AsyncNode:
             backoff.succeeded()
             self._throttle.forget()
             self._out.clear()
+            self._on_connect()
             self._protocol = protocol
             self._first_try.set()
             try:
@@ -231,6 +252,7 @@ class AsyncNode:
                 protocol.abort()
                 # Commands may have been queued between the loss and this turn of the loop.
                 protocol.fail_waiting()
+                self._on_loss()
 
     async def _watch(self, protocol: Protocol) -> None:
         """Return when the connection is lost, its oldest reply is too late, or the node is no master any more."""

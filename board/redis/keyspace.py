@@ -1,11 +1,12 @@
 """Redis keys.
 
-Every key of a partition carries its hash tag, so a batch, a rebuild or a read is one slot on Redis Cluster.
+Every key of a partition carries its hash tag, so a batch, a rebuild or a read is one slot of a cluster. There the tag
+of a partition is not its number: the slots of `EVEN_TAGS` have equal distances, so that masters get equal shares.
 
 ======================  ======  ==========================================================
-``lb:{17}:w``           hash    watermark: ``fence``, ``identity``; ``n:<season>``: its players, period and mark of the
-                                last batch that touched it, with ``:`` between them (the mark ends with ``.c`` where
-                                players share ranks); ``counted``, the fence of the
+``lb:{17}:w``           hash    watermark: ``fence``, ``identity``, ``stamp`` (fence and epoch); ``n:<season>``: its
+                                players, period and mark of the last batch that touched it, with ``:`` between them (the
+                                mark ends with ``.c`` where players share ranks); ``counted``, the fence of the
                                 last writer that kept these; ``since``, the fence at which they were forgotten;
                                 ``profiles``, the number of profiles and the mark of the last batch with some;
                                 ``profiled``, the fence of the last writer that carried all of them
@@ -19,6 +20,8 @@ Every key of a partition carries its hash tag, so a batch, a rebuild or a read i
 ``lb:held``             hash    partition -> the relay that holds it, and until when (``poke.lua``)
 ``lb:{limits}:<owner>``  string  when the quota of a key (``k:``) or player (``u:``) is full again, in µs
 ======================  ======  ==========================================================
+
+A cluster has ``lb:{hpt}:w`` for partition 4, and so on; and ``lb:{q}:poke`` and ``lb:{q}:held``, which one script uses.
 """
 
 from __future__ import annotations
@@ -27,21 +30,47 @@ from typing import Final
 
 from board.partitions import PARTITIONS
 
+EVEN_TAGS: Final = (
+    b"53t j3j if5 kec hpt 74b akm 6bk 96a frw 0ip oin d1i 38o 0m0 xw he6 box 40w c9q hav 7ah azo 67a 1js fcu "
+    b"0xr m5 1n3 3me e2j iu j2z 52d cmk 4dm 75r h5l 02bb ice 3y7 1za 2k6 8ax wu7 9w9 yg 8e8 7d8 5gn 6v9 41g jc0 "
+    b"qkn 66q i6o 3h5 1kc 2z4 0yb 3lu des he e3z"
+).split()
+"""The tags of the partitions in a cluster: the shortest texts with the slots 128, 384, 640, … Never to be changed."""
+
 
 class Keyspace:
-    """All keys under one prefix."""
+    """All keys under one prefix: those of one Redis, or of a `cluster`.
 
-    def __init__(self, prefix: str) -> None:
-        base = prefix.encode()
-        self.poke: Final = base + b":poke"
-        self.held: Final = base + b":held"
-        self._limits: Final = base + b":{limits}:"
-        self.tag: Final = [base + b":{%d}:" % p for p in range(PARTITIONS)]
-        self.watermark: Final = [tag + b"w" for tag in self.tag]
-        self.periods: Final = [tag + b"p" for tag in self.tag]
-        self.profiles: Final = [tag + b"u" for tag in self.tag]
-        self.loaded_profiles: Final = [tag + b"tu" for tag in self.tag]
-        self.temporary: Final = [tag + b"t" for tag in self.tag]
+    The kind of Redis is found out when it is reached. The clients call `adopt` then, before the first command.
+    """
+
+    tag: list[bytes]
+    watermark: list[bytes]
+    periods: list[bytes]
+    profiles: list[bytes]
+    loaded_profiles: list[bytes]
+    temporary: list[bytes]
+    poke: bytes
+    held: bytes
+
+    def __init__(self, prefix: str, *, cluster: bool = False) -> None:
+        self._base: Final = prefix.encode()
+        self._limits: Final = self._base + b":{limits}:"
+        self.adopt(cluster=cluster)
+
+    def adopt(self, *, cluster: bool) -> None:
+        """Name the keys as this kind of Redis has them."""
+        base = self._base
+        tags = EVEN_TAGS if cluster else [b"%d" % p for p in range(PARTITIONS)]
+        together = base + (b":{q}:" if cluster else b":")
+        self.poke = together + b"poke"
+        self.held = together + b"held"
+        self.tag = [base + b":{%b}:" % tag for tag in tags]
+        self.watermark = [tag + b"w" for tag in self.tag]
+        self.periods = [tag + b"p" for tag in self.tag]
+        self.profiles = [tag + b"u" for tag in self.tag]
+        self.loaded_profiles = [tag + b"tu" for tag in self.tag]
+        self.temporary = [tag + b"t" for tag in self.tag]
 
     def limit(self, owner: bytes) -> bytes:
         """The quota of a key or a player. All quotas are in one slot, so that one script can spend of several."""

@@ -26,7 +26,13 @@ from board.errors import BoardUnavailable
 
 ErrorReply = ResponseError | hiredis.ReplyError
 
+
+class NodeUnavailable(ResponseError):
+    """A node of a cluster does not answer, or none has the slot: it is as if the node had refused the command."""
+
+
 _OF_THE_SERVER: Final = (
+    NodeUnavailable,
     AskError,  # MovedError, too
     ClusterCrossSlotError,
     ClusterDownError,
@@ -59,6 +65,8 @@ def code_of(reply: ErrorReply) -> str:
 def describe(reply: ErrorReply) -> str:
     """The text with its code, which redis-py leaves out of the message."""
     code, text = code_of(reply), str(reply)
+    if isinstance(reply, NodeUnavailable):
+        return text
     return text if text.startswith(code) else f"{code} {text}"
 
 

@@ -6,7 +6,7 @@ payload may be sent twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -23,6 +23,7 @@ from board.redis.wire import begin_plainly, make_connection
 
 CONNECTION_ERRORS: Final = (RedisConnectionError, RedisTimeoutError, OSError)
 """After one of these the connection is lost, or requests and replies may be out of step."""
+ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
 Argument = bytes | str | int | float
 
 
@@ -66,13 +67,14 @@ class SyncNode:
 
     def call(self, *args: Argument) -> Any:
         """Send one command, return its reply."""
-        return self.exchange(self._pack(args), 1)[0]
+        return self.exchange(self.pack(args), 1)[0]
 
     def pipeline(self, *commands: tuple[Argument, ...]) -> list[Any]:
         """Send several commands in one write; return the replies in order, error replies as `ResponseError` values."""
-        return self.exchange(self._pack(*commands), len(commands), keep_errors=True)
+        return self.exchange(self.pack(*commands), len(commands), keep_errors=True)
 
-    def _pack(self, *commands: tuple[Argument, ...]) -> bytes:
+    def pack(self, *commands: tuple[Argument, ...]) -> bytes:
+        """Commands as one payload. Opens a closed connection, and raises as `connect` does."""
         connection = self._connection
         if connection is None:
             self.connect()
@@ -127,15 +129,43 @@ class SyncNode:
 
         `groups` are seasons with their arrays of players, scores and versions, as `_speedups.build_apply` takes them.
         """
+        return self.run_here(script, keys, args, groups, asking=False)
+
+    def run_here(self, script: Script, keys: list[bytes], args: list[bytes], groups: Any = (), *, asking: bool) -> Any:
+        """`run`; with `asking` the slot is on its way to this node."""
         payload = build_apply(script.sha, keys, args, groups)
+        if asking:
+            payload = ASKING + payload
         try:
-            return self.exchange(payload, 1)[0]
+            return self._reply(payload, asking)
         except NoScriptError:
-            self.call("SCRIPT", "LOAD", script.source)
+            self.exchange(self.pack(("SCRIPT", "LOAD", script.source)), 1)
+            return self._reply(payload, asking)
+
+    def ask(self, *args: Argument, asking: bool = False) -> Any:
+        """`call`; with `asking` the slot is on its way to this node."""
+        payload = self.pack(args)
+        return self._reply(ASKING + payload if asking else payload, asking)
+
+    def _reply(self, payload: bytes, asking: bool) -> Any:
+        if not asking:
             return self.exchange(payload, 1)[0]
+        reply = self.exchange(payload, 2, keep_errors=True)[1]
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
+
+    def scan(self, pattern: bytes, count: int = 1_000) -> Iterator[bytes]:
+        """Keys that match a glob-style pattern; a key may come twice."""
+        cursor = b"0"
+        while True:
+            cursor, found = self.call("SCAN", cursor, "MATCH", pattern, "COUNT", count)
+            yield from found
+            if cursor == b"0":
+                return
 
     def _begin(self, connection: Any) -> None:
-        """Begin a connection as redis-py does, and check the node. Raises `WrongNode`."""
+        """Begin a connection as redis-py does, check the node, choose the database. Raises `WrongNode`."""
         begin_plainly(connection)
         connection.send_command(*HELLO, check_health=False)
         try:
@@ -147,3 +177,6 @@ class SyncNode:
         except BoardUnavailable:
             connection.disconnect()
             raise
+        if self._options.db:
+            connection.send_command("SELECT", self._options.db, check_health=False)
+            connection.read_response()

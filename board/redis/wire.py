@@ -32,16 +32,15 @@ class _TlsConnection(Connection):
 
 
 def begin_plainly(connection: Any) -> None:
-    """Begin a connection as redis-py does: credentials, name, database."""
+    """Begin a connection as redis-py does: credentials, name."""
     connection.on_connect()
 
 
 def make_connection(
     options: RedisOptions, address: Address, name: str, timeout_s: float, begin: Callable[[Any], None]
 ) -> Any:
-    """A connection that opens with its first command, and then begins with `begin`."""
+    """A connection that opens with its first command, and then begins with `begin`, in database 0."""
     common: dict[str, Any] = {
-        "db": options.db,
         "username": options.username or None,
         "password": options.password or None,
         "client_name": name,

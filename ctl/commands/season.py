@@ -122,11 +122,12 @@ def make_patch(arguments: dict[str, Any]) -> Members:
     patch["schedule"] = drop_missing({name: arguments[option] for name, option in SCHEDULE.items()})
     patch["bounds"] = drop_missing({name: arguments[name] for name in ("min", "max")})
     patch["display"] = drop_missing({name: arguments[name] for name in ("unit", "decimals", "format")})
-    if arguments["metadata"] is not None:
-        try:
-            patch["metadata"] = msgspec.json.decode(arguments["metadata"], type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise UsageError(f"--metadata must be a JSON object: {error}") from error
+    for name, kind, noun in (("metadata", dict[str, Any], "object"), ("columns", list[Any], "list")):
+        if arguments[name] is not None:
+            try:
+                patch[name] = msgspec.json.decode(arguments[name], type=kind)
+            except msgspec.DecodeError as error:
+                raise UsageError(f"--{name} must be a JSON {noun}: {error}") from error
     return {name: value for name, value in drop_missing(patch).items() if value != {} or name == "metadata"}
 
 
@@ -186,6 +187,7 @@ COMMAND: Final = Command(
                 argument("--operator", choices=get_args(Operator), help="what counts of a player's submissions"),
                 argument("--order", choices=get_args(Order), help="desc: the highest first; asc: the lowest"),
                 argument("--ranking", choices=get_args(Ranking), help="competition: equal rows share a rank"),
+                argument("--columns", metavar="JSON", help='further numbers, as [{"name":"time","order":"asc"}]'),
                 argument("--min", type=int, metavar="N", help="the least number of one submission"),
                 argument("--max", type=int, metavar="N", help="the greatest number of one submission"),
                 argument("--opens-at", metavar="TIME", help="when it opens, as 2026-12-01T10:00:00Z"),

@@ -123,7 +123,7 @@ class PartitionComparison:
         expected |= {keys.profiles[self.partition], keys.loaded_profiles[self.partition]}
         for season in map(str.encode, seasons):
             expected |= {keys.board(self.partition, season), keys.members(self.partition, season)}
-        for key in self.sides.scan(tag.replace(b"{", b"\\{").replace(b"[", b"\\[") + b"*"):
+        for key in self.sides.scan(tag.replace(b"{", b"\\{").replace(b"[", b"\\[") + b"*", self.partition):
             if key not in expected and not key.startswith((tag + b"tz:", tag + b"th:")):
                 self.differences.add("", "", "stray key", None, _text(key))
 

@@ -43,7 +43,7 @@ class Sides:
     """Two PostgreSQL connections and one Redis connection.
 
     One PostgreSQL connection holds a partition's claim, so that no relay writes to Redis meanwhile. The other one
-    reads from a snapshot that is younger than the claim. Raises `ServerUnreachable`.
+    reads from a snapshot that is younger than the claim. Raises `ServerUnreachable`, `BoardUnavailable`.
     """
 
     def __init__(self, s: Settings, keys: Keyspace) -> None:
@@ -52,7 +52,8 @@ class Sides:
         self.reads: Final = connect(s.database_url, APPLICATION)
         self.reads.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self.scalars: Final = self.reads.cursor(row_factory=scalar_row)
-        self.redis: Final = SyncRedis(s.redis_url, APPLICATION, REDIS_TIMEOUT_S)
+        self.redis: Final = SyncRedis(s.redis_url, APPLICATION, REDIS_TIMEOUT_S, keys=keys)
+        self.redis.connect()
         self.sql: Final = queries()
         self.labels: dict[str, bytes] = {}
         """The ends of the marks that the boards of the held seasons have (`mark_of`)."""
@@ -193,14 +194,9 @@ class Sides:
             return size, None
         return size, int((noted or b"0").partition(b":")[0])
 
-    def scan(self, pattern: bytes) -> Iterator[bytes]:
-        """Redis' keys that match a glob-style pattern."""
-        cursor = b"0"
-        while True:
-            cursor, found = self.redis.call("SCAN", cursor, "MATCH", pattern, "COUNT", 1_000)
-            yield from found
-            if cursor == b"0":
-                return
+    def scan(self, pattern: bytes, partition: int) -> Iterator[bytes]:
+        """Redis' keys that match a glob-style pattern; all of them are of this partition."""
+        return self.redis.node_of(self.keys.watermark[partition]).scan(pattern)
 
 
 def parse_zscore(zscore: bytes) -> int:

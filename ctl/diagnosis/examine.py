@@ -20,10 +20,10 @@ from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding
 from ctl.diagnosis.host import examine_host
 from ctl.diagnosis.postgres import examine_buffers, examine_pooling, examine_postgres
-from ctl.diagnosis.redis import examine_keys, examine_prefix, examine_redis
+from ctl.diagnosis.redis import examine_cluster, examine_keys, examine_prefix, examine_redis
 from ctl.diagnosis.relays import examine_relays
 
-WRONG_NODE: Final = f"boards need {OLDEST[0]}.{OLDEST[1]} at least, and one master that has all keys"
+WRONG_NODE: Final = f"boards need {OLDEST[0]}.{OLDEST[1]} at least, and masters (docs/ops/topologies.md)"
 
 
 def examine(s: Settings) -> Iterator[Finding]:
@@ -47,7 +47,10 @@ def examine(s: Settings) -> Iterator[Finding]:
     with closing(make_redis(s)) as redis:
         try:
             redis.connect()
-            yield from examine_redis(redis)
+            if redis.layout is not None:
+                yield examine_cluster(redis.layout)
+            for node in redis.nodes():
+                yield from examine_redis(node, "Redis" if redis.layout is None else f"Redis {node.address}")
             if seasons is not None:
                 yield examine_keys(redis, s.redis_prefix, seasons)
         except WrongNode as error:

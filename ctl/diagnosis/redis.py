@@ -12,7 +12,9 @@ from board.pg.prefix import read_prefix
 from board.redis.keyspace import Keyspace
 from board.redis.node import HELLO, parse_hello
 from board.redis.replies import code_of, describe
+from board.redis.sync_node import SyncNode
 from board.redis.sync_redis import ResponseError, SyncRedis
+from board.redis.topology.layout import SLOTS, Layout
 from ctl.diagnosis.finding import Finding, judge
 
 MEMORY_MOST: Final = 0.8
@@ -20,20 +22,20 @@ KEYS_MOST: Final = 1_000_000
 SCAN_COUNT: Final = 1_000
 
 
-def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
-    """The findings of HELLO and INFO. Raises `BoardUnavailable`, `ResponseError`."""
-    yield examine_node(redis)
+def examine_redis(redis: SyncNode, name: str = "Redis") -> Iterator[Finding]:
+    """The findings of HELLO and INFO; `name` is that of the node. Raises `BoardUnavailable`, `ResponseError`."""
+    yield examine_node(redis, name)
     try:
         info = read_info(redis)
     except ResponseError as error:
         if code_of(error) != "NOPERM":
             raise
         unknown = "memory, eviction and persistence are not checked: allow this user INFO"
-        yield Finding("Redis INFO", "info", describe(error), unknown)
+        yield Finding(f"{name} INFO", "info", describe(error), unknown)
         return
     policy = info.get("maxmemory_policy", "?")
     yield judge(
-        "Redis maxmemory-policy",
+        f"{name} maxmemory-policy",
         policy,
         policy == "noeviction",
         "error",
@@ -42,7 +44,7 @@ def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
     most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
     if most:
         yield judge(
-            "Redis memory",
+            f"{name} memory",
             f"{used / most:.0%} of maxmemory",
             used < MEMORY_MOST * most,
             "warning",
@@ -50,10 +52,10 @@ def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
         )
     else:
         limit = "set a limit: it protects the rest of the machine"
-        yield Finding("Redis memory", "info", f"{used / 2**20:.0f} MiB, no maxmemory", limit)
+        yield Finding(f"{name} memory", "info", f"{used / 2**20:.0f} MiB, no maxmemory", limit)
     states = [info.get(name, "ok") for name in ("rdb_last_bgsave_status", "aof_last_write_status")]
     yield judge(
-        "Redis disk",
+        f"{name} disk",
         f"last snapshot {states[0]}, append-only file {states[1]}",
         states == ["ok", "ok"],
         "error",
@@ -61,7 +63,7 @@ def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
     )
     saved = info.get("aof_enabled") == "1"
     yield judge(
-        "Redis appendonly",
+        f"{name} appendonly",
         "yes" if saved else "no",
         saved,
         "info",
@@ -69,13 +71,24 @@ def examine_redis(redis: SyncRedis) -> Iterator[Finding]:
     )
 
 
-def examine_node(redis: SyncRedis) -> Finding:
+def examine_node(redis: SyncNode, name: str) -> Finding:
     """Version and role, which the connection has checked."""
     try:
         node = parse_hello(redis.call(*HELLO))
     except ResponseError as error:
-        return Finding("Redis", "warning", describe(error), "version and role are not checked: allow this user HELLO")
-    return Finding("Redis", "ok", f"{node.server} {node.version}, {node.role}")
+        return Finding(name, "warning", describe(error), "version and role are not checked: allow this user HELLO")
+    return Finding(name, "ok", f"{node.server} {node.version}, {node.role}")
+
+
+def examine_cluster(layout: Layout) -> Finding:
+    """The masters of a cluster, and whether every slot has one."""
+    return judge(
+        "Redis Cluster",
+        f"{len(layout.masters)} masters, {len(layout.replicas)} replicas, {SLOTS - layout.missing} of {SLOTS} slots",
+        not layout.missing,
+        "error",
+        "boards in slots without a master cannot be kept: assign them",
+    )
 
 
 def examine_prefix(db: psycopg.Connection[Any], prefix: str) -> Finding:
@@ -88,19 +101,18 @@ def examine_prefix(db: psycopg.Connection[Any], prefix: str) -> Finding:
 
 def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Finding:
     """Keys of this prefix that belong to none of the seasons; looks at a million keys at most."""
-    keys = Keyspace(prefix)
+    keys = Keyspace(prefix, cluster=redis.layout is not None)
     quotas = keys.limit(b"")
     known = {*keys.watermark, *keys.periods, *keys.temporary, keys.poke, keys.held}
     for season in seasons:
         partition = partition_of(season)
         known |= {keys.board(partition, season.encode()), keys.members(partition, season.encode())}
-    orphans, seen, cursor = 0, 0, b"0"
-    while True:
-        cursor, found = redis.call("SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", SCAN_COUNT)
-        seen += len(found)
+    orphans = seen = 0
+    for key in redis.scan(prefix.encode() + b":*", SCAN_COUNT):
+        seen += 1
         # The temporary keys of a rebuild are not orphans, nor are quotas, which expire.
-        orphans += sum(key not in known and b"}:t" not in key and not key.startswith(quotas) for key in found)
-        if cursor == b"0" or seen > KEYS_MOST:
+        orphans += key not in known and b"}:t" not in key and not key.startswith(quotas)
+        if seen > KEYS_MOST:
             break
     return judge(
         "Redis keys",
@@ -111,7 +123,7 @@ def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Findi
     )
 
 
-def read_info(redis: SyncRedis) -> dict[str, str]:
+def read_info(redis: SyncNode) -> dict[str, str]:
     """Redis' INFO: field -> value."""
     lines = redis.call("INFO").decode().splitlines()
     return dict(line.partition(":")[::2] for line in lines if ":" in line)

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from _speedups import decode_score
-from board.columns import measure_run, read_columns, split_member, unpack_columns
+from board.columns import measure_run, read_columns, strip_columns
 from board.errors import BoardRebuilding
 from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
@@ -55,7 +55,6 @@ class Run(NamedTuple):
 
     score: int
     version: int
-    user: bytes
     columns: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -106,13 +105,10 @@ def read_state_of_runs(period: int, mark: bytes, total: int) -> BoardState:
 
 def read_run(member: bytes, zscore: bytes, state: BoardState) -> Run:
     """An entry of a board as Redis returns it; the member may lack the user. Raises an error of `UNREADABLE`."""
-    columns = state.columns
-    if not columns:
-        # PERF: nearly all boards have none.
-        return Run(read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big"), member[10:])
-    entry = split_member(member, len(columns))
-    score = turn(entry.read_score(int(float(zscore))), state.order)
-    return Run(score, entry.reached, entry.user, unpack_columns(columns, entry.columns))
+    columns: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    if state.columns:
+        ((member, columns),) = strip_columns((member,), state.columns)
+    return Run(read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big"), columns)
 
 
 def read_score_of(member: bytes, zscore: bytes, order: Order) -> int:

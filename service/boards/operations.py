@@ -9,6 +9,7 @@ from service.boards.histogram import Histograms
 from service.boards.long_polls import SINCE_OR_PERIOD, WAIT_MOST_S
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
 from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
+from service.boards.player_standings import INVALID_SEASONS, SEASONS_OR_CURSOR, StandingsReader, parse_seasons
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import CURSOR_OR_OFFSET, BoardReader
 from service.boards.score_places import USER_OR_SCORE
@@ -28,9 +29,12 @@ from service.boards.types import (
     Percentile,
     PeriodAsked,
     PlayerRank,
+    PlayerStandings,
     Range,
     RankAsked,
     ScoreAtRank,
+    SeasonsAsked,
+    StandingsLimit,
     Top,
     TopCursor,
 )
@@ -50,8 +54,9 @@ from service.contract.parameters import (
 )
 from service.contract.preferences import parse_wait
 from service.contract.profiles import ATTRIBUTES
+from service.contract.season_cursors import parse_cursor as parse_season_cursor
 from service.contract.shared import IF_NONE_MATCH, INT64, SEASON, USER
-from service.contract.types import Score
+from service.contract.types import Score, SeasonCursor, UserId
 
 _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How many players at most.")
 _OFFSET: Final = make_number_parameter(
@@ -122,6 +127,27 @@ _PREFER: Final = Parameter(
 )
 _OF_PERIOD: Final = (PERIOD_NOT_FOUND, PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
+
+_PLAYER: Final = make_text_parameter("userId", "path", UserId, p.INVALID_USER, "The player.")
+_SEASONS: Final = Parameter(
+    name="seasons",
+    place="query",
+    kind=SeasonsAsked,
+    meaning="The seasons, with commas between them. Without it: all seasons, page by page.",
+    parse=parse_seasons,
+    problem=INVALID_SEASONS,
+    required=False,
+)
+_SEASON_CURSOR: Final = Parameter(
+    name="cursor",
+    place="query",
+    kind=SeasonCursor,
+    meaning="Leads to the next page.",
+    parse=parse_season_cursor,
+    problem=p.INVALID_CURSOR,
+    required=False,
+)
+_STANDINGS: Final = make_number_parameter("limit", StandingsLimit, default=100, meaning="How many seasons at most.")
 
 OPERATIONS: Final = (
     Operation(
@@ -211,5 +237,16 @@ OPERATIONS: Final = (
         parameters=(SEASON, _BUCKETS, _BY, _PERIOD, INT64, IF_NONE_MATCH),
         answers={200: ("The buckets, worst scores first.", Histogram), **_NOT_MODIFIED},
         problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+    ),
+    Operation(
+        name="getStandings",
+        method="GET",
+        path="/v1/players/{userId}/standings",
+        handler=StandingsReader.read,
+        scope="read",
+        summary="Where a player stands in the current periods of these seasons, or of all that the player is in.",
+        parameters=(_PLAYER, _SEASONS, _SEASON_CURSOR, _STANDINGS, INT64),
+        answers={200: ("The player's ranks and scores.", PlayerStandings)},
+        problems=(SEASONS_OR_CURSOR, *_READ, p.STORE_UNAVAILABLE),
     ),
 )

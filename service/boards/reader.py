@@ -297,7 +297,7 @@ def _make_rank(season: str, user: str, window: Window) -> tuple[PlayerRank, int]
     rank, member, zscore, state = window
     columns: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     if state.columns:
-        score, version, _, columns = read_run(member, zscore, state)
+        score, version, columns = read_run(member, zscore, state)
     else:
         # PERF: nearly all boards.
         score, version = read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big")

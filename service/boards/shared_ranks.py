@@ -8,10 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from _speedups import render_items
-from board.columns import measure_run
-from board.season import turn
-from service.boards.calls import BoardState, read_run
-from service.boards.types import RankedEntry
+from board.columns import measure_run, strip_columns
+from service.boards.calls import BoardState
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -54,28 +52,23 @@ def render_board(entries: Sequence[bytes], rank: int, place: int, state: BoardSt
     `rank` and `place` are those of the first entry, from 0. Raises an error of `UNREADABLE`.
     """
     if state.columns:
-        return _encode(make_runs(entries, rank, place, state))
-    body = render_items(entries, place + 1)
+        return _render_runs(entries, rank, place, state)
     if state.order == "desc" and not state.shares:
-        return body
-    items = msgspec.json.decode(body)
-    if state.shares:
-        for at, item in enumerate(items):
-            if at and item["score"] != items[at - 1]["score"]:
+        return render_items(entries, place + 1)
+    return render_items(entries, place + 1, state.order == "asc", rank + 1 if state.shares else 0)
+
+
+def _render_runs(entries: Sequence[bytes], rank: int, place: int, state: BoardState) -> bytes:
+    """As `render_board`, of a board whose rows have columns."""
+    stripped = strip_columns(entries[::2], state.columns)
+    bare: list[bytes] = [*entries]
+    bare[::2] = [member for member, _ in stripped]
+    items = msgspec.json.decode(render_items(bare, place + 1, state.order == "asc", 0))
+    for at, (item, (_, columns)) in enumerate(zip(items, stripped, strict=True)):
+        item["columns"] = columns
+        if state.shares:
+            before = items[at - 1]
+            if at and (item["score"], columns) != (before["score"], before["columns"]):
                 rank = place + at
             item["rank"] = rank + 1
-    if state.order == "asc":
-        for item in items:
-            item["score"] = turn(item["score"], "asc")
     return _encode(items)
-
-
-def make_runs(entries: Sequence[bytes], rank: int, place: int, state: BoardState) -> list[RankedEntry]:
-    """The rows of a window of a board with columns: see `render_board`."""
-    items = []
-    for at in range(len(entries) // 2):
-        if at and not (state.shares and are_equal(entries, at - 1, at, state)):
-            rank = place + at
-        run = read_run(entries[2 * at], entries[2 * at + 1], state)
-        items.append(RankedEntry(rank + 1, run.user.decode(), run.score, run.columns))
-    return items

@@ -9,7 +9,7 @@ import msgspec
 from board.season import COLUMNS_MOST, ColumnName
 from service.boards.cursors import LONGEST, encode_row
 from service.contract.profiles import Attributes, DisplayName
-from service.contract.types import INT64_MAX, Int64, Metadata, Rank, Score, SeasonId, UserId, Version
+from service.contract.types import INT64_MAX, Int64, Metadata, Rank, Score, SeasonCursor, SeasonId, UserId, Version
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
@@ -152,6 +152,41 @@ class Count(msgspec.Struct, frozen=True):
     count: Annotated[int, msgspec.Meta(ge=0, examples=[1])]
     asOf: AsOf
     period: _Period = msgspec.UNSET
+
+
+SEASONS_MOST: Final = 100
+"""Seasons that one request can name."""
+SeasonsAsked = Annotated[
+    str,
+    msgspec.Meta(min_length=1, description=f"Up to {SEASONS_MOST} season ids without commas.", examples=["spring,lap"]),
+]
+StandingsLimit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
+"""Seasons of one page."""
+
+
+class PlayerStanding(msgspec.Struct, frozen=True):
+    """Where a player stands in a season."""
+
+    seasonId: SeasonId
+    rank: Rank
+    score: Score
+    version: Version
+    total: Total
+    percentile: AtOrBelow
+    asOf: AsOf
+
+
+class PlayerStandings(msgspec.Struct, frozen=True):
+    """Where a player stands in several seasons, each at an instant of its own.
+
+    `notFound` has the seasons that were named and do not have the player. `nextCursor` leads to the next page of all
+    seasons; it is null on the last one. A page may have fewer items than its limit.
+    """
+
+    userId: UserId
+    items: list[PlayerStanding]
+    notFound: Annotated[list[SeasonId], msgspec.Meta(examples=[["lap"]])]
+    nextCursor: SeasonCursor | None
 
 
 LOOKUP_MOST: Final = 1_000

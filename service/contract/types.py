@@ -40,6 +40,12 @@ SeasonId = Annotated[
         examples=["spring"],
     ),
 ]
+SeasonCursor = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=512, description="The `nextCursor` of the page before.", examples=["c3ByaW5n"]
+    ),
+]
 Score = Annotated[
     int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, description="A whole number of 64 bits.", examples=[120])
 ]

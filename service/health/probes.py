@@ -9,7 +9,6 @@ from typing import Final, Literal
 import msgspec
 
 from board.errors import BoardUnavailable
-from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
@@ -34,10 +33,7 @@ class Probes:
         self._redis: Final = redis
         self._store: Final = store
         self._deadline_s: Final = deadline_s
-        # Of no season: the read costs as much as any other, and finds nothing.
-        partition = partition_of("")
-        names = keys.watermark[partition], keys.board(partition, b""), keys.members(partition, b"")
-        self._read: Final = (b"4", *names, keys.periods[partition], b"", b"0")
+        self._keys: Final = keys
         self._told: Readiness | None = None
 
     async def report_live(self) -> Answer:
@@ -77,11 +73,25 @@ class Probes:
         await self._store.close()
 
     async def _ask_redis(self) -> Literal["ok", "down"]:
-        """Whether the master of Redis answers a read like those of the boards."""
+        """Whether a master of Redis answers a read like those of the boards. In a cluster one of them is enough.
+
+        The worker serves the boards of the others then; another worker could do no more.
+        """
+        reads = []
+        marks = self._keys.watermark
+        for mark in self._redis.spread(marks):
+            partition = marks.index(mark)
+            reads.append(self._try(partition))
+        return "ok" if True in await asyncio.gather(*reads) else "down"
+
+    async def _try(self, partition: int) -> bool:
+        """Whether the master of a partition answers a read of no season: it costs as much as any, and finds nothing."""
+        keys = self._keys
+        names = keys.watermark[partition], keys.board(partition, b""), keys.members(partition, b"")
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._redis.check_node()
-                await self._redis.run(TOP, *self._read)
+                await self._redis.run(TOP, b"4", *names, keys.periods[partition], b"", b"0")
         except (BoardUnavailable, TimeoutError):
-            return "down"
-        return "ok"
+            return False
+        return True

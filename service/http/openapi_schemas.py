@@ -51,7 +51,7 @@ def refine_part(name: str, part: Any) -> Any:
         return {member: refine(schema) for member, schema in part.items()}
     if name == "anyOf":
         return [refine(schema) for schema in part]
-    if name == "items":
+    if name in ("items", "additionalProperties", "propertyNames") and isinstance(part, dict):
         return refine(part)
     return part
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Final
 
@@ -17,8 +15,7 @@ from service.contract.answers import Answer
 from service.contract.merge_patch import Members
 from service.contract.preconditions import make_precondition, make_tag
 from service.contract.problems import INVALID_CURSOR, Rejected
-from service.contract.types import SEASON_ID_MAX
-from service.contract.validation import is_plain
+from service.contract.season_cursors import encode_cursor, parse_cursor
 from service.seasons.definition import apply_patch
 from service.seasons.problems import INVALID_DEFINITION, INVALID_STATE
 from service.seasons.store import Change, Defined, SeasonStore
@@ -87,24 +84,6 @@ def make_answer(defined: Defined) -> Answer:
     found = defined.found
     status = 201 if defined.created else 200
     return Answer(status, _encode(found.season), headers=(("etag", make_tag(found.revision)),))
-
-
-def encode_cursor(season: str) -> str:
-    """The cursor that leads to the seasons after this one."""
-    return urlsafe_b64encode(season.encode()).rstrip(b"=").decode()
-
-
-def parse_cursor(text: str | None) -> str:
-    """The season that a cursor names; an empty text for no cursor. Raises `Rejected`."""
-    if text is None:
-        return ""
-    try:
-        season = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode()
-    except (binascii.Error, ValueError) as error:
-        raise Rejected(INVALID_CURSOR.answer) from error
-    if not is_plain(season, SEASON_ID_MAX) or encode_cursor(season) != text:
-        raise Rejected(INVALID_CURSOR.answer)
-    return season
 
 
 def parse_period_cursor(text: str | None) -> int:

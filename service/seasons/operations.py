@@ -8,14 +8,15 @@ from service.contract import problems as p
 from service.contract.body import KIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter, make_number_parameter
+from service.contract.season_cursors import parse_cursor
 from service.contract.shared import IF_MATCH, SEASON
+from service.contract.types import SeasonCursor
 from service.contract.validation import JSON_TYPE, MERGE_PATCH_TYPE
 from service.seasons import problems as own
 from service.seasons.definition import decode_definition, decode_patch
-from service.seasons.manage import SeasonManager, parse_cursor, parse_period_cursor, parse_state
+from service.seasons.manage import SeasonManager, parse_period_cursor, parse_state
 from service.seasons.reset import SeasonReset
 from service.seasons.types import (
-    Cursor,
     Definition,
     DefinitionPatch,
     Deleted,
@@ -32,7 +33,7 @@ _BODY_MOST: Final = 16 * KIB
 _CURSOR: Final = Parameter(
     name="cursor",
     place="query",
-    kind=Cursor,
+    kind=SeasonCursor,
     meaning="Leads to the next page.",
     parse=parse_cursor,
     problem=p.INVALID_CURSOR,

@@ -10,7 +10,7 @@ import msgspec
 from board.periods import GRACE_MOST_S
 from board.schedule import Schedule
 from board.season import COLUMNS_MOST, Bounds, Column, Operator, Order, Ranking
-from service.contract.types import Metadata, SeasonId
+from service.contract.types import Metadata, SeasonCursor, SeasonId
 
 TITLE_MAX: Final = 200
 UNIT_MAX: Final = 32
@@ -20,12 +20,6 @@ Visibility = Literal["private", "public"]
 PERIODS_MOST: Final = 1_000_000
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
 """Seasons, or periods, of one page."""
-Cursor = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1, max_length=512, description="The `nextCursor` of the page before.", examples=["c3ByaW5n"]
-    ),
-]
 PeriodCursor = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=512, description="The `nextCursor` of the page before.", examples=["Mg"]),
@@ -177,4 +171,4 @@ class SeasonList(msgspec.Struct, frozen=True):
     """A page of the seasons, by name. `nextCursor` leads to the next page; it is null on the last one."""
 
     items: list[Season]
-    nextCursor: Cursor | None
+    nextCursor: SeasonCursor | None

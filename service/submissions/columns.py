@@ -31,7 +31,7 @@ class ColumnsMisfit(Rejected):
 
 
 class ColumnMemory:
-    """The columns of seasons, as the statements of one connection have found them."""
+    """The columns of seasons, as the statements of one intake have found them."""
 
     def __init__(self) -> None:
         self._named: Final[dict[str, str | None]] = {}

@@ -21,6 +21,7 @@ from board.errors import OutcomeUnknown, ServerUnreachable, StoreUnavailable
 from board.process.backoff import Backoff
 from board.process.tasks import LastingTask
 from service.submissions.apart import ApartQueue
+from service.submissions.columns import ColumnMemory
 from service.submissions.item import NO_EXTRAS, BatchItem, BatchRequest, Counted, Extras, Item, Outcome, QueueFull
 from service.submissions.outcomes import Committer
 from service.submissions.statements import Writer
@@ -65,6 +66,7 @@ class Intake:
         self._committer: Final = Committer(on_commit, put_back=self._put_back, put_apart=self._put_apart)
         self._on_batch: Final = on_batch
         self._only_defined: Final = only_defined
+        self._columns: Final = ColumnMemory()
         self._ruled: Final = self._committer.ruled
         self._queue: deque[Item] = deque()
         self._apart: Final = ApartQueue()
@@ -294,7 +296,9 @@ class Intake:
         backoff = Backoff(0.05, 1.0)
         while True:
             try:
-                writer = await Writer.connect(self._url, self._deadline_s, only_defined=self._only_defined)
+                writer = await Writer.connect(
+                    self._url, self._deadline_s, only_defined=self._only_defined, columns=self._columns
+                )
             except ServerUnreachable as error:
                 self._refuse_all(str(error))
                 await asyncio.sleep(backoff.failed())

@@ -101,11 +101,17 @@ class IdempotencyConflict(Exception):
 class Writer:
     """One connection in autocommit mode that runs the intake's statements. Not for concurrent use.
 
-    `only_defined`: seasons that were never defined are not found, and never created.
+    `only_defined`: seasons that were never defined are not found, and never created. `columns` are those of seasons
+    that the writers of an intake have met.
     """
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Any], patience_s: float, *, only_defined: bool = False
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        patience_s: float,
+        *,
+        only_defined: bool = False,
+        columns: ColumnMemory | None = None,
     ) -> None:
         # PostgreSQL cancels a statement at the deadline. No reply long after it means a dead network.
         self._patience_s: Final = patience_s
@@ -116,14 +122,16 @@ class Writer:
         self._short, *self._plain = [texts[name] for name in plain]
         self._by_rule: Final = [texts[name] for name in by_rule]
         self.only_defined: Final = only_defined
-        self.columns: Final = ColumnMemory()
+        self.columns: Final = columns or ColumnMemory()
         self._create: Final = texts["create_seasons"]
         self._find: Final = texts["find_defined_seasons"]
         self._note: Final = texts["note_origins"]
         self._origins: Final = Origins(self._note_origins)
 
     @classmethod
-    async def connect(cls, url: str, deadline_s: float, *, only_defined: bool = False) -> Writer:
+    async def connect(
+        cls, url: str, deadline_s: float, *, only_defined: bool = False, columns: ColumnMemory | None = None
+    ) -> Writer:
         """Connect; statements are cancelled after `deadline_s` seconds.
 
         Raises `ServerUnreachable`, also for a server that accepts no changes.
@@ -131,7 +139,7 @@ class Writer:
         session = make_session_settings(deadline_s)
         connection = await connect_async(url, "leaderboard-intake", session=session, writes=True)
         adapt_arrays(connection)
-        return cls(connection, 2 * deadline_s + 0.2, only_defined=only_defined)
+        return cls(connection, 2 * deadline_s + 0.2, only_defined=only_defined, columns=columns)
 
     @property
     def closed(self) -> bool:

@@ -49,7 +49,7 @@ MUTANTS: Final = (
     Mutant(
         "the identity of PostgreSQL is not compared",
         (
-            ("board/redis/lua/apply.lua", "elseif held[2] ~= ARGV[3] then", "elseif false then"),
+            ("board/redis/lua/apply.lua", "elseif not mine_wrote and not known then", "elseif false then"),
             ("relay/watermarks.py", "w.identity != session.identity or ", ""),
         ),
         "postgres: lagging standby promoted",
@@ -113,9 +113,9 @@ MUTANTS: Final = (
         (
             (
                 "relay/batch.py",
-                "        try:\n            verdict = apply(session, partition, fence, claimed.fence",
+                "        try:\n            verdict = apply(session, partition, fence, claimed,",
                 '        session.db.execute("COMMIT")\n'
-                "        try:\n            verdict = apply(session, partition, fence, claimed.fence",
+                "        try:\n            verdict = apply(session, partition, fence, claimed,",
             ),
         ),
         "relay: kill -9 mid-payload",

@@ -8,7 +8,7 @@ import pytest
 from support.periods import GRID, end_now, keeper_of
 from support.world import World
 
-from faults.test_judge import Case
+from faults.tape import Case
 
 
 class Periods(Case):

@@ -23,7 +23,7 @@ NAMES: Final = (
     "split_request",
 )
 WILD: Final = 0x80
-_ARGUMENTS: Final = {"encode_entry": 2, "decode_score": 2, "build_apply": 4, "build_load": 4, "render_items": 2}
+_ARGUMENTS: Final = {"encode_entry": 2, "decode_score": 2, "build_apply": 4, "build_load": 4, "render_items": 4}
 
 
 class _Bytes(bytes):
@@ -121,7 +121,7 @@ def _sound(name: str, cursor: Cursor) -> tuple[Any, ...]:
         return cursor.field(), cursor.field(), cursor.field(), cursor.number()
     if name == "split_request":
         return (cursor.rest(),)
-    return cursor.many(cursor.field), cursor.number()
+    return cursor.many(cursor.field), cursor.number(), bool(cursor.byte() & 1), cursor.number()
 
 
 def _group(cursor: Cursor) -> tuple[Any, ...]:

@@ -172,6 +172,8 @@ class Hand:
         self.world: Final = world
         settings = msgspec.structs.replace(world.settings, relay_batch=limit, relay_idle_ms=1)
         self.relay: Final = Relay(settings, Unsignalled(), randomness=random.Random(seed))
+        # A relay learns this when it connects; here the sessions are those of the world.
+        self.relay.keys.adopt(cluster=world.keys.poke.endswith(b"{q}:poke"))
         self.limit: Final = limit
         self._session: Stepped | None = None
         self._pause: Pause | None = None

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from board.redis.topology.layout import SLOTS
+from board.redis.topology.layout import SLOTS, slot_of, tag_of
 from ctl.embedded import Prefer
 from ctl.embedded.installations import find_redis
 from support.http import free_port
@@ -23,6 +23,7 @@ from support.world import World
 NAME: Final = "boards"
 """The name by which Sentinels know the master."""
 NODE_TIMEOUT_MS: Final = 1_000
+ALL: Final = -1
 QUICK: Final = {"save": "", "appendonly": "no", "bind": "127.0.0.1", "repl-diskless-sync-delay": "0"}
 
 
@@ -38,7 +39,7 @@ class Node:
         home.mkdir()
         config = home / "node.conf"
         pairs: dict[str, str | int] = {"port": self.port, "dir": str(home), **settings}
-        text = [f"{name.replace('_', '-')} {value or chr(34) * 2}" for name, value in pairs.items()]
+        text = [f"{name.replace('_', '-')} {value if value != '' else chr(34) * 2}" for name, value in pairs.items()]
         config.write_text("\n".join([*text, *lines, ""]), encoding="utf-8")
         self._words: Final = [str(program), str(config), *([mode] if mode else [])]
         self._log: Final = home / "log"
@@ -101,9 +102,11 @@ class Nodes(msgspec.Struct):
         settings, client = world.settings, world.redis
         world.settings = msgspec.structs.replace(settings, redis_url=self.url)
         world.redis = self.make_client()  # type: ignore[misc]
+        world.keys.adopt(cluster=len(self.nodes) > 2)
         try:
             yield
         finally:
+            world.keys.adopt(cluster=False)
             world.redis.close()
             world.settings = settings
             world.redis = client  # type: ignore[misc]
@@ -157,14 +160,15 @@ def clustered(prefer: Prefer, directory: Path, masters: int = 3, replicas: int =
         nodes = [start_cluster_node(stack, prefer, directory) for _ in range(masters + replicas)]
         join(nodes, masters)
         url = "redis://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes[:3])
-        yield Nodes(url, nodes, [], lambda: redis.RedisCluster(port=nodes[0].port))
+        yield Nodes(url, nodes, [], lambda: redis.RedisCluster("127.0.0.1", nodes[0].port))
 
 
 def start_cluster_node(stack: ExitStack, prefer: Prefer, directory: Path) -> Node:
     """A node in cluster mode, which knows no other one yet."""
     return start(
         stack, prefer, directory, cluster_enabled="yes", cluster_port=free_port(), cluster_node_timeout=NODE_TIMEOUT_MS,
-        cluster_replica_validity_factor=0, **QUICK,
+        cluster_replica_validity_factor=0,
+        cluster_allow_replica_migration="no", **QUICK,
     )  # fmt: skip
 
 
@@ -192,6 +196,45 @@ def join(nodes: Sequence[Node], masters: int) -> None:
         eventually(lambda node=node: replicas_of(node) == len(nodes) - masters)
 
 
+def owner(cluster: Nodes, key: bytes) -> Node:
+    """The master of a key."""
+    slot = slot_of(tag_of(key))
+    for first, last, primary, *_ in cluster.masters[0].client.cluster("SLOTS"):
+        if first <= slot <= last:
+            return next(node for node in cluster.nodes if node.port == primary[1])
+    raise AssertionError(f"slot {slot} has no master")
+
+
+def admit(cluster: Nodes, node: Node) -> None:
+    """Let a node join a cluster, as a master without slots."""
+    first = cluster.nodes[0]
+    bus = node.client.config_get("cluster-port")["cluster-port"]
+    first.client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+    cluster.nodes.append(node)
+    for one in cluster.nodes:
+        eventually(lambda one=one: cluster_fact(one, "cluster_known_nodes") == str(len(cluster.nodes)))
+    eventually(lambda: cluster_fact(node, "cluster_state") == "ok")
+
+
+def move_slot(cluster: Nodes, slot: int, source: Node, target: Node, between: Callable[[int], None]) -> None:
+    """Move a slot key by key, as `redis-cli --cluster reshard` does; `between` gets the number of keys moved so far.
+
+    It gets `ALL` at the end, when the source still owns the slot, and has none of its keys.
+    """
+    ids = {node: node.client.execute_command("CLUSTER MYID") for node in (source, target)}
+    target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[source])
+    source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
+    moved = 0
+    between(moved)
+    while keys := source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+        source.client.execute_command("MIGRATE", "127.0.0.1", target.port, keys[0], 0, 5_000, "REPLACE")
+        moved += 1
+        between(moved)
+    between(ALL)
+    for node in (target, source, *cluster.masters):
+        node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[target])
+
+
 def replicas_of(node: Node) -> int:
     """Number of replicas that a node of a cluster knows."""
     return sum("slave" in known["flags"] for known in node.client.cluster("NODES").values())
@@ -209,3 +252,7 @@ def start(
     node = Node(program(prefer), directory, mode, lines, **settings)
     stack.callback(node.close)
     return node
+
+
+TOPOLOGIES: Final = {"sentinel": guarded_by_sentinels, "cluster": clustered}
+"""The kinds of Redis on which tests with the mark `topology` run."""

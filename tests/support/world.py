@@ -24,6 +24,7 @@ from board.pg import schema
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
+from board.redis.options import parse_redis_url
 from ctl.embedded import Embedded
 from relay.batch import relay_batch
 from relay.session import RelaySession
@@ -76,7 +77,8 @@ class World:
         self.settings: Settings = load(
             {
                 "DATABASE_URL": self.database_url(),
-                "REDIS_URL": f"{self.socket}?db={redis_db}",
+                # A cluster has one database; tests of several hosts do without others.
+                "REDIS_URL": f"{self.socket}?db={redis_db}" if self.socket.startswith("unix:") else self.socket,
                 "LEADERBOARD_REDIS_PREFIX": self.name,
                 "LEADERBOARD_DATA_DIR": "/nonexistent",
                 "LEADERBOARD_AUTH": "open",
@@ -89,12 +91,12 @@ class World:
                 **{k: v for k in ("LEADERBOARD_IMPL",) if (v := os.environ.get(k))},
             }
         )
-        self.keys: Final = Keyspace(self.name)
+        self.keys: Final = Keyspace(self.name, cluster=is_cluster(self.settings.redis_url))
         self.db: Final = psycopg.connect(self.settings.database_url, autocommit=True)
         adapt_arrays(self.db)
         if migrate:
             schema.migrate(self.db, lambda text: None)
-        self.redis: Final[Any] = redis.Redis.from_url(self.settings.redis_url)
+        self.redis: Final[Any] = make_client(self.settings.redis_url)
         self._sessions: list[RelaySession] = []
 
     def database_url(self, address: str | None = None) -> str:
@@ -363,6 +365,19 @@ class World:
                 application,
             )
         )
+
+
+def is_cluster(url: str) -> bool:
+    """Whether the Redis of the run is a cluster: the others have Unix sockets, or Sentinels."""
+    return url.startswith("redis://")
+
+
+def make_client(url: str) -> Any:
+    """A client of redis-py for the Redis of the run."""
+    options = parse_redis_url(url)
+    if options.sentinel:
+        return redis.sentinel.Sentinel([*options.addresses]).master_for(options.sentinel)
+    return redis.RedisCluster(options.host, options.port) if is_cluster(url) else redis.Redis.from_url(url)
 
 
 def decoded(member: bytes, zscore: float) -> tuple[str, int, int]:

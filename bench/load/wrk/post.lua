@@ -1,7 +1,7 @@
 -- POSTs scores for a time, then sends nothing until wrk ends, so that every submission is answered and counted.
 -- Arguments: path, seconds, seed, pool of players (0: a new player each time), submissions per request (0: no batch),
 -- prefix of player ids, first number of the pool, seasons (0: one; else %d in the path is a random number below it), member
--- with the number: a small delta, or a random score.
+-- with the number: a small delta, a random score, or "columns": one of ten scores, and a random column "time".
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "common.lua")
 local now = dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "clock.lua")
 
@@ -24,6 +24,10 @@ local function submission()
   sent = sent + 1
   local number = pool > 0 and first + math.random(0, pool - 1) or sent
   local value = member == "delta" and sent % 100 + 1 or math.random(1, 1000000)
+  if member == "columns" then
+    local columns = '"columns":{"time":' .. math.random(1, 1000000) .. "}"
+    return '{"userId":"' .. player .. number .. '","score":' .. math.random(1, 10) .. "," .. columns .. "}"
+  end
   return '{"userId":"' .. player .. number .. '","' .. member .. '":' .. value .. "}"
 end
 

@@ -20,7 +20,7 @@ WHERE period_id = {period} ORDER BY score, 4, reached DESC
 WITH well AS (
     DELETE FROM ailing WHERE partition = %(partition)s
 )
-UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = '0',
+UPDATE partition SET fence = %(fence)s, identity = %(identity)s, stamp = %(stamp)s, low_xid = '0',
     committed_at = clock_timestamp(), rebuilt_at = clock_timestamp()
 WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)
 
@@ -28,5 +28,5 @@ WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(p
 WITH well AS (
     DELETE FROM ailing WHERE season_id = %(season)s
 )
-UPDATE partition SET fence = %(fence)s, committed_at = clock_timestamp()
+UPDATE partition SET fence = %(fence)s, stamp = %(stamp)s, committed_at = clock_timestamp()
 WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)

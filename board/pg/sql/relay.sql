@@ -6,6 +6,11 @@
 SELECT system_identifier::text || ':' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS identity
 FROM pg_control_system()
 
+-- name: epoch --
+-- The epoch: one run of one server. Fences are drawn once in an epoch. A server that is started on an older copy of its data
+-- has the same identity, and another epoch.
+SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text AS epoch
+
 -- name: read_only --
 -- Whether the session accepts no changes.
 SELECT current_setting('transaction_read_only')::boolean AS read_only
@@ -28,7 +33,8 @@ WHERE EXISTS (
 ORDER BY p.committed_at NULLS FIRST
 
 -- name: claim --
-SELECT p.fence, (CASE WHEN p.identity = %(identity)s THEN p.low_xid ELSE '0'::xid8 END)::text AS low_xid
+SELECT p.fence, (CASE WHEN p.identity = %(identity)s THEN p.low_xid ELSE '0'::xid8 END)::text AS low_xid,
+       p.identity, p.stamp
 FROM partition p WHERE p.id >= %(partition)s AND p.id <= %(partition)s
 ORDER BY p.id DESC LIMIT 1
 FOR UPDATE SKIP LOCKED
@@ -86,7 +92,8 @@ SELECT t.fence, t.hints, t.low_xid, t.oldest_s, t.profiles, g.season_id, g.perio
 FROM stats t LEFT JOIN grouped g ON true
 
 -- name: commit_fence --
-UPDATE partition SET fence = %(fence)s, identity = %(identity)s, low_xid = %(low_xid)s::xid8, committed_at = clock_timestamp()
+UPDATE partition SET fence = %(fence)s, identity = %(identity)s, stamp = %(stamp)s, low_xid = %(low_xid)s::xid8,
+    committed_at = clock_timestamp()
 WHERE ctid = (SELECT ctid FROM partition WHERE id >= %(partition)s AND id <= %(partition)s ORDER BY id DESC LIMIT 1)
 
 -- name: change_leaders --

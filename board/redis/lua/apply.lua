@@ -1,12 +1,12 @@
 -- Write rows read from PostgreSQL to the boards of one partition, if the fence allows it.
 -- KEYS: 1 watermark, 2 periods, 3 profiles, then per group: board, members
--- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 number of profiles, then (user, profile) of each; an empty
---       profile removes it. Then per group:
+-- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 its epoch, 5 committed identity, 6 committed stamp,
+--       7 number of profiles, then (user, profile) of each; an empty profile removes it. Then per group:
 --       season, period, label, n, n times (user, prefix), n times zscore; an empty prefix removes the player
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 -- After ok follow the first member and its zscore for each group, both empty for an empty board.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
-local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted', 'profiled')
+local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted', 'stamp', 'profiled')
 local periods = redis.pcall('HLEN', KEYS[2])
 local failed = held.err or (type(periods) == 'table' and periods.err)
 if failed and not failed:find('WRONGTYPE', 1, true) then
@@ -16,9 +16,15 @@ elseif failed or (held[1] and not tonumber(held[1])) then
   -- A key of another type, or another text, is in the place of the watermark: it counts as lost.
   return {'lost', '', ''}
 end
+-- The epoch of the fence; none if a release without stamps has written last.
+local stamped, epoch = string.match(held[4] or '', '^(%d+)%.(.*)$')
+if stamped ~= held[1] then epoch = nil end
+local mine_wrote = held[2] == ARGV[3] and (not epoch or epoch == ARGV[4])
+-- Another run of PostgreSQL, or its predecessor, has written last, and PostgreSQL knows that very batch: nothing is lost.
+local known = epoch and held[4] == ARGV[6] and held[2] == ARGV[5] and tonumber(held[1]) == committed
 if not held[1] then
   if committed > 0 then return {'lost', '', ''} end
-elseif held[2] ~= ARGV[3] then
+elseif not mine_wrote and not known then
   return {'identity', held[1], held[2] or ''}
 elseif tonumber(held[1]) < committed then
   return {'lost', held[1], held[2]}
@@ -40,8 +46,8 @@ end
 -- Fences of two clusters, or of two histories of one, may be equal.
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 -- A release that does not know profiles drops their hints: from then on they are complete only after the next load.
-local carried = not held[1] or held[4] == held[1]
-local profiles = tonumber(ARGV[4])
+local carried = not held[1] or held[5] == held[1]
+local profiles = tonumber(ARGV[7])
 if not held[1] then redis.call('UNLINK', KEYS[3]) end
 if profiles > 0 then
   local count = redis.pcall('HLEN', KEYS[3])
@@ -55,7 +61,7 @@ if profiles > 0 then
   for first = 0, profiles - 1, 1000 do
     local set, gone, nset, ngone = {}, {}, 0, 0
     for i = first, math.min(first + 1000, profiles) - 1 do
-      local user, profile = ARGV[5 + 2 * i], ARGV[6 + 2 * i]
+      local user, profile = ARGV[8 + 2 * i], ARGV[9 + 2 * i]
       if profile ~= '' then
         set[nset + 1], set[nset + 2], nset = user, profile, nset + 2
       else
@@ -70,7 +76,7 @@ if profiles > 0 then
 end
 
 local answer = {'ok', ARGV[1], ARGV[3]}
-local argc, at, key = #ARGV, 5 + 2 * profiles, 4
+local argc, at, key = #ARGV, 8 + 2 * profiles, 4
 while at <= argc do
   local season, period, label, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local board, members = KEYS[key], KEYS[key + 1]
@@ -145,6 +151,6 @@ while at <= argc do
   answer[key], answer[key + 1] = first[1] or '', first[2] or ''
   at, key = scores_at + n, key + 2
 end
-redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
+redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1], 'stamp', ARGV[1] .. '.' .. ARGV[4])
 if carried then redis.call('HSET', KEYS[1], 'profiled', ARGV[1]) end
 return answer

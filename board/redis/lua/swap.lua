@@ -2,16 +2,16 @@
 -- KEYS: 1 watermark, 2 periods, 3 set of temporary keys, 4 profiles, 5 loaded profiles,
 --       then per season: board, members, loaded board, loaded members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 prefix of the partition's keys, 5 'all' or 'some',
---       6 profiles loaded, or an empty text if they stay as they are,
+--       6 epoch of PostgreSQL, 7 profiles loaded, or an empty text if they stay as they are,
 --       then per season: season, period, label, players loaded
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead, short (a temporary key is not complete).
 -- After ok follow the first member and its zscore for each season, both empty for an empty board.
 -- Uses pcall where a key may be of a wrong type: a rebuild has to repair that, too.
 local mine, all = tonumber(ARGV[1]), ARGV[5] == 'all'
-local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted', 'profiled')
+local held = redis.pcall('HMGET', KEYS[1], 'fence', 'identity', 'counted', 'stamp', 'profiled')
 -- Missing rights and the like say nothing about the data.
 if held.err and not held.err:find('WRONGTYPE', 1, true) then return held end
-if held.err or (held[1] and not tonumber(held[1])) then held = {false, false, false, false} end
+if held.err or (held[1] and not tonumber(held[1])) then held = {false, false, false, false, false} end
 if held[1] and held[2] == ARGV[3] and tonumber(held[1]) > mine then
   return {'ahead', held[1], held[2]}
 end
@@ -22,16 +22,18 @@ end
 if not all then
   if not held[1] or type(redis.pcall('HLEN', KEYS[2])) == 'table' then return {'lost', '', ''} end
   if held[2] ~= ARGV[3] then return {'identity', held[1], held[2] or ''} end
+  local stamped, epoch = string.match(held[4] or '', '^(%d+)%.(.*)$')
+  if stamped == held[1] and epoch ~= ARGV[6] then return {'identity', held[1], held[2]} end
   if tonumber(held[1]) < tonumber(ARGV[2]) then return {'lost', held[1], held[2]} end
 end
-for at = 7, #ARGV, 4 do
-  local key = at - 1
+for at = 8, #ARGV, 4 do
+  local key = at - 2
   local expected = tonumber(ARGV[at + 3])
   if redis.call('ZCARD', KEYS[key + 2]) ~= expected or redis.call('HLEN', KEYS[key + 3]) ~= expected then
     return {'short', ARGV[at], ''}
   end
 end
-local profiles = tonumber(ARGV[6])
+local profiles = tonumber(ARGV[7])
 if profiles and redis.call('HLEN', KEYS[5]) ~= profiles then return {'short', '', ''} end
 if all then
   local known = redis.pcall('HKEYS', KEYS[2])
@@ -53,8 +55,8 @@ elseif held[3] ~= held[1] then
 end
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 local answer = {'ok', ARGV[1], ARGV[3]}
-for at = 7, #ARGV, 4 do
-  local key = at - 1
+for at = 8, #ARGV, 4 do
+  local key = at - 2
   redis.call('UNLINK', KEYS[key], KEYS[key + 1])
   if tonumber(ARGV[at + 3]) > 0 then
     redis.call('RENAME', KEYS[key + 2], KEYS[key])
@@ -69,10 +71,10 @@ end
 if profiles then
   redis.call('UNLINK', KEYS[4])
   if profiles > 0 then redis.call('RENAME', KEYS[5], KEYS[4]) end
-  redis.call('HSET', KEYS[1], 'profiles', ARGV[6] .. ':' .. mark)
+  redis.call('HSET', KEYS[1], 'profiles', ARGV[7] .. ':' .. mark)
 end
 -- Still complete, unless a release that does not know profiles has written since they were loaded.
-if profiles or held[4] == held[1] then redis.call('HSET', KEYS[1], 'profiled', ARGV[1]) end
+if profiles or held[5] == held[1] then redis.call('HSET', KEYS[1], 'profiled', ARGV[1]) end
 redis.call('UNLINK', KEYS[3])
-redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1])
+redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1], 'stamp', ARGV[1] .. '.' .. ARGV[6])
 return answer

@@ -11,8 +11,9 @@ from support.absent import absent
 from support.tampering import DOUBLED, SWALLOWED, lose_an_entry, only, options
 from support.world import World
 
-from bench.rows import disk, drain, memory, read, refusals, submit, visibility
+from bench.rows import disk, drain, memory, past, read, refusals, submit, visibility
 from bench.rows.refusals import Refusal
+from bench.system.totals import audit_best
 from ctl.http_client import Client
 
 DIFFER = "PostgreSQL and Redis differ: 1 differences"
@@ -36,6 +37,20 @@ def test_posts_that_are_written_twice_are_a_fault(world: World, tmp_path: Path) 
     assert len(faults) == 3
     assert faults[0].startswith("the ledger has ") and faults[1].startswith("scores hold ")
     assert faults[2].startswith(DIFFER)
+
+
+def test_a_row_that_is_not_the_best_run_is_a_fault(world: World, tmp_path: Path) -> None:
+    """The column alone is another one: each row gets that of its player's first run."""
+    mine = options(world, tmp_path)
+    assert only(submit.measure(mine, "post_columns")).faults == ()
+    with mine.stack() as stack:
+        accepted = world.value("SELECT count(*) FROM ledger JOIN season USING (period_id) WHERE season_id = 'measured'")
+        assert audit_best(stack, "measured", accepted, 0) == []
+        world.execute(
+            "UPDATE score SET columns = overlay(columns placing '\\x00'::bytea from 1) WHERE columns IS NOT NULL"
+        )
+        faults = audit_best(stack, "measured", accepted, 0)
+        assert len(faults) == 1 and faults[0].endswith("players do not have the best run of the ledger")
 
 
 @pytest.mark.walk
@@ -79,7 +94,8 @@ def test_a_rebuild_of_fewer_players_and_its_reads_are_faults(world: World, tmp_p
 
 @pytest.mark.walk
 def test_reads_of_sound_data_have_no_faults(world: World, tmp_path: Path) -> None:
-    names = {"top_page", "top_cursor", "around_fill", "around_score", "score", "histogram", "lookup100", "top100_names"}
+    names = {"top_page", "top_cursor", "around_fill", "around_score", "standings", "score", "histogram", "lookup100"}
+    names |= {"top100_names"}
     measured = dict(read.measure(options(world, tmp_path), names))
     assert measured.keys() == names
     for name, measure in measured.items():
@@ -99,6 +115,31 @@ def test_reads_that_are_not_postgresqls_are_a_fault(world: World, tmp_path: Path
         with stack.relays(), stack.api() as client:
             (fault, *_) = read.measure_read(stack, mine, name, other, client, []).faults
             assert fault.startswith(f"/v1/seasons/board/leaderboard/{name.rstrip('01')}") and " instead of " in fault
+
+
+def test_a_period_that_is_closed_as_it_was_has_no_faults(world: World, tmp_path: Path) -> None:
+    measured = dict(past.measure(options(world, tmp_path), set(past.NAMES)))
+    assert measured.keys() == set(past.NAMES)
+    for name, measure in measured.items():
+        assert measure.faults == () and measure.checks and measure.figures["per_s"] > 0, name
+    assert measured["past_rank"].figures["p99_ms"] >= measured["past_rank"].figures["p50_ms"] > 0
+
+
+def test_a_closing_that_loses_and_moves_players_is_a_fault(world: World, tmp_path: Path) -> None:
+    """The standing of one player is not written, and another event tells of the closing."""
+    world.execute(
+        SWALLOWED[0],
+        SWALLOWED[1].replace("ON score", "ON standing"),
+        "CREATE FUNCTION twice() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "INSERT INTO event (history, kind, season_id, period, data) "
+        "VALUES (NEW.history, NEW.kind, NEW.season_id, NEW.period, NEW.data); RETURN NULL; END $$",
+        "CREATE TRIGGER twice AFTER INSERT ON event FOR EACH ROW WHEN (pg_trigger_depth() = 0) "
+        "EXECUTE FUNCTION twice()",
+    )
+    for name, measure in past.measure(options(world, tmp_path), set(past.NAMES)):
+        assert measure.faults[0] == "199 standings, not 200" and not measure.checks, name
+        assert measure.faults[1].startswith("standing ") and ", not (" in measure.faults[1]
+        assert measure.faults[2] == "the events are [('period.closed', 2), ('period.ended', 2)]"
 
 
 def test_a_refusal_that_writes_is_a_fault(world: World, tmp_path: Path) -> None:

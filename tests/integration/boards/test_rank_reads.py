@@ -15,6 +15,8 @@ from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
 from service.boards.rank_reads import PLAYERS_MOST, RANK, PlayerNotFound, RankReads, SeasonNotFound
 
+pytestmark = pytest.mark.topology
+
 PLAYERS = 100
 
 

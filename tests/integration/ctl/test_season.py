@@ -47,6 +47,8 @@ def test_a_season_is_defined_and_changed_and_shown(world: World) -> None:
     }
     text = ask(world, "show", "lap")
     assert "Best lap" in text and "The best run counts, the lowest score first." in text
+    ask(world, "set", "lap", "--columns", '[{"name":"stars"}]')
+    assert "Then stars decides, the highest first." in ask(world, "show", "lap")
     assert ask(world, "set", "lap", "--metadata", "{}", "--json") and '"a"' not in ask(world, "show", "lap", "--json")
 
 
@@ -88,7 +90,9 @@ def test_all_seasons_are_listed(world: World) -> None:
         (["set", "s", "--cron", "0 0 30 2 *", "--time-zone", "UTC"], "cron"),
         (["set", "s", "--cron", "0 0 * * *"], "timeZone"),
         (["reset", "none"], "there is no season 'none'"),
-        (["set", "best", "--order", "asc"], "operator and order are fixed"),
+        (["set", "best", "--order", "asc"], "operator, order and columns are fixed"),
+        (["set", "s", "--columns", "{}"], "--columns must be a JSON list"),
+        (["set", "s", "--columns", '[{"name":"a b"}]'], "columns"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_changes_nothing(world: World, words: list[str], text: str) -> None:

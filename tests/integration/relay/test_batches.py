@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 from support.relays import S, equal
 from support.world import World
 
@@ -10,6 +11,8 @@ from board.partitions import PARTITIONS, partition_of
 from board.pg.arrays import adapt_arrays
 from relay.batch import pending_partitions, relay_batch
 from relay.rebuild import rebuild
+
+pytestmark = pytest.mark.topology
 
 
 def test_a_submission_is_carried(world: World) -> None:

@@ -10,6 +10,8 @@ from board.errors import ServerUnreachable
 from relay.batch import Refused, Verdict, relay_batch
 from relay.session import RelaySession
 
+pytestmark = pytest.mark.topology
+
 
 def refusal(world: World, session: RelaySession) -> str:
     """The verdict when a batch is carried; it must have changed nothing on either side."""

@@ -16,6 +16,8 @@ from board.redis.sync_redis import SyncRedis
 from relay.batch import relay_batch
 from relay.holds import Holds
 
+pytestmark = pytest.mark.topology
+
 S = partition_of("s")
 PACE_MS = 200
 

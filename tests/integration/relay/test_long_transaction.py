@@ -48,9 +48,9 @@ def test_an_old_snapshot_makes_no_statement_of_a_relay_slower(world: World, limi
         for _ in range(number):
             hint()
             with session.db.transaction():
-                ((_, low_xid),) = session.fetch("claim", **known)
+                ((_, low_xid, *_),) = session.fetch("claim", **known)
                 fence, _, low_xid, _ = session.fetch("take", partition=S, low_xid=low_xid, limit=limit)[0][:4]
-                session.execute("commit_fence", fence=fence, low_xid=low_xid, **known)
+                session.execute("commit_fence", fence=fence, stamp="", low_xid=low_xid, **known)
 
     def low_mark() -> int:
         return int(world.value("SELECT low_xid::text FROM partition WHERE id = %s", S))
@@ -64,7 +64,7 @@ def test_an_old_snapshot_makes_no_statement_of_a_relay_slower(world: World, limi
         return {
             "claim": pages(session, "claim", **known),
             "take": pages(session, "take", partition=S, low_xid=low_xid, limit=limit),
-            "commit_fence": pages(session, "commit_fence", fence=1, low_xid=low_xid, **known),
+            "commit_fence": pages(session, "commit_fence", fence=1, stamp="", low_xid=low_xid, **known),
             "pending_partitions": pages(session, "pending_partitions", **all_of_them),
             "partition_fences": pages(session, "partition_fences", **all_of_them),
         }

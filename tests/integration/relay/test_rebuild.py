@@ -11,6 +11,8 @@ from relay.batch import Refused, relay_batch
 from relay.rebuild import rebuild
 from relay.session import RelaySession
 
+pytestmark = pytest.mark.topology
+
 
 def test_a_rebuild_is_identical_to_what_the_relay_made(world: World) -> None:
     rows = [("s", f"p{n}", (n * 7919) % 1000 - 500) for n in range(1, 2_500) if (n * 7919) % 1000 != 500]

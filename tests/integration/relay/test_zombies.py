@@ -12,6 +12,8 @@ from support.world import World
 
 from relay.batch import Refused, relay_batch
 
+pytestmark = pytest.mark.topology
+
 
 class Paused(Stepped):
     """Stands still between reading PostgreSQL and writing Redis, until told."""

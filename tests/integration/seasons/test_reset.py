@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import psycopg
+import pytest
 from support.http import Http
 from support.processes import Api, relaying
 from support.relays import Unsignalled
@@ -13,6 +14,8 @@ from support.world import World
 
 from board.pg.queries import queries
 from relay.janitor import Janitor
+
+pytestmark = pytest.mark.topology
 
 
 def test_records_and_board_are_gone(http: Http, season: str, api: Api) -> None:

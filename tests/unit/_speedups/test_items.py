@@ -44,6 +44,39 @@ def test_items_equal_the_json_of_msgspec(impl: Any, entries: Any, first_rank: in
     assert json.loads(rendered) == objects
 
 
+@checked
+@given(
+    entries=st.lists(
+        st.tuples(any_text, st.sampled_from([-(2**63), 2**63 - 1, 2**60, 2**60 + 1, -1, 0, 1])), max_size=20
+    ),
+    first_rank=st.just(0) | st.integers(1, 2**53 - 20),
+    turned=st.booleans(),
+    shared_rank=st.just(0) | st.integers(1, 2**53),
+)
+def test_items_have_complements_and_shared_ranks(
+    impl: Any, entries: Any, first_rank: int, turned: bool, shared_rank: int
+) -> None:
+    objects: list[dict[str, Any]] = []
+    shown = shared_rank
+    for index, (user, score) in enumerate(entries):
+        if not shared_rank or (index and score != entries[index - 1][1]):
+            shown = first_rank + index
+        rank = {"rank": shown} if first_rank else {}
+        objects.append({**rank, "userId": user, "score": -score - 1 if turned else score})
+    replies = [part for user, score in entries for part in reply(user, score)]
+    assert impl.render_items(replies, first_rank, turned, shared_rank) == msgspec.json.encode(objects)
+
+
+@pytest.mark.parametrize(
+    ("turned", "shared_rank", "error"),
+    [(0, 0, TypeError), (None, 0, TypeError), (True, None, TypeError), (True, 1.0, TypeError)]
+    + [(False, rank, ValueError) for rank in (-1, 2**53 + 1, 2**70)],
+)
+def test_items_refuse_other_turns_and_ranks(impl: Any, turned: Any, shared_rank: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        impl.render_items([], 1, turned, shared_rank)
+
+
 @pytest.mark.parametrize(
     ("text", "zscore"),
     [
