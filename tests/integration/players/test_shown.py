@@ -84,6 +84,7 @@ def test_every_list_of_rows_shows_the_profiles(http: Http, season: str, rule: di
     )
 
 
+@pytest.mark.topology
 def test_a_rename_is_shown_everywhere_within_a_second(http: Http, season: str) -> None:
     seasons = [season, f"{season} too"]
     users = fill(http, season)
