@@ -48,7 +48,6 @@ class ProfileCache:
         self._read: Final = reads.read
         self._deadline_s: Final = deadline_s
         self._loop: Final = asyncio.get_running_loop()
-        self._commands: Final = [pack((b"HMGET", key, b"fence", b"profiled", b"profiles")) for key in keys.watermark]
         self._marks: Final[list[bytes | None]] = [None] * PARTITIONS
         """Of each partition at the last look. Empty: it has no profile; None: nothing is known of it yet."""
         self._kept: Final[list[Kept]] = [{} for _ in range(PARTITIONS)]
@@ -168,8 +167,9 @@ class ProfileCache:
         """The notes; PERF: without a task and a timer for each. Raises `BoardUnavailable`."""
         sent: list[asyncio.Future[Any]] = []
         try:
-            for command in self._commands:
-                sent.append(self._redis.send(command))
+            # Named anew each time: only the first connection tells which keys this kind of Redis has.
+            for key in self._keys.watermark:
+                sent.append(self._redis.send(pack((b"HMGET", key, b"fence", b"profiled", b"profiles"))))
             async with asyncio.timeout(self._deadline_s):
                 return await asyncio.gather(*sent)
         except TimeoutError as error:

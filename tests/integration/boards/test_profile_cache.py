@@ -60,6 +60,7 @@ def users_of(*players: str) -> list[bytes]:
     return [player.encode() for player in players]
 
 
+@pytest.mark.topology
 def test_equal_reads_in_flight_are_one(world: World) -> None:
     carry(world, (USERS[0], "Ada"), (USERS[1], "Bob"))
 
@@ -76,6 +77,7 @@ def test_equal_reads_in_flight_are_one(world: World) -> None:
     with_cache(world, ask)
 
 
+@pytest.mark.topology
 def test_profiles_are_read_again_after_a_change_in_their_partition(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +100,7 @@ def test_profiles_are_read_again_after_a_change_in_their_partition(
     with_cache(world, ask)
 
 
+@pytest.mark.topology
 def test_the_memory_of_profiles_is_bounded(world: World) -> None:
     carry(world, (USERS[0], "Ada"))
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 import pytest
 from support.http import JSON, Answer, Http, bearer
-from support.processes import serving
+from support.processes import Api, serving
 from support.tokens import Issuer, settings
+from support.waiting import eventually
 from support.world import World
 
 HS = Issuer("HS256")
@@ -103,3 +108,55 @@ def test_a_player_writes_its_own_profile_only(world: World) -> None:
         assert send(http, "GET", "bob", **token).json["displayName"] == "Bob"
         assert send(http, "PUT", "bob", {}, **limited).json["code"] == "season-forbidden"
     assert world.rows("SELECT user_id, display_name FROM player ORDER BY 1") == [("ada", "Ada"), ("bob", "Bob")]
+
+
+def at_once(api: Api, requests: list[Callable[[Http], Answer]]) -> list[int]:
+    """The statuses of requests that are sent together, each on a connection of its own."""
+    statuses: list[int] = []
+
+    def ask(request: Callable[[Http], Answer]) -> None:
+        with api.client() as mine:
+            statuses.append(request(mine).status)
+
+    threads = [threading.Thread(target=ask, args=(request,)) for request in requests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return sorted(statuses)
+
+
+def test_of_many_who_write_at_once_one_is_first(user: str, api: Api) -> None:
+    names = [f"Name {n}" for n in range(6)]
+    put = [partial(send, method="PUT", user=user, body={"displayName": name}) for name in names]
+    assert at_once(api, put) == [200] * 5 + [201]
+    with api.client() as http:
+        held = send(http, "GET", user)
+        assert held.json["displayName"] in names
+    tag = held.headers["etag"]
+    patch = [partial(send, method="PATCH", user=user, body={"displayName": f"{n}"}, If_Match=tag) for n in range(6)]
+    assert at_once(api, patch) == [200] + [412] * 5
+
+
+def test_changes_and_reads_survive_the_end_of_their_connections(http: Http, user: str, api: Api) -> None:
+    for turn in range(3):
+        body = {"displayName": f"Name {turn}"}
+        # One that meets the end itself is told to come again.
+        eventually(lambda body=body: send(http, "PUT", user, body).status in (200, 201))
+        eventually(lambda body=body: send(http, "GET", user).json.get("displayName") == body["displayName"])
+        api.world.terminate("leaderboard-players")
+
+
+def test_a_change_that_waits_too_long_is_refused(world: World) -> None:
+    world.name_player("ada", "Ada")
+    with (
+        serving(world, "/livez", LEADERBOARD_WRITE_DEADLINE_MS="500") as api,
+        api.client() as http,
+        psycopg.connect(world.settings.database_url) as other,
+    ):
+        other.execute("SELECT FROM player FOR UPDATE")
+        assert send(http, "PUT", "ada", {}).status in (503, 504)
+        assert send(http, "PUT", "bob", {}).status == 201, "others go on"
+        other.rollback()
+        assert send(http, "PUT", "ada", {"displayName": "Grace"}).status == 200
+    assert world.value("SELECT display_name FROM player WHERE user_id = 'ada'") == "Grace"
