@@ -60,6 +60,7 @@ from service.routes import OPERATIONS
 from service.seasons.manage import SeasonManager
 from service.seasons.reset import SeasonReset
 from service.seasons.store import SeasonStore
+from service.stream.streams import BoardStreams
 from service.submissions.group_commit import Intake
 from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
@@ -200,19 +201,21 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     # Those who wait for changes wait for long: they may learn of them a little later, and cost less.
     polls = LongPolls(BoardWatch(calls, redis, keys, PAUSE_S, PAUSE_MOST_S), leaving)
     awaited = AwaitedRanks(rank_reads, waits)
+    boards = BoardReader(
+        calls,
+        rank_reads,
+        waits,
+        polls,
+        PastBoards(board_reads, run_metadata, redis, keys, read_deadline_s),
+        run_metadata,
+        cache_s=cache_s,
+        deadline_s=read_deadline_s,
+    )
     parts = (
         Submitter(single, awaited),
         BatchSubmitter(batches, awaited),
-        BoardReader(
-            calls,
-            rank_reads,
-            waits,
-            polls,
-            PastBoards(board_reads, run_metadata, redis, keys, read_deadline_s),
-            run_metadata,
-            cache_s=cache_s,
-            deadline_s=read_deadline_s,
-        ),
+        boards,
+        BoardStreams(boards, leaving, most=s.streams, players_most=s.streams_of_players),
         Lookups(calls),
         RankedScores(calls),
         Histograms(calls),

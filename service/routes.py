@@ -11,11 +11,13 @@ from service.health import operations as health
 from service.keys import operations as keys
 from service.openapi import operations as openapi
 from service.seasons import operations as seasons
+from service.stream import operations as stream
 from service.submissions import operations as submissions
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *submissions.OPERATIONS,
     *boards.OPERATIONS,
+    *stream.OPERATIONS,
     *seasons.OPERATIONS,
     *events.OPERATIONS,
     *keys.OPERATIONS,

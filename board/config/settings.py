@@ -199,6 +199,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             1_000_000,
         ),
     ] = 0
+    streams: Annotated[
+        int,
+        SettingSpec(
+            "LEADERBOARD_STREAMS",
+            "Streams of boards that a worker keeps open. Past this number the answer is 503. Each takes a connection.",
+            0,
+            1_000_000,
+        ),
+    ] = 2_000
+    streams_of_players: Annotated[
+        int,
+        SettingSpec(
+            "LEADERBOARD_STREAMS_OF_PLAYERS",
+            "Those of them with `userId`. Each change of a board costs a rank read for each player.",
+            0,
+            1_000_000,
+        ),
+    ] = 200
     receive_s: Annotated[
         int,
         SettingSpec(

@@ -125,7 +125,11 @@ def _describe_operation(
             **(
                 {}
                 if kind is None
-                else {"content": describe_content(schema_of[repr(kind)], components, good=status < 400)}
+                else {
+                    "content": describe_content(
+                        schema_of[repr(kind)], components, good=status < 400, media_types=(operation.media_type,)
+                    )
+                }
             ),
             **({"headers": dict(KEPT_HEADERS)} if operation.is_kept else {}),
         }

@@ -40,8 +40,9 @@ def keys(guarded: Api) -> list[str]:
 
 
 def told(answer: Answer) -> tuple[int, dict[str, str]]:
-    """Status and headers, but for those that differ between any two answers."""
-    return answer.status, {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
+    """Status and headers, but for those that differ between any two answers, and those of a body (RFC 9110, 9.3.2)."""
+    different = ("date", "x-request-id", "transfer-encoding")
+    return answer.status, {k: v for k, v in answer.headers.items() if k not in different}
 
 
 @GETS

@@ -18,6 +18,8 @@ SHORT = {
     ("service/health/store_probe.py", "ask"): "one look at PostgreSQL, whose callers await it",
     ("service/boards/reader.py", "_join_read"): "one read, whose callers await it",
     ("service/boards/board_watch.py", "ask_state"): "the looks at boards, which end with the last request that waits",
+    ("service/stream/feed.py", "__init__"): "the reads of a board, which end soon after its last listener",
+    ("service/stream/feed.py", "ask_window"): "one read, which its feed keeps",
     ("service/http/fast_path.py", "_start"): "one request, which `run` looks after",
 }
 """Places that start a task for one request. A task that lasts is a `LastingTask`."""
