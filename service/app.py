@@ -56,6 +56,7 @@ from service.http.router import ExactRouter
 from service.http.tracing import Traces
 from service.keys.manage import KeyManager
 from service.openapi.document import Document
+from service.pages.pages import Pages
 from service.routes import OPERATIONS
 from service.seasons.manage import SeasonManager
 from service.seasons.reset import SeasonReset
@@ -224,6 +225,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         probes,
+        Pages(s.embed),
         Document(make_document(guarded=access is not None)),
     )
     tracer = tracer_of(s, "api")

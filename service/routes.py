@@ -10,6 +10,7 @@ from service.events import operations as events
 from service.health import operations as health
 from service.keys import operations as keys
 from service.openapi import operations as openapi
+from service.pages import operations as pages
 from service.seasons import operations as seasons
 from service.stream import operations as stream
 from service.submissions import operations as submissions
@@ -23,4 +24,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *keys.OPERATIONS,
     *health.OPERATIONS,
     *openapi.OPERATIONS,
+    *pages.OPERATIONS,
 )

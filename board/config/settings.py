@@ -253,6 +253,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "an open server, pages of other origins cannot even send a POST.",
         ),
     ] = ""
+    embed_origins: Annotated[
+        str,
+        SettingSpec(
+            "LEADERBOARD_EMBED_ORIGINS",
+            "Origins whose pages may show `/embed/{sid}` in a frame, in the same form, or `*`. Empty: none but pages "
+            "of this server.",
+        ),
+    ] = ""
     max_requests: Annotated[
         int,
         SettingSpec(
@@ -453,12 +461,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def origins(self) -> frozenset[str]:
         """The origins of `cors_origins`."""
-        return frozenset(origin for text in self.cors_origins.split(",") if (origin := text.strip()))
+        return split_origins(self.cors_origins)
+
+    @property
+    def embed(self) -> frozenset[str]:
+        """The origins of `embed_origins`."""
+        return split_origins(self.embed_origins)
 
     @property
     def tcp(self) -> tuple[str, int] | None:
         """Host and port of `bind`, or None for a Unix socket."""
         return address(self.bind)
+
+
+def split_origins(text: str) -> frozenset[str]:
+    """The origins of a list."""
+    return frozenset(origin for part in text.split(",") if (origin := part.strip()))
 
 
 def setting_specs() -> dict[str, SettingSpec]:

@@ -41,7 +41,7 @@ def query_of(op: Operation) -> str:
 
 def request_of(op: Operation, season: str) -> tuple[str, str, bytes | None]:
     """A good request for an operation: method, path, body."""
-    path = op.path.replace("{sid}", season).replace("{id}", "0000000000") + query_of(op)
+    path = op.path.replace("{sid}", season).replace("{id}", "0000000000").replace("{name}", "board.css") + query_of(op)
     body = BODIES.get(op.name)
     return op.method, path, None if body is None else json.dumps(body).encode()
 
