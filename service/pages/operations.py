@@ -50,6 +50,17 @@ OPERATIONS: Final = (
         media_type=HTML,
     ),
     Operation(
+        name="showReference",
+        method="GET",
+        path="/docs",
+        handler=Pages.show_reference,
+        scope=PUBLIC,
+        summary="The reference of this API for people.",
+        parameters=(IF_NONE_MATCH,),
+        answers={200: ("The page.", _Page), **_NOT_MODIFIED},
+        media_type=HTML,
+    ),
+    Operation(
         name="getAsset",
         method="GET",
         path="/assets/{name}",

@@ -15,6 +15,8 @@ ASSETS: Final = {
     "board.js": "text/javascript; charset=utf-8",
     "show.js": "text/javascript; charset=utf-8",
     "stream.js": "text/javascript; charset=utf-8",
+    "reference.css": "text/css; charset=utf-8",
+    "reference.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 _POLICY: Final = (
@@ -46,6 +48,7 @@ class Pages:
         ancestors = "*" if "*" in embed_origins else " ".join(["'self'", *sorted(embed_origins)])
         self._board: Final = make_answer(page.replace(b"{{page}}", b"board"), HTML, list_headers("'none'"))
         self._embed: Final = make_answer(page.replace(b"{{page}}", b"embed"), HTML, list_headers(ancestors))
+        self._reference: Final = make_answer((folder / "reference.html").read_bytes(), HTML, list_headers("'none'"))
         self._assets: Final = {name: make_answer((folder / name).read_bytes(), kind) for name, kind in ASSETS.items()}
 
     async def show_board(self, season: str) -> Answer:
@@ -55,6 +58,10 @@ class Pages:
     async def show_embedded(self, season: str) -> Answer:
         """The same for a frame in another page."""
         return self._embed
+
+    async def show_reference(self) -> Answer:
+        """The reference of the API, which its script makes of the OpenAPI document."""
+        return self._reference
 
     async def send_asset(self, name: str) -> Answer:
         """A part of the pages."""

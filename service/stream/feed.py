@@ -107,15 +107,18 @@ class Feed:
         backoff = Backoff(0.1, 2.0)
         while True:
             as_of = None if self.shown is None else self.shown.asOf
+            # After a failure without a wait: the end of it is told, whether or not anything has changed.
+            wait = LOOK_S if self.failure is None else 0
             try:
-                answer = await self._boards.read_top(self.season, LIMIT_MOST, since=as_of, wait=LOOK_S)
+                answer = await self._boards.read_top(self.season, LIMIT_MOST, since=as_of, wait=wait)
             except LeaderboardError as error:
                 await self._fail(error)
                 await asyncio.sleep(backoff.failed())
             else:
                 backoff.succeeded()
+                began = self._loop.time()
                 await self._take(answer)
-                await asyncio.sleep(CONFLATED_S)
+                await asyncio.sleep(max(0.0, began + CONFLATED_S - self._loop.time()))
 
     async def _take(self, answer: Answer) -> None:
         """Take a read: show it, if it is of another state, or the first one after a failure."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 from support.processes import relaying, serving
@@ -11,6 +12,8 @@ from support.relays import carrying
 from support.sse import EventStream
 from support.waiting import eventually
 from support.world import World
+
+from service.stream.feed import LOOK_S
 
 
 def shown(world: World) -> list[tuple[int, str, int]]:
@@ -56,7 +59,10 @@ def test_an_end_of_a_failure_without_a_change_is_told(world: World, redis_proxy:
         redis_proxy.cut()
         stream.until(lambda: stream.failure)
         redis_proxy.open()
+        began = time.monotonic()
         stream.until(lambda: not stream.failure)
+        # Not only when a wait for a change has ended.
+        assert time.monotonic() - began < LOOK_S / 2
         assert stream.events[-1].data["rows"] == []
 
 
