@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -25,13 +26,14 @@ class Client:
             raise UsageError(f"--url must be http://host:port, not {url!r}")
         self.connection: Final = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_S)
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        """Send one request, `body` as JSON; returns status and body of the answer.
+    def ask(self, method: str, path: str, body: Any = None, more: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """Send one request, `body` as JSON, with `more` headers; returns status and body of the answer.
 
         Raises OSError or `http.client.HTTPException` without an answer; the next request connects again.
         """
         data = None if body is None else json.dumps(body).encode()
         headers = self.headers if body is None else {**self.headers, "Content-Type": "application/json"}
+        headers = headers if more is None else {**headers, **more}
         try:
             self.connection.request(method, path, data, headers)
             answer = self.connection.getresponse()

@@ -35,6 +35,7 @@ from ctl.commands import (
     serve,
     settings,
     status,
+    top,
     verify,
 )
 from ctl.parser import build_parser
@@ -52,6 +53,7 @@ COMMANDS: Final = (
     restore.COMMAND,
     completion.COMMAND,
     demo.COMMAND,
+    top.COMMAND,
     key.COMMAND,
     season.COMMAND,
     settings.COMMAND,
@@ -79,6 +81,7 @@ LEADERBOARD: Final = Command(
     examples=(
         Example("leaderboard run", "everything on this machine, at http://127.0.0.1:8080"),
         Example("leaderboard demo", "simulated players on that server"),
+        Example("leaderboard top demo --live", "their board in the terminal"),
         Example("leaderboard doctor", "check an installation, with advice"),
     ),
     subcommands=COMMANDS,

@@ -86,6 +86,13 @@ def print_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
+def print_json_line(value: Any) -> None:
+    """Print one JSON document as one line of stdout, at once."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(visible_json(msgspec.json.encode(value)) + b"\n")
+    sys.stdout.buffer.flush()
+
+
 def print_error(text: str, code: str, *, as_json: bool) -> None:
     """Print the error that ends a command: one line on stderr, with `as_json` also a document on stdout."""
     line = visible(name_program(text.strip()))

@@ -59,12 +59,14 @@ from service.http.router import ExactRouter
 from service.http.tracing import Traces
 from service.keys.manage import KeyManager
 from service.openapi.document import Document
+from service.pages.pages import Pages
 from service.players.manage import PlayerManager
 from service.players.store import PlayerStore
 from service.routes import OPERATIONS
 from service.seasons.manage import SeasonManager
 from service.seasons.reset import SeasonReset
 from service.seasons.store import SeasonStore
+from service.stream.streams import BoardStreams
 from service.submissions.group_commit import Intake
 from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
@@ -213,20 +215,22 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     # Those who wait for changes wait for long: they may learn of them a little later, and cost less.
     polls = LongPolls(BoardWatch(calls, redis, keys, PAUSE_S, PAUSE_MOST_S), leaving)
     awaited = AwaitedRanks(rank_reads, waits)
+    boards = BoardReader(
+        calls,
+        rank_reads,
+        waits,
+        polls,
+        past,
+        run_metadata,
+        profiles,
+        cache_s=cache_s,
+        deadline_s=read_deadline_s,
+    )
     parts = (
         Submitter(single, awaited),
         BatchSubmitter(batches, awaited),
-        BoardReader(
-            calls,
-            rank_reads,
-            waits,
-            polls,
-            past,
-            run_metadata,
-            profiles,
-            cache_s=cache_s,
-            deadline_s=read_deadline_s,
-        ),
+        boards,
+        BoardStreams(boards, leaving, most=s.streams, players_most=s.streams_of_players),
         Lookups(calls, past, profiles),
         RankedScores(calls, past),
         Histograms(calls, past),
@@ -237,6 +241,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         probes,
+        Pages(s.embed),
         Document(make_document(guarded=access is not None)),
     )
     tracer = tracer_of(s, "api")

@@ -10,17 +10,21 @@ from service.events import operations as events
 from service.health import operations as health
 from service.keys import operations as keys
 from service.openapi import operations as openapi
+from service.pages import operations as pages
 from service.players import operations as players
 from service.seasons import operations as seasons
+from service.stream import operations as stream
 from service.submissions import operations as submissions
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *submissions.OPERATIONS,
     *boards.OPERATIONS,
+    *stream.OPERATIONS,
     *seasons.OPERATIONS,
     *players.OPERATIONS,
     *events.OPERATIONS,
     *keys.OPERATIONS,
     *health.OPERATIONS,
     *openapi.OPERATIONS,
+    *pages.OPERATIONS,
 )

@@ -32,11 +32,12 @@ def check(settings: Settings) -> None:
             f"LEADERBOARD_AUTH=open would let every client that reaches {settings.bind} write and reset every board; "
             "bind to loopback, use keys, or set LEADERBOARD_OPEN_TO_THE_WORLD=yes to allow it"
         )
-    for origin in settings.origins:
-        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:-]+", origin):
-            raise InvalidSetting(
-                f"LEADERBOARD_CORS_ORIGINS must list origins such as https://play.example, not {origin[:60]!r}"
-            )
+    for name, origins in (("CORS", settings.origins), ("EMBED", settings.embed)):
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:-]+", origin):
+                raise InvalidSetting(
+                    f"LEADERBOARD_{name}_ORIGINS must list origins such as https://play.example, not {origin[:60]!r}"
+                )
     if settings.auth == "open" and (settings.limit_key or settings.limit_player):
         raise InvalidSetting("LEADERBOARD_LIMIT_KEY and LEADERBOARD_LIMIT_PLAYER need LEADERBOARD_AUTH=keys")
     check_tokens(settings)

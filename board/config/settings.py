@@ -201,6 +201,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             1_000_000,
         ),
     ] = 0
+    streams: Annotated[
+        int,
+        SettingSpec(
+            "LEADERBOARD_STREAMS",
+            "Streams of boards that a worker keeps open. Past this number the answer is 503. Each takes a connection.",
+            0,
+            1_000_000,
+        ),
+    ] = 2_000
+    streams_of_players: Annotated[
+        int,
+        SettingSpec(
+            "LEADERBOARD_STREAMS_OF_PLAYERS",
+            "Those of them with `userId`. Each change of a board costs a rank read for each player.",
+            0,
+            1_000_000,
+        ),
+    ] = 200
     receive_s: Annotated[
         int,
         SettingSpec(
@@ -235,6 +253,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "LEADERBOARD_CORS_ORIGINS",
             "Origins whose web pages may use the service, separated by commas (`https://play.example`), or `*`. On "
             "an open server, pages of other origins cannot even send a POST.",
+        ),
+    ] = ""
+    embed_origins: Annotated[
+        str,
+        SettingSpec(
+            "LEADERBOARD_EMBED_ORIGINS",
+            "Origins whose pages may show `/embed/{sid}` in a frame, in the same form, or `*`. Empty: none but pages "
+            "of this server.",
         ),
     ] = ""
     max_requests: Annotated[
@@ -437,12 +463,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def origins(self) -> frozenset[str]:
         """The origins of `cors_origins`."""
-        return frozenset(origin for text in self.cors_origins.split(",") if (origin := text.strip()))
+        return split_origins(self.cors_origins)
+
+    @property
+    def embed(self) -> frozenset[str]:
+        """The origins of `embed_origins`."""
+        return split_origins(self.embed_origins)
 
     @property
     def tcp(self) -> tuple[str, int] | None:
         """Host and port of `bind`, or None for a Unix socket."""
         return address(self.bind)
+
+
+def split_origins(text: str) -> frozenset[str]:
+    """The origins of a list."""
+    return frozenset(origin for part in text.split(",") if (origin := part.strip()))
 
 
 def setting_specs() -> dict[str, SettingSpec]:

@@ -30,6 +30,8 @@ from relay.pool import Pool
 
 READY_WITHIN_S: Final = 30.0
 PROBE_TIMEOUT_S: Final = 0.5
+SHOWN_SEASON: Final = "demo"
+"""The season whose page is named: the one in which `leaderboard demo` plays unless told otherwise."""
 
 
 def run(call: Invocation) -> int:
@@ -121,11 +123,13 @@ class ReadyAnnouncer:
         elif is_ready(self.url):
             output.rule(f"The leaderboard is at {self.url}")
             for line in (
+                f"A live board in the browser: {self.url}/board/{SHOWN_SEASON}",
+                "",
                 f"curl -X POST {self.url}/v1/seasons/spring/scores{self.header} \\",
                 '     -H \'Content-Type: application/json\' -d \'{"userId": "ada", "delta": 120}\'',
                 f"curl '{self.url}/v1/seasons/spring/leaderboard/rank?userId=ada'{self.header}",
                 "",
-                "In another terminal, `make demo` simulates players, and `leaderboard status` shows the state;",
+                "In another terminal, `make demo` makes it move, and `leaderboard status` shows the state;",
                 "`leaderboard --help` lists all commands. Ctrl-C stops everything; the data stays.",
             ):
                 output.note(line)

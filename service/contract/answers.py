@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from service.contract.streams import Stream
+
 JSON: Final = "application/json"
 PROBLEM_JSON: Final = "application/problem+json"
 KEPT: Final = "private, no-cache"
@@ -23,7 +25,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     `retry_after_s` are the seconds of `Retry-After`; 0: no such header. `headers` are further headers,
     (name in lower case, value) each. `etag` is the entity tag of what may be kept, if each use of it
-    is asked for again (`KEPT`); an empty text: there is none.
+    is asked for again (`KEPT`); an empty text: there is none. With a `stream` the answer has no end, and
+    no other body.
     """
 
     status: int
@@ -32,6 +35,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     retry_after_s: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     etag: str = ""
+    stream: Stream | None = None
 
 
 PendingAnswer = Coroutine[Any, Any, Answer] | asyncio.Future[Answer]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from service.contract.answers import PendingAnswer
+from service.contract.answers import JSON, PendingAnswer
 from service.contract.body import Body
 from service.contract.parameters import Parameter
 from service.contract.problems import Problem
@@ -35,7 +35,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `name` is the operationId, the label in metrics and the name of spans. `scope` is the scope that a
     credential needs; None: no credential is needed. `answers` maps a status to a text and the type of
     the body (None: it has none). `problems` are those of the handler; parameters and body add their
-    own. `fast`: the fast path may serve it.
+    own. `fast`: the fast path may serve it. `media_type` is that of its good answers.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body: Body | None = None
     problems: tuple[Problem, ...] = ()
     fast: bool = False
+    media_type: str = JSON
 
     @property
     def methods(self) -> tuple[str, ...]:

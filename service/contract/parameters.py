@@ -103,16 +103,18 @@ def make_kebab(name: str) -> str:
     return _HUMP.sub(r"-\1", name).lower()
 
 
-def make_number_parameter(name: str, kind: Any, default: int | None, meaning: str) -> Parameter:
+def make_number_parameter(
+    name: str, kind: Any, default: int | None, meaning: str, code: str | None = None
+) -> Parameter:
     """Make an optional parameter of the query: a whole number within the bounds of its type; without a default None.
 
-    Its problem is ``invalid-<name>`` in kebab case, with the same bounds in its title.
+    Its problem is ``invalid-<name>`` in kebab case, or the one with this code, with the same bounds in its title.
     """
     known = inspect_type(kind)
     assert isinstance(known, IntType) and known.ge is not None and known.le is not None
     low, high = known.ge, known.le
     problem = add_problem(
-        f"invalid-{make_kebab(name)}",
+        code or f"invalid-{make_kebab(name)}",
         400,
         f"{name} must be a whole number from {low} to {high}.",
         f"The query's `{name}` is out of bounds.",

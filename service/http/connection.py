@@ -17,6 +17,7 @@ import httptools
 
 from service.contract import problems
 from service.contract.answers import Answer
+from service.contract.streams import Stream
 from service.http.connection_limits import Client, ConnectionLimiter
 from service.http.heads import (
     HEAD_END,
@@ -83,6 +84,7 @@ class Connection(HttpProtocol):
         self._ended = False  # no more requests are read
         self._declined = False  # the request was parsed again without its upgrade
         self._why: Answer | None = None  # the refusal for which the parser was stopped
+        self.stream: Stream | None = None
         self._unsent = 0
         self._sent = 0
         self._sending_since = 0
@@ -103,6 +105,8 @@ class Connection(HttpProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         super().connection_lost(exc)
+        if self.stream is not None:
+            self.stream.close()
         if self._counted:
             self._limiter.hold(self, 0)
         if self.client is not None:
@@ -113,6 +117,10 @@ class Connection(HttpProtocol):
 
         Returns whether the transport stays open until then. A request that is not complete counts as broken off.
         """
+        if self.stream is not None:
+            # Its client is most likely gone: whether it still reads would show with the next piece only.
+            self.stream.close()
+            return False
         if self._open and not self._in_head and self.was_asked():
             self.break_body()
         self._open = False
@@ -254,6 +262,8 @@ class Connection(HttpProtocol):
         """The client has read enough of them."""
         super().resume_writing()
         self._note_held()
+        if self.stream is not None:
+            self.stream.resume()
 
     def _check(self, refusal: Answer | None) -> None:
         """Stop the parser, if a check of the head refuses the request. Raises `Refused`."""

@@ -122,7 +122,7 @@ def describe_content(
 
 def describe_answer(operation: Operation, status: int, schema: Schema, components: dict[str, Schema]) -> dict[str, Any]:
     """The bodies of an answer: that in JSON; and the one with strings for numbers of 64 bits, if there is a choice."""
-    content = describe_content(schema, components, good=status < 400)
+    content = describe_content(schema, components, good=status < 400, media_types=(operation.media_type,))
     if operation.takes_int64:
         spelled = SpelledSchemas(components).make(schema)
         content |= describe_content(spelled, components, media_types=(SPELLED_JSON,))

@@ -22,7 +22,9 @@ from service.http.conditional import NOT_MODIFIED, make_conditional
 from service.http.endpoint import Endpoint
 from service.http.request import EncodedBody, Request, Response
 from service.http.request_ids import make_request_id
+from service.http.streaming import StreamBody
 from service.http.tracing import HEADER as TRACE
+from service.http.uvicorn_seam import CONNECTION
 from service.routes import OPERATIONS
 
 log: Final = logging.getLogger(__name__)
@@ -35,7 +37,8 @@ def write_answer(resp: Response, answer: Answer, *, is_public: bool = False) -> 
     resp.status = _STATUS_LINES[answer.status]
     if answer.status != NOT_MODIFIED:
         resp.content_type = answer.media_type
-        resp.data = answer.body
+        if answer.stream is None:
+            resp.data = answer.body
     if answer.retry_after_s:
         resp.set_header("Retry-After", str(answer.retry_after_s))
     for name, value in answer.headers:
@@ -112,7 +115,10 @@ class Resource:
         if_none_match = req.get_header("If-None-Match")
         if if_none_match is not None:
             order = make_conditional(order, if_none_match)
-        write_answer(resp, await order(body), is_public=endpoint.is_public(texts))
+        answer = await order(body)
+        write_answer(resp, answer, is_public=endpoint.is_public(texts))
+        if answer.stream is not None:
+            resp.stream = StreamBody(answer.stream, req.scope[CONNECTION])
 
 
 async def on_http_error(req: Request, resp: Response, error: falcon.HTTPError, params: Any) -> None:

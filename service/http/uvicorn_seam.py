@@ -20,6 +20,9 @@ QUEUED_MOST: Final = 16
 QUEUED_BODY_MOST_BYTES: Final = 64 * 1024
 """Parsing and reading stop, too, where the last request that waits has a longer body."""
 
+CONNECTION: Final = "leaderboard.connection"
+"""The member of an ASGI scope that has the connection (`HttpProtocol`)."""
+
 RELIED_ON: Final = {
     "HttpToolsProtocol": (
         "app_state", "client", "connections", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser",
@@ -126,6 +129,14 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether more than 64 KiB of answers are unread."""
         return self.flow.write_paused
 
+    def is_gone(self) -> bool:
+        """Whether the connection is closed, or closes."""
+        return self.transport.is_closing()
+
+    def write_chunk(self, piece: bytes) -> None:
+        """Send a piece of an answer without an end. uvicorn sends those in chunks (RFC 9112, 7.1)."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+
     def hold_reading(self) -> None:
         """Read nothing until `release_reading`, whatever uvicorn does."""
         self.flow.held = True
@@ -152,6 +163,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers = self.scope["headers"] = headers
+        self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def end_body(self) -> None:

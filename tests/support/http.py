@@ -60,7 +60,13 @@ class Http:
         """The second half of `ask`."""
         try:
             got = self.connection.getresponse()
-            return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read())
+            headers = {k.lower(): v for k, v in got.getheaders()}
+            if headers.get("content-type") == "text/event-stream":
+                # It has no end: the first piece stands for all.
+                first = got.read1()
+                self.connection.close()
+                return Answer(got.status, headers, first)
+            return Answer(got.status, headers, got.read())
         except (OSError, http.client.HTTPException):
             self.connection.close()
             raise

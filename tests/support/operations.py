@@ -41,7 +41,11 @@ def query_of(op: Operation) -> str:
 
 def request_of(op: Operation, season: str) -> tuple[str, str, bytes | None]:
     """A good request for an operation: method, path, body."""
-    path = op.path.replace("{sid}", season).replace("{id}", "0000000000").replace("{userId}", "ada") + query_of(op)
+    names = {"{sid}": season, "{id}": "0000000000", "{userId}": "ada", "{name}": "board.css"}
+    path = op.path
+    for placeholder, value in names.items():
+        path = path.replace(placeholder, value)
+    path += query_of(op)
     body = BODIES.get(op.name)
     return op.method, path, None if body is None else json.dumps(body).encode()
 

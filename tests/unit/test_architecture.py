@@ -20,7 +20,7 @@ UNIT_TESTS = [path for path in TESTS if path.is_relative_to(UNIT) and path.name.
 TEST_LINES = 450
 MODULE_LINES = 400
 """The most lines of a file; a module should have about 300."""
-LARGER = {"board/config/settings.py": 460}
+LARGER = {"board/config/settings.py": 500}
 """A table of all settings, which does not gain by division."""
 
 OF_NO_MODULE = {

@@ -40,7 +40,8 @@ def cases(api: Api, directory: Path, key: str | None, phases: str, examples: int
     """
     runs = [run_schemathesis(api, directory, key, phases, examples, kind) for kind in ("--exclude", "--include")]
     # All but the document itself, which it has read and does not test.
-    assert sum(tested for tested, _ in runs) == len(OPERATIONS) - 1
+    # And but the stream, whose answer has no end.
+    assert sum(tested for tested, _ in runs) == len(OPERATIONS) - 2
     return sum(generated for _, generated in runs)
 
 
@@ -52,6 +53,7 @@ def run_schemathesis(
     command += ["run", f"http://127.0.0.1:{api.port}/openapi.json", "--phases", phases]
     command += ["--seed", str(SEED), "--max-examples", str(examples), "--continue-on-failure", "--workers", "1"]
     command += [f"{kind}-path-regex", r"^/v1/keys/"]
+    command += ["--exclude-operation-id", "streamTop"]
     command += [] if key is None else ["-H", f"Authorization: Bearer {key}"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("LEADERBOARD_")}
     done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True)

@@ -1,0 +1,230 @@
+import { ask, follow, parse } from "./stream.js";
+import { Rows, plain, scores } from "./show.js";
+
+const $ = (id) => document.getElementById(id);
+const asked = new URLSearchParams(location.search);
+const embedded = document.body.classList.contains("embed");
+const LIMIT = Math.min(100, Math.max(1, Number(asked.get("limit")) || (embedded ? 10 : 25)));
+if (["light", "dark"].includes(asked.get("theme"))) document.documentElement.dataset.theme = asked.get("theme");
+if (asked.get("dir") === "rtl") document.documentElement.dir = "rtl";
+
+function named() {
+  try { return decodeURIComponent(location.pathname.split("/").pop()); } catch { return ""; }
+}
+
+const season = named();
+const at = `seasons/${encodeURIComponent(season)}`;
+const list = new Rows($("rows")), nearby = new Rows($("window"));
+let key = "", player = null, about = null, write = scores(), running = null, leader = null, past = null, totalShown = 0;
+
+for (let n = 0; n < Math.min(LIMIT, 8); n += 1) {
+  const wait = document.createElement("li");
+  wait.className = "skeleton";
+  wait.setAttribute("aria-hidden", "true");
+  $("rows").append(wait);
+}
+
+function state(name, text) {
+  $("state").dataset.state = name;
+  if ($("state-text").textContent !== text) $("state-text").textContent = text;
+}
+
+function empty(title, text) {
+  $("empty").hidden = title === null;
+  if (title !== null) { $("empty-title").textContent = title; $("empty-text").textContent = text; }
+}
+
+function count(total) {
+  $("players").textContent = total === 1 ? "1 player" : `${total.toLocaleString()} players`;
+}
+
+function showList({ items, total }, moves = true) {
+  list.show(items, { write, marked: player, bars: (about?.order ?? "desc") === "desc" && about?.display?.format !== "time", moves });
+  count(total);
+  totalShown = total;
+  if (items.length) empty(null);
+  else empty("Nobody is here yet", "The first score appears here the moment it is submitted.");
+  const first = items[0];
+  if (first && leader !== null && first.userId !== leader && moves) {
+    $("told").textContent = `${plain(first.displayName ?? first.userId)} takes the lead with ${write(first.score).text}.`;
+  }
+  leader = first?.userId ?? "";
+}
+
+function showAround(around) {
+  const mine = around.items.find((row) => row.userId === player);
+  $("found").hidden = !mine;
+  $("find-wrong").textContent = mine ? "" : "This player is not on the board.";
+  if (!mine) return;
+  $("found-rank").textContent = `${mine.rank.toLocaleString()} of ${around.total.toLocaleString()}`;
+  // The share of players below; the board's `percentile` counts the player, too.
+  const below = around.total > 1 ? Math.floor(1000 * (around.total - mine.rank) / (around.total - 1)) / 10 : 100;
+  $("found-percentile").textContent = `${below.toLocaleString()} %`;
+  nearby.show(around.items, { write, marked: player });
+}
+
+function refused(error) {
+  if (error.status === 401 || error.status === 403) {
+    document.body.classList.add("private");
+    state("away", "Private");
+    for (const one of document.querySelectorAll(".skeleton")) one.remove();
+    list.show([], { write });
+    $("players").textContent = "";
+    $("key-form").hidden = false;
+    $("find").hidden = true;
+    $("key-wrong").textContent = key ? error.message : "";
+    empty("This board is private", "Its ranks are shown to those who have a key.");
+  } else if (error.status === 400 || error.status === 404) {
+    for (const one of document.querySelectorAll(".skeleton")) one.remove();
+    state("away", "Not found");
+    empty("There is no such board", error.message);
+  } else {
+    state("away", error.code === "too-many-streams" ? "Busy, trying again" : "Reconnecting");
+  }
+}
+
+function tell(news) {
+  if (news.refused) refused(news.refused);
+  else if (news.unavailable) state("away", news.unavailable === "board-rebuilding" ? "The board is being rebuilt" : "Ranks are delayed");
+  else if (news.live === false) { if ($("state-text").textContent !== "Busy, trying again") state("away", "Reconnecting"); }
+  else if (news.around) showAround(news.around);
+  else {
+    state("live", "Live");
+    $("key-form").hidden = true;
+    document.body.classList.remove("private");
+    $("find").hidden = false;
+    showList(news);
+  }
+}
+
+function listen() {
+  running?.abort();
+  running = new AbortController();
+  follow(season, { limit: LIMIT, user: player, key, signal: running.signal, tell });
+}
+
+// --- the season: its title, its period, and the time until its end
+
+let ends = null, looked = 0;
+
+async function learn() {
+  looked = Date.now();
+  try {
+    about = parse(await (await ask(at, key)).text());
+  } catch {
+    return;  // the stream tells what is wrong; a season without a score has no definition
+  }
+  $("title").textContent = plain(about.title || season);
+  document.title = `${plain(about.title || season)} · Leaderboard`;
+  write = scores(about.display);
+  ends = about.period.endsAt ? Date.parse(about.period.endsAt) : null;
+  $("period").textContent = about.schedule || about.period.number > 1 ? `Period ${about.period.number.toLocaleString()}` : "";
+  if (list.shown.size && past === null) showList({ items: [...list.shown.values()].map((row) => row.item), total: totalShown }, false);
+  if (about.period.number > 1 && !embedded) periods();
+  tick();
+}
+
+function tick() {
+  $("clock").hidden = ends === null || past !== null;
+  if (ends === null) return;
+  const left = Math.max(0, Math.ceil((ends - Date.now()) / 1000));
+  const two = (n) => String(n).padStart(2, "0");
+  const [d, h, m, s] = [Math.floor(left / 86400), Math.floor(left / 3600) % 24, Math.floor(left / 60) % 60, left % 60];
+  const text = d ? `${d} d ${two(h)} h ${two(m)} m` : `${two(h)}:${two(m)}:${two(s)}`;
+  if ($("time").textContent !== text) $("time").textContent = text;
+  $("clock-label").textContent = left ? "Ends in" : "The period has ended";
+  if (!left && Date.now() - looked > 5_000) learn();
+}
+setInterval(tick, 500);
+
+// --- periods that have ended
+
+async function periods() {
+  try {
+    const { items } = parse(await (await ask(`${at}/periods`, key)).text());
+    const chosen = $("periods").value;
+    $("periods").replaceChildren(...items.map((one, n) => {
+      const option = document.createElement("option");
+      option.value = n ? one.number : "";
+      const day = (text) => new Date(text).toLocaleDateString(undefined, { dateStyle: "medium" });
+      option.textContent = n ? `${one.number.toLocaleString()} · until ${one.endsAt ? day(one.endsAt) : ""}` : "now, live";
+      return option;
+    }));
+    $("periods").value = chosen;
+    if ($("periods").selectedIndex < 0) $("periods").selectedIndex = 0;
+    $("periods-card").hidden = items.length < 2;
+  } catch {
+    $("periods-card").hidden = true;
+  }
+}
+
+$("periods").addEventListener("change", async () => {
+  past = $("periods").value || null;
+  leader = null;
+  if (past === null) { state("loading", "Loading"); listen(); tick(); return; }
+  running?.abort();
+  state("away", "Loading");
+  try {
+    const shown = parse(await (await ask(`${at}/leaderboard/top?limit=${LIMIT}&period=${past}`, key)).text());
+    state("final", `Final ranks of period ${past}`);
+    showList(shown, false);
+  } catch (error) {
+    state("away", "Not available");
+    list.show([], { write });
+    empty("This period cannot be shown", error.message);
+  }
+  tick();
+});
+
+// --- a player, and the key of a private board
+
+$("find").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  player = $("player").value.trim();
+  if (past !== null) {
+    try {
+      const query = new URLSearchParams({ userId: player, range: 3, fill: true, period: past });
+      showAround(parse(await (await ask(`${at}/leaderboard/around?${query}`, key)).text()));
+    } catch (error) {
+      $("found").hidden = true;
+      $("find-wrong").textContent = error.message;
+    }
+    return;
+  }
+  listen();
+});
+
+$("forget").addEventListener("click", () => {
+  player = null;
+  $("player").value = "";
+  $("found").hidden = true;
+  if (past === null) listen();
+  $("player").focus();
+});
+
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  key = $("key").value.trim();
+  $("key").value = "";
+  listen();
+  learn();
+});
+
+addEventListener("keydown", (event) => {
+  if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName) && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    $("player").focus();
+  }
+});
+
+if (embedded && parent !== window) {
+  // The page around an iframe may fit it to its content. The height is no secret.
+  new ResizeObserver(() => parent.postMessage({ leaderboard: season, height: document.documentElement.scrollHeight }, "*"))
+    .observe(document.body);
+}
+
+$("title").textContent = plain(season);
+$("foot").textContent = "Ranks as the server has them, live.";
+addEventListener("pageshow", (event) => { if (event.persisted && past === null) listen(); });
+learn();
+listen();

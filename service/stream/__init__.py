@@ -1,0 +1,1 @@
+"""Live boards: the best players as a stream of changes (Server-Sent Events)."""

@@ -1,0 +1,59 @@
+"""A change leads from any list to any other one; events keep their form whatever names players have."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.stream.events import find_change, write_change, write_snapshot
+from service.stream.types import Shown
+
+LISTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3)), unique_by=lambda pair: pair[0])
+
+
+def rows_of(made: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    """A list in which equal scores share a rank."""
+    made = sorted(made, key=lambda pair: -pair[1])
+    return [
+        {"rank": 1 + sum(other > score for _, other in made), "userId": user, "score": score} for user, score in made
+    ]
+
+
+def follow(old: list[dict[str, Any]], rows: list[dict[str, Any]], left: list[str]) -> list[dict[str, Any]]:
+    """What a client makes of a change."""
+    gone = {*left, *(row["userId"] for row in rows)}
+    places = {at: row for at, row in enumerate(old, 1) if row["userId"] not in gone}
+    for row in rows:
+        places[row["position"]] = {name: value for name, value in row.items() if name != "position"}
+    return [places[at] for at in sorted(places)]
+
+
+@given(LISTS, LISTS, st.integers(1, 9))
+def test_a_change_leads_from_one_list_to_the_other(
+    before: list[tuple[str, int]], after: list[tuple[str, int]], limit: int
+) -> None:
+    old, new = rows_of(before)[:limit], rows_of(after)
+    change = find_change(old, Shown("s", new, len(new), "1.2"), limit)
+    assert follow(old, change.rows, change.left) == new[:limit]
+    assert {*change.left} == {row["userId"] for row in old} - {row["userId"] for row in new[:limit]}
+
+
+def test_a_row_that_stays_is_not_sent_again() -> None:
+    old = rows_of([("a", 3), ("b", 2), ("c", 1)])
+    change = find_change(old, Shown("s", rows_of([("a", 3), ("b", 2), ("c", 2)]), 3, "1.2"), 3)
+    assert [row["userId"] for row in change.rows] == ["c"]
+
+
+@given(st.text(min_size=1))
+def test_no_name_ends_an_event_early(name: str) -> None:
+    row = {"rank": 1, "userId": name.encode("utf-8", "ignore").decode(), "score": 1}
+    shown = Shown("s", [row], 1, "1.2")
+    for block in (write_snapshot(shown, 1), write_change(Shown("s", [], 0, "1.1"), shown, 1)):
+        lines = block.decode().split("\n")
+        assert len(lines) == 5 and lines[3:] == ["", ""]
+        assert "\r" not in block.decode()
+        data = json.loads(lines[2].removeprefix("data: "))
+        assert (data.get("items") or data["rows"])[0]["userId"] == row["userId"]
