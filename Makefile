@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev run demo test test-walks test-twin test-system test-topologies test-faults soak mutants mutants-pure fuzz lint format docs lock audit sbom bench bench-tools micro evidence \
-  test-deploy clean
+  test-deploy screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,11 @@ mutants-pure: $(VENV)/.mutation ## mutate pure modules line by line, a few minut
 fuzz: $(VENV)/.fuzz ## fuzz the kernels under sanitizers, and check them for leaks (SECONDS=60; needs clang, valgrind)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.run --proof --seconds $(or $(SECONDS),60)
 	@PYTHONPATH=tests:. $(BIN)/python -m fuzz.leaks
+
+screenshots: $(VENV)/.dev ## make build/screenshots of the board page in a browser, and the one of the README (needs chromium, npm)
+	@mkdir -p build/screenshots docs/images
+	@LEADERBOARD_TEST_SCREENSHOTS=$(CURDIR)/build/screenshots $(BIN)/python -m pytest -q tests/integration/pages -k accessible_and_fits
+	@cp build/screenshots/board-desktop-dark.png docs/images/board.png
 
 lint: $(VENV)/.dev ## check style, types and import arrows (ruff, mypy --strict, import-linter)
 	@$(BIN)/ruff check .

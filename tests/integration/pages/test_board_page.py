@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -30,6 +31,12 @@ NASTY = [
     "__proto__",
     "\u2067ab\u2066",
 ]
+
+
+PLAYERS = [
+    "Ada Fox", "Grace Owl", "Юлия", "Alan Lynx", "سارة", "Barbara Crane", "Radia Raven", "Ελένη", "\N{TROPHY} Leslie",
+    "Tony Badger", "गौरी", "Frances Falcon", "Edsger Wolf", "Donald Otter", "Zoë Heron", "Tomás Swift",
+]  # fmt: skip
 
 
 class Board(NamedTuple):
@@ -217,11 +224,25 @@ def test_a_private_board_asks_for_a_key_and_does_not_store_it(browser: Browser, 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", ["phone", "desktop"])
 def test_it_is_accessible_and_fits(browser: Browser, board: Board, scheme: str, device: str, tmp_path: Path) -> None:
-    for n, name in enumerate(("Ada Fox", "Grace Owl", "سارة", "光の戦士", "\N{TROPHY} Radia")):
-        board.post(name, 9_500 - 431 * n)
+    cup = board._replace(season=f"{board.season} {device} {scheme}")
+    ends = datetime.now(UTC) + timedelta(days=2, hours=5)
+    definition = {
+        "title": "Spring Cup",
+        "schedule": {"endsAt": f"{ends:%Y-%m-%dT%H:%M:%SZ}"},
+        "display": {"unit": "pts"},
+    }
+    with Http(board.port) as http:
+        assert http.ask("PUT", base(cup.season), json_of(definition), JSON).status == 201
+        players = [{"userId": name, "delta": 98_410 - 4_317 * n - n * n * 91} for n, name in enumerate(PLAYERS)]
+        body = json_of({"submissions": players})
+        assert http.ask("POST", f"{base(cup.season)}/scores/batch", body, JSON).status == 200
     size = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1440, "height": 900}}[device]
-    show(browser, board.url(), viewport=size, colorScheme=scheme, reducedMotion="reduce")
-    browser.run("await page.fill('#player', 'player 3'); await page.press('#player', 'Enter')")
+    show(browser, cup.url(), viewport=size, colorScheme=scheme, reducedMotion="reduce")
+    browser.run(
+        "await page.waitForFunction((n) => document.querySelectorAll('#rows .row').length === n, n)", n=len(PLAYERS)
+    )
+    browser.run("await page.waitForSelector('#clock:not([hidden])')")
+    browser.run("await page.fill('#player', 'Radia Raven'); await page.press('#player', 'Enter')")
     browser.run("await page.waitForSelector('#window .row')")
     browser.run("await page.locator('#player').blur(); await page.evaluate(() => scrollTo(0, 0))")
     # CI keeps them.
