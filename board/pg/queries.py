@@ -21,8 +21,9 @@ def queries() -> dict[str, bytes]:
 
     A query with lines that end in ``-- keyed``, ``-- traced``, ``-- extra`` or ``-- defined`` has several texts: `name`
     without any of these lines, `name_keyed` with those of keys, `name_traced` with those of keys and traces, and
-    `name_extra` with all three. Each of them is there once more with the lines of defined seasons, as `name_defined`,
-    `name_keyed_defined`, … A text that equals a shorter one is left out.
+    `name_extra` with all three. Lines that end in ``-- fed`` or ``-- dated`` are in `name_full` alone, which has all.
+    Each of them is there once more with the lines of defined seasons, as `name_defined`, `name_keyed_defined`, … A text
+    that equals a shorter one is left out.
     """
     found = {}
     for name, whole in _bodies():
@@ -30,11 +31,14 @@ def queries() -> dict[str, bytes]:
         for suffix, text in (("_defined", whole), ("", body)):
             if suffix and text == body:
                 continue
-            traced = _without("extra", text)
+            extra = _without("fed", _without("dated", text))
+            traced = _without("extra", extra)
             keyed = _without("traced", traced)
             plain = _without("keyed", keyed)
-            if traced != text:
-                found[f"{name}_extra{suffix}"] = text.strip().encode()
+            if extra != text:
+                found[f"{name}_full{suffix}"] = text.strip().encode()
+            if traced != extra:
+                found[f"{name}_extra{suffix}"] = extra.strip().encode()
             if keyed != traced:
                 found[f"{name}_traced{suffix}"] = traced.strip().encode()
             if plain != keyed:

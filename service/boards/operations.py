@@ -6,7 +6,6 @@ from typing import Final
 
 from service.boards.histogram import Histograms
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
-from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import BoardReader
 from service.boards.types import (
@@ -73,7 +72,7 @@ _PERIOD: Final = make_number_parameter(
     default=None,
     meaning="The number of a period, which may have ended. Without it: the current period's board.",
 )
-_OF_PERIOD: Final = (PERIOD_NOT_FOUND, PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
+_OF_PERIOD: Final = (p.PERIOD_NOT_FOUND, p.PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 OPERATIONS: Final = (

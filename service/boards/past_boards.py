@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -21,20 +21,8 @@ from service.boards.shared_ranks import percentile_of
 from service.boards.types import Around, Count, PlayerRank, RankedEntry, Top
 from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract.answers import Answer, PendingAnswer
-from service.contract.problems import Rejected, add_problem
+from service.contract.problems import PERIOD_EXPIRED, PERIOD_NOT_FOUND, Rejected
 
-PERIOD_NOT_FOUND: Final = add_problem(
-    "period-not-found",
-    404,
-    "The season has not had such a period yet.",
-    "The season's current period has a lower number.",
-)
-PERIOD_EXPIRED: Final = add_problem(
-    "period-expired",
-    410,
-    "The period is no longer kept.",
-    "It was deleted, or is older than the season's `keepPeriods`.",
-)
 POLL_S: Final = 0.005
 """The pause between two looks at the period that Redis shows."""
 
@@ -42,11 +30,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Past(msgspec.Struct, frozen=True):
-    """A period that has ended: its state, and whether it has standings."""
+    """A period that has ended: its state, whether it has standings, and whether it is final."""
 
     state: BoardState
     number: int
     has_standings: bool
+    is_final: bool
 
 
 class PastBoards:
@@ -70,12 +59,13 @@ class PastBoards:
         self, season: str, number: int, limit: int, offset: int, live: Callable[[], PendingAnswer]
     ) -> Answer:
         """Read the best `limit` players after the first `offset` (`Top`)."""
-        past = await self._find(season, number, live)
-        if isinstance(past, Answer):
-            return past
-        state = past.state
-        items = await self._window(past, offset + 1, offset + limit)
-        return state.make_answer(_encode(Top(season, items, state.total, state.as_of, number)))
+
+        async def read(past: Past) -> Answer:
+            state = past.state
+            items = await self._window(past, offset + 1, offset + limit)
+            return state.make_answer(_encode(Top(season, items, state.total, state.as_of, number)))
+
+        return await self._read_steadily(season, number, live, read)
 
     async def read_rank(
         self,
@@ -90,17 +80,18 @@ class PastBoards:
 
         Raises also `PlayerNotFound`.
         """
-        past = await self._find(season, number, live)
-        if isinstance(past, Answer):
-            return past
-        state = past.state
-        _, rank, _, score, reached = await self._find_player(past, user, version)
-        percentile = percentile_of(rank - 1, state.total)
-        shown = PlayerRank(season, user, rank, score, reached, state.total, percentile, state.as_of, period=number)
-        if metadata:
-            found = await self._run_metadata.find(state.period, user, reached)
-            return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
-        return state.make_answer(_encode(shown))
+
+        async def read(past: Past) -> Answer:
+            state = past.state
+            _, rank, _, score, reached = await self._find_player(past, user, version)
+            percentile = percentile_of(rank - 1, state.total)
+            shown = PlayerRank(season, user, rank, score, reached, state.total, percentile, state.as_of, period=number)
+            if metadata:
+                found = await self._run_metadata.find(state.period, user, reached)
+                return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
+            return state.make_answer(_encode(shown))
+
+        return await self._read_steadily(season, number, live, read)
 
     async def read_around(
         self,
@@ -113,18 +104,19 @@ class PastBoards:
         live: Callable[[], PendingAnswer],
     ) -> Answer:
         """Read a player among the neighbours (`Around`). Raises also `PlayerNotFound`."""
-        past = await self._find(season, number, live)
-        if isinstance(past, Answer):
-            return past
-        state = past.state
-        place, *_ = await self._find_player(past, user, version)
-        first, last = place - side, place + side
-        if fill:
-            # As many as there are: more on one side where the other one ends.
-            first = max(1, min(first, state.total - 2 * side))
-            last = max(last, first + 2 * side)
-        items = await self._window(past, first, last)
-        return state.make_answer(_encode(Around(season, user, side, items, state.total, state.as_of, number)))
+
+        async def read(past: Past) -> Answer:
+            state = past.state
+            place, *_ = await self._find_player(past, user, version)
+            first, last = place - side, place + side
+            if fill:
+                # As many as there are: more on one side where the other one ends.
+                first = max(1, min(first, state.total - 2 * side))
+                last = max(last, first + 2 * side)
+            items = await self._window(past, first, last)
+            return state.make_answer(_encode(Around(season, user, side, items, state.total, state.as_of, number)))
+
+        return await self._read_steadily(season, number, live, read)
 
     async def read_count(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Answer:
         """Count the players (`Count`)."""
@@ -133,6 +125,28 @@ class PastBoards:
             return past
         return past.state.make_answer(_encode(Count(season, past.state.total, past.state.as_of, number)))
 
+    async def _read_steadily(
+        self, season: str, number: int, live: Callable[[], PendingAnswer], read: Callable[[Past], Awaitable[Answer]]
+    ) -> Answer:
+        """Read a period, again if its standings have become outdated meanwhile: they may be being written anew.
+
+        Final standings never change, and rows are sorted in the statement that reads them.
+        """
+        past = await self._find(season, number, live)
+        while isinstance(past, Past):
+            answer: Answer | PlayerNotFound
+            try:
+                answer = await read(past)
+            except PlayerNotFound as error:
+                answer = error
+            again = past if past.is_final or not past.has_standings else await self._find(season, number, live)
+            if isinstance(again, Past) and again.state == past.state and again.has_standings == past.has_standings:
+                if isinstance(answer, PlayerNotFound):
+                    raise answer
+                return answer
+            past = again
+        return past
+
     async def _find(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Past | Answer:
         """Find a period; for the current one it is the answer of `live`, which reads Redis."""
         deadline = self._loop.time() + self._deadline_s
@@ -140,7 +154,7 @@ class PastBoards:
             rows = await self._read("named_period", {"season": season, "number": number})
             if not rows:
                 raise SeasonNotFound("there is no such season")
-            current, period, is_kept, is_current, has_standings, players, ranking = rows[0]
+            current, period, is_kept, is_current, has_standings, players, ranking, late, is_final = rows[0]
             if number > current:
                 raise Rejected(PERIOD_NOT_FOUND.answer)
             if not is_kept:
@@ -148,7 +162,8 @@ class PastBoards:
             if has_standings or not is_current:
                 if players is None:
                     ((players,),) = await self._read("count_players", {"period": period})
-                return Past(make_past_state(period, players, ranking == RANKINGS["competition"]), number, has_standings)
+                state = make_past_state(period, players, late, ranking == RANKINGS["competition"])
+                return Past(state, number, has_standings, is_final)
             # The board may be replaced by that of another period at any time: it is this one's if Redis shows this
             # period before and after.
             if await self._shows(season, period):
@@ -183,6 +198,7 @@ class PastBoards:
         return [RankedEntry(rank, user, score) for _, rank, user, score, _ in rows]
 
 
-def make_past_state(period: int, players: int, shares: bool) -> BoardState:
-    """The state of the board of a period that has ended. Nothing but another ranking changes it."""
-    return make_state("desc", players, f"{period}.past{SHARED.decode() if shares else ''}", shares, period)
+def make_past_state(period: int, players: int, late: int, shares: bool) -> BoardState:
+    """The state of the board of a period that has ended. Late submissions and another ranking change it."""
+    mark = f"{period}.past{late or ''}{SHARED.decode() if shares else ''}"
+    return make_state("desc", players, mark, shares, period)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections import Counter
 from contextlib import suppress
@@ -28,6 +29,9 @@ FLOAT_MOST: Final = 2**53
 
 NEVER_PLAIN: Final = -(2**40)
 """In the place of a number of quotes: no body has it, not even in the sum of a batch."""
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
 
 Judged = Submission | Problem
 """A submission of a batch, or its problem."""
@@ -147,7 +151,14 @@ def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
         numbers.append(number)
     spelled = _decode_spelled(text)
     return Submission(
-        spelled.userId, numbers[0], spelled.submissionId, numbers[1], spelled.metadata, spelled.clientVersion
+        spelled.userId,
+        numbers[0],
+        spelled.submissionId,
+        numbers[1],
+        spelled.metadata,
+        spelled.clientVersion,
+        spelled.achievedAt,
+        spelled.period,
     )
 
 
@@ -191,6 +202,9 @@ def count_quotes(submission: Submission) -> int:
         return NEVER_PLAIN
     numbers = (submission.delta is not msgspec.UNSET) + (submission.score is not msgspec.UNSET)
     texts = (submission.submissionId is not None) + (submission.clientVersion is not msgspec.UNSET)
+    if submission.is_placed:
+        numbers += submission.period is not msgspec.UNSET
+        texts += submission.achievedAt is not msgspec.UNSET
     return 4 + 2 * numbers + 4 * texts
 
 
@@ -209,6 +223,10 @@ def problem_of_member(error: msgspec.ValidationError) -> Problem:
         return own.INVALID_METADATA
     if text.endswith("`$.clientVersion`"):
         return own.INVALID_CLIENT_VERSION
+    if text.endswith("`$.achievedAt`"):
+        return own.INVALID_ACHIEVED_AT
+    if text.endswith("`$.period`"):
+        return own.INVALID_PERIOD
     return problems.INVALID_BODY
 
 
@@ -222,6 +240,8 @@ def find_problem(submission: Submission) -> Problem | None:
         return problems.INVALID_BODY
     if submission.clientVersion is not msgspec.UNSET and not submission.clientVersion.isprintable():
         return own.INVALID_CLIENT_VERSION
+    if submission.achievedAt is not msgspec.UNSET and submission.achievedAt <= _EPOCH:
+        return own.INVALID_ACHIEVED_AT
     return None
 
 
@@ -243,11 +263,16 @@ def encode_metadata(metadata: dict[str, Any]) -> bytes:
 
 def make_extras(submission: Submission, key_id: str) -> Extras:
     """The extras of a valid submission that came with this key."""
-    if submission.metadata is msgspec.UNSET and submission.clientVersion is msgspec.UNSET:
+    is_placed = submission.is_placed
+    if submission.metadata is msgspec.UNSET and submission.clientVersion is msgspec.UNSET and not is_placed:
         return extras_of_key(key_id) if key_id else NO_EXTRAS
     metadata = None if submission.metadata is msgspec.UNSET else encode_metadata(submission.metadata).decode()
     version = "" if submission.clientVersion is msgspec.UNSET else submission.clientVersion
-    return Extras(key_id, version, metadata)
+    if not is_placed:
+        return Extras(key_id, version, metadata)
+    at = submission.achievedAt
+    achieved = 0 if at is msgspec.UNSET else (at - _EPOCH) // _MICROSECOND
+    return Extras(key_id, version, metadata, achieved, 0 if submission.period is msgspec.UNSET else submission.period)
 
 
 def find_excess(player: Player, submission: Submission) -> Problem | None:
