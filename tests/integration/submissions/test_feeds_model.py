@@ -253,7 +253,7 @@ def test_whatever_feeds_whatever_the_ledger_is_the_naive_one(world: World, serve
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=int(os.environ.get("MODEL_EXAMPLES", "25")),
+            max_examples=int(os.environ.get("MODEL_EXAMPLES", "10")),
             stateful_step_count=int(os.environ.get("MODEL_STEPS", "25")),
             deadline=None,
             phases=(Phase.generate, *((Phase.shrink,) if os.environ.get("MODEL_SHRINK") else ())),
