@@ -27,6 +27,7 @@ from service.submissions.statements import (
     CLOSED,
     DUE,
     FEEDS,
+    HAS_MORE,
     KEY_REUSED,
     KEY_TWICE,
     NO_PERIOD,
@@ -141,6 +142,9 @@ class Committer:
             elif status == FEEDS:
                 self._note_ruled({item.season}, {item.season})
                 item.by_rule = item.full = True
+                put_back.append(item)
+            elif status == HAS_MORE:
+                item.by_rule = True
                 put_back.append(item)
             elif status == AT_THE_EDGE:
                 item.edge = True

@@ -37,8 +37,9 @@ from service.submissions.origins import VERSIONS_MOST, Origins
 text has not written it, since its player is near the end of int64. The item must be sent again, marked as `edge`.
 """
 
-FEEDS, TOO_NEW, NO_PERIOD, PERIOD_GONE = range(20, 24)
-"""Further ones. `FEEDS`: the season feeds others, so only the full text writes the item."""
+FEEDS, TOO_NEW, NO_PERIOD, PERIOD_GONE, HAS_MORE = range(20, 25)
+"""Further ones. `FEEDS`: the season feeds others, so only the full text writes the item. `HAS_MORE`: only the statement
+by rule has the whole first answer."""
 
 PLAIN: Final = ("submit_short", "submit", "submit_keyed", "submit_traced")
 PLAIN_DEFINED: Final = ("submit_short_defined", "submit_defined", "submit_keyed_defined", "submit_traced_defined")

@@ -352,7 +352,10 @@ input AS MATERIALIZED (
 ), noted AS ( -- dated
     -- The standings of an ended period are to be written again. -- dated
     UPDATE period p SET players = NULL, late = p.late + 1 -- dated
-    FROM (SELECT DISTINCT w.period_id FROM written w JOIN late l ON l.period_id = w.period_id) AS q -- dated
+    FROM ( -- dated
+        SELECT DISTINCT w.period_id FROM written w JOIN late l ON l.period_id = w.period_id -- dated
+        WHERE w.previous IS NULL OR w.reached <> w.previous_reached -- dated
+    ) AS q -- dated
     WHERE p.period_id = q.period_id -- dated
 ), torn AS MATERIALIZED ( -- fed
     -- A submission counts in its season and in those that take it, or in none. A row that was not written, be it that a -- fed

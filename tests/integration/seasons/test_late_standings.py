@@ -105,6 +105,7 @@ def test_a_run_that_is_no_better_changes_no_board(lone: Http, world: World) -> N
     scores = begin(lone, world)
     keeper_of(world).close_periods(world.db)
     assert submit(lone, "s", "p09", score=-1, period=1).json["improved"] is False
+    assert is_written(world), "nor are the standings written again"
     assert top(lone).json["items"] == ranked(scores)
 
 

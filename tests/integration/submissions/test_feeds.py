@@ -104,6 +104,28 @@ def test_a_fed_season_that_refuses_is_skipped_and_named(lone: Http, world: World
     assert "skipped" not in results[0] and results[1]["skipped"] == skipped[:1]
 
 
+@pytest.mark.parametrize("members", [{"feeds": ["fed"]}, {"schedule": GRID}])
+def test_a_season_that_is_plain_again_knows_its_first_answers(lone: Http, world: World, members: Any) -> None:
+    """Also in a worker that knows nothing of the season: it tries the statement of plain ones."""
+    make(lone, "fed", bounds={"max": 9})
+    make(lone, "s", **members)
+    first = submit(lone, "s", "ada", "k", delta=10)
+    assert first.json.keys() & {"skipped", "period"}
+
+    def ask_again() -> None:
+        with serving(world) as api, api.client() as other:
+            for http in (lone, other):
+                assert submit(http, "s", "ada", "k", delta=10).json == first.json
+                assert refused(submit(http, "s", "ada", "k", delta=9)) == (422, "idempotency-key-reused")
+
+    ask_again()
+    make(lone, "s")
+    lone.ask("POST", f"{base('s')}/reset")
+    ask_again()
+    assert submit(lone, "s", "ada", delta=10).json["score"] == 10
+    assert scores_of(world, "fed") == {}
+
+
 def test_what_was_skipped_is_forgotten_with_the_key(lone: Http, world: World) -> None:
     make(lone, "fed", operator="best", bounds={"max": 9})
     make(lone, "s", operator="best", feeds=["fed"])
