@@ -48,6 +48,7 @@ TABLES: Final = (
     "partition",
     "ailing",
     "idempotency",
+    "idempotency_skipped",
     "trace",
     "origin",
     "run_metadata",
