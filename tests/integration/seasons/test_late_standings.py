@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from support.http import Http, base
+from support.http import JSON, Http, base
 from support.periods import GRID, end_now, events_of, keeper_of, put, submit, turn_all
 from support.processes import serving
 from support.relays import Unsignalled
@@ -153,26 +153,41 @@ def test_one_that_comes_while_the_standings_are_written_is_in_the_next_ones(lone
     assert is_written(world) and top(lone).json["items"] == ranked(scores)
 
 
-def test_a_read_amid_the_next_standings_is_whole(lone: Http, world: World) -> None:
-    """It has found standings, and waits until the keeper has deleted half of them."""
-    scores = begin(lone, world)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "top?limit=1000",
+        "rank?userId=p00",
+        "around?userId=p00&range=3&fill=true",
+        "around?score=3&range=3&fill=true",
+        "score?rank=20",
+        "score?percentile=50",
+        "histogram?buckets=4",
+        "histogram?buckets=4&by=quantile",
+        "lookup",
+    ],
+)
+def test_a_read_amid_the_next_standings_is_whole(lone: Http, world: World, path: str) -> None:
+    """It has found standings, and waits until the keeper has deleted most of them."""
+    begin(lone, world)
     keeper_of(world).close_periods(world.db)
-    for path in ("top?limit=1000&period=1", "rank?userId=p00&period=1"):
-        with psycopg.connect(world.settings.database_url) as db:
-            db.execute("LOCK TABLE standing IN ACCESS EXCLUSIVE MODE")
-            lone.send("GET", f"{base('s')}/leaderboard/{path}")
-            eventually(lambda: world.waiting("leaderboard-boards") == 1)
-            db.execute("DELETE FROM standing WHERE position > 5")
-            db.execute("UPDATE period SET players = NULL, late = late + 1 WHERE number = 1")
-            db.commit()
-        answer = lone.receive()
-        assert answer.status == 200
-        if "items" in answer.json:
-            assert answer.json["items"] == ranked(scores)
-        else:
-            assert answer.json["rank"] == PLAYERS
-        keeper_of(world).close_periods(world.db)
-        assert is_written(world)
+    asked = f"{base('s')}/leaderboard/{path}{'&' if '?' in path else '?'}period=1"
+    body = b'{"userIds":["p00","p22","nobody"]}' if path == "lookup" else None
+    method = "GET" if body is None else "POST"
+    before = lone.ask(method, asked, body, JSON)
+    assert before.status == 200
+    with psycopg.connect(world.settings.database_url) as db:
+        db.execute("LOCK TABLE standing IN ACCESS EXCLUSIVE MODE")
+        lone.send(method, asked, body, JSON)
+        eventually(lambda: world.waiting("leaderboard-boards") == 1)
+        db.execute("DELETE FROM standing WHERE position > 5")
+        db.execute("UPDATE period SET players = NULL, late = late + 1 WHERE number = 1")
+        db.commit()
+    answer = lone.receive()
+    assert answer.status == 200, answer.body
+    shown, wanted = answer.json, before.json
+    assert shown.pop("asOf") != wanted.pop("asOf")
+    assert shown == wanted
 
 
 def test_a_season_that_is_reset_before_it_opens_has_been_open_for_no_time(lone: Http, world: World) -> None:

@@ -20,20 +20,31 @@ from support.periods import GRID, turn_all
 from support.processes import serving
 from support.world import World
 
+from board.columns import read_columns, unpack_columns
 from board.season import INT64_MAX, INT64_MIN
 
-Row = tuple[int, int, int]
-"""Score as it was submitted; order of the run that counts; its time, for `last`."""
+Columns = dict[str, int]
+Row = tuple[int, int, Any, Columns]
+"""Score as it was submitted; order of the run that counts; its time, for `last`; the season's columns of it."""
 
 NAMES: Final = "abcde"
 OPERATORS: Final = {"a": "sum", "b": "best", "c": "last", "d": "best", "e": "sum"}
 ORDERS: Final = {"a": "desc", "b": "desc", "c": "asc", "d": "asc", "e": "asc"}
+SIGNS: Final = {"desc": 1, "asc": -1}
+COLUMNS: Final = {
+    **{"a": {}, "b": {"p": "desc", "q": "asc"}, "c": {"q": "asc", "p": "asc"}},
+    **{"d": {"p": "desc"}, "e": {"q": "desc", "p": "asc"}},
+}
+"""The orders of each season's columns."""
 GRACE_S: Final = 3_600
 
 names = st.sampled_from(NAMES)
 users = st.sampled_from(["x", "y", "z"])
 numbers = st.integers(-9, 9).filter(bool) | st.sampled_from([INT64_MAX, INT64_MIN, 2**62, -(2**62)])
-batches = st.lists(st.tuples(users, numbers), min_size=1, max_size=7)
+values = st.integers(-1, 1) | st.sampled_from([INT64_MAX, INT64_MIN])
+runs = st.tuples(numbers, st.fixed_dictionaries({"p": values, "q": values}))
+"""A number, and values of all columns that there are."""
+batches = st.lists(st.tuples(users, runs), min_size=1, max_size=7)
 
 
 class Season(msgspec.Struct):
@@ -45,6 +56,21 @@ class Season(msgspec.Struct):
     grace: bool = False
     periods: list[dict[str, Row]] = msgspec.field(default_factory=lambda: [{}])
     ends: list[int] = []
+
+
+Run = tuple[int, Columns]
+
+
+def make_body(name: str, user: str, run: Run) -> dict[str, Any]:
+    """A submission to a season, with the columns that it has."""
+    number, columns = run
+    member = "delta" if OPERATORS[name] == "sum" else "score"
+    return {"userId": user, member: number, "columns": {column: columns[column] for column in COLUMNS[name]}}
+
+
+def rate(name: str, row: Row) -> list[int]:
+    """The greater, the better."""
+    return [SIGNS[ORDERS[name]] * row[0]] + [SIGNS[order] * row[3][column] for column, order in COLUMNS[name].items()]
 
 
 class Model(RuleBasedStateMachine):
@@ -70,6 +96,7 @@ class Model(RuleBasedStateMachine):
         members = {
             "operator": OPERATORS[name],
             "order": ORDERS[name],
+            "columns": [{"name": column, "order": order} for column, order in COLUMNS[name].items()],
             "feeds": season.feeds,
             "bounds": {"min": season.low, "max": season.high},
             "schedule": GRID,
@@ -130,24 +157,28 @@ class Model(RuleBasedStateMachine):
         )
         return bool(rows and rows[0][0])
 
-    def count_in(self, name: str, user: str, number: int, at: Any, achieved: Any) -> str | dict[str, Any]:
+    def count_in(
+        self, name: str, user: str, number: int, columns: Columns, at: Any, achieved: Any
+    ) -> str | dict[str, Any]:
         """Count a submission in one season: the members of its answer, or the code of the refusal."""
         season = self.seasons[name]
         nth = self.place(name, achieved)
         if nth is None:
             return "period-closed"
+        if COLUMNS[name] and COLUMNS[name].keys() != columns.keys():
+            return "invalid-columns"
         if not season.low <= number <= season.high:
             return "score-out-of-bounds"
         rows = season.periods[nth]
         before = rows.get(user)
-        mine = (number, self.order, achieved or at)
-        operator, sign = OPERATORS[name], 1 if ORDERS[name] == "desc" else -1
+        mine = (number, self.order, achieved or at, columns if COLUMNS[name] else {})
+        operator = OPERATORS[name]
         if before is None:
             after = mine
         elif operator == "sum":
-            after = (before[0] + number, self.order, mine[2])
+            after = (before[0] + number, *mine[1:])
         elif operator == "best":
-            after = mine if sign * number > sign * before[0] else before
+            after = mine if rate(name, mine) > rate(name, before) else before
         else:
             after = max(before, mine, key=lambda row: (row[2], row[1]))
         if not INT64_MIN <= after[0] <= INT64_MAX:
@@ -156,18 +187,18 @@ class Model(RuleBasedStateMachine):
         self.lines[name, nth] += 1
         answer: dict[str, Any] = {"score": after[0], "period": nth + 1}
         if operator != "sum":
-            improved = before is None or sign * after[0] > sign * before[0]
+            improved = before is None or rate(name, after) > rate(name, before)
             answer |= {"previousScore": None if before is None else before[0], "improved": improved}
         return answer
 
-    def expect(self, name: str, user: str, number: int, achieved: Any = None) -> str | dict[str, Any]:
+    def expect(self, name: str, user: str, number: int, columns: Columns, achieved: Any = None) -> str | dict[str, Any]:
         self.order += 1
         # Later than all that has been: what has no time was achieved when it was accepted.
         at = self.world.value("SELECT clock_timestamp()")
-        answer = self.count_in(name, user, number, at, achieved)
+        answer = self.count_in(name, user, number, columns, at, achieved)
         if isinstance(answer, str):
             return answer
-        fed = {one: self.count_in(one, user, number, at, achieved) for one in self.reach(name)}
+        fed = {one: self.count_in(one, user, number, columns, at, achieved) for one in self.reach(name)}
         skipped = [{"seasonId": one, "code": why} for one, why in sorted(fed.items()) if isinstance(why, str)]
         return answer | ({"skipped": skipped} if skipped else {})
 
@@ -178,12 +209,12 @@ class Model(RuleBasedStateMachine):
             more = {"seasonId", "userId", "queued", "version", "status"}
             assert {name: value for name, value in told.items() if name not in more} == expected
 
-    @rule(name=names, user=users, number=numbers, keyed=st.booleans())
-    def submit(self, name: str, user: str, number: int, keyed: bool) -> None:
-        body: dict[str, Any] = {"userId": user, "delta" if OPERATORS[name] == "sum" else "score": number}
+    @rule(name=names, user=users, run=runs, keyed=st.booleans())
+    def submit(self, name: str, user: str, run: Run, keyed: bool) -> None:
+        body = make_body(name, user, run)
         if keyed:
             body["submissionId"] = f"k{next(self.count)}"
-        expected = self.expect(name, user, number)
+        expected = self.expect(name, user, run[0], body["columns"])
         answer = self.http.post_raw(name, json.dumps(body).encode())
         self.check(answer.json, expected)
         if keyed and answer.status == 202:
@@ -195,26 +226,24 @@ class Model(RuleBasedStateMachine):
             name, body, first = self.answers[data.draw(st.sampled_from(sorted(self.answers)))]
             assert self.http.post_raw(name, json.dumps(body).encode()).json == first
 
-    @rule(name=names, user=users, number=numbers, data=st.data())
-    def submit_late(self, name: str, user: str, number: int, data: st.DataObject) -> None:
+    @rule(name=names, user=users, run=runs, data=st.data())
+    def submit_late(self, name: str, user: str, run: Run, data: st.DataObject) -> None:
         """Achieved just before or after some end, or now."""
         ends = sorted(end for season in self.seasons.values() for end in season.ends)
         if ends:
             achieved = data.draw(st.sampled_from(ends)) + timedelta(microseconds=data.draw(st.integers(-1, 1)))
             turn_all(self.world)
-            expected = self.expect(name, user, number, achieved)
-            member = "delta" if OPERATORS[name] == "sum" else "score"
-            body = {"userId": user, member: number, "achievedAt": achieved.isoformat()}
+            body = make_body(name, user, run) | {"achievedAt": achieved.isoformat()}
+            expected = self.expect(name, user, run[0], body["columns"], achieved)
             self.check(self.http.post_raw(name, json.dumps(body).encode()).json, expected)
 
     @rule(name=names, batch=batches)
-    def submit_batch(self, name: str, batch: list[tuple[str, int]]) -> None:
+    def submit_batch(self, name: str, batch: list[tuple[str, Run]]) -> None:
         """One statement, unless sums are near the edge: then each player's numbers are judged one by one."""
-        if any(abs(number) > 9 for _, number in batch) and len({user for user, _ in batch}) < len(batch):
-            batch = list({user: (user, number) for user, number in batch}.values())
-        member = "delta" if OPERATORS[name] == "sum" else "score"
-        items = [{"userId": user, member: number} for user, number in batch]
-        expected = [self.expect(name, user, number) for user, number in batch]
+        if any(abs(number) > 9 for _, (number, _) in batch) and len({user for user, _ in batch}) < len(batch):
+            batch = list({user: (user, run) for user, run in batch}.values())
+        items = [make_body(name, user, run) for user, run in batch]
+        expected = [self.expect(name, user, run[0], make_body(name, user, run)["columns"]) for user, run in batch]
         body = json.dumps({"submissions": items}).encode()
         answer = self.http.ask("POST", f"{base(name)}/scores/batch", body, JSON)
         for told, wanted in zip(answer.json["results"], expected, strict=True):
@@ -224,15 +253,15 @@ class Model(RuleBasedStateMachine):
         if not hasattr(self, "lines"):
             return
         rows = self.world.rows(
-            "SELECT season_id, number, user_id, CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END "
-            "FROM score JOIN period USING (period_id)"
+            "SELECT season_id, number, user_id, CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END, "
+            "period.columns, columns_of(period_id, score.columns) FROM score JOIN period USING (period_id)"
         )
-        stored: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
-        for name, number, user, score in rows:
-            stored[name, number - 1][user] = score
+        stored: dict[tuple[str, int], dict[str, tuple[int, Columns]]] = defaultdict(dict)
+        for name, number, user, score, named, packed in rows:
+            stored[name, number - 1][user] = score, unpack_columns(read_columns(named), packed or b"")
         for name, season in self.seasons.items():
             for nth, period in enumerate(season.periods):
-                assert stored[name, nth] == {user: row[0] for user, row in period.items()}, (name, nth)
+                assert stored[name, nth] == {user: (row[0], row[3]) for user, row in period.items()}, (name, nth)
         lines = self.world.rows(
             "SELECT season_id, number, count(*) FROM ledger JOIN period USING (period_id) GROUP BY season_id, number"
         )
