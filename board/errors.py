@@ -163,6 +163,13 @@ class InvalidRule(LeaderboardError):
     exit_code = 2
 
 
+class InvalidFeeds(LeaderboardError):
+    """`feeds` of a season name the season itself, lead back to it, reach too many, or name one that does not exist."""
+
+    code = "invalid-feeds"
+    exit_code = 2
+
+
 class SettingFixed(LeaderboardError):
     """Operator and order cannot change while the period has submissions; nothing was changed."""
 

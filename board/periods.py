@@ -39,6 +39,7 @@ class Terms(msgspec.Struct, frozen=True):
     schedule: Schedule | None = None
     graceS: int = 0
     keepPeriods: int | None = None
+    feeds: tuple[str, ...] = ()
 
     @property
     def rule(self) -> Rule:
@@ -46,8 +47,10 @@ class Terms(msgspec.Struct, frozen=True):
 
     @property
     def fold(self) -> int:
-        """The fold of a period that begins now. The statements of plain seasons know no ends: they are kept out."""
-        return fold_of(self.rule) or (RULED if self.schedule is not None else 0)
+        """The fold of a period that begins now. The statements of plain seasons know no ends, and feed no others: they
+        are kept out.
+        """
+        return fold_of(self.rule) or (RULED if self.schedule is not None or self.feeds else 0)
 
 
 def load_terms(definition: str | None) -> Terms:
@@ -127,7 +130,9 @@ def find_end(terms: Terms, now: datetime.datetime) -> datetime.datetime | None:
 
 def write_turn(season: str, terms: Terms, turn: Turn, started_at: datetime.datetime, now: datetime.datetime) -> Steps:
     """Write a turn. The current period began at `started_at`, or when the season opened."""
-    starts = [started_at if terms.opensAt is None else max(started_at, terms.opensAt), *turn.begins]
+    start = started_at if terms.opensAt is None else max(started_at, terms.opensAt)
+    # One that is ended by hand before the season opens has been open for no time.
+    starts = [start if turn.ends[0] is None else min(start, turn.ends[0]), *turn.begins]
     opens_later = terms.opensAt is not None and terms.opensAt > now
     history = yield from find_history()
     yield (

@@ -76,20 +76,24 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """One accepted submission: its number in the order of all submissions, its value (`delta` or `score`), and the
-    values of the rule's columns."""
+    """One accepted submission: its number in the order of all submissions, its value (`delta` or `score`), the values
+    of the rule's columns, and when it was achieved or else accepted, in microseconds."""
 
     number: int
     value: int
     columns: tuple[int, ...] = ()
+    at: int = 0
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A player's row. `reached` breaks ties: of equal rows the one with the lower number is ahead."""
+    """A player's row. `reached` breaks ties: of equal rows the one with the lower number is ahead. `at` is the time of
+    the run that is shown, which only `last` asks for.
+    """
 
     score: int
     reached: int
     columns: tuple[int, ...] = ()
+    at: int = 0
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -183,16 +187,16 @@ def rank_rows(rule: Rule, rows: Mapping[str, Row]) -> list[tuple[int, str, Row]]
 
 def make_row(submission: Submission) -> Row:
     """The row of a player with one submission."""
-    return Row(submission.value, submission.number, submission.columns)
+    return Row(submission.value, submission.number, submission.columns, submission.at)
 
 
 def merge(rule: Rule, first: Row, second: Row) -> Row:
     """The row of two disjoint sets of submissions, each given as its row. A sum may be outside int64."""
     later, earlier = (first, second) if first.reached > second.reached else (second, first)
     if rule.operator == "sum":
-        return Row(first.score + second.score, later.reached, later.columns)
+        return Row(first.score + second.score, later.reached, later.columns, later.at)
     if rule.operator == "last":
-        return later
+        return max(later, earlier, key=lambda row: (row.at, row.reached))
     # Equal is not better: the earlier one of two equal runs counts.
     is_better = merit_of(rule, later.score, later.columns) > merit_of(rule, earlier.score, earlier.columns)
     return later if is_better else earlier

@@ -33,6 +33,9 @@ CHORES_S: Final = 5.0
 SEASONS: Final = 100
 PERIODS: Final = 100
 BITE: Final = 5_000
+REST_TIMES: Final = 10
+"""In a grace, standings that late submissions have made outdated are written again after so many times the time that it
+took. Meanwhile PostgreSQL sorts the rows for each read."""
 REST_S: Final = 0.01
 SESSION: Final = {"lock_timeout": "1s"}
 
@@ -58,6 +61,8 @@ class PeriodKeeper:
         self.clock: Final = clock
         self.aside: Final[dict[str, float]] = {}
         """Seasons that could not be turned, and until when they are left alone."""
+        self.rests: Final[dict[int, float]] = {}
+        """Periods in their grace, and until when their standings are not written again."""
         self.next_turn = self.next_chores = 0.0
         self.sql: Final = queries()
 
@@ -127,21 +132,53 @@ class PeriodKeeper:
         """Write the standings of ended periods, and make those final whose time has come; returns their number."""
         finished = 0
         while not self.stop.requested:
+            before = finished
             found = db.execute(self.sql["closing_periods"], {"limit": PERIODS}).fetchall()
-            for period, season, number, players, is_due in found:
-                if players is None:
-                    players = self.write_standings(db, period)
+            for closing in found:
                 if self.stop.requested:
                     return finished
-                if is_due:
-                    self.finish(db, period, season, number, players)
-                    finished += 1
-                else:
-                    db.execute(self.sql["note_standings"], {"period": period, "players": players})
+                try:
+                    finished += self.close(db, *closing)
+                except psycopg.errors.LockNotAvailable as error:
+                    # Late submissions are being written to it.
+                    log.info("a period of season %s is not closed yet: %s", closing[1], first_line(error))
                 self.turn_in_time(db)
-            if len(found) < PERIODS:
+            if len(found) < PERIODS or finished == before:
                 break
         return finished
+
+    def close(
+        self,
+        db: Db,
+        period: int,
+        season: str,
+        number: int,
+        players: int | None,
+        late: int,
+        standings_late: int,
+        is_due: bool,
+    ) -> bool:
+        """Write the standings of one ended period, where there are none of its rows; whether it is final then.
+
+        `late` tells the state of the rows, `standings_late` the one that there are standings of.
+        """
+        if players is None:
+            if not is_due and self.rests.get(period, 0) > self.clock():
+                return False
+            began = self.clock()
+            if late != standings_late:
+                self.in_bites(db, "forget_standings", {"period": period})
+                if self.stop.requested:
+                    return False
+                db.execute(self.sql["begin_standings"], {"period": period, "late": late})
+            players = self.write_standings(db, period)
+            if self.stop.requested:
+                return False
+            self.rests[period] = self.clock() + REST_TIMES * (self.clock() - began)
+        if is_due:
+            return self.finish(db, period, season, number, players, late)
+        db.execute(self.sql["note_standings"], {"period": period, "players": players, "late": late})
+        return False
 
     def write_standings(self, db: Db, period: int) -> int:
         """Write the standings of an ended period, `BITE` in a transaction; returns the number of players.
@@ -172,8 +209,11 @@ class PeriodKeeper:
             self.turn_seasons(db)
             self.next_turn = self.clock() + EVERY_S
 
-    def finish(self, db: Db, period: int, season: str, number: int, players: int) -> None:
-        """Make a period final, with its event. Periods beyond the season's `keepPeriods` expire."""
+    def finish(self, db: Db, period: int, season: str, number: int, players: int, late: int) -> bool:
+        """Make a period final, with its event. Periods beyond the season's `keepPeriods` expire.
+
+        False if late submissions have changed its rows meanwhile: the standings are to be written again.
+        """
         best = db.execute(self.sql["best_standings"], {"period": period}).fetchall()
         data = {
             "players": players,
@@ -184,14 +224,19 @@ class PeriodKeeper:
             parameters = {
                 "period": period,
                 "players": players,
+                "late": late,
                 "history": run_steps(db, find_history()),
                 "data": _encode(data).decode(),
             }
-            for _, _, definition in db.execute(self.sql["finish_period"], parameters).fetchall():
+            done = db.execute(self.sql["finish_period"], parameters).fetchall()
+            for _, _, definition in done:
                 keep = load_terms(definition).keepPeriods
                 if keep is not None:
                     db.execute(self.sql["expire_periods"], {"season": season, "upto": number - keep})
-        log.info("season %s: period %d is final, with %d players", season, number, players)
+        if done:
+            self.rests.pop(period, None)
+            log.info("season %s: period %d is final, with %d players", season, number, players)
+        return bool(done)
 
     def do_chores(self, db: Db) -> int:
         """Every few seconds: delete rows that have standings, expired standings, and old events; returns their number.

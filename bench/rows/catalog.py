@@ -39,6 +39,7 @@ ROWS: Final = (
     Row("post_hot", "writes", "POST to a pool of 1,000 players, relays running"),
     Row("post_best", "writes", "POST of random scores to a pool of 1,000 players, the best one counts"),
     Row("post_columns", "writes", "POST of scores with a column to a pool of 1,000 players, the best run counts"),
+    Row("post_feeds_4", "writes", "as post_best, to a season that feeds four others"),
     Row("batch", "writes", "batches of 1,000 submissions, relays running (scores)"),
     Row("memory", "memory", "Redis memory per player, ids of 10 characters", "bytes", "bytes"),
     Row("disk", "memory", "PostgreSQL's ledger per submission", "bytes", "bytes"),

@@ -11,7 +11,10 @@ from bench.rows.figures import Results
 from bench.system.programs import redis_benchmark
 from bench.system.run_options import RunOptions
 
-POSTS: Final = ("post", "post_hot", "post_best", "post_columns", "batch", "post_keys", "post_limited")
+POSTS: Final = (
+    *("post", "post_hot", "post_best", "post_columns", "post_feeds_4"),
+    *("batch", "post_keys", "post_limited"),
+)
 
 
 def find_programs(wanted: Collection[str]) -> dict[str, str | None]:

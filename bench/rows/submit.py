@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Final, Literal
+from typing import Any, Final, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -11,7 +12,7 @@ from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from bench.system.totals import audit, audit_best, read_season_totals
+from bench.system.totals import audit, audit_best, audit_feeds, read_season_totals
 from board.config.settings import Settings
 
 POOL: Final = 1_000
@@ -20,30 +21,41 @@ QUOTA: Final = 1_000_000
 WARM_S: Final = 1
 BATCH: Final = 1_000
 Member = Literal["delta", "score", "columns"]
-MEMBERS: Final[dict[str, Member]] = {"post_best": "score", "post_columns": "columns"}
-DEFINITIONS: Final = {
+MEMBERS: Final[dict[str, Member]] = {"post_best": "score", "post_feeds_4": "score", "post_columns": "columns"}
+DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "score": {"operator": "best"},
     "columns": {"operator": "best", "columns": [{"name": "time", "order": "asc"}]},
 }
 """The seasons that take a score."""
 BATCH_CONNECTIONS: Final = 8
+FED: Final[dict[str, dict[str, str]]] = {
+    "all time": {"operator": "best"},
+    "lowest": {"operator": "best", "order": "asc"},
+    "latest": {"operator": "last"},
+    "total": {},
+}
+"""The seasons that ``post_feeds_4`` feeds, by their definitions."""
 
 
 def measure(options: RunOptions, name: str) -> Results:
     """``post``: a new player each time; ``post_hot``: a pool of 1,000 players; ``batch``: batches of 1,000.
 
     ``post_best``: as ``post_hot``, random scores to a season in which the best one counts; ``post_columns``: one of ten
-    scores and a random column. ``post_keys`` and
-    ``post_limited``: see `adjust_settings`.
+    scores and a random column. ``post_feeds_4``: as ``post_best``, to a season that feeds the four of `FED`.
+    ``post_keys`` and ``post_limited``: see `adjust_settings`.
     """
     options = msgspec.structs.replace(options, settings=adjust_settings(options.settings, name))
+    feeds = name == "post_feeds_4"
     pool = POOL if name in ("post_hot", *MEMBERS) else 0
     size = BATCH if name == "batch" else 0
     member = MEMBERS.get(name, "delta")
     with options.stack() as stack, stack.relays(), stack.api() as client:
         if member in DEFINITIONS:
             for season in ("warm", "measured"):
-                client.ask("PUT", f"/v1/seasons/{season}", DEFINITIONS[member])
+                fed = {f"{season} {one}": members for one, members in FED.items()} if feeds else {}
+                for one, members in fed.items():
+                    client.ask("PUT", f"/v1/seasons/{quote(one)}", members)
+                client.ask("PUT", f"/v1/seasons/{season}", {**DEFINITIONS[member], "feeds": [*fed]})
         run_load(stack, options, "warm", WARM_S, pool, size, member=member)
         stack.wait_until_empty()
         stack.checkpoint()
@@ -53,6 +65,10 @@ def measure(options: RunOptions, name: str) -> Results:
             faults = audit_best(stack, "measured", done.accepted, done.errors)
         else:
             faults = audit(read_season_totals(stack, "measured"), *done.count_submissions(max(1, size)))
+        if feeds:
+            faults += audit_feeds(stack, "measured", [f"measured {one}" for one in FED])
+            faults += audit(read_season_totals(stack, "measured total"), done.accepted, done.errors)
+            faults += audit_best(stack, "measured all time", done.accepted, done.errors)
         faults += stack.find_differences()
         figures = done.figures(options.seconds) | {"backlog": end.backlog, "empty_ms": end.empty_s * 1000}
         figures["per_s"] *= max(1, size)

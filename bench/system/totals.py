@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from bench.system.stack import Stack
@@ -75,6 +77,22 @@ def audit_best(stack: Stack, season: str, accepted: int, errors: int) -> list[st
     faults = compare_counts(int(ledger), accepted, errors)
     if wrong:
         faults.append(f"{wrong} players do not have the best run of the ledger")
+    return faults
+
+
+def audit_feeds(stack: Stack, season: str, fed: Sequence[str]) -> list[str]:
+    """The faults of the seasons that a season feeds: each has exactly its submissions in the ledger."""
+    faults = []
+    for name in fed:
+        (wrong,) = stack.db.execute(
+            "WITH copies AS (SELECT submission, user_id, delta, season_id FROM ledger JOIN season USING (period_id)"
+            " WHERE season_id IN (%(season)s, %(fed)s))"
+            " SELECT count(*) FROM (SELECT FROM copies GROUP BY submission, user_id, delta"
+            " HAVING count(*) <> 2 OR count(DISTINCT season_id) <> 2) AS q",
+            {"season": season, "fed": name},
+        ).fetchone()
+        if wrong:
+            faults.append(f"{wrong} submissions are not once in {season} and once in {name}")
     return faults
 
 

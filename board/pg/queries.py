@@ -19,11 +19,12 @@ _HEAD: Final = r"(?m)^-- name: (\w+) --\n"
 def queries() -> dict[str, bytes]:
     """Query name -> its text, in UTF-8, ready for psycopg.
 
-    A query with lines that end in ``-- keyed``, ``-- traced``, ``-- extra``, ``-- columned`` or ``-- defined`` has
-    several texts: `name` without any of these lines, `name_keyed` with those of keys, `name_traced` with those of keys
-    and traces, `name_extra` with all three, and `name_columned` with all four, but without the lines that end in
-    ``-- single``. Each of them is there once more with the lines of defined seasons, as `name_defined`,
-    `name_keyed_defined`, … A text that equals a shorter one is left out.
+    A query with lines that end in ``-- keyed``, ``-- traced``, ``-- extra`` or ``-- defined`` has several texts: `name`
+    without any of these lines, `name_keyed` with those of keys, `name_traced` with those of keys and traces, and
+    `name_extra` with all three. `name_columned` has those that end in ``-- columned``, too, but none that ends in
+    ``-- single``. Lines that end in ``-- fed`` or ``-- dated`` are in `name_full` alone, which has those of columns as
+    well. Each of them is there once more with the lines of defined seasons, as `name_defined`, `name_keyed_defined`, …
+    A text that equals a shorter one is left out.
     """
     found = {}
     for name, whole in _bodies():
@@ -31,12 +32,16 @@ def queries() -> dict[str, bytes]:
         for suffix, text in (("_defined", whole), ("", body)):
             if suffix and text == body:
                 continue
-            extra = _without("columned", text)
-            if extra != text:
-                found[f"{name}_columned{suffix}"] = _without("single", text).strip().encode()
+            full = _without("single", text)
+            columned = _without("fed", _without("dated", full))
+            extra = _without("columned", _without("fed", _without("dated", text)))
             traced = _without("extra", extra)
             keyed = _without("traced", traced)
             plain = _without("keyed", keyed)
+            if full != columned:
+                found[f"{name}_full{suffix}"] = full.strip().encode()
+            if columned != extra:
+                found[f"{name}_columned{suffix}"] = columned.strip().encode()
             if traced != extra:
                 found[f"{name}_extra{suffix}"] = extra.strip().encode()
             if keyed != traced:

@@ -25,6 +25,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     twice. `trace` is the `traceparent` of the request's span, if the trace is recorded; the relay's
     span follows it. `if_match` is the text of its `If-Match` header, and `prefer` that of its `Prefer` header,
     for operations that take one. `key_id` is the id of the key; `TOKEN` for a player's token; empty on an open server.
+    `is_admin`: the credential has the scope `admin`; everybody has it on an open server. `seasons` are those that it is
+    good for; None: all.
     """
 
     player: Player | None = None
@@ -33,6 +35,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     if_match: str | None = None
     prefer: str | None = None
     key_id: str = ""
+    is_admin: bool = True
+    seasons: frozenset[str] | None = None
 
 
 TOKEN: Final = "token"

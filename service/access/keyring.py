@@ -69,7 +69,7 @@ class _KeyRow(msgspec.Struct, frozen=True):
         """The key as requests need it."""
         allowed = None if self.seasons is None else frozenset(self.seasons)
         until = inf if self.expires_at is None else self.expires_at
-        caller = Caller(key_id=self.id or "")
+        caller = Caller(key_id=self.id or "", is_admin="admin" in self.scopes, seasons=allowed)
         grant = Grant(f"k:{self.id}", pack_scopes(self.scopes), allowed, until, caller=caller)
         return Held(self.digest, self.revoked, grant)
 

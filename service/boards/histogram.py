@@ -18,7 +18,7 @@ from _speedups import encode_entry
 from board.redis.scripts import script
 from board.season import Order, order_of, turn
 from service.boards.calls import BoardCalls, make_state, read_state, read_stored_score_of
-from service.boards.past_boards import PastBoards
+from service.boards.past_boards import Past, PastBoards
 from service.boards.types import Bucket, BucketsBy, Histogram
 from service.contract.answers import Answer
 
@@ -68,24 +68,28 @@ class Histograms:
         return state.make_answer(_encode(Histogram(season, shown, state.as_of)))
 
     async def _read_past(self, season: str, buckets: int, by: BucketsBy, period: int) -> Answer:
-        past = await self._past.find(season, period, partial(self.read_histogram, season, buckets, by))
-        if isinstance(past, Answer):
-            return past
-        state, made = past.state, []
-        if state.total:
-            positions = find_parts(state.total, buckets if by == "quantile" else 1)
-            rows = await self._past.read_standings(past, "standings_at", "ranked_at", positions=positions)
-            by_position = dict(zip(sorted({*positions}), (score for (score,) in rows), strict=True))
-            scores = [by_position[position] for position in positions]
-            edges = divide(scores[0], scores[-1], buckets) if by == "score" else find_edges(scores[:-1])
-            ahead = (
-                [n for (n,) in await self._past.read_standings(past, "standings_from", "ranked_from", edges=edges)]
-                if edges
-                else []
-            )
-            made = make_buckets(edges, ahead, state.total, (scores[-1], scores[0]))
-        shown = [turn_bucket(bucket, order_of(state.period)) for bucket in made]
-        return state.make_answer(_encode(Histogram(season, shown, state.as_of, period)))
+        read_standings = self._past.read_standings
+
+        async def read(past: Past) -> Answer:
+            state, made = past.state, []
+            if state.total:
+                positions = find_parts(state.total, buckets if by == "quantile" else 1)
+                places = sorted({*positions})
+                rows = await read_standings(past, "standings_at", "ranked_at", size=len(places), positions=positions)
+                by_position = dict(zip(places, (score for (score,) in rows), strict=True))
+                scores = [by_position[position] for position in positions]
+                edges = divide(scores[0], scores[-1], buckets) if by == "score" else find_edges(scores[:-1])
+                counted = (
+                    await read_standings(past, "standings_from", "ranked_from", size=len(edges), edges=edges)
+                    if edges
+                    else []
+                )
+                made = make_buckets(edges, [n for (n,) in counted], state.total, (scores[-1], scores[0]))
+            shown = [turn_bucket(bucket, order_of(state.period)) for bucket in made]
+            return state.make_answer(_encode(Histogram(season, shown, state.as_of, period)))
+
+        live = partial(self.read_histogram, season, buckets, by)
+        return await self._past.read_steadily(season, period, live, read)
 
 
 def find_parts(size: int, parts: int) -> list[int]:

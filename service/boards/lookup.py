@@ -12,7 +12,7 @@ import msgspec
 from board.redis.scripts import script
 from service.access.caller import Caller
 from service.boards.calls import BoardCalls, read_run, read_state
-from service.boards.past_boards import PastBoards, show_columns
+from service.boards.past_boards import Past, PastBoards, show_columns
 from service.boards.profiles import ShownProfiles
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
@@ -81,17 +81,17 @@ class Lookups:
     async def _look_up_past(
         self, season: str, period: int, users: list[str], live: Callable[[], PendingAnswer]
     ) -> Answer:
-        past = await self._past.find(season, period, live)
-        if isinstance(past, Answer):
-            return past
-        rows = await self._past.read_standings(past, "standings_of", "ranked_of", users=users)
-        items = [
-            FoundPlayer(rank, position, user, score, reached, show_columns(past.state, run))
-            for position, (_, rank, user, score, run, reached) in enumerate(rows, 1)
-        ]
-        found = {item.userId for item in items}
-        missing = [user for user in users if user not in found]
-        return Answer(200, _encode(LookupAnswer(season, items, missing, past.state.as_of, period)))
+        async def read(past: Past) -> Answer:
+            rows = await self._past.read_standings(past, "standings_of", "ranked_of", users=users)
+            items = [
+                FoundPlayer(rank, position, user, score, reached, show_columns(past.state, run))
+                for position, (_, rank, user, score, run, reached) in enumerate(rows, 1)
+            ]
+            found = {item.userId for item in items}
+            missing = [user for user in users if user not in found]
+            return Answer(200, _encode(LookupAnswer(season, items, missing, past.state.as_of, period)))
+
+        return await self._past.read_steadily(season, period, live, read)
 
 
 def decode_lookup(body: bytes) -> list[str]:

@@ -8,7 +8,6 @@ from service.boards.cursors import parse_cursor
 from service.boards.histogram import Histograms
 from service.boards.long_polls import SINCE_OR_PERIOD, WAIT_MOST_S
 from service.boards.lookup import DUPLICATE_USER, TOO_MANY_USERS, Lookups, decode_lookup
-from service.boards.past_boards import PERIOD_EXPIRED, PERIOD_NOT_FOUND
 from service.boards.player_standings import INVALID_SEASONS, SEASONS_OR_CURSOR, StandingsReader, parse_seasons
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import CURSOR_OR_OFFSET, BoardReader
@@ -125,7 +124,7 @@ _PREFER: Final = Parameter(
     required=False,
     is_passed=True,
 )
-_OF_PERIOD: Final = (PERIOD_NOT_FOUND, PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
+_OF_PERIOD: Final = (p.PERIOD_NOT_FOUND, p.PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
 
 _PLAYER: Final = make_text_parameter("userId", "path", UserId, p.INVALID_USER, "The player.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,20 +23,8 @@ from service.boards.shared_ranks import percentile_of
 from service.boards.types import Around, Count, PlayerRank, RankedEntry, Top
 from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract.answers import Answer, PendingAnswer
-from service.contract.problems import INVALID_CURSOR, Rejected, add_problem
+from service.contract.problems import INVALID_CURSOR, PERIOD_EXPIRED, PERIOD_NOT_FOUND, Rejected
 
-PERIOD_NOT_FOUND: Final = add_problem(
-    "period-not-found",
-    404,
-    "The season has not had such a period yet.",
-    "The season's current period has a lower number.",
-)
-PERIOD_EXPIRED: Final = add_problem(
-    "period-expired",
-    410,
-    "The period is no longer kept.",
-    "It was deleted, or is older than the season's `keepPeriods`.",
-)
 POLL_S: Final = 0.005
 """The pause between two looks at the period that Redis shows."""
 
@@ -44,11 +32,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Past(msgspec.Struct, frozen=True):
-    """A period that has ended: its state, and whether it has standings."""
+    """A period that has ended: its state, whether it has standings, and whether it is final."""
 
     state: BoardState
     number: int
     has_standings: bool
+    is_final: bool
 
 
 class PastBoards:
@@ -78,20 +67,20 @@ class PastBoards:
         live: Callable[[], PendingAnswer],
     ) -> Answer:
         """Read the best `limit` players after the first `offset`, or behind the row of a cursor (`Top`)."""
-        past = await self.find(season, number, live)
-        if isinstance(past, Answer):
-            return past
-        state = past.state
-        ahead = offset if cursor is None else await self._count_until(past, cursor)
-        rows = await self.read_rows(past, ahead + 1, ahead + limit)
-        following = None
-        if len(rows) == limit and ahead + limit < state.total:
-            _, _, user, score, run, reached = rows[-1]
-            stored = turn(score, order_of(state.period))
-            following = encode_row(season, state.period, stored, reached, user, run or b"")
-        return state.make_answer(
-            _encode(Top(season, make_entries(state, rows), state.total, following, state.as_of, number))
-        )
+
+        async def read(past: Past) -> Answer:
+            state = past.state
+            ahead = offset if cursor is None else await self._count_until(past, cursor)
+            rows = await self.read_rows(past, ahead + 1, ahead + limit)
+            following = None
+            if len(rows) == limit and ahead + limit < state.total:
+                _, _, user, score, run, reached = rows[-1]
+                stored = turn(score, order_of(state.period))
+                following = encode_row(season, state.period, stored, reached, user, run or b"")
+            entries = make_entries(state, rows)
+            return state.make_answer(_encode(Top(season, entries, state.total, following, state.as_of, number)))
+
+        return await self.read_steadily(season, number, live, read)
 
     async def read_rank(
         self,
@@ -106,20 +95,21 @@ class PastBoards:
 
         Raises also `PlayerNotFound`.
         """
-        past = await self.find(season, number, live)
-        if isinstance(past, Answer):
-            return past
-        state = past.state
-        _, rank, _, score, columns, reached = await self._find_player(past, user, version)
-        percentile = percentile_of(rank - 1, state.total)
-        runs = show_columns(state, columns)
-        shown = PlayerRank(
-            season, user, rank, score, reached, state.total, percentile, state.as_of, runs, period=number
-        )
-        if metadata:
-            found = await self._run_metadata.find(state.period, user, reached)
-            return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
-        return state.make_answer(_encode(shown))
+
+        async def read(past: Past) -> Answer:
+            state = past.state
+            _, rank, _, score, columns, reached = await self._find_player(past, user, version)
+            percentile = percentile_of(rank - 1, state.total)
+            runs = show_columns(state, columns)
+            shown = PlayerRank(
+                season, user, rank, score, reached, state.total, percentile, state.as_of, runs, period=number
+            )
+            if metadata:
+                found = await self._run_metadata.find(state.period, user, reached)
+                return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
+            return state.make_answer(_encode(shown))
+
+        return await self.read_steadily(season, number, live, read)
 
     async def read_around(
         self,
@@ -132,47 +122,71 @@ class PastBoards:
         live: Callable[[], PendingAnswer],
     ) -> Answer:
         """Read a player among the neighbours (`Around`). Raises also `PlayerNotFound`."""
-        past = await self.find(season, number, live)
-        if isinstance(past, Answer):
-            return past
-        place, *_ = await self._find_player(past, user, version)
-        first, last = place_window(place - side, 2 * side + 1, past.state.total, fill)
-        items = await self._window(past, first, last)
-        shown = Around(seasonId=season, userId=user, range=side, items=items, **describe(past))
-        return past.state.make_answer(_encode(shown))
+
+        async def read(past: Past) -> Answer:
+            place, *_ = await self._find_player(past, user, version)
+            first, last = place_window(place - side, 2 * side + 1, past.state.total, fill)
+            items = await self._window(past, first, last)
+            shown = Around(seasonId=season, userId=user, range=side, items=items, **describe(past))
+            return past.state.make_answer(_encode(shown))
+
+        return await self.read_steadily(season, number, live, read)
 
     async def read_place(
         self, season: str, number: int, score: int, side: int, fill: bool, live: Callable[[], PendingAnswer]
     ) -> Answer:
         """Read the rank of a new row with this score, and the players around it (`Around`)."""
-        past = await self.find(season, number, live)
-        if isinstance(past, Answer):
-            return past
-        state = past.state
-        stored = turn(score, order_of(state.period))
-        ahead = await self._count_from(past, stored)
-        rank = ahead
-        if state.shares:
-            rank = 0 if stored == INT64_MAX else await self._count_from(past, stored + 1)
-        items = await self._window(past, *place_window(ahead + 1 - side, 2 * side, state.total, fill))
-        shown = Around(seasonId=season, score=score, rank=rank + 1, range=side, items=items, **describe(past))
-        return state.make_answer(_encode(shown))
+
+        async def read(past: Past) -> Answer:
+            state = past.state
+            stored = turn(score, order_of(state.period))
+            ahead = await self._count_from(past, stored)
+            rank = ahead
+            if state.shares:
+                rank = 0 if stored == INT64_MAX else await self._count_from(past, stored + 1)
+            items = await self._window(past, *place_window(ahead + 1 - side, 2 * side, state.total, fill))
+            shown = Around(seasonId=season, score=score, rank=rank + 1, range=side, items=items, **describe(past))
+            return state.make_answer(_encode(shown))
+
+        return await self.read_steadily(season, number, live, read)
 
     async def read_count(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Answer:
         """Count the players (`Count`)."""
-        past = await self.find(season, number, live)
+        past = await self._find(season, number, live)
         if isinstance(past, Answer):
             return past
         return past.state.make_answer(_encode(Count(season, past.state.total, past.state.as_of, number)))
 
-    async def find(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Past | Answer:
+    async def read_steadily(
+        self, season: str, number: int, live: Callable[[], PendingAnswer], read: Callable[[Past], Awaitable[Answer]]
+    ) -> Answer:
+        """Read a period, again if its standings have become outdated meanwhile: they may be being written anew.
+
+        Final standings never change, and rows are sorted in the statement that reads them.
+        """
+        past = await self._find(season, number, live)
+        while isinstance(past, Past):
+            answer: Answer | PlayerNotFound | BoardRebuilding
+            try:
+                answer = await read(past)
+            except (PlayerNotFound, BoardRebuilding) as error:
+                answer = error
+            again = past if past.is_final or not past.has_standings else await self._find(season, number, live)
+            if isinstance(again, Past) and again.state == past.state and again.has_standings == past.has_standings:
+                if not isinstance(answer, Answer):
+                    raise answer
+                return answer
+            past = again
+        return past
+
+    async def _find(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Past | Answer:
         """Find a period; for the current one it is the answer of `live`, which reads Redis."""
         deadline = self._loop.time() + self._deadline_s
         while True:
             rows = await self._read("named_period", {"season": season, "number": number})
             if not rows:
                 raise SeasonNotFound("there is no such season")
-            current, period, is_kept, is_current, has_standings, players, ranking, named = rows[0]
+            current, period, is_kept, is_current, has_standings, players, ranking, late, is_final, named = rows[0]
             if number > current:
                 raise Rejected(PERIOD_NOT_FOUND.answer)
             if not is_kept:
@@ -180,8 +194,8 @@ class PastBoards:
             if has_standings or not is_current:
                 if players is None:
                     ((players,),) = await self._read("count_players", {"period": period})
-                state = make_past_state(period, players, ranking == RANKINGS["competition"], read_columns(named))
-                return Past(state, number, has_standings)
+                state = make_past_state(period, players, late, ranking == RANKINGS["competition"], read_columns(named))
+                return Past(state, number, has_standings, is_final)
             # The board may be replaced by that of another period at any time: it is this one's if Redis shows this
             # period before and after.
             if await self._shows(season, period):
@@ -192,11 +206,19 @@ class PastBoards:
                 raise BoardRebuilding("the board of this period is not shown yet")
             await asyncio.sleep(POLL_S)
 
-    async def read_standings(self, past: Past, name: str, twin: str, **parameters: Any) -> list[Any]:
-        """The rows of the query `name` on standings; of its `twin` while there are none."""
+    async def read_standings(
+        self, past: Past, name: str, twin: str, *, size: int | None = None, **parameters: Any
+    ) -> list[Any]:
+        """The rows of the query `name` on standings; of its `twin` while there are none.
+
+        Raises `BoardRebuilding` if they are not `size` rows: the standings are being written anew.
+        """
         state = past.state
         known = {"period": state.period, "shares": state.shares, "players": state.total}
-        return await self._read(name if past.has_standings else twin, {**known, **parameters})
+        rows: list[Any] = await self._read(name if past.has_standings else twin, {**known, **parameters})
+        if size is not None and len(rows) != size:
+            raise BoardRebuilding("the standings of this period are being written anew")
+        return rows
 
     async def _shows(self, season: str, period: int) -> bool:
         """Whether Redis shows this period of the season. Raises `BoardUnavailable`."""
@@ -227,16 +249,16 @@ class PastBoards:
     async def _count(self, past: Past, score: int, reached: int, user: str, run: bytes = b"") -> int:
         """The number of players that are not behind a row; its `score` is the higher the better, `run` its columns."""
         row = {"score": score, "reached": reached, "user": user, "run": run}
-        ((until,),) = await self.read_standings(past, "standings_until", "ranked_until", **row)
+        ((until,),) = await self.read_standings(past, "standings_until", "ranked_until", size=1, **row)
         return int(until)
 
     async def _window(self, past: Past, first: int, last: int) -> list[RankedEntry]:
         """The players from one position to another one."""
         return make_entries(past.state, await self.read_rows(past, first, last))
 
-    async def read_rows(self, past: Past, first: int, last: int) -> list[Any]:
+    async def read_rows(self, past: Past, first: int, last: int, size: int | None = None) -> list[Any]:
         """Position, rank, id, score, columns and version of the players from one position to another one."""
-        return await self.read_standings(past, "standings", "ranked", first=first, last=last)
+        return await self.read_standings(past, "standings", "ranked", size=size, first=first, last=last)
 
 
 def place_window(first: int, size: int, total: int, fill: bool) -> tuple[int, int]:
@@ -261,9 +283,9 @@ def make_entries(state: BoardState, rows: Sequence[Any]) -> list[RankedEntry]:
     return [RankedEntry(rank, user, score, show_columns(state, run)) for _, rank, user, score, run, _ in rows]
 
 
-def make_past_state(period: int, players: int, shares: bool, columns: tuple[Column, ...]) -> BoardState:
-    """The state of the board of a period that has ended. Nothing but another ranking changes it."""
-    as_of = f"{period}.past{SHARED.decode() if shares else ''}"
+def make_past_state(period: int, players: int, late: int, shares: bool, columns: tuple[Column, ...]) -> BoardState:
+    """The state of the board of a period that has ended. Late submissions and another ranking change it."""
+    as_of = f"{period}.past{late or ''}{SHARED.decode() if shares else ''}"
     return make_state("desc", players, as_of, shares, period, columns)
 
 

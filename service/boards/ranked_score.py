@@ -11,7 +11,7 @@ import msgspec
 
 from board.redis.scripts import script
 from service.boards.calls import BoardCalls, read_score_of, read_state
-from service.boards.past_boards import PastBoards
+from service.boards.past_boards import Past, PastBoards
 from service.boards.shared_ranks import rank_at, split_rank
 from service.boards.types import ScoreAtRank
 from service.contract.answers import Answer
@@ -73,14 +73,15 @@ class RankedScores:
         return state.make_answer(_encode(ScoreAtRank(season, shown, score, state.as_of)))
 
     async def _read_past(self, season: str, rank: int | None, percentile: Fraction | None, period: int) -> Answer:
-        past = await self._past.find(season, period, partial(self.read_score, season, rank, percentile))
-        if isinstance(past, Answer):
-            return past
-        state = past.state
-        at = find_rank(state.total, percentile) if percentile is not None else (rank or 0) - 1
-        check_rank(at, state.total)
-        ((_, shown, _, score, _),) = await self._past.read_rows(past, at + 1, at + 1)
-        return state.make_answer(_encode(ScoreAtRank(season, shown, score, state.as_of, period)))
+        async def read(past: Past) -> Answer:
+            state = past.state
+            at = find_rank(state.total, percentile) if percentile is not None else (rank or 0) - 1
+            check_rank(at, state.total)
+            ((_, shown, _, score, *_),) = await self._past.read_rows(past, at + 1, at + 1, size=1)
+            return state.make_answer(_encode(ScoreAtRank(season, shown, score, state.as_of, period)))
+
+        live = partial(self.read_score, season, rank, percentile)
+        return await self._past.read_steadily(season, period, live, read)
 
 
 def check_rank(rank: int, size: int) -> None:

@@ -238,8 +238,21 @@ METHOD_NOT_ALLOWED = add_problem(
 PERIOD_CLOSED = add_problem(
     "period-closed",
     409,
-    "The season's last period has ended; nothing was written.",
-    "The end that `schedule.endsAt` names has come, by PostgreSQL's clock. Another schedule begins the next period.",
+    "The period has ended; nothing was written.",
+    "The end that `schedule.endsAt` names has come, by PostgreSQL's clock: another schedule begins the next period. Or "
+    "the period that the submission's `achievedAt` or `period` names ended more than `graceS` ago.",
+)
+PERIOD_NOT_FOUND = add_problem(
+    "period-not-found",
+    404,
+    "The season has not had such a period yet.",
+    "The season's current period has a lower number.",
+)
+PERIOD_EXPIRED = add_problem(
+    "period-expired",
+    410,
+    "The period is no longer kept.",
+    "It was deleted, or is older than the season's `keepPeriods`.",
 )
 BODY_TOO_LARGE = add_problem(
     "body-too-large",

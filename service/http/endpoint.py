@@ -153,7 +153,9 @@ class Endpoint:
                 span = self._traces.begin(self.operation.name, traceparent)
             player = None if grant is None else grant.player
             key_id = TOKEN if player is not None else "" if grant is None else grant.caller.key_id
-            caller = Caller(player, key, format_traceparent(span), if_match, prefer, key_id)
+            is_admin = grant is None or bool(grant.scopes & BITS["admin"])
+            seasons = None if grant is None else grant.seasons
+            caller = Caller(player, key, format_traceparent(span), if_match, prefer, key_id, is_admin, seasons)
         order: Order
         if self._quotas is not None and grant is not None and grant is not READER:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)

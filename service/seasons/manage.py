@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from board.errors import InvalidRule
+from board.errors import InvalidFeeds, InvalidRule
 from board.redis.poke import Poker
 from service.access.caller import Caller
 from service.contract import problems
@@ -17,7 +17,7 @@ from service.contract.preconditions import make_precondition, make_tag
 from service.contract.problems import INVALID_CURSOR, Rejected
 from service.contract.season_cursors import encode_cursor, parse_cursor
 from service.seasons.definition import apply_patch
-from service.seasons.problems import INVALID_DEFINITION, INVALID_STATE
+from service.seasons.problems import FEED_FORBIDDEN, INVALID_DEFINITION, INVALID_FEEDS, INVALID_STATE
 from service.seasons.store import Change, Defined, SeasonStore
 from service.seasons.types import Definition, PeriodList, SeasonList, State
 
@@ -43,10 +43,20 @@ class SeasonManager:
         return await self._change(season, lambda before: apply_patch(before, patch), caller, create=False)
 
     async def _change(self, season: str, change: Change, caller: Caller, *, create: bool) -> Answer:
+
+        def change_as_allowed(before: Definition) -> Definition:
+            after = change(before)
+            if caller.seasons is not None and not caller.seasons.issuperset({*after.feeds} - {*before.feeds}):
+                raise Rejected(FEED_FORBIDDEN.answer)
+            return after
+
         try:
-            defined = await self._store.define(season, change, make_precondition(caller.if_match), create=create)
+            precondition = make_precondition(caller.if_match)
+            defined = await self._store.define(season, change_as_allowed, precondition, create=create)
         except InvalidRule as error:
             return INVALID_DEFINITION.with_detail(str(error))
+        except InvalidFeeds as error:
+            return INVALID_FEEDS.with_detail(str(error))
         if defined is None:
             return problems.SEASON_NOT_FOUND.answer
         self._poker.poke({defined.partition})

@@ -61,6 +61,8 @@ _LIMIT: Final = make_number_parameter("limit", Limit, default=100, meaning="How 
 _PERIODS: Final = make_number_parameter("limit", Limit, default=100, meaning="How many periods at most.")
 _CHANGE: Final = (
     own.INVALID_DEFINITION,
+    own.INVALID_FEEDS,
+    own.FEED_FORBIDDEN,
     own.SETTING_FIXED,
     p.PRECONDITION_FAILED,
     p.STORE_UNAVAILABLE,

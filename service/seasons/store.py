@@ -11,6 +11,7 @@ import psycopg
 
 from board.columns import sign_columns
 from board.errors import PreconditionFailed, SettingFixed, StoreUnavailable
+from board.feeds import check_feeds
 from board.partitions import partition_of
 from board.periods import Terms, end_period, find_end, reopen_season, turn_locked_season
 from board.pg.connections import connect_async, lifeline, make_write_error
@@ -45,6 +46,10 @@ class Defined(msgspec.Struct, frozen=True):
     found: Found
     created: bool
     partition: int
+
+
+class _FeedsChange(Exception):
+    """A change of a definition also changes the feeds."""
 
 
 class SeasonStore:
@@ -104,9 +109,21 @@ class SeasonStore:
         """Change a season's definition. `create` makes a season that does not exist; otherwise it is None.
 
         The lock waits for every batch that writes to the season; later batches see the new rule. Raises
-        `PreconditionFailed` unless `allows` the revision, `SettingFixed`, `InvalidRule`; and as `reset` does.
+        `PreconditionFailed` unless `allows` the revision, `SettingFixed`, `InvalidRule`, `InvalidFeeds`; and as `reset`
+        does.
         """
+        try:
+            return await self._define(season, change, allows, create=create)
+        except _FeedsChange:
+            return await self._define(season, change, allows, create=create, may_feed=True)
+
+    async def _define(
+        self, season: str, change: Change, allows: Precondition, *, create: bool, may_feed: bool = False
+    ) -> Defined | None:
+        """As `define`. Raises `_FeedsChange` for other feeds, unless it `may_feed`: their lock comes first."""
         async with self._change() as db:
+            if may_feed:
+                await db.execute(self._sql["lock_feeds"])
             existed = True
             if create:
                 parameters = {"seasons": [season], "partitions": [partition_of(season)]}
@@ -128,6 +145,10 @@ class SeasonStore:
             before = load_definition(text)
             definition = change(before)
             check_schedule_of(definition, before, now)
+            if definition.feeds != before.feeds:
+                if not may_feed:
+                    raise _FeedsChange
+                await self._check_feeds(db, season, definition.feeds)
             terms = terms_of(definition)
             if (terms.schedule, terms.opensAt) != (before.schedule, before.opensAt):
                 ends_at = find_end(terms, now)
@@ -139,7 +160,8 @@ class SeasonStore:
                 "season": season,
                 "definition": store_definition(definition),
                 "ranking": RANKINGS[definition.ranking],
-                "ruled": rule_of(definition) != Rule() or terms.schedule is not None,
+                "ruled": rule_of(definition) != Rule() or terms.schedule is not None or bool(definition.feeds),
+                "feeds": [*definition.feeds],
                 "low": definition.bounds.min,
                 "high": definition.bounds.max,
                 "opens_at": definition.opensAt,
@@ -151,6 +173,13 @@ class SeasonStore:
             await db.execute(self._sql["define_season"], parameters)
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
         return Defined(make_found(changed), created, partition)
+
+    async def _check_feeds(self, db: psycopg.AsyncConnection[Any], season: str, feeds: tuple[str, ...]) -> None:
+        """After `lock_feeds`. Raises `InvalidFeeds`."""
+        if feeds:
+            graph = dict(await (await db.execute(self._sql["all_feeds"])).fetchall())
+            missing = await (await db.execute(self._sql["missing_seasons"], {"seasons": [*feeds]})).fetchall()
+            check_feeds(season, feeds, graph, [name for (name,) in missing])
 
     async def _lock(self, db: psycopg.AsyncConnection[Any], season: str) -> Locked | None:
         """Lock a season: its partition, period, revision, fold, columns; None for an unknown one."""

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from board.feeds import FEEDS_MOST
 from board.periods import GRACE_MOST_S
 from board.schedule import Schedule
 from board.season import COLUMNS_MOST, Bounds, Column, Operator, Order, Ranking
@@ -52,6 +53,14 @@ KeepPeriods = Annotated[
 VisibilityOfSeason = Annotated[
     Visibility, msgspec.Meta(description="`public`: reads of the season need no credential.")
 ]
+Feeds = Annotated[
+    tuple[SeasonId, ...],
+    msgspec.Meta(
+        max_length=FEEDS_MOST,
+        description="Other seasons in which each submission counts, too, by their own rules.",
+        examples=[[]],
+    ),
+]
 Title = Annotated[str, msgspec.Meta(max_length=TITLE_MAX, examples=["Best lap"])]
 
 
@@ -85,6 +94,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schedule: ScheduleOfSeason | None = None
     graceS: GraceS = 0
     keepPeriods: KeepPeriods | None = None
+    feeds: Feeds = ()
     title: Title = ""
     metadata: Metadata = {}
     display: Display = Display()
@@ -103,6 +113,7 @@ class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schedule: ScheduleOfSeason | msgspec.UnsetType | None = msgspec.UNSET
     graceS: GraceS | msgspec.UnsetType | None = msgspec.UNSET
     keepPeriods: KeepPeriods | msgspec.UnsetType | None = msgspec.UNSET
+    feeds: Feeds | msgspec.UnsetType | None = msgspec.UNSET
     title: Title | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType | None = msgspec.UNSET
     display: Display | msgspec.UnsetType | None = msgspec.UNSET
@@ -159,6 +170,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     schedule: ScheduleOfSeason | None
     graceS: GraceS
     keepPeriods: KeepPeriods | None
+    feeds: Feeds
     title: Title
     metadata: Metadata
     display: Display

@@ -68,6 +68,7 @@ class Intake:
         self._only_defined: Final = only_defined
         self._columns: Final = ColumnMemory()
         self._ruled: Final = self._committer.ruled
+        self._feeding: Final = self._committer.feeding
         self._queue: deque[Item] = deque()
         self._apart: Final = ApartQueue()
         self._apart_took_part = False
@@ -138,9 +139,11 @@ class Intake:
         if scored or season in self._ruled:
             item.scored = scored
             item.by_rule = True
+            item.full = season in self._feeding
         if extras is not NO_EXTRAS:
             item.extras = extras
             item.by_rule = item.by_rule or extras.by_rule
+            item.full = item.full or extras.is_placed
         if key is not None:
             item.set_key(key)
         if trace is not None:
@@ -172,14 +175,16 @@ class Intake:
             BatchItem(season, user, number, deadline, request, at) for at, (user, number, *_) in enumerate(submissions)
         ]
         items[0].weight = len(items)
-        is_ruled = season in self._ruled
+        is_ruled, is_feeding = season in self._ruled, season in self._feeding
         for item, (_, _, key, scored, extras) in zip(items, submissions, strict=True):
             if scored or is_ruled:
                 item.scored = scored
                 item.by_rule = True
+                item.full = is_feeding
             if extras is not NO_EXTRAS:
                 item.extras = extras
                 item.by_rule = item.by_rule or extras.by_rule
+                item.full = item.full or extras.is_placed
             if key is not None:
                 item.set_key(key)
         if trace is not None:

@@ -48,6 +48,24 @@ class SeasonClosed(LeaderboardError):
     code = "period-closed"
 
 
+class AchievedLater(LeaderboardError):
+    """The submission says that it was achieved later than now; nothing was written."""
+
+    code = "invalid-achieved-at"
+
+
+class PeriodNotFound(LeaderboardError):
+    """The season has had no period of the number that the submission names; nothing was written."""
+
+    code = "period-not-found"
+
+
+class PeriodExpired(LeaderboardError):
+    """The period that the submission names is not kept any more; nothing was written."""
+
+    code = "period-expired"
+
+
 class SeasonNotDefined(LeaderboardError):
     """The season was never defined, and the server takes submissions to defined ones only; nothing was written."""
 
@@ -60,9 +78,10 @@ class KeyReused(LeaderboardError):
     code = "idempotency-key-reused"
 
 
-Counted = tuple[int, int, int | None, bool | None, int | None]
-"""(score, version, previous, improved, period) of a submission that counts. `previous` is the score before, None where
-there was none. `improved` is None in a season that adds up, `period` in one without a schedule."""
+Counted = tuple[int, int, int | None, bool | None, int | None, str | None]
+"""(score, version, previous, improved, period, skipped) of a submission that counts. `previous` is the score before,
+None where there was none. `improved` is None in a season that adds up, `period` in one without a schedule. `skipped` is
+JSON: the fed seasons that refused it; None: none did."""
 
 Outcome = Counted | LeaderboardError
 """The figures of a submission that counts, or the error of one that does not."""
@@ -83,12 +102,16 @@ class Extras(msgspec.Struct, frozen=True, gc=False):
 
     `key_id` is the id of the key that it came with (`Caller.key_id`), `client_version` what the client tells of itself,
     or empty. `metadata` is JSON in the form that is kept, or None. `columns` are pairs of name and value, by name.
+    `achieved` is the time of the run in microseconds since 1970, `period` the number of the period that it is for;
+    0: not told.
     """
 
     key_id: str = ""
     client_version: str = ""
     metadata: str | None = None
     columns: tuple[tuple[str, int], ...] = ()
+    achieved: int = 0
+    period: int = 0
 
     @property
     def origin(self) -> tuple[str, str]:
@@ -98,7 +121,12 @@ class Extras(msgspec.Struct, frozen=True, gc=False):
     @property
     def by_rule(self) -> bool:
         """Whether the statement of plain seasons cannot write them. It writes no key: plain rows stay short."""
-        return self.metadata is not None or bool(self.client_version) or bool(self.columns)
+        return self.metadata is not None or bool(self.client_version) or bool(self.columns) or self.is_placed
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether they tell which period the submission belongs to."""
+        return self.achieved != 0 or self.period != 0
 
 
 NO_EXTRAS: Final = Extras()
@@ -118,7 +146,7 @@ class Item:
     `fingerprint` are 32 hex digits each, or None without an idempotency key. `trace` is the `traceparent` for the
     relay, or None.
 
-    `extras` are parts that only the statement by rule writes.
+    `extras` are parts that only the statement by rule writes. `full`: only its longest text writes the item.
 
     `edge` marks an item that the short statement has not written, since its player is near the end of int64.
 
@@ -134,6 +162,7 @@ class Item:
         "edge",
         "extras",
         "fingerprint",
+        "full",
         "future",
         "number",
         "scored",
@@ -156,7 +185,7 @@ class Item:
         self.season = season
         self.user = user
         self.number = number
-        self.scored = self.by_rule = False
+        self.scored = self.by_rule = self.full = False
         self.future = future
         self.deadline = deadline
         self.digest = digest
@@ -173,6 +202,8 @@ class Item:
             # Without them a fingerprint stays what it was: a retry may come to a newer release.
             asked += f"\0{self.extras.client_version}\0{self.extras.metadata or ''}"
             asked += "".join(f"\0{name}={value}" for name, value in self.extras.columns)
+        if self.extras.is_placed:
+            asked += f"\0{self.extras.achieved}\0{self.extras.period}"
         self.digest, self.fingerprint = make_digest(self.season, key), make_digest(self.user, asked)
 
     def fail(self, error: LeaderboardError) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from board.errors import LeaderboardError, OutcomeUnknown, StoreUnavailable
-from board.partitions import partition_of
+from board.partitions import PARTITIONS, partition_of
 from service.submissions.columns import make_misfit
 from service.submissions.item import (
+    AchievedLater,
     Item,
     KeyReused,
     OutOfBounds,
+    PeriodExpired,
+    PeriodNotFound,
     ScoreOutOfRange,
     SeasonClosed,
     SeasonNotDefined,
@@ -23,21 +27,27 @@ from service.submissions.statements import (
     AT_THE_EDGE,
     CLOSED,
     DUE,
+    FEEDS,
+    HAS_MORE,
     KEY_REUSED,
     KEY_TWICE,
     MISFIT,
+    NO_PERIOD,
     NO_SEASON,
     NOT_OPEN,
     OUT_OF_BOUNDS,
     OUT_OF_RANGE,
     OUTDATED,
+    PERIOD_GONE,
     REFITTED,
     REPLAYED,
+    TOO_NEW,
     WRITTEN,
     WRONG_OPERATOR,
     IdempotencyConflict,
     NotWritten,
     StatementRejected,
+    SubmissionsTorn,
     Writer,
 )
 
@@ -53,7 +63,10 @@ _REFUSALS: Final[dict[int, Callable[[], LeaderboardError]]] = {
     WRONG_OPERATOR: lambda: WrongOperator("the season's operator takes the other one of delta and score"),
     OUT_OF_BOUNDS: lambda: OutOfBounds("the submission is outside the season's bounds"),
     NOT_OPEN: lambda: SeasonNotOpen("the season is not open yet"),
-    CLOSED: lambda: SeasonClosed("the season's last period has ended"),
+    CLOSED: lambda: SeasonClosed("the period has ended"),
+    TOO_NEW: lambda: AchievedLater("the submission was achieved later than now"),
+    NO_PERIOD: lambda: PeriodNotFound("the season has had no such period yet"),
+    PERIOD_GONE: lambda: PeriodExpired("the period is not kept any more"),
 }
 """The errors of submissions that PostgreSQL has refused for good."""
 NOT_TURNED: Final = (NotWritten, StatementRejected, IdempotencyConflict)
@@ -66,7 +79,8 @@ class Committer:
     queues submissions in front of all others. `put_apart` queues one for a batch in which its player
     has no other submission.
 
-    `ruled` are the seasons that are known to need the statement by rule. It saves a round trip, and decides nothing.
+    `ruled` are the seasons that are known to need the statement by rule, `feeding` those of them that feed others. They
+    save a round trip, and decide nothing.
     """
 
     def __init__(
@@ -80,6 +94,7 @@ class Committer:
         self._put_back: Final = put_back
         self._put_apart: Final = put_apart
         self.ruled: Final[set[str]] = set()
+        self.feeding: Final[set[str]] = set()
 
     async def commit(self, writer: Writer, batch: list[Item]) -> None:
         """Write a batch with one statement, and answer its callers. Errors go to the futures; none is raised."""
@@ -98,6 +113,9 @@ class Committer:
             # The conflict ends when the other batch has committed.
             self._send_again(batch)
             return
+        except SubmissionsTorn as error:
+            await self._commit_apart(writer, batch, error.torn)
+            return
         except StatementRejected as error:
             await self._divide(writer, batch, error)
             return
@@ -105,7 +123,7 @@ class Committer:
         unknown: list[Item] = []
         repeated: list[Item] = []
         put_back: list[Item] = []
-        due: list[Item] = []
+        due: dict[str, list[Item]] = {}
         counts: dict[tuple[str, str], int] | None = None
         for item, (status, counted) in zip(batch, rows, strict=True):
             if status in (WRITTEN, REPLAYED):
@@ -128,7 +146,14 @@ class Committer:
             elif status == MISFIT:
                 item.fail(writer.columns.make_misfit(item))
             elif status == DUE:
-                due.append(item)
+                due.setdefault(counted[-1] or item.season, []).append(item)
+            elif status == FEEDS:
+                self._note_ruled({item.season}, {item.season})
+                item.by_rule = item.full = True
+                put_back.append(item)
+            elif status == HAS_MORE:
+                item.by_rule = True
+                put_back.append(item)
             elif status == AT_THE_EDGE:
                 item.edge = True
                 put_back.append(item)
@@ -144,6 +169,8 @@ class Committer:
                     self._put_apart(item)
                 else:
                     item.fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
+        if fed := writer.fed_partitions:
+            touched.update(partition for partition in range(PARTITIONS) if fed >> partition & 1)
         if touched:
             self._on_commit(touched)
         if put_back:
@@ -162,9 +189,7 @@ class Committer:
             for item in items:
                 item.fail(StoreUnavailable(f"the season could not be created: {error}"))
             return
-        if len(self.ruled) + len(found) > RULED_MOST:
-            self.ruled.clear()
-        self.ruled.update(season for season, is_ruled in found.items() if is_ruled)
+        self._note_ruled({season for season, is_ruled in found.items() if is_ruled})
         again: list[Item] = []
         for item in items:
             if item.season in found:
@@ -174,15 +199,19 @@ class Committer:
                 item.fail(SeasonNotDefined("the season was never defined"))
         self._send_again(again)
 
-    async def _turn_seasons(self, writer: Writer, items: list[Item]) -> None:
-        """Turn the seasons of these items, whose periods' ends have come, and queue the items again.
+    def _note_ruled(self, ruled: AbstractSet[str], feeding: AbstractSet[str] = frozenset()) -> None:
+        if len(self.ruled) + len(ruled) > RULED_MOST:
+            self.ruled.clear()
+            self.feeding.clear()
+        self.ruled.update(ruled)
+        self.feeding.update(feeding)
+
+    async def _turn_seasons(self, writer: Writer, waiting: dict[str, list[Item]]) -> None:
+        """Turn seasons whose periods' ends have come, and queue the items again that wait for each.
 
         The statement that found it out has ended: a turn that waited for others' locks with a lock of its own would
         deadlock. Each try turns something, here or elsewhere: no bound but the deadline.
         """
-        waiting: dict[str, list[Item]] = {}
-        for item in items:
-            waiting.setdefault(item.season, []).append(item)
         for season, mine in waiting.items():
             try:
                 if writer.closed:
@@ -207,6 +236,33 @@ class Committer:
         if again:
             self._put_back(again)
 
+    async def _commit_apart(self, writer: Writer, batch: list[Item], torn: dict[int, int]) -> None:
+        """Some of a batch would have counted in a part of their seasons, so nothing was written: commit the others,
+        then the torn ones in batches that have each player once.
+
+        Then no row depends on two of them, and one that is torn has met a later number, or left int64 by itself.
+        """
+        others = [item for at, item in enumerate(batch) if at not in torn]
+        if len({item.user for item in batch}) == len(batch):
+            again: list[Item] = []
+            for at, status in torn.items():
+                if status == OUT_OF_RANGE:
+                    batch[at].fail(ScoreOutOfRange("the sum would leave the range of 64 bits"))
+                else:
+                    again.append(batch[at])
+            if again:
+                self._put_back(again)
+            batches = [others]
+        else:
+            batches = [others, *divide_by_player([batch[at] for at in sorted(torn)])]
+        for part in batches:
+            waiting = [item for item in part if not item.future.done()]
+            if writer.closed:
+                for item in waiting:
+                    item.fail(StoreUnavailable("the connection to PostgreSQL was lost"))
+            elif waiting:
+                await self.commit(writer, waiting)
+
     async def _divide(self, writer: Writer, batch: list[Item], error: StatementRejected) -> None:
         """PostgreSQL rejected the statement because of an item: halve the batch until that item fails alone."""
         if len(batch) == 1:
@@ -220,3 +276,16 @@ class Committer:
                     item.fail(StoreUnavailable("the connection to PostgreSQL was lost"))
             else:
                 await self.commit(writer, half)
+
+
+def divide_by_player(items: list[Item]) -> list[list[Item]]:
+    """Divide items into batches that have each player once, those of a player in their order."""
+    batches: list[list[Item]] = []
+    counts: dict[str, int] = {}
+    for item in items:
+        nth = counts.get(item.user, 0)
+        counts[item.user] = nth + 1
+        if nth == len(batches):
+            batches.append([])
+        batches[nth].append(item)
+    return batches

@@ -23,6 +23,24 @@ INVALID_CLIENT_VERSION = add_problem(
     f"clientVersion must be 1 to {CLIENT_VERSION_MAX} printable characters.",
     "`clientVersion` of a submission is empty, too long, no string, or has a character that cannot be printed.",
 )
+INVALID_ACHIEVED_AT = add_problem(
+    "invalid-achieved-at",
+    400,
+    "achievedAt must be an instant after 1970 with an offset from UTC (RFC 3339), and not in the future.",
+    "`achievedAt` of a submission is no such text, or more than a minute later than PostgreSQL's clock.",
+)
+INVALID_PERIOD = add_problem(
+    "invalid-submission-period",
+    400,
+    "period must be the number of a period, from 1.",
+    "`period` of a submission is no whole number from 1 to 999,999,999.",
+)
+PLACING_FORBIDDEN = add_problem(
+    "placing-forbidden",
+    403,
+    "achievedAt and period of a submission need the scope admin.",
+    "Only administrators tell when a run was achieved, or name the period that it counts in.",
+)
 SCORE_OUT_OF_RANGE = add_problem(
     "score-out-of-range",
     409,

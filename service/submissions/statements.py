@@ -41,23 +41,28 @@ text has not written it, since its player is near the end of int64. The item mus
 `REFITTED`: the season's columns were not known, and the item fits them. It must be sent again.
 """
 
+FEEDS, TOO_NEW, NO_PERIOD, PERIOD_GONE, HAS_MORE = range(20, 25)
+"""Further ones. `FEEDS`: the season feeds others, so only the full text writes the item. `HAS_MORE`: only the statement
+by rule has the whole first answer."""
+
 PLAIN: Final = ("submit_short", "submit", "submit_keyed", "submit_traced")
 PLAIN_DEFINED: Final = ("submit_short_defined", "submit_defined", "submit_keyed_defined", "submit_traced_defined")
 BY_RULE: Final = (
-    *("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced", "submit_by_rule_extra"),
-    "submit_by_rule_columned",
+    *("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced"),
+    *("submit_by_rule_extra", "submit_by_rule_columned", "submit_by_rule_full"),
 )
 BY_RULE_DEFINED: Final = (
-    *("submit_by_rule_defined", "submit_by_rule_keyed_defined"),
-    *("submit_by_rule_traced_defined", "submit_by_rule_extra_defined"),
-    "submit_by_rule_columned_defined",
+    *("submit_by_rule_defined", "submit_by_rule_keyed_defined", "submit_by_rule_traced_defined"),
+    *("submit_by_rule_extra_defined", "submit_by_rule_columned_defined", "submit_by_rule_full_defined"),
 )
-"""The texts of each statement: without keys and traces, with keys, with both, and by rule also with metadata, and with
-columns. The first plain one is the short text."""
+"""The texts of each statement: without keys and traces, with keys, with both, and by rule also with metadata, then with
+columns, then with fed seasons and named periods. The first plain one is the short text."""
 
-NOTHING: Final[Counted] = (0, 0, None, None, None)
+NOTHING: Final[Counted] = (0, 0, None, None, None, None)
 """The figures of a submission that does not count."""
 
+TORN: Final = "LB001"
+"""The SQLSTATE of `submissions_torn` (0013_pre_feeds.sql)."""
 READ_ONLY: Final = "25006"
 """The SQLSTATE of a change in a session that accepts none."""
 
@@ -98,6 +103,18 @@ class IdempotencyConflict(Exception):
     """A concurrent batch used an idempotency key of this batch; nothing was written. The next attempt finds the key."""
 
 
+class SubmissionsTorn(Exception):
+    """Submissions would have counted in a part of the seasons that they feed; nothing was written.
+
+    `torn` are their places in the batch, from 0, each with the status that the submission would have alone.
+    """
+
+    def __init__(self, places: str) -> None:
+        super().__init__(places)
+        pairs = (place.split(":") for place in places.split())
+        self.torn: Final[dict[int, int]] = {int(place) - 1: int(status) for place, status in pairs}
+
+
 class Writer:
     """One connection in autocommit mode that runs the intake's statements. Not for concurrent use.
 
@@ -127,6 +144,8 @@ class Writer:
         self._find: Final = texts["find_defined_seasons"]
         self._note: Final = texts["note_origins"]
         self._origins: Final = Origins(self._note_origins)
+        self.fed_partitions = 0
+        """The partitions with fresh hints of the last statement, if it fed seasons: a bit for each."""
 
     @classmethod
     async def connect(
@@ -156,8 +175,10 @@ class Writer:
         """Write a batch with one statement and commit; status and figures of each submission, in order.
 
         The statuses are those above; the figures count for `WRITTEN` and `REPLAYED` only. Raises `NotWritten`,
-        `StatementRejected` and `IdempotencyConflict` (all rolled back), or `OutcomeUnknown`.
+        `StatementRejected`, `IdempotencyConflict` and `SubmissionsTorn` (all rolled back), or `OutcomeUnknown`.
+        With `DUE` the name of the season that is due is in the place of `skipped`, or None for the submission's own.
         """
+        self.fed_partitions = 0
         if is_short(batch):
             return await self._write_short(batch)
         parameters: dict[str, Any] = {
@@ -176,14 +197,15 @@ class Writer:
             parameters["deltas"] = numbers
         texts = self._by_rule if by_rule else self._plain
         # PERF: looking up and inserting keys costs a batch a fifth more, so batches without keys omit it. Batches with
-        # a trace, metadata or columns run a longer statement, with or without keys.
-        has_columns = by_rule and any(item.extras.columns for item in batch)
+        # a trace, metadata or columns, or that feed or name periods, run a longer statement, with or without keys.
+        is_full = by_rule and any(item.full for item in batch)
+        has_columns = is_full or (by_rule and any(item.extras.columns for item in batch))
         has_metadata = has_columns or (by_rule and any(item.extras.metadata is not None for item in batch))
         if not has_metadata and not any(item.digest or item.trace for item in batch):
             rows = await self._run(texts[0], parameters, fetch=True)
             if by_rule:
-                return [(self._judge(item, row), row[2:7]) for item, row in zip(batch, rows, strict=True)]
-            return [(status, (score, version, None, None, None)) for _, status, score, version in rows]
+                return [(self._judge(item, row), (*row[2:7], None)) for item, row in zip(batch, rows, strict=True)]
+            return [(status, (score, version, None, None, None, None)) for _, status, score, version in rows]
         parameters["digests"] = TextArray(pack_text_array([item.digest for item in batch]))
         parameters["prints"] = TextArray(pack_text_array([item.fingerprint for item in batch]))
         query = texts[1]
@@ -198,13 +220,27 @@ class Writer:
             named, *values = zip(*map(self.columns.fit, batch), strict=True)
             parameters["named"] = TextArray(pack_text_array(named))
             parameters |= {f"c{at}": Int8Array(pack_int8_array(column)) for at, column in enumerate(values, 1)}
+        if is_full:
+            parameters["achieved"] = Int8Array(pack_int8_array([item.extras.achieved for item in batch]))
+            parameters["wanted"] = Int8Array(pack_int8_array([item.extras.period for item in batch]))
+            return self._read_full(batch, await self._run(texts[5], parameters, fetch=True))
         rows = await self._run(query, parameters, fetch=True)
         if by_rule:
             return [
-                (self._judge(item, row), row[8:] if row[1] == REPLAYED else row[2:7])
+                (self._judge(item, row), row[8:] if row[1] == REPLAYED else (*row[2:7], None))
                 for item, row in zip(batch, rows, strict=True)
             ]
-        return [(row[1], (*(row[4:] if row[1] == REPLAYED else row[2:4]), None, None, None)) for row in rows]
+        return [(row[1], (*(row[4:] if row[1] == REPLAYED else row[2:4]), None, None, None, None)) for row in rows]
+
+    def _read_full(self, batch: list[Item], rows: list[Any]) -> list[tuple[int, Counted]]:
+        """The rows of the full text, as `submit` returns them."""
+        found: list[tuple[int, Counted]] = []
+        for item, row in zip(batch, rows, strict=True):
+            status, skipped, due = self._judge(item, row), row[14], row[15]
+            self.fed_partitions = row[16] or 0
+            figures = row[8:14] if status == REPLAYED else (*row[2:7], due if status == DUE else skipped)
+            found.append((status, figures))
+        return found
 
     def _judge(self, item: Item, row: Any) -> int:
         """The status of a row by rule. Where the columns differ, those of the season are remembered."""
@@ -224,7 +260,7 @@ class Writer:
         }
         rows = await self._run(self._short, parameters, fetch=True)
         missing = (AT_THE_EDGE if rows else NO_SEASON, NOTHING)
-        found = {user: (WRITTEN, (score, version, None, None, None)) for user, score, version in rows}
+        found = {user: (WRITTEN, (score, version, None, None, None, None)) for user, score, version in rows}
         return [found.get(item.user, missing) for item in batch]
 
     async def find_seasons(self, seasons: set[str]) -> dict[str, bool]:
@@ -279,6 +315,8 @@ class Writer:
             # The server has become a standby, or read-only. A new connection finds one that accepts changes.
             await self._connection.close()
             return NotWritten(text)
+        if state == TORN:
+            return SubmissionsTorn(error.diag.message_detail or "")
         if state == "23505":
             return IdempotencyConflict(text)
         if state[:2] in ("22", "23", "42"):

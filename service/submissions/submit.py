@@ -10,9 +10,10 @@ from service.access.authorizer import REFUSALS_BY_CODE
 from service.access.caller import ANONYMOUS, Caller
 from service.contract import problems
 from service.contract.answers import Answer
+from service.submissions import problems as own
 from service.submissions.group_commit import Intake
 from service.submissions.item import NO_EXTRAS, Counted, extras_of_key
-from service.submissions.types import Accepted, Shown, Submission
+from service.submissions.types import Accepted, Shown, Skipped, SkippedFeeds, Submission
 from service.submissions.validation import find_excess, key_of_player, make_extras, parse_idempotency_key
 from service.submissions.waiting import Boards, Wait, begin_wait
 
@@ -40,6 +41,8 @@ class Submitter:
             submission.metadata is not msgspec.UNSET
             or submission.clientVersion is not msgspec.UNSET
             or submission.columns is not msgspec.UNSET
+            or submission.achievedAt is not msgspec.UNSET
+            or submission.period is not msgspec.UNSET
         ):
             extras = make_extras(submission, caller.key_id)
         elif caller.key_id:
@@ -55,7 +58,9 @@ class Submitter:
                 key = header_key
             if caller.player is not None and key is not None:
                 key = key_of_player(user, key)
-            if caller.prefer is not None:
+            if extras.is_placed and not caller.is_admin:
+                return own.PLACING_FORBIDDEN.answer
+            if caller.prefer is not None and not extras.is_placed:
                 wait = await begin_wait(self._boards, season, [user], caller.prefer)
         # PERF: nearly all submissions have a delta.
         if (delta := submission.delta) is not msgspec.UNSET:
@@ -70,17 +75,23 @@ class Submitter:
 
 def make_accepted(season: str, user: str, counted: Counted) -> Accepted:
     """The answer to a submission that counts. Sums tell neither the score before nor whether it is better."""
-    score, version, previous, improved, period = counted
+    score, version, previous, improved, period, skipped = counted
     shown = msgspec.UNSET if period is None else period
     if improved is None:
-        return Accepted(season, user, True, score, version, period=shown)
-    return Accepted(season, user, True, score, version, previous, improved, shown)
+        return Accepted(season, user, True, score, version, period=shown, skipped=load_skipped(skipped))
+    return Accepted(season, user, True, score, version, previous, improved, shown, load_skipped(skipped))
 
 
 def make_shown(season: str, user: str, counted: Counted, rank: int, previous_rank: int | None) -> Shown:
     """The answer to a submission that the board shows."""
-    score, version, previous, improved, period = counted
+    score, version, previous, improved, period, skipped = counted
     shown = msgspec.UNSET if period is None else period
+    feeds = load_skipped(skipped)
     if improved is None:
-        return Shown(season, user, False, score, version, rank, previous_rank, period=shown)
-    return Shown(season, user, False, score, version, rank, previous_rank, previous, improved, shown)
+        return Shown(season, user, False, score, version, rank, previous_rank, period=shown, skipped=feeds)
+    return Shown(season, user, False, score, version, rank, previous_rank, previous, improved, shown, feeds)
+
+
+def load_skipped(text: str | None) -> SkippedFeeds:
+    """The fed seasons that refused a submission, as an answer has them."""
+    return msgspec.UNSET if text is None else msgspec.json.decode(text, type=list[Skipped])

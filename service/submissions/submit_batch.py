@@ -13,8 +13,10 @@ from service.access.grant import Player
 from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.problems import Problem, problem_of
+from service.submissions import problems as own
 from service.submissions.group_commit import Intake
 from service.submissions.item import Outcome
+from service.submissions.submit import load_skipped
 from service.submissions.types import BatchAnswer, BatchResult, Submission
 from service.submissions.validation import Judged, find_excess, key_of_player, make_extras
 from service.submissions.waiting import Boards, Headers, Wait, begin_wait
@@ -42,11 +44,13 @@ class BatchSubmitter:
         player = caller.player
         if player is not None:
             judged = [judge_for(player, one) for one in judged]
+        if not caller.is_admin:
+            judged = [forbid_placing(one) for one in judged]
         good = [one for one in judged if isinstance(one, Submission)]
         outcomes: list[Outcome] = []
         wait: Wait | None = None
         if good:
-            if caller.prefer is not None:
+            if caller.prefer is not None and not any(s.is_placed for s in good):
                 wait = await begin_wait(self._boards, season, [s.userId for s in good], caller.prefer)
             items = [(s.userId, s.number, s.submissionId, s.scored, make_extras(s, caller.key_id)) for s in good]
             if player is not None:
@@ -74,14 +78,20 @@ def judge_for(player: Player, judged: Judged) -> Judged:
     return (find_excess(player, judged) or judged) if isinstance(judged, Submission) else judged
 
 
+def forbid_placing(judged: Judged) -> Judged:
+    """The submission, or the problem if it tells which period it belongs to."""
+    return own.PLACING_FORBIDDEN if isinstance(judged, Submission) and judged.is_placed else judged
+
+
 def make_result(submission: Submission, outcome: Outcome) -> BatchResult:
     """Make the result of a submission that was sent to PostgreSQL."""
     if isinstance(outcome, LeaderboardError):
         return make_refusal(problem_of(outcome))
-    score, version, previous, improved, period = outcome
+    score, version, previous, improved, period, skipped = outcome
     shown = msgspec.UNSET if period is None else period
+    feeds = load_skipped(skipped)
     if improved is None:
-        return BatchResult(202, userId=submission.userId, score=score, version=version, period=shown)
+        return BatchResult(202, userId=submission.userId, score=score, version=version, period=shown, skipped=feeds)
     return BatchResult(
         202,
         userId=submission.userId,
@@ -90,6 +100,7 @@ def make_result(submission: Submission, outcome: Outcome) -> BatchResult:
         previousScore=previous,
         improved=improved,
         period=shown,
+        skipped=feeds,
     )
 
 

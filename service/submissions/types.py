@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -54,6 +55,24 @@ Columns = Annotated[
     ),
 ]
 
+AchievedAt = Annotated[
+    datetime.datetime,
+    msgspec.Meta(
+        tz=True,
+        description="When the run was achieved, for scope `admin`. It decides the period, and which run is the last.",
+        examples=["2026-11-29T10:00:00Z"],
+    ),
+]
+PeriodMeant = Annotated[
+    int,
+    msgspec.Meta(
+        ge=1,
+        le=999_999_999,
+        description="The number of the period that it is for, for scope `admin`: the open one, or one in its grace.",
+        examples=[1],
+    ),
+]
+
 _SPELLING: Final = "Up to 2^53 it may be spelled `120.0` or `1.2e2`."
 
 
@@ -94,11 +113,18 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
     clientVersion: ClientVersion | msgspec.UnsetType = msgspec.UNSET
     columns: Columns | msgspec.UnsetType = msgspec.UNSET
+    achievedAt: AchievedAt | msgspec.UnsetType = msgspec.UNSET
+    period: PeriodMeant | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def number(self) -> int:
         """The number of a valid submission: its `delta` or its `score`."""
         return self.score if self.delta is msgspec.UNSET else self.delta  # type: ignore[return-value]
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it tells which period it belongs to."""
+        return self.achievedAt is not msgspec.UNSET or self.period is not msgspec.UNSET
 
     @property
     def scored(self) -> bool:
@@ -120,6 +146,8 @@ class SpelledSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
     clientVersion: ClientVersion | msgspec.UnsetType = msgspec.UNSET
     columns: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    achievedAt: AchievedAt | msgspec.UnsetType = msgspec.UNSET
+    period: PeriodMeant | msgspec.UnsetType = msgspec.UNSET
 
 
 BATCH_MOST: Final = 5_000
@@ -161,6 +189,22 @@ Period = (
 )
 
 
+class Skipped(msgspec.Struct, frozen=True):
+    """A fed season that refused the submission, and the code of the error."""
+
+    seasonId: SeasonId
+    code: Annotated[str, msgspec.Meta(examples=["score-out-of-bounds"])]
+
+
+SkippedFeeds = (
+    Annotated[
+        list[Skipped],
+        msgspec.Meta(description="The seasons of `feeds` in which it does not count, by name. Missing: none."),
+    ]
+    | msgspec.UnsetType
+)
+
+
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of one submission: 202 with the members of `Accepted`; 200 with `rank` and `previousRank`, too, if the
     board shows it; or an error's `status`, `code`, `detail`.
@@ -173,6 +217,7 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
     period: Period = msgspec.UNSET
+    skipped: SkippedFeeds = msgspec.UNSET
     rank: Rank | msgspec.UnsetType = msgspec.UNSET
     previousRank: PreviousRank | msgspec.UnsetType = msgspec.UNSET
     code: str | msgspec.UnsetType = msgspec.UNSET
@@ -207,6 +252,7 @@ class Accepted(msgspec.Struct, frozen=True):
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
     period: Period = msgspec.UNSET
+    skipped: SkippedFeeds = msgspec.UNSET
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -222,3 +268,4 @@ class Shown(msgspec.Struct, frozen=True):
     previousScore: Previous = msgspec.UNSET
     improved: Improved = msgspec.UNSET
     period: Period = msgspec.UNSET
+    skipped: SkippedFeeds = msgspec.UNSET

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections import Counter
 from contextlib import suppress
@@ -28,6 +29,9 @@ FLOAT_MOST: Final = 2**53
 
 NEVER_PLAIN: Final = -(2**40)
 """In the place of a number of quotes: no body has it, not even in the sum of a batch."""
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
 
 Judged = Submission | Problem
 """A submission of a batch, or its problem."""
@@ -153,7 +157,15 @@ def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
         # Names and number of columns are not checked yet, and a value may be no whole number: None.
         columns = msgspec.convert({"userId": spelled.userId, "columns": columns}, Submission).columns
     return Submission(
-        spelled.userId, numbers[0], spelled.submissionId, numbers[1], spelled.metadata, spelled.clientVersion, columns
+        spelled.userId,
+        numbers[0],
+        spelled.submissionId,
+        numbers[1],
+        spelled.metadata,
+        spelled.clientVersion,
+        columns,
+        spelled.achievedAt,
+        spelled.period,
     )
 
 
@@ -197,6 +209,9 @@ def count_quotes(submission: Submission) -> int:
         return NEVER_PLAIN
     numbers = (submission.delta is not msgspec.UNSET) + (submission.score is not msgspec.UNSET)
     texts = (submission.submissionId is not None) + (submission.clientVersion is not msgspec.UNSET)
+    if submission.is_placed:
+        numbers += submission.period is not msgspec.UNSET
+        texts += submission.achievedAt is not msgspec.UNSET
     names = 0 if submission.columns is msgspec.UNSET else 1 + len(submission.columns)
     return 4 + 2 * numbers + 4 * texts + 2 * names
 
@@ -218,6 +233,10 @@ def problem_of_member(error: msgspec.ValidationError) -> Problem:
         return own.INVALID_COLUMNS
     if text.endswith("`$.clientVersion`"):
         return own.INVALID_CLIENT_VERSION
+    if text.endswith("`$.achievedAt`"):
+        return own.INVALID_ACHIEVED_AT
+    if text.endswith("`$.period`"):
+        return own.INVALID_PERIOD
     return problems.INVALID_BODY
 
 
@@ -231,6 +250,8 @@ def find_problem(submission: Submission) -> Problem | None:
         return problems.INVALID_BODY
     if submission.clientVersion is not msgspec.UNSET and not submission.clientVersion.isprintable():
         return own.INVALID_CLIENT_VERSION
+    if submission.achievedAt is not msgspec.UNSET and submission.achievedAt <= _EPOCH:
+        return own.INVALID_ACHIEVED_AT
     return None
 
 
@@ -253,11 +274,17 @@ def encode_metadata(metadata: dict[str, Any]) -> bytes:
 def make_extras(submission: Submission, key_id: str) -> Extras:
     """The extras of a valid submission that came with this key."""
     columns = () if submission.columns is msgspec.UNSET else tuple(sorted(submission.columns.items()))
-    if submission.metadata is msgspec.UNSET and submission.clientVersion is msgspec.UNSET and not columns:
+    is_plain = submission.metadata is msgspec.UNSET and submission.clientVersion is msgspec.UNSET and not columns
+    if is_plain and not submission.is_placed:
         return extras_of_key(key_id) if key_id else NO_EXTRAS
     metadata = None if submission.metadata is msgspec.UNSET else encode_metadata(submission.metadata).decode()
     version = "" if submission.clientVersion is msgspec.UNSET else submission.clientVersion
-    return Extras(key_id, version, metadata, columns)
+    if not submission.is_placed:
+        return Extras(key_id, version, metadata, columns)
+    at = submission.achievedAt
+    achieved = 0 if at is msgspec.UNSET else (at - _EPOCH) // _MICROSECOND
+    period = 0 if submission.period is msgspec.UNSET else submission.period
+    return Extras(key_id, version, metadata, columns, achieved, period)
 
 
 def find_excess(player: Player, submission: Submission) -> Problem | None:

@@ -49,6 +49,7 @@ TABLES: Final = (
     "partition",
     "ailing",
     "idempotency",
+    "idempotency_skipped",
     "trace",
     "origin",
     "run_metadata",

@@ -35,10 +35,14 @@ DELETE FROM period WHERE period_id = %(period)s AND ended_at IS NOT NULL
 
 -- name: forget_keys --
 -- At most `limit` idempotency keys older than the retention.
-DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
-    SELECT k.ctid FROM idempotency k
+WITH old AS MATERIALIZED (
+    SELECT k.ctid AS place, k.digest FROM idempotency k
     WHERE k.accepted_at < now() - make_interval(mins => %(minutes)s)
-    ORDER BY k.accepted_at LIMIT %(limit)s))
+    ORDER BY k.accepted_at LIMIT %(limit)s
+), skips AS (
+    DELETE FROM idempotency_skipped WHERE digest = ANY (ARRAY(SELECT digest FROM old))
+)
+DELETE FROM idempotency WHERE ctid = ANY (ARRAY(SELECT place FROM old))
 
 -- name: forget_traces --
 -- At most `limit` traces that no relay has taken within an hour: relays with tracing off leave them.

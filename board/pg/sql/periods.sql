@@ -36,7 +36,7 @@ WITH here AS MATERIALIZED (
     FROM season s JOIN period p ON p.period_id = s.period_id WHERE s.season_id = %(season)s
 ), steps AS MATERIALIZED (
     -- Periods of a season close in the order of their numbers.
-    SELECT nth, ends_at, begins_at, data,
+    SELECT nth, ends_at, begins_at, data, ends_at + make_interval(secs => %(grace_s)s) AS late_until,
            greatest(ends_at + make_interval(secs => %(grace_s)s), closed_before) AS closes_at,
            lead(ends_at) OVER w AS next_ends_at,
            greatest(lead(ends_at) OVER w + make_interval(secs => %(grace_s)s), closed_before) AS next_closes_at
@@ -44,12 +44,13 @@ WITH here AS MATERIALIZED (
         WITH ORDINALITY AS u (ends_at, begins_at, data, nth)
     WINDOW w AS (ORDER BY nth)
 ), ended AS (
-    UPDATE period p SET ends_at = steps.ends_at, closes_at = steps.closes_at
+    UPDATE period p SET ends_at = steps.ends_at, closes_at = steps.closes_at, late_until = steps.late_until
     FROM here, steps WHERE p.period_id = here.period_id AND steps.nth = 1 AND steps.ends_at IS NOT NULL
 ), begun AS (
-    INSERT INTO period (period_id, season_id, number, started_at, ends_at, closes_at, columns) OVERRIDING SYSTEM VALUE
+    INSERT INTO period (period_id, season_id, number, started_at, ends_at, closes_at, late_until, columns)
+    OVERRIDING SYSTEM VALUE
     SELECT nextval(pg_get_serial_sequence('period', 'period_id')) + (%(fold)s::bigint << 56),
-           season_id, number, begins_at, ends_at, closes_at, %(columns)s
+           season_id, number, begins_at, ends_at, closes_at, ends_at + make_interval(secs => %(grace_s)s), %(columns)s
     FROM (
         SELECT here.season_id, (here.number + steps.nth)::integer AS number, steps.begins_at,
                steps.next_ends_at AS ends_at, CASE WHEN steps.next_ends_at IS NOT NULL THEN steps.next_closes_at END AS closes_at
@@ -81,7 +82,7 @@ SELECT here.partition, last.period_id FROM here LEFT JOIN last ON true
 
 -- name: closing_periods --
 -- Ended periods that have no standings yet, or whose time to be final has come. Those of a season come in their order.
-SELECT p.period_id, p.season_id, p.number, p.players, p.closes_at <= now() AS is_due FROM period p
+SELECT p.period_id, p.season_id, p.number, p.players, p.late, p.standings_late, p.closes_at <= now() AS is_due FROM period p
 WHERE p.ends_at IS NOT NULL AND p.final_at IS NULL AND p.ended_at IS NULL AND p.expired_at IS NULL
   AND (p.players IS NULL OR p.closes_at <= now())
 ORDER BY p.closes_at, p.period_id LIMIT %(limit)s
@@ -90,7 +91,7 @@ ORDER BY p.closes_at, p.period_id LIMIT %(limit)s
 SELECT EXISTS (SELECT FROM score WHERE period_id = %(period)s) AS has_rows
 
 -- name: ranked_rows --
--- The rows of an ended period in the order of the board. Nothing writes to them any more, so each run has the same order.
+-- The rows of an ended period in the order of the board. Each run has the same order, as long as `period.late` is the same.
 SELECT user_id, CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END AS score,
        reached & 9223372036854775807 AS reached, columns_of(period_id, columns) AS columns,
        rank() OVER (ORDER BY score.score DESC, columns_of(period_id, columns) DESC) AS shared
@@ -100,12 +101,16 @@ ORDER BY score.score DESC, columns_of(period_id, columns) DESC, score.reached, u
 -- name: standings_written --
 SELECT coalesce(max(position), 0) FROM standing WHERE period_id = %(period)s
 
+-- name: begin_standings --
+-- The standings of an older state of the rows have been deleted.
+UPDATE period SET standings_late = %(late)s WHERE period_id = %(period)s
+
 -- name: write_standings --
 COPY standing (period_id, position, user_id, score, reached, columns, shared) FROM STDIN
 
 -- name: note_standings --
--- All rows of the period have a standing.
-UPDATE period SET players = %(players)s WHERE period_id = %(period)s
+-- All rows of the period have a standing, unless late submissions have come meanwhile.
+UPDATE period SET players = %(players)s WHERE period_id = %(period)s AND late = %(late)s
 
 -- name: best_standings --
 SELECT CASE WHEN s.ranking = 1 THEN t.shared ELSE t.position END AS rank, t.user_id, t.score, t.columns, p.columns
@@ -113,10 +118,12 @@ FROM standing t JOIN period p ON p.period_id = t.period_id JOIN season s ON s.se
 WHERE t.period_id = %(period)s ORDER BY t.position LIMIT 10
 
 -- name: finish_period --
--- The one commit that makes a period final, with the event.
+-- The one commit that makes a period final, with the event. Late submissions make it come later: their statement locks the
+-- period, and raises `late`.
 WITH done AS (
     UPDATE period SET final_at = clock_timestamp(), players = %(players)s
-    WHERE period_id = %(period)s AND final_at IS NULL AND ended_at IS NULL AND expired_at IS NULL
+    WHERE period_id = %(period)s AND late = %(late)s
+      AND final_at IS NULL AND ended_at IS NULL AND expired_at IS NULL
     RETURNING season_id, number
 ), told AS (
     INSERT INTO event (history, kind, season_id, period, data)
@@ -160,7 +167,8 @@ DELETE FROM event WHERE ctid = ANY (ARRAY(
 
 -- name: listed_periods --
 -- The periods of a season from the number `below` down, without those that are deleted. `players` once they are final.
-SELECT p.number, CASE WHEN p.period_id = s.period_id THEN greatest(p.started_at, s.opens_at) ELSE p.started_at END AS starts_at,
+SELECT p.number, least(CASE WHEN p.period_id = s.period_id THEN greatest(p.started_at, s.opens_at) ELSE p.started_at END,
+                       p.ends_at) AS starts_at,
        coalesce(p.ends_at, CASE WHEN p.period_id = s.period_id THEN s.ends_at END) AS ends_at,
        CASE
            WHEN p.final_at IS NOT NULL THEN 'final'

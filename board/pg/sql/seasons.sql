@@ -75,6 +75,7 @@ WITH written AS (
 )
 UPDATE season SET ranking = %(ranking)s, revision = revision + 1,
     ruled = %(ruled)s OR fold <> 0 OR coalesce(%(opens_at)s::timestamptz > clock_timestamp(), false),
+    feeds = nullif(%(feeds)s::text[], '{}'),
     low = %(low)s, high = %(high)s, opens_at = %(opens_at)s, ends_at = %(ends_at)s, closed = %(closed)s,
     period_number = CASE WHEN %(scheduled)s THEN (SELECT p.number FROM period p WHERE p.period_id = season.period_id) END,
     numbered = period_id

@@ -1,11 +1,12 @@
 -- Standings: reads of the boards of periods.
 
 -- name: named_period --
--- A period of a season by its number: whether there has been one, whether it is kept, current, and has standings.
+-- A period of a season by its number: whether there has been one, whether it is kept, current, has standings, and is final.
+-- `late` rises while late submissions come.
 SELECT c.number AS current_number, p.period_id,
        p.period_id IS NOT NULL AND p.ended_at IS NULL AND p.expired_at IS NULL AS is_kept,
        p.period_id = s.period_id AS is_current, p.players IS NOT NULL AS has_standings, p.players, s.ranking,
-       p.columns
+       p.late, p.final_at IS NOT NULL AS is_final, p.columns
 FROM season s JOIN period c ON c.period_id = s.period_id
 LEFT JOIN period p ON p.season_id = s.season_id AND p.number = %(number)s
 WHERE s.season_id = %(season)s

@@ -9,6 +9,7 @@
 --   3  written before with this idempotency key
 --   4  the key was used for another submission
 --   5  the key is twice in this batch, and this is not the first: send again
+--   24 written before, with more members in its answer than this statement knows: `submit_by_rule` has all of them
 -- Batches without idempotency keys use the text without the lines that end in "-- keyed". Batches without traces use the
 -- text without the lines that end in "-- traced". The lines that end in "-- defined" are those of LEADERBOARD_SEASONS.
 WITH input AS MATERIALIZED (
@@ -24,7 +25,9 @@ WITH input AS MATERIALIZED (
                 , trace -- traced
          , ord)
 ), known AS MATERIALIZED ( -- keyed
-    SELECT k.digest, k.print, k.score, k.version FROM idempotency k -- keyed
+    SELECT k.digest, k.print, k.score, k.version, k.improved IS NOT NULL OR k.period IS NOT NULL -- keyed
+           OR (SELECT true FROM idempotency_skipped s WHERE s.digest = k.digest) IS TRUE AS has_more -- keyed
+    FROM idempotency k -- keyed
     WHERE k.digest = ANY (ARRAY(SELECT digest FROM input WHERE digest IS NOT NULL)) -- keyed
 ), first AS MATERIALIZED ( -- keyed
     SELECT min(ord) AS ord FROM input -- keyed
@@ -94,7 +97,8 @@ SELECT i.ord,
        CASE
            WHEN d.ord IS NOT NULL THEN 0
            WHEN p.ord IS NOT NULL THEN 2
-           WHEN k.digest IS NOT NULL THEN CASE WHEN k.print = i.print THEN 3 ELSE 4 END -- keyed
+           WHEN k.digest IS NOT NULL THEN -- keyed
+               CASE WHEN k.print <> i.print THEN 4 WHEN k.has_more THEN 24 ELSE 3 END -- keyed
            WHEN h.season_id IS NOT NULL THEN 5 -- keyed
            ELSE 1
        END AS status,

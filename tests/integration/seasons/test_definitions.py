@@ -22,6 +22,7 @@ DEFAULTS: Final = {
     "schedule": None,
     "graceS": 0,
     "keepPeriods": None,
+    "feeds": [],
     "title": "",
     "metadata": {},
     "display": {"unit": "", "decimals": 0, "format": "number"},

@@ -171,7 +171,7 @@ def test_answers_rows_and_boards_are_those_of_the_rule(ruled: World, seed: int) 
                 assert rule.operator == "sum" and counts[cell] > 1
                 continue
             rows[cell] = change.row
-            score, version, previous, improved, _ = counted
+            score, version, previous, improved, *_ = counted
             assert (status, score) == (WRITTEN, change.row.score)
             if rule.operator == "sum":
                 assert version >= change.row.reached and (previous, improved) == (None, None)

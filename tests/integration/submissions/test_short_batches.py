@@ -44,7 +44,7 @@ def write(world: World, *batches: list[Item]) -> list[list[tuple[int, int, int]]
         writer = await Writer.connect(world.settings.database_url, 5.0)
         try:
             told = [await writer.submit(batch) for batch in batches]
-            assert {figures[2:] for answers in told for _, figures in answers} <= {(None, None, None)}
+            assert {figures[2:] for answers in told for _, figures in answers} <= {(None, None, None, None)}
             return [[(status, *figures[:2]) for status, figures in answers] for answers in told]
         finally:
             await writer.close()
