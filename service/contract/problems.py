@@ -386,16 +386,8 @@ def answer_of(error: errors.LeaderboardError) -> Answer:
     return error.answer if isinstance(error, Rejected) else problem_of(error).answer
 
 
-_FROM_STATUS: Final[dict[int, Problem]] = {
-    400: BAD_REQUEST,
-    404: NOT_FOUND,
-    405: METHOD_NOT_ALLOWED,
-    408: REQUEST_TIMEOUT,
-    413: BODY_TOO_LARGE,
-    414: URI_TOO_LONG,
-    415: UNSUPPORTED_MEDIA_TYPE,
-    431: HEADERS_TOO_LARGE,
-}
+_OF_HTTP: Final = (BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, BODY_TOO_LARGE, URI_TOO_LONG)
+_FROM_STATUS: Final = {one.status: one for one in (*_OF_HTTP, UNSUPPORTED_MEDIA_TYPE, HEADERS_TOO_LARGE)}
 
 
 def problem_of_status(status: int, title: str | None) -> Problem:
