@@ -26,12 +26,12 @@ TYPES: Final = {
     "origins": "int8[]",
     "digests": "text[]", "prints": "text[]",
     "identity": "text", "partitions": "int4", "partition": "int2", "low_xid": "text", "limit": "int4",
-    "fence": "int8",
+    "fence": "int8", "stamp": "text",
 }  # fmt: skip
 VALUES: Final[dict[str, Any]] = {
     "seasons": ["s0"], "users": ["p100000000"], "deltas": [1], "numbers": [1], "scored": [0], "origins": [0],
     "digests": [None], "prints": [None],
-    "identity": "", "partitions": PARTITIONS, "partition": 0, "low_xid": "0", "limit": 5_000, "fence": 1,
+    "identity": "", "partitions": PARTITIONS, "partition": 0, "low_xid": "0", "limit": 5_000, "fence": 1, "stamp": "",
 }  # fmt: skip
 SUBMIT_STATEMENTS: Final = ("submit", "submit_keyed", "submit_by_rule", "submit_by_rule_keyed")
 RELAY_STATEMENTS: Final = ("pending_partitions", "claim", "take", "commit_fence")

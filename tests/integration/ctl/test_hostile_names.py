@@ -112,6 +112,19 @@ def test_names_in_arguments_and_settings(world: World, tmp_path: Path, name: str
     assert dump.exists()
 
 
+def test_top(world: World) -> None:
+    world.submit(*(("s", name, n) for n, name in enumerate(HOSTILE, 1)))
+    world.carry_everything()
+    with serving(world, "/readyz") as api:
+        url = f"http://127.0.0.1:{api.port}"
+        done = leaderboard(world, "top", "s", "--url", url)
+        for name in HOSTILE:
+            shows(done, name)
+        keep(leaderboard(world, "top", "s", "--url", url, "--json"), lambda top: top["items"][-1]["userId"], HOSTILE[0])
+        # The server refuses control characters in ids of seasons.
+        shows(leaderboard(world, "top", ":apple:", "--url", url), ":apple:")
+
+
 def test_demo(world: World) -> None:
     with carrying(world), serving(world, "/readyz") as api:
         best = 10**9
@@ -126,6 +139,6 @@ def test_demo(world: World) -> None:
 
 def test_no_command_is_forgotten() -> None:
     """A new command that prints data of others belongs into this file."""
-    shown = {"verify", "status", "doctor", "key", "season", "rebuild", "settings", "restore", "backup", "demo"}
+    shown = {"verify", "status", "top", "doctor", "key", "season", "rebuild", "settings", "restore", "backup", "demo"}
     others = {"run", "serve", "relay", "migrate", "completion"}
     assert {command.name for command in COMMANDS} == shown | others

@@ -54,7 +54,9 @@ def test_it_begins_with_the_list_and_goes_on_with_changes(api: Api) -> None:
         assert (stream.headers["x-accel-buffering"], stream.headers["cache-control"]) == ("no", "no-store")
         first = stream.take()
         with api.client() as http:
-            assert first is not None and (first.name, first.data) == ("snapshot", http.top("s", 3).json)
+            listed = http.top("s", 3).json
+        del listed["nextCursor"]
+        assert first is not None and (first.name, first.data) == ("snapshot", listed)
         assert stream.retry_ms is not None and 500 <= stream.retry_ms <= 3_000
         move(api.world, "dee", 5)  # from below the list to its top
         change = stream.take()

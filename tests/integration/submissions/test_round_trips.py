@@ -91,8 +91,11 @@ def test_a_batch_is_one_statement(served: Api, counting: Counting) -> None:
 
 
 def test_reads_ask_postgresql_nothing(served: Api, world: World, counting: Counting) -> None:
+    # PostgreSQL is asked for profiles until every partition has been written once.
+    world.carry_everything()
     with carrying(world), served.client() as http:
         eventually(lambda: http.rank("s", "ada").status == 200)
+        eventually(lambda: statements(counting, lambda: http.top("s")) == 0)
         assert statements(counting, lambda: [http.rank("s", "ada"), http.top("s"), http.around("s", "ada")]) == 0
 
 
