@@ -84,7 +84,7 @@ def naive(season: str, rule: Rule, rows: dict[str, Row]) -> NaiveBoard:
 
 def shown(answer: Answer) -> Any:
     assert answer.status == 200, answer.body
-    return {name: value for name, value in answer.json.items() if name not in ("asOf", "period")}
+    return {name: value for name, value in answer.json.items() if name not in ("asOf", "period", "nextCursor")}
 
 
 def check(http: Http, board: NaiveBoard, period: str) -> None:
