@@ -243,10 +243,7 @@ PERIOD_CLOSED = add_problem(
     "the period that the submission's `achievedAt` or `period` names ended more than `graceS` ago.",
 )
 PERIOD_NOT_FOUND = add_problem(
-    "period-not-found",
-    404,
-    "The season has not had such a period yet.",
-    "The season's current period has a lower number.",
+    "period-not-found", 404, "The season has not had such a period yet.", "The current period has a lower number."
 )
 PERIOD_EXPIRED = add_problem(
     "period-expired",

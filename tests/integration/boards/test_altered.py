@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.http import Answer, Http
-from support.processes import relaying, serving
+from support.processes import Command, relaying, serving
 from support.relays import Hand, S, equal, write_watermark
 from support.world import World
 
