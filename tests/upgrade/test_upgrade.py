@@ -297,6 +297,7 @@ def test_the_previous_release_keeps_off_seasons_with_a_schedule(bare_world: Worl
         assert json.loads(this.run("verify", "--wait", "30", "--json"))["equal"]
 
 
+@pytest.mark.walk
 def test_the_previous_release_keeps_off_seasons_with_columns(bare_world: World, older: Path, sockets: Path) -> None:
     """Its relays refuse rows with columns, which they would write without them, and leave the hints to others.
 

@@ -71,6 +71,7 @@ def test_a_wrong_answer_of_the_other_side_is_a_fault(peer: Path) -> None:
     assert done.returncode != 0 and "the board could not be filled" in done.stderr and "rank" in done.stderr
 
 
+@pytest.mark.walk
 def test_a_program_that_is_none_and_one_without_its_schema_are_named(peer: Path, tmp_path: Path) -> None:
     done = run(tmp_path / "nothing", "--only", "top10")
     assert done.returncode == 2 and "is no program" in done.stderr and "bench/README.md" in done.stderr

@@ -39,6 +39,7 @@ def test_posts_that_are_written_twice_are_a_fault(world: World, tmp_path: Path) 
     assert faults[2].startswith(DIFFER)
 
 
+@pytest.mark.walk
 def test_a_row_that_is_not_the_best_run_is_a_fault(world: World, tmp_path: Path) -> None:
     """The column alone is another one: each row gets that of its player's first run."""
     mine = options(world, tmp_path)
@@ -117,6 +118,7 @@ def test_reads_that_are_not_postgresqls_are_a_fault(world: World, tmp_path: Path
             assert fault.startswith(f"/v1/seasons/board/leaderboard/{name.rstrip('01')}") and " instead of " in fault
 
 
+@pytest.mark.walk
 def test_a_period_that_is_closed_as_it_was_has_no_faults(world: World, tmp_path: Path) -> None:
     measured = dict(past.measure(options(world, tmp_path), set(past.NAMES)))
     assert measured.keys() == set(past.NAMES)
@@ -142,6 +144,7 @@ def test_a_closing_that_loses_and_moves_players_is_a_fault(world: World, tmp_pat
     assert measure.faults[2] == "the events are [('period.closed', 2), ('period.ended', 2)]"
 
 
+@pytest.mark.walk
 def test_a_refusal_that_writes_is_a_fault(world: World, tmp_path: Path) -> None:
     """Two defects at once: the refused request is another one, and every submission is written twice."""
     world.execute(*DOUBLED)

@@ -64,6 +64,7 @@ def test_a_turn_and_a_close_are_told(lone: Http, world: World) -> None:
     assert listed(lone, "?limit=1") == {"items": [ended], "nextCursor": ended["id"]}
 
 
+@pytest.mark.walk
 def test_a_reset_by_hand_is_told_and_a_deleted_period_is_not(lone: Http, world: World) -> None:
     put(lone, "s")
     lone.ask("POST", "/v1/seasons/s/reset")

@@ -152,6 +152,7 @@ def test_the_system_works_for_a_role_with_odd_settings(world: World) -> None:
     assert [user for user, _, _ in world.expected("s")] == ["żółw"]
 
 
+@pytest.mark.walk
 def test_a_rebuild_takes_longer_than_the_roles_statements_may(world: World) -> None:
     world.create("s")
     world.execute(

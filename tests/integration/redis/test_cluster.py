@@ -106,6 +106,7 @@ def test_scripts_that_every_node_has_forgotten_are_sent_again(world: World, clus
         system.post_until(lambda: True)
 
 
+@pytest.mark.walk
 def test_slots_that_move_key_by_key_to_a_new_node_and_back_are_followed(
     world: World, cluster: Nodes, prefer_servers: Prefer, tmp_path: Path
 ) -> None:
@@ -136,7 +137,7 @@ def test_slots_that_move_key_by_key_to_a_new_node_and_back_are_followed(
             system.post("s0")
             if moved == ALL:
                 # The board can be reached by ASK alone, at a node that has forgotten the scripts.
-                eventually(system.shows_all, 5, tell=system.relays.tail)
+                eventually(system.shows_all, tell=system.relays.tail)
 
         move_slot(cluster, slot, target, source, back)
         eventually(system.shows_all, tell=system.relays.tail)
@@ -155,6 +156,7 @@ def test_slots_that_the_cluster_moves_by_itself_are_followed(world: World, clust
         system.post_until(lambda: owner(cluster, world.keys.watermark[0]) is second)
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("which", ["boards", "queue"])
 @pytest.mark.parametrize("event", ["killed", "stopped"])
 def test_a_master_that_goes_costs_its_own_boards_until_its_replica_is_promoted(

@@ -162,6 +162,7 @@ def test_of_sentinels_that_differ_the_latest_one_is_believed(guarded_pair: Nodes
     assert found.masters == (Address("127.0.0.1", replica.port),)
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("event", ["killed", "stopped"])
 def test_a_failover_by_sentinels_loses_and_doubles_nothing(world: World, guarded_pair: Nodes, event: str) -> None:
     master, replica = guarded_pair.nodes

@@ -190,6 +190,7 @@ def test_a_read_amid_the_next_standings_is_whole(lone: Http, world: World, path:
     assert shown == wanted
 
 
+@pytest.mark.walk
 def test_a_season_that_is_reset_before_it_opens_has_been_open_for_no_time(lone: Http, world: World) -> None:
     put(lone, "s", operator="best", opensAt="2998-01-01T00:00:00Z", schedule={"endsAt": "2999-01-01T00:00:00Z"})
     assert lone.ask("POST", f"{base('s')}/reset").status == 503, "nothing shows it without relays"

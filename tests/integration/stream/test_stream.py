@@ -170,6 +170,7 @@ def _count_open(api: Api) -> int:
     return sockets
 
 
+@pytest.mark.walk
 def test_a_listener_that_never_reads_gets_the_newest_state_and_holds_up_nobody(filled: World) -> None:
     many = [("s", f"{'x' * 100} {n}", 1_000 + n) for n in range(100)]
     filled.submit(*many)

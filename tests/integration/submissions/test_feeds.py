@@ -104,6 +104,7 @@ def test_a_fed_season_that_refuses_is_skipped_and_named(lone: Http, world: World
     assert "skipped" not in results[0] and results[1]["skipped"] == skipped[:1]
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("members", [{"feeds": ["fed"]}, {"schedule": GRID}])
 def test_a_season_that_is_plain_again_knows_its_first_answers(lone: Http, world: World, members: Any) -> None:
     """Also in a worker that knows nothing of the season: it tries the statement of plain ones."""
@@ -140,6 +141,7 @@ def test_what_was_skipped_is_forgotten_with_the_key(lone: Http, world: World) ->
     assert world.value("SELECT count(*) FROM idempotency_skipped") == 1
 
 
+@pytest.mark.walk
 def test_a_refused_submission_feeds_nothing(lone: Http, world: World) -> None:
     make(lone, "fed")
     make(lone, "s", operator="best", bounds={"max": 9}, feeds=["fed"])
@@ -215,6 +217,7 @@ def test_a_fed_season_goes_by_its_own_periods(lone: Http, world: World) -> None:
     assert sorted(rows) == [("graced", 1, 5), ("graced", 2, 2), ("strict", 1, 1), ("strict", 2, 2)]
 
 
+@pytest.mark.walk
 def test_resets_of_either_side_keep_the_feed(lone: Http, world: World) -> None:
     make(lone, "fed", operator="best")
     make(lone, "s", operator="best", feeds=["fed"])

@@ -86,6 +86,7 @@ def test_after_the_grace_it_is_refused(lone: Http, world: World) -> None:
     assert send(lone, "s", "a", 30, period=2).json["period"] == 2
 
 
+@pytest.mark.walk
 def test_a_reset_has_no_grace_even_behind_a_period_that_has_one(lone: Http, world: World) -> None:
     end_with_grace(lone, world, "s")
     before = clock(world)
@@ -126,6 +127,7 @@ def test_each_wrong_place_has_its_answer(lone: Http, world: World, members: Any,
     assert world.value("SELECT count(*) FROM ledger") == ledger + 1
 
 
+@pytest.mark.walk
 def test_a_period_that_is_not_kept_is_gone(lone: Http, world: World) -> None:
     end_with_grace(lone, world, "s", grace_s=0, keepPeriods=1)
     end_now(world, "s")
