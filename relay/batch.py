@@ -152,7 +152,7 @@ def apply(
 ) -> Verdict:
     """Send these seasons' rows, and these profiles, through the fenced script. `claimed` is the row of the claim."""
     space = session.keys
-    keys = [space.watermark[partition], space.periods[partition], space.profiles[partition]]
+    keys = [space.watermark[partition], space.periods[partition]]
     groups = []
     for row in seasons:
         season = row.season_id.encode()
@@ -163,6 +163,8 @@ def apply(
     committed = b"%d" % claimed.fence, claimed.identity.encode(), claimed.stamp.encode()
     head = [b"%d" % fence, committed[0], session.identity.encode(), session.epoch.encode(), *committed[1:]]
     head += (b"%d" % (len(profiles) // 2), *profiles)
+    if profiles:
+        keys.append(space.profiles[partition])
     return verdict_of(session.redis.run(script("apply"), keys, head, groups))
 
 

@@ -15,6 +15,8 @@ ATTRIBUTES_MOST: Final = 8
 ATTRIBUTE_MAX: Final = 128
 _NAME: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,31}(?![\s\S])"
 
+_NAMES: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,31}(,[A-Za-z][A-Za-z0-9_-]{0,31}){0,7}$"
+
 is_attribute_name: Final = re.compile(_NAME).match
 
 AttributeName = Annotated[str, msgspec.Meta(pattern=_NAME, examples=["country"])]
@@ -60,7 +62,7 @@ def parse_attributes(text: str | None) -> tuple[str, ...]:
 ATTRIBUTES: Final = Parameter(
     name="attributes",
     place="query",
-    kind=Annotated[str, msgspec.Meta(min_length=1, max_length=263, examples=["country,platform"])],
+    kind=Annotated[str, msgspec.Meta(pattern=_NAMES, max_length=263, examples=["country,platform"])],
     meaning="Attributes of the players' profiles that the rows show, separated by commas.",
     parse=parse_attributes,
     problem=INVALID_ATTRIBUTES,

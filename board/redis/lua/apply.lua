@@ -1,5 +1,6 @@
 -- Write rows read from PostgreSQL to the boards of one partition, if the fence allows it.
--- KEYS: 1 watermark, 2 periods, 3 profiles, then per group: board, members
+-- KEYS: 1 watermark, 2 periods, then per group: board, members; at last profiles, if there are some to write. While its
+--       slot moves, a cluster refuses scripts with a key that is not there.
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 its epoch, 5 committed identity, 6 committed stamp,
 --       7 number of profiles, then (user, profile) of each; an empty profile removes it. Then per group:
 --       season, period, label, n, n times (user, prefix), n times zscore; an empty prefix removes the player
@@ -48,16 +49,18 @@ local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 -- A release that does not know profiles drops their hints: from then on they are complete only after the next load.
 local carried = not held[1] or held[5] == held[1]
 local profiles = tonumber(ARGV[7])
-if not held[1] then redis.call('UNLINK', KEYS[3]) end
 if profiles > 0 then
-  local count = redis.pcall('HLEN', KEYS[3])
+  local shown, noted = KEYS[#KEYS], redis.call('HGET', KEYS[1], 'profiles')
+  -- All have been carried, and none has been noted: what is there is of another time.
+  if carried and not noted then redis.call('UNLINK', shown) end
+  local count = redis.pcall('HLEN', shown)
   if type(count) == 'table' then
     if not count.err:find('WRONGTYPE', 1, true) then return count end
     -- Altered by hand: all are loaded anew.
-    redis.call('UNLINK', KEYS[3])
+    redis.call('UNLINK', shown)
     count, carried = 0, false
   end
-  count = tonumber(string.match(redis.call('HGET', KEYS[1], 'profiles') or '', '^(%d+):')) or count
+  count = tonumber(string.match(noted or '', '^(%d+):')) or count
   for first = 0, profiles - 1, 1000 do
     local set, gone, nset, ngone = {}, {}, 0, 0
     for i = first, math.min(first + 1000, profiles) - 1 do
@@ -69,14 +72,14 @@ if profiles > 0 then
         gone[ngone] = user
       end
     end
-    if nset > 0 then count = count + redis.call('HSET', KEYS[3], unpack(set, 1, nset)) end
-    if ngone > 0 then count = count - redis.call('HDEL', KEYS[3], unpack(gone, 1, ngone)) end
+    if nset > 0 then count = count + redis.call('HSET', shown, unpack(set, 1, nset)) end
+    if ngone > 0 then count = count - redis.call('HDEL', shown, unpack(gone, 1, ngone)) end
   end
   redis.call('HSET', KEYS[1], 'profiles', string.format('%.0f:%s', count, mark))
 end
 
 local answer = {'ok', ARGV[1], ARGV[3]}
-local argc, at, key = #ARGV, 8 + 2 * profiles, 4
+local argc, at, key = #ARGV, 8 + 2 * profiles, 3
 while at <= argc do
   local season, period, label, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local board, members = KEYS[key], KEYS[key + 1]
@@ -148,7 +151,7 @@ while at <= argc do
     redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark .. label))
   end
   local first = redis.call('ZRANGE', board, 0, 0, 'WITHSCORES')
-  answer[key], answer[key + 1] = first[1] or '', first[2] or ''
+  answer[key + 1], answer[key + 2] = first[1] or '', first[2] or ''
   at, key = scores_at + n, key + 2
 end
 redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'identity', ARGV[3], 'counted', ARGV[1], 'stamp', ARGV[1] .. '.' .. ARGV[4])

@@ -74,7 +74,9 @@ def running(world: World, cluster: Nodes) -> Iterator[Running]:
         eventually(system.shows_all, 30, tell=relays.tail)
         yield system
         eventually(system.shows_all, 30, tell=relays.tail)
-        assert world.value("SELECT sum(score)::int FROM score") == sum(system.accepted.values())
+        assert world.value("SELECT sum(score)::int FROM score JOIN season USING (period_id)") == sum(
+            system.accepted.values()
+        )
         assert world.value("SELECT count(*) FROM ailing") == 0
         done = leaderboard(world, "verify")
         assert done.returncode == 0, done.stdout
