@@ -377,7 +377,8 @@ def make_client(url: str) -> Any:
     """A client of redis-py for the Redis of the run."""
     options = parse_redis_url(url)
     if options.sentinel:
-        return redis.sentinel.Sentinel([*options.addresses]).master_for(options.sentinel)
+        guards = redis.sentinel.Sentinel([*options.addresses])  # type: ignore[no-untyped-call]
+        return guards.master_for(options.sentinel)  # type: ignore[no-untyped-call]
     return redis.RedisCluster(options.host, options.port) if is_cluster(url) else redis.Redis.from_url(url)
 
 
