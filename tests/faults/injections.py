@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -318,7 +319,7 @@ ALTERED: Final = {
 @fault("redis: answer lost after it was applied", rounds=6)
 def redis_answer_lost(rig: Rig, rng: random.Random, load: Generator) -> None:
     proxy = rig.proxies["relay-redis"]
-    proxy.lose_reply(lambda data: data.startswith(b"*3\r\n$2\r\nok"))
+    proxy.lose_reply(lambda data: re.match(rb"\*\d+\r\n\$2\r\nok", data) is not None)
     eventually(proxy.sprung.is_set, 30)
 
 
