@@ -32,7 +32,7 @@ MUTANTS: Final = (
             *LOW_FENCE,
         ),
         "relay: zombie after-take",
-        ("I3", "I4"),
+        ("I2", "I3", "I4"),
     ),
     Mutant(
         "a lower fence in Redis goes unnoticed",
@@ -57,7 +57,11 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a PostgreSQL set back in time goes unnoticed",
-        (("relay/watermarks.py", "if highest <= drawn:", "if True:"),),
+        (
+            ("relay/watermarks.py", "if highest <= drawn:", "if True:"),
+            ("relay/watermarks.py", "        or w.epoch not in (None, session.epoch)\n", ""),
+            ("board/redis/lua/apply.lua", " and (not epoch or epoch == ARGV[4])", ""),
+        ),
         "postgres: volume set back",
         ("I3", "I6"),
     ),
