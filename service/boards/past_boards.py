@@ -227,9 +227,7 @@ class PastBoards:
 
     async def _find_player(self, past: Past, user: str, version: int | None) -> Any:
         """A player's position, rank, id, score and version; at least this version, if one is given."""
-        name = "standing" if past.has_standings else "ranked_player"
-        parameters = {"period": past.state.period, "user": user, "shares": past.state.shares}
-        rows = await self._read(name, parameters)
+        rows = await self.read_standings(past, "standing", "ranked_player", user=user)
         if not rows:
             raise PlayerNotFound("the player is not on this board")
         if version is not None and rows[0][-1] < version:
