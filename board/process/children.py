@@ -128,3 +128,13 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a child of ``spawn`` and the rest of its process group."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def describe_exit(returncode: int) -> str:
+    """``status 1`` or ``signal SIGKILL``."""
+    if returncode >= 0:
+        return f"status {returncode}"
+    try:
+        return f"signal {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"signal {-returncode}"

@@ -21,7 +21,7 @@ from ctl import output
 from ctl.board_rebuild import rebuild_boards
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.connections import check_pooler, connect_postgres
-from ctl.postgres_tools import find_meaningful, find_program, read_schema, run_program
+from ctl.postgres_tools import describe_failure, find_meaningful, find_program, read_schema, run_program
 
 _ENTRY: Final = r"\d+; \d+ \d+ "
 """The beginning of an entry in the list of pg_restore: its number, and two of the catalog."""
@@ -84,7 +84,8 @@ def list_contents(program: str, source: Path, schema_name: str) -> list[str]:
     """
     done = subprocess.run([program, "--list", str(source)], capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
-        raise UsageError(f"{source} is no backup: {find_meaningful(done.stderr.strip().splitlines())}")
+        told = find_meaningful(done.stderr.strip().splitlines())
+        raise UsageError(f"{source} is no backup: {describe_failure(program, done.returncode, told)}")
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith(";")]
     lines = [line for line in lines if not _ADMINISTRATORS_ENTRY.match(line)]
     # In this list a line break of a name is a space.

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 from board.errors import LeaderboardError, ServerStartFailed
 from board.process.backoff import Backoff
 from board.process.beats import SILENCE_S, Silence
-from board.process.children import Account, spawn, terminate
+from board.process.children import Account, describe_exit, spawn, terminate
 from ctl.embedded.account import describe_account
 from ctl.embedded.data_directory import DataDirectory, bound_log, read_tail
 from ctl.embedded.installations import Installation
@@ -244,13 +244,3 @@ class ServerProcess(ABC):
         if self._process is None:
             raise ServerStartFailed(f"{self.installation.product} has not been started")
         return self._process
-
-
-def describe_exit(returncode: int) -> str:
-    """``status 1`` or ``signal SIGKILL``."""
-    if returncode >= 0:
-        return f"status {returncode}"
-    try:
-        return f"signal {signal.Signals(-returncode).name}"
-    except ValueError:
-        return f"signal {-returncode}"

@@ -24,7 +24,8 @@ from ctl.http_client import Client
 @pytest.fixture(autouse=True)
 def without_settings_of_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bench takes every LEADERBOARD_ variable for a setting of the server."""
-    monkeypatch.delenv("LEADERBOARD_TEST_SERVERS", raising=False)
+    for name in [name for name in os.environ if name.startswith("LEADERBOARD_TEST_")]:
+        monkeypatch.delenv(name)
 
 
 def run(*arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:

@@ -123,7 +123,7 @@ def test_files_that_cannot_be_used(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     check(["backup", str(tmp_path / "file" / "x")], env, {74}, "Not a directory")
     check(["restore", str(tmp_path / "none")], env, {2}, "there is no file")
-    check(["restore", "--replace", str(tmp_path / "file")], env, {2}, "is no backup: pg_restore: error: input file")
+    check(["restore", "--replace", str(tmp_path / "file")], env, {2}, "pg_restore ended with status 1: pg_restore: error: input file")
 
 
 @pytest.mark.parametrize(
@@ -158,11 +158,22 @@ def test_arguments_that_are_no_utf8(world: World, words: list[str]) -> None:
 
 
 def test_a_restore_says_what_the_tool_said(world: World, dump: Path) -> None:
-    """pg_restore fails in the middle of a damaged file."""
+    """The file is damaged in its data, behind its table of contents."""
     damaged = bytearray((dump / DUMP).read_bytes())
-    damaged[len(damaged) // 2 : len(damaged) // 2 + 200] = bytes(200)
+    damaged[-100:] = bytes(100)
     (dump / DUMP).write_bytes(bytes(damaged))
-    check(["restore", "--replace", DUMP], world.environment(), {2, 3}, "pg_restore: error: ", dump)
+    check(["restore", "--replace", DUMP], world.environment(), {3}, "pg_restore: error: ", dump)
+
+
+@pytest.mark.parametrize("eighth", range(1, 8))
+def test_a_damaged_file_is_refused_however_the_tool_ends(world: World, dump: Path, eighth: int) -> None:
+    """A table of contents with a hole makes pg_restore say an error, or crash without a word, by what the hole hits."""
+    damaged = bytearray((dump / DUMP).read_bytes())
+    at = len(damaged) * eighth // 8
+    damaged[at : at + 200] = bytes(200)
+    (dump / DUMP).write_bytes(bytes(damaged))
+    says = ("pg_restore ended with status 1: pg_restore: error: ", "pg_restore ended with signal SIG", "has no leaderboard")
+    check(["restore", "--replace", DUMP], world.environment(), {2, 3}, says, dump)
 
 
 def test_a_defect_is_one_line_with_its_place() -> None:
