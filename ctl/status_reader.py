@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, Literal
 
@@ -11,10 +12,14 @@ from psycopg.rows import class_row, scalar_row
 
 from board.config.settings import Settings
 from board.errors import BoardUnavailable
+from board.partitions import PARTITIONS
 from board.pg import schema
 from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
+from board.redis.masters import MasterStatus, RedisStatus, read_masters
+from board.redis.options import parse_redis_url
 from board.redis.sync_redis import ResponseError, SyncRedis
+from board.redis.topology import Topology
 from ctl.connections import APPLICATION, REDIS_APART_S, connect_postgres
 
 State = Literal["ok", "behind", "foreign", "unknown"]
@@ -69,8 +74,25 @@ class PeriodStatus(msgspec.Struct, frozen=True):
     held_back_s: float
 
 
+class Standby(msgspec.Struct, frozen=True):
+    """A standby of PostgreSQL: the row of the query `standbys`.
+
+    `lag_bytes` of WAL are not replayed there yet; null if it is not known. `sync` is async, sync, quorum or potential.
+    State and sync are unknown to a role without the rights of pg_monitor.
+    """
+
+    name: str
+    state: str
+    sync: str
+    lag_bytes: int | None
+
+
 class Status(msgspec.Struct, frozen=True):
-    """The status of the whole system: both servers (ok or down), totals, periods, then every partition."""
+    """The status of the whole system: both servers (ok or down), totals, periods, their nodes, then every partition.
+
+    `kind` is the kind of Redis (standalone, sentinel, cluster; unknown if it does not answer). `away` is the number of
+    partitions whose boards no master serves now.
+    """
 
     postgres: str
     redis: str
@@ -79,6 +101,10 @@ class Status(msgspec.Struct, frozen=True):
     seasons: int
     ailing: list[AilingSeason]
     periods: PeriodStatus
+    kind: str
+    away: int
+    masters: Sequence[MasterStatus]
+    standbys: list[Standby]
     partitions: list[PartitionStatus]
 
 
@@ -117,6 +143,11 @@ def read_status(s: Settings) -> Status:
         rows = db.cursor(row_factory=class_row(PartitionRow)).execute(queries()["status"]).fetchall()
         ailing = db.cursor(row_factory=class_row(AilingRow)).execute(queries()["seasons_set_aside"]).fetchall()
         (periods,) = db.cursor(row_factory=class_row(PeriodStatus)).execute(queries()["period_status"]).fetchall()
+        standbys = db.cursor(row_factory=class_row(Standby)).execute(queries()["standbys"]).fetchall()
+    try:
+        nodes = read_masters(Topology(parse_redis_url(s.redis_url)), s.redis_prefix)
+    except BoardUnavailable:
+        nodes = RedisStatus("unknown", (), PARTITIONS)
     watermarks = _read_watermarks(s, [row.id for row in rows])
     partitions = []
     for row in rows:
@@ -145,6 +176,10 @@ def read_status(s: Settings) -> Status:
             for a in ailing
         ],
         periods=periods,
+        kind=nodes.kind,
+        away=nodes.away,
+        masters=nodes.masters,
+        standbys=standbys,
         partitions=partitions,
     )
 

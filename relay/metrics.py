@@ -11,13 +11,17 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from board.config.settings import Settings
-from board.errors import ServerUnreachable
+from board.errors import BoardUnavailable, ServerUnreachable
 from board.observe.exporter import Collector, export
 from board.observe.metrics import NS, Metric, Registry, Sample, Sheet
+from board.partitions import PARTITIONS
 from board.pg.connections import connect, first_line, is_open
 from board.pg.queries import queries
 from board.process.beats import Beat
 from board.process.stop import Stop
+from board.redis.masters import read_masters
+from board.redis.options import parse_redis_url
+from board.redis.topology import Topology
 
 log: Final = logging.getLogger(__name__)
 
@@ -94,7 +98,28 @@ PERIODS: Final = {
     "held_back_s": Metric("leaderboard_events_held_back_seconds", "Age of the oldest event held back.", "gauge"),
 }
 """By their columns in the query `period_status`."""
+STANDBYS: Final = Metric("leaderboard_database_standbys", "Standbys that replicate from PostgreSQL.", "gauge")
+STANDBY_LAG: Final = Metric(
+    "leaderboard_database_standby_lag_bytes",
+    "WAL that the last standby has not replayed; none if the role may not see it.",
+    "gauge",
+)
 DATABASE: Final = (UP, PENDING, OLDEST, BEHIND, ASIDE, SEASONS, *PERIODS.values())
+
+_NODE: Final = (("node", ()),)
+AWAY: Final = Metric("leaderboard_redis_partitions_away", "Partitions whose boards no master serves.", "gauge")
+MASTERS: Final = {
+    "up": Metric("leaderboard_redis_node_up", "1 if this master of Redis answers, else 0.", "gauge", _NODE),
+    "partitions": Metric("leaderboard_redis_node_partitions", "Partitions that this master has.", "gauge", _NODE),
+    "replicas": Metric("leaderboard_redis_node_replicas", "Replicas connected to this master.", "gauge", _NODE),
+    "lag_bytes": Metric(
+        "leaderboard_redis_node_replica_lag_bytes", "How far this master's last replica is behind.", "gauge", _NODE
+    ),
+    "used_bytes": Metric("leaderboard_redis_node_memory_bytes", "Memory in use on this master.", "gauge", _NODE),
+    "limit_bytes": Metric("leaderboard_redis_node_memory_limit_bytes", "Its maxmemory; 0: no limit.", "gauge", _NODE),
+}
+"""By their members of `MasterStatus`."""
+GAUGES: Final = (*DATABASE, STANDBYS, STANDBY_LAG, AWAY, *MASTERS.values())
 
 KEPT_S: Final = 1.0
 PATIENCE_S: Final = 2.0
@@ -145,6 +170,8 @@ class Database:
         partitions = self.db.execute(queries()["status"]).fetchall()
         aside = self.db.execute(queries()["seasons_set_aside"]).fetchall()
         (periods,) = self.db.execute(queries()["period_status"]).fetchall()
+        standbys = self.db.execute(queries()["standbys"]).fetchall()
+        lags = [row.lag_bytes for row in standbys if row.lag_bytes is not None]
         values: list[float] = [
             1,
             sum(row.pending for row in partitions),
@@ -154,10 +181,36 @@ class Database:
             sum(row.seasons for row in partitions),
             *(float(getattr(periods, column)) for column in PERIODS),
         ]
-        return [(metric, [Sample((), value)]) for metric, value in zip(DATABASE, values, strict=True)]
+        gauges = [(metric, [Sample((), value)]) for metric, value in zip(DATABASE, values, strict=True)]
+        return [
+            *gauges,
+            (STANDBYS, [Sample((), len(standbys))]),
+            (STANDBY_LAG, [Sample((), max(lags))] if lags else []),
+        ]
+
+
+class Masters:
+    """Reads the gauges of Redis' masters at a scrape."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topology: Final = Topology(parse_redis_url(settings.redis_url))
+        self._prefix: Final = settings.redis_prefix
+
+    def __call__(self) -> list[tuple[Metric, list[Sample]]]:
+        try:
+            status = read_masters(self._topology, self._prefix)
+        except BoardUnavailable as error:
+            log.warning("the metrics of Redis cannot be read: %s", error)
+            return [(AWAY, [Sample((), PARTITIONS)])]
+        found = [(AWAY, [Sample((), status.away)])]
+        for member, metric in MASTERS.items():
+            values = [(one.address, getattr(one, member)) for one in status.masters]
+            found.append((metric, [Sample((node,), value) for node, value in values if value is not None]))
+        return found
 
 
 def run_exporter(settings: Settings, stop: Stop, fd: int, beat: Beat) -> None:
     """Serve the pool's sheet and the database's gauges until told to stop."""
-    collector = Collector(Sheet(REGISTRY, fd), Database(settings.database_url))
+    database, masters = Database(settings.database_url), Masters(settings)
+    collector = Collector(Sheet(REGISTRY, fd), lambda: [*database(), *masters()])
     export(settings.relay_metrics_bind, collector, stop, beat)

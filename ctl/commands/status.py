@@ -1,4 +1,4 @@
-"""`leaderboard status`: outbox, fences, periods and events, once or every second."""
+"""`leaderboard status`: outbox, fences, periods, events and nodes, once or every second."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
+from board.redis.masters import MasterStatus
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.status_reader import PeriodStatus, Status, read_status
@@ -15,7 +16,9 @@ REFRESH_S: Final = 1.0
 OVERDUE_S: Final = 60.0
 UNCLOSED_S: Final = 600.0
 HELD_BACK_S: Final = 60.0
-"""From these ages on the alerts of monitoring/rules.yml fire, and the lines are red."""
+REPLICA_LAG: Final = 64 * 2**20
+STANDBY_LAG: Final = 256 * 2**20
+"""From these ages, and numbers of bytes, on the alerts of monitoring/rules.yml fire, and the lines are red."""
 EVENTS_MOST: Final = 10_000
 """The number up to which the events are counted."""
 COLUMNS: Final = (
@@ -76,6 +79,7 @@ def render(status: Status, *, show_idle: bool) -> list[output.Block]:
         total += f"; {idle} idle partitions not shown (--all)"
     parts: list[output.Block] = [output.make_table(COLUMNS, rows), output.make_text(total)]
     parts += [output.make_text(text, "red" if is_wrong else "") for text, is_wrong in describe_periods(status.periods)]
+    parts += [output.make_text(text, "red" if is_wrong else "") for text, is_wrong in describe_nodes(status)]
     for a in status.ailing:
         text = f"season '{a.season}' is set aside since {a.since[:19]}: {a.reason}"
         parts.append(output.make_text(text, "red"))
@@ -102,9 +106,44 @@ def describe_periods(p: PeriodStatus) -> list[tuple[str, bool]]:
     return lines
 
 
+def describe_nodes(status: Status) -> list[tuple[str, bool]]:
+    """Lines about masters and standbys, each with whether it is wrong. A single Redis without replicas has none."""
+    lines = []
+    if len(status.masters) > 1 or any(master.replicas for master in status.masters):
+        lines += [describe_master(master, status.kind) for master in status.masters]
+    if status.away:
+        lines.append((f"the boards of {status.away} partitions cannot be read now", True))
+    for standby in status.standbys:
+        lag = "unknown" if standby.lag_bytes is None else f"{format_bytes(standby.lag_bytes)}"
+        text = f"PostgreSQL standby {standby.name}: {standby.state}, {standby.sync}, {lag} behind"
+        lines.append((text, standby.lag_bytes is not None and standby.lag_bytes >= STANDBY_LAG))
+    return lines
+
+
+def describe_master(master: MasterStatus, kind: str) -> tuple[str, bool]:
+    """The line of a master of Redis, and whether something is wrong with it."""
+    text = f"Redis {master.address}: {master.partitions} partitions"
+    if not master.up:
+        return f"{text}, does not answer", True
+    if master.replicas is None or master.lag_bytes is None or master.used_bytes is None:
+        return f"{text}, INFO is refused", False
+    behind = f", {format_bytes(master.lag_bytes)} behind" if master.replicas else ""
+    limit = f" of {format_bytes(master.limit_bytes)}" if master.limit_bytes else ""
+    text += f", {master.replicas} replicas{behind}, {format_bytes(master.used_bytes)}{limit}"
+    return text, master.lag_bytes >= REPLICA_LAG or (kind != "standalone" and not master.replicas)
+
+
+def format_bytes(count: int) -> str:
+    """A number of bytes for people, in binary units."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
+
+
 COMMAND: Final = Command(
     name="status",
-    summary="Show the hints that wait in the outbox, the fence of every partition, periods and events.",
+    summary="Show the hints that wait in the outbox, the fence of every partition, periods, events, and all nodes.",
     arguments=(
         JSON,
         argument("--all", action="store_true", help="list idle partitions too"),

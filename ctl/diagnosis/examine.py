@@ -14,13 +14,16 @@ from board.errors import BoardUnavailable, LeaderboardError, WrongSchemaVersion
 from board.pg import schema
 from board.pg.connections import first_line
 from board.pg.queries import queries
+from board.redis.masters import read_masters
 from board.redis.node import OLDEST, WrongNode
+from board.redis.options import parse_redis_url
 from board.redis.sync_redis import ResponseError
+from board.redis.topology import Topology
 from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding
 from ctl.diagnosis.host import examine_host
 from ctl.diagnosis.postgres import examine_buffers, examine_pooling, examine_postgres
-from ctl.diagnosis.redis import examine_cluster, examine_keys, examine_prefix, examine_redis
+from ctl.diagnosis.redis import examine_cluster, examine_keys, examine_prefix, examine_redis, examine_replicas
 from ctl.diagnosis.relays import examine_relays
 
 WRONG_NODE: Final = f"boards need {OLDEST[0]}.{OLDEST[1]} at least, and masters (docs/ops/topologies.md)"
@@ -51,6 +54,7 @@ def examine(s: Settings) -> Iterator[Finding]:
                 yield examine_cluster(redis.layout)
             for node in redis.nodes():
                 yield from examine_redis(node, "Redis" if redis.layout is None else f"Redis {node.address}")
+            yield from examine_replicas(read_masters(Topology(parse_redis_url(s.redis_url)), s.redis_prefix))
             if seasons is not None:
                 yield examine_keys(redis, s.redis_prefix, seasons)
         except WrongNode as error:

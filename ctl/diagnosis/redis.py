@@ -10,6 +10,7 @@ import psycopg
 from board.partitions import partition_of
 from board.pg.prefix import read_prefix
 from board.redis.keyspace import Keyspace
+from board.redis.masters import RedisStatus, parse_info
 from board.redis.node import HELLO, parse_hello
 from board.redis.replies import code_of, describe
 from board.redis.sync_node import SyncNode
@@ -26,7 +27,7 @@ def examine_redis(redis: SyncNode, name: str = "Redis") -> Iterator[Finding]:
     """The findings of HELLO and INFO; `name` is that of the node. Raises `BoardUnavailable`, `ResponseError`."""
     yield examine_node(redis, name)
     try:
-        info = read_info(redis)
+        info = parse_info(redis.call("INFO"))
     except ResponseError as error:
         if code_of(error) != "NOPERM":
             raise
@@ -91,6 +92,19 @@ def examine_cluster(layout: Layout) -> Finding:
     )
 
 
+def examine_replicas(status: RedisStatus) -> Iterator[Finding]:
+    """Whether each master that somebody watches over has a replica to be promoted. One Redis alone needs none."""
+    for master in status.masters if status.kind != "standalone" else ():
+        if master.replicas is not None:
+            yield judge(
+                f"Redis {master.address} replicas",
+                f"{master.replicas}, {master.partitions} partitions",
+                master.replicas > 0,
+                "warning",
+                "nothing takes its place if it ends: give it a replica",
+            )
+
+
 def examine_prefix(db: psycopg.Connection[Any], prefix: str) -> Finding:
     """Whether the boards of this database are kept under the prefix of the settings. Raises `psycopg.Error`."""
     recorded = read_prefix(db)
@@ -121,9 +135,3 @@ def examine_keys(redis: SyncRedis, prefix: str, seasons: Sequence[str]) -> Findi
         "warning",
         "another leaderboard with the same LEADERBOARD_REDIS_PREFIX? Nothing of this one reads them: UNLINK them",
     )
-
-
-def read_info(redis: SyncNode) -> dict[str, str]:
-    """Redis' INFO: field -> value."""
-    lines = redis.call("INFO").decode().splitlines()
-    return dict(line.partition(":")[::2] for line in lines if ":" in line)

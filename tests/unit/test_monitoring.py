@@ -19,7 +19,7 @@ from board.observe.metrics import Metric
 
 MONITORING = REPOSITORY / "monitoring"
 RUNBOOK = REPOSITORY / "docs" / "ops" / "runbook"
-METRICS = (*service.telemetry.metrics.REGISTRY.metrics, *relay.metrics.REGISTRY.metrics, *relay.metrics.DATABASE, BUILD)
+METRICS = (*service.telemetry.metrics.REGISTRY.metrics, *relay.metrics.REGISTRY.metrics, *relay.metrics.GAUGES, BUILD)
 RULES = (MONITORING / "rules.yml").read_text(encoding="utf-8")
 RECORDED = set(re.findall(r"- record: (\S+)", RULES))
 ALERTS = re.findall(r"- alert: (\S+)", RULES)

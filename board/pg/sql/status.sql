@@ -13,6 +13,14 @@ ORDER BY p.id
 -- name: seasons_set_aside --
 SELECT season_id, partition, reason, tries, since, retry_at FROM ailing ORDER BY season_id
 
+-- name: standbys --
+-- What replicates from this server, without the copies that backups make. A role that is not of pg_monitor sees their names.
+SELECT coalesce(application_name, '?') AS name, coalesce(state, 'unknown') AS state,
+       coalesce(sync_state, 'unknown') AS sync,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS lag_bytes
+FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
+ORDER BY application_name, pid
+
 -- name: period_status --
 -- One row. Overdue: the end has come, and nobody has turned the season. Unclosed: the grace is over, and the ranks are not
 -- final. Held back: an older transaction is in progress, so that no reader is shown the event. `events` is exact up to

@@ -123,7 +123,12 @@ def test_files_that_cannot_be_used(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     check(["backup", str(tmp_path / "file" / "x")], env, {74}, "Not a directory")
     check(["restore", str(tmp_path / "none")], env, {2}, "there is no file")
-    check(["restore", "--replace", str(tmp_path / "file")], env, {2}, "pg_restore ended with status 1: pg_restore: error: input file")
+    check(
+        ["restore", "--replace", str(tmp_path / "file")],
+        env,
+        {2},
+        "pg_restore ended with status 1: pg_restore: error: input file",
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +177,11 @@ def test_a_damaged_file_is_refused_however_the_tool_ends(world: World, dump: Pat
     at = len(damaged) * eighth // 8
     damaged[at : at + 200] = bytes(200)
     (dump / DUMP).write_bytes(bytes(damaged))
-    says = ("pg_restore ended with status 1: pg_restore: error: ", "pg_restore ended with signal SIG", "has no leaderboard")
+    says = (
+        "pg_restore ended with status 1: pg_restore: error: ",
+        "pg_restore ended with signal SIG",
+        "has no leaderboard",
+    )
     check(["restore", "--replace", DUMP], world.environment(), {2, 3}, says, dump)
 
 

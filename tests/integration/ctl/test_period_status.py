@@ -26,7 +26,7 @@ def read(world: World) -> PeriodStatus:
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)["periods"]
     database = Database(world.settings.database_url)
-    gauges = {metric.name: sample.value for metric, (sample,) in database()}
+    gauges = {metric.name: sample.value for metric, samples in database() for sample in samples}
     assert database.db is not None
     database.db.close()
     for column, metric in PERIODS.items():
