@@ -53,15 +53,18 @@ def measure_read(system: LoadedSystem, name: str, client: Client) -> Measure:
     return Measure(figures | done.figures(), () if faults else checks, tuple(faults[:5]))
 
 
-def measure_post(system: LoadedSystem, size: int) -> Measure:
-    """``budget_post`` (`size` 0), ``budget_batch``: new players, measured until the relays are idle."""
+def measure_post(system: LoadedSystem, size: int, seasons: int = 0) -> Measure:
+    """``budget_post`` (`size` 0), ``budget_batch``: new players, measured until the relays are idle.
+
+    They are of one season, or of a random one of `seasons` each time.
+    """
     stack, options = system.stack, system.options
+    path = f"/v1/seasons/{formula_board.SEASON}{'%d' if seasons else 0}/scores" + ("/batch" if size else "")
 
     def submit(seconds: int) -> closed_loop.LoadResult:
         return closed_loop.post(
-            stack.url, f"/v1/seasons/{formula_board.SEASON}0/scores" + ("/batch" if size else ""), seconds=seconds,
-            connections=BATCH_CONNECTIONS if size else options.connections, seed=options.seed, size=size,
-            key=stack.settings.key,
+            stack.url, path, seconds=seconds, connections=BATCH_CONNECTIONS if size else options.connections,
+            seed=options.seed, size=size, seasons=seasons, key=stack.settings.key,
         )  # fmt: skip
 
     submit(WARM_S)

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from bench.system.stack import Stack
+from board.redis.masters import parse_info
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -48,7 +49,7 @@ def find_processes(stack: Stack) -> dict[str, set[int]]:
         "worker": [pid for pid, argv in mine.items() if b"serve" in argv],
         "relay": [pid for pid, argv in mine.items() if b"relay" in argv],
         "postgres": [parents[stack.db.info.backend_pid]],
-        "redis": [find_redis_pid(stack)],
+        "redis": find_redis_pids(stack),
     }
     return {name: with_descendants(parents, pids) for name, pids in roots.items()}
 
@@ -82,10 +83,9 @@ def read_command_line(pid: int) -> list[bytes]:
         return []
 
 
-def find_redis_pid(stack: Stack) -> int:
-    """Process id of Redis, from INFO."""
-    text = stack.redis.call("INFO", "server").decode()
-    return int(next(line for line in text.splitlines() if line.startswith("process_id:")).partition(":")[2])
+def find_redis_pids(stack: Stack) -> list[int]:
+    """Process ids of Redis' masters, from INFO."""
+    return [int(parse_info(node.call("INFO", "server"))["process_id"]) for node in stack.redis.nodes()]
 
 
 def with_descendants(parents: dict[int, int], roots: list[int]) -> set[int]:

@@ -19,6 +19,7 @@ import msgspec
 from rich.console import Console
 
 from bench.arguments import positive
+from bench.rows import topology
 from bench.rows.catalog import Row
 from bench.rows.figures import Measure, Results
 from bench.rows.loaded_system import POSTS, READS, LoadedSystem
@@ -33,6 +34,8 @@ EPILOG: Final = """\
 exit status: as of `python -m bench`. The ratios compare throughput with that of the small board in the same round.
 """
 LOADED: Final = ("load", "disk", "rebuild", "memory")
+MASTERS: Final = (0, 1, 2, 3)
+"""The topologies that are compared; 0 is one Redis."""
 RANKS: Final = ("rank", "around")
 """Reads that are compared for many seasons and for moved players. The top of one season comes from a cache."""
 
@@ -208,6 +211,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--only", choices=("board", "many"), help="one big season, or many seasons (both)")
+    add("--topology", choices=("cluster",), help="compare clusters of 1, 2 and 3 masters with one Redis instead")
     add("--players", type=positive, default=10_000_000, metavar="N", help="players of the one big season (%(default)s)")
     add("--seasons", type=positive, default=100_000, metavar="N", help="number of seasons (%(default)s)")
     add("--each", type=positive, default=10, metavar="N", help="players of each season (%(default)s)")
@@ -232,6 +236,8 @@ def main(argv: Sequence[str]) -> int:
 def run(args: argparse.Namespace, command: str) -> int:
     """Measure and publish. Raises `UsageError`."""
     require(find_programs({"post"}))
+    if args.topology is not None:
+        return run_topologies(args, command)
     families = [args.only] if args.only else ["board", "many"]
     sizes = Sizes(args.players, args.seasons, args.each, args.small, args.rounds)
     options = make_system_options(args)
@@ -243,4 +249,24 @@ def run(args: argparse.Namespace, command: str) -> int:
     wanted = [row for row in list_rows(sizes) if row.family in families]
     total = sum(sizes.rounds if row.main == "of_small" or row.name == "many_top10" else 1 for row in wanted)
     under_way = Run(options, wanted, lambda o: measure_all(o, sizes, families), total, shown, Console(stderr=True))
+    return measure_and_publish(under_way, args.json, args.html, command)
+
+
+def run_topologies(args: argparse.Namespace, command: str) -> int:
+    """Measure and publish the processor time of a request on one Redis, and on clusters. Raises `UsageError`."""
+    options = make_system_options(args)
+    wanted = topology.list_rows(MASTERS, args.each)
+    shown: dict[str, str | int] = {
+        "seasons": topology.SEASONS, "each": args.each, "rounds": args.rounds, "seconds": options.seconds,
+        "connections": options.connections, "servers": options.servers, "seed": options.seed,
+        "workers": options.settings.workers, "relays": options.settings.relays,
+    }  # fmt: skip
+    under_way = Run(
+        options,
+        wanted,
+        lambda o: topology.measure(o, MASTERS, args.each, args.rounds),
+        len(wanted) * args.rounds,
+        shown,
+        Console(stderr=True),
+    )
     return measure_and_publish(under_way, args.json, args.html, command)
