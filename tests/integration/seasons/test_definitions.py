@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
 from support.processes import Api, relaying, serving
+from support.proxy import Proxy
 from support.waiting import eventually
 from support.world import World
 
@@ -47,7 +48,8 @@ def score(http: Http, season: str, user: str, value: int) -> Answer:
 
 def shown(answer: Answer) -> dict[str, Any]:
     """The definition in an answer."""
-    return {name: value for name, value in answer.json.items() if name not in ("seasonId", "period", "nextEndsAt")}
+    more = ("seasonId", "period", "nextEndsAt", "players")
+    return {name: value for name, value in answer.json.items() if name not in more}
 
 
 def test_put_creates_and_replaces_and_get_shows_it(http: Http, season: str) -> None:
@@ -65,6 +67,43 @@ def test_put_creates_and_replaces_and_get_shows_it(http: Http, season: str) -> N
     assert again.status == 200
     assert shown(again) == {**DEFAULTS, "operator": "best", "title": "Only this"}, "missing members became defaults"
     assert again.headers["etag"] != made.headers["etag"]
+
+
+def test_answers_have_the_number_of_players_on_the_board(http: Http, season: str, api: Api) -> None:
+    assert put(http, season, operator="best").json["players"] == 0
+    for user, value in (("ada", 1), ("bob", 2), ("ada", 3)):
+        assert score(http, season, user, value).status == 202
+    eventually(lambda: http.get(base(season)).json["players"] == 2)
+    assert change(http, "PATCH", season, {"title": "Two"}).json["players"] == 2
+    listed = {one["seasonId"]: one["players"] for one in http.get("/v1/seasons?limit=1000").json["items"]}
+    assert listed[season] == 2
+    assert http.delete(season).status == 200
+    assert http.get(base(season)).json["players"] == 0
+
+
+def test_a_season_can_be_read_while_redis_is_away(world: World, redis_proxy: Proxy) -> None:
+    world.define("s", title="Spring")
+    with serving(world, REDIS_URL=f"redis://127.0.0.1:{redis_proxy.port}/1") as api, api.client() as http:
+        assert http.get(base("s")).json["players"] == 0
+        redis_proxy.cut()
+        eventually(lambda: http.get(base("s")).json["players"] is None)
+        read = http.get(base("s"))
+        assert (read.status, read.json["title"], read.json["players"]) == (200, "Spring", None)
+
+
+def test_a_season_of_a_time_zone_that_this_machine_lacks_hides_no_other_one(http: Http, season: str, api: Api) -> None:
+    """Another host of this database may have newer zones."""
+    cron = {"cron": "0 0 * * MON", "timeZone": "Europe/Berlin"}
+    assert put(http, season, schedule=cron).json["nextEndsAt"] is not None
+    api.world.execute(
+        "UPDATE season_definition SET definition = replace(definition, 'Europe/Berlin', 'Mars/Olympus') "
+        f"WHERE season_id = '{season}'"
+    )
+    read = http.get(base(season))
+    assert (read.status, read.json["nextEndsAt"]) == (200, None), read.json
+    assert read.json["period"]["endsAt"] is not None
+    assert http.get("/v1/seasons?limit=1000").status == 200
+    assert put(http, season, schedule=cron).json["nextEndsAt"] is not None, "it can be mended"
 
 
 def test_a_season_that_only_got_scores_has_the_defaults(http: Http, season: str) -> None:
