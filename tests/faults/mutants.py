@@ -31,15 +31,16 @@ FED_AFTERWARDS: Final = """            text = texts[5]
                 text = text.replace(b"j.is_fed = false", b"j.is_fed").replace(b"j.digest IS NULL OR", b"true OR")
             rows = await self._run(text, parameters, fetch=True)
             found = self._read_full(batch, rows)
-            fresh = [item for item, (status, _) in zip(batch, found, strict=True) if status == WRITTEN]
-            if fresh and not second:
-                self.second = True
-                try:
-                    await self.submit(fresh)
-                finally:
-                    self.second = False
+            for item, (status, _) in zip(batch, found, strict=True):
+                self.second = not second and status == WRITTEN and item.full
+                while self.second:
+                    try:
+                        await self.submit([item])
+                        self.second = False
+                    except SubmissionsTorn:
+                        pass
             return found"""
-"""A second statement, and a second commit, for the fed seasons of all that the first one has written."""
+"""A second statement, and a second commit, for the fed seasons of each submission that the first one has written."""
 
 MUTANTS: Final = (
     Mutant(
