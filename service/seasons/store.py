@@ -171,6 +171,8 @@ class SeasonStore:
                 "is_public": definition.visibility == "public",
             }
             await db.execute(self._sql["define_season"], parameters)
+            if definition.keepPeriods not in (None, before.keepPeriods):
+                await db.execute(self._sql["keep_last_periods"], {"season": season, "keep": definition.keepPeriods})
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
         return Defined(make_found(changed), created, partition)
 

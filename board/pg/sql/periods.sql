@@ -136,6 +136,13 @@ SELECT d.season_id, d.number, t.definition FROM done d LEFT JOIN season_definiti
 UPDATE period SET expired_at = clock_timestamp()
 WHERE season_id = %(season)s AND number <= %(upto)s AND final_at IS NOT NULL AND expired_at IS NULL AND ended_at IS NULL
 
+-- name: keep_last_periods --
+-- In the transaction of `lock_season`: as `expire_periods`, of a season that keeps fewer of its final periods from now on.
+UPDATE period SET expired_at = clock_timestamp()
+WHERE season_id = %(season)s AND final_at IS NOT NULL AND expired_at IS NULL AND ended_at IS NULL
+  AND number <= (SELECT max(e.number) FROM period e
+                 WHERE e.season_id = %(season)s AND e.final_at IS NOT NULL AND e.ended_at IS NULL) - %(keep)s
+
 -- name: uncleared_periods --
 -- Final periods whose rows nothing needs any more: no read that began before the standings were there goes on for a minute.
 -- After a season's last end, its board is still that of the last period.
