@@ -63,10 +63,11 @@ class Store:
                 self.rows[season].append(row_of(history.rule(season), *row))
             # Periods that have ended may have been collected: the ledger still has their numbers, not their seasons.
             self.ledger: list[Run] = [
-                run_of(*row)
+                run
                 for row in db.execute(
                     "SELECT submission, period_id, user_id, delta, run, accepted_at FROM ledger ORDER BY submission"
                 )
+                if (run := run_of(history.submissions, *row)) is not None
             ]
             self.metadata: dict[tuple[int, str], tuple[int, int]] = {
                 (period, user): (reached & NUMBER, op)

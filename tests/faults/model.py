@@ -7,7 +7,7 @@ ones are the better run (`0012_pre_columns.sql`), and inverted in Redis (docs/ar
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -108,11 +108,15 @@ class Run(NamedTuple):
         return self.period >> FOLD_BITS & 63
 
 
-def run_of(number: int, period: int, user: str, value: int, run: bytes | None, at: Any) -> Run:
-    """A row of the ledger as it stands there."""
+def run_of(
+    ops: Container[int], number: int, period: int, user: str, value: int, run: bytes | None, at: Any
+) -> Run | None:
+    """A row of the ledger as it stands there; None for a submission that is none of `ops`: of another history."""
     size = 8 * run[0] if run else 0
     metadata = json.loads(run[1 + size :]) if run and len(run) > 1 + size else {}
     op = metadata.get("op", value % OPS_MOST)
+    if op not in ops:
+        return None
     return Run(number, period, user, value, run[1 : 1 + size] if run else b"", op, at)
 
 
