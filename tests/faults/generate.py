@@ -199,7 +199,7 @@ class Generator:
                     status, _ = await connection.receive()
                 except (OSError, Unanswered):
                     await asyncio.sleep(0.05)
-            self._note("ok", {"op": 0, "do": "define", "season": season, **definition})
+            self._note("ok", {"op": 0, "do": "define", "season": season, "clock": time.time(), **definition})
             while is_default(number) and not self._seen[season]:
                 assert time.monotonic() < until, f"{season} cannot be created"
                 await self._submit(connection, 0, rng, season)

@@ -53,6 +53,8 @@ class History:
         self.resets: list[dict[str, Any]] = []
         self.rules: dict[str, Rule] = {}
         self.lines = 0
+        self.since = 0.0
+        """No submission is older, in seconds since 1970; a minute is left for clocks."""
         begun: dict[int, float] = {}
         for line in lines:
             event = json.loads(line)
@@ -60,6 +62,7 @@ class History:
             op, kind = event["op"], event["kind"]
             if event["do"] == "define":
                 self.rules[event["season"]] = rule_of(event)
+                self.since = self.since or event.get("clock", 60.0) - 60.0
             elif event["do"] == "submit":
                 self._add_try(event)
             elif kind == "invoke":

@@ -65,7 +65,9 @@ class Store:
             self.ledger: list[Run] = [
                 run
                 for row in db.execute(
-                    "SELECT submission, period_id, user_id, delta, run, accepted_at FROM ledger ORDER BY submission"
+                    "SELECT submission, period_id, user_id, delta, run, accepted_at FROM ledger "
+                    "WHERE accepted_at >= to_timestamp(%s) ORDER BY submission",
+                    (history.since,),
                 )
                 if (run := run_of(history.submissions, *row)) is not None
             ]

@@ -183,7 +183,7 @@ SELECT p.number, least(CASE WHEN p.period_id = s.period_id THEN greatest(p.start
            WHEN p.ends_at IS NOT NULL OR s.ends_at <= now() THEN 'closing'
            WHEN s.opens_at > now() THEN 'upcoming'
            ELSE 'open'
-       END AS state, p.players
+       END AS state, CASE WHEN p.final_at IS NOT NULL THEN p.players END AS players
 FROM season s JOIN period p ON p.season_id = s.season_id
 WHERE s.season_id = %(season)s AND p.number < %(below)s AND p.ended_at IS NULL AND p.expired_at IS NULL
 ORDER BY p.number DESC LIMIT %(limit)s
