@@ -24,6 +24,8 @@ from board.errors import InvalidRule
 CRON_MOST: Final = 100
 EVERY_LEAST: Final = datetime.timedelta(minutes=1)
 UTC: Final = datetime.UTC
+_OF_HOSTS: Final = re.compile(r"localtime|posixrules|Factory|(?:posix|right)/.*", re.DOTALL)
+"""Files beside the zones that are no zone of IANA: each host may have another one, or count leap seconds."""
 
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-30T00:00:00Z"])]
 
@@ -130,6 +132,8 @@ def parse_every(text: str) -> datetime.timedelta:
 def find_zone(name: str) -> ZoneInfo:
     """The time zone of an IANA name. Raises `InvalidRule`."""
     try:
+        if _OF_HOSTS.fullmatch(name):
+            raise ZoneInfoNotFoundError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         # A name that is a directory of zones, or none that a file could have, is an OSError or a ValueError.

@@ -63,6 +63,7 @@ from service.pages.pages import Pages
 from service.players.manage import PlayerManager
 from service.players.store import PlayerStore
 from service.routes import OPERATIONS
+from service.seasons.board_sizes import BoardSizes
 from service.seasons.manage import SeasonManager
 from service.seasons.reset import SeasonReset
 from service.seasons.store import SeasonStore
@@ -236,7 +237,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         Histograms(calls, past),
         StandingsReader(rank_reads, board_reads),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
-        SeasonManager(seasons, poker, None if access is None else access.keyring.hurry),
+        SeasonManager(seasons, BoardSizes(redis, keys), poker, None if access is None else access.keyring.hurry),
         PlayerManager(players, poker),
         EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),

@@ -66,6 +66,13 @@ def verdict(versions: list[int]) -> None:
         )
 
 
+def list_newer(connection: psycopg.Connection[Any]) -> list[str]:
+    """The migrations of a newer release in the database, such as `0018_runs`. Needs the schema."""
+    known = {m.version for m in migrations()}
+    rows = connection.execute(queries()["named_migrations"])
+    return [f"{version:04}_{name}" for version, name in rows if version not in known]
+
+
 def check(connection: psycopg.Connection[Any]) -> None:
     """Raise `UnsuitableServer` or `WrongSchemaVersion` unless server and schema fit this release."""
     check_server(connection)

@@ -30,14 +30,17 @@ def run(call: Invocation) -> int:
             check_alone(db)
         try:
             applied = schema.migrate(db, output.note, stage=args.stage)
+            newer = schema.list_newer(db)
             if args.adopt_prefix:
                 replace_prefix(db, s.redis_prefix)
         except psycopg.Error as error:
             raise make_write_error(error, db) from error
     if args.json:
-        output.print_json({"applied": applied, "required": schema.required()})
+        output.print_json({"applied": applied, "required": schema.required(), "newer": newer})
     else:
         output.note(f"applied {len(applied)} migrations" if applied else "the schema is up to date")
+        if newer:
+            output.note(f"the database has migrations of a newer release, which stay: {', '.join(newer)}")
     return 0
 
 

@@ -122,7 +122,8 @@ def make_patch(arguments: dict[str, Any]) -> Members:
     patch["schedule"] = drop_missing({name: arguments[option] for name, option in SCHEDULE.items()})
     patch["bounds"] = drop_missing({name: arguments[name] for name in ("min", "max")})
     patch["display"] = drop_missing({name: arguments[name] for name in ("unit", "decimals", "format")})
-    for name, kind, noun in (("metadata", dict[str, Any], "object"), ("columns", list[Any], "list")):
+    kinds = (("metadata", dict[str, Any], "object"), ("columns", list[Any], "list"), ("feeds", list[Any], "list"))
+    for name, kind, noun in kinds:
         if arguments[name] is not None:
             try:
                 patch[name] = msgspec.json.decode(arguments[name], type=kind)
@@ -198,6 +199,7 @@ COMMAND: Final = Command(
                 argument("--ends-at", metavar="TIME", help="the season's only end"),
                 argument("--grace-s", type=int, metavar="N", help="seconds from a period's end to its final ranks"),
                 argument("--keep-periods", type=int, metavar="N", help="how many ended periods stay readable"),
+                argument("--feeds", metavar="JSON", help='seasons in which submissions count, too, as ["all-time"]'),
                 argument("--visibility", choices=get_args(Visibility), help="public: reads need no credential"),
                 argument("--title", metavar="TEXT", help="a title for people"),
                 argument("--metadata", metavar="JSON", help="a JSON object of yours"),

@@ -38,7 +38,9 @@ def examine(s: Settings) -> Iterator[Finding]:
             yield examine_pooling(s, db)
             try:
                 schema.check_version(db)
-                yield Finding("schema", "ok", f"version {schema.required()}")
+                newer = ", ".join(schema.list_newer(db))
+                of_newer = f"; {newer} of a newer release" if newer else ""
+                yield Finding("schema", "ok", f"version {schema.required()}{of_newer}")
                 yield examine_prefix(db, s.redis_prefix)
                 seasons = db.cursor(row_factory=scalar_row).execute(queries()["season_names"]).fetchall()
                 yield examine_buffers(db)

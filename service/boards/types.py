@@ -6,10 +6,19 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from board.season import COLUMNS_MOST, ColumnName
 from service.boards.cursors import LONGEST, encode_row
 from service.contract.profiles import Attributes, DisplayName
-from service.contract.types import INT64_MAX, Int64, Metadata, Rank, Score, SeasonCursor, SeasonId, UserId, Version
+from service.contract.types import (
+    INT64_MAX,
+    Metadata,
+    Rank,
+    RowColumns,
+    Score,
+    SeasonCursor,
+    SeasonId,
+    UserId,
+    Version,
+)
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[10])]
 """Players of a top list."""
@@ -65,17 +74,6 @@ TopCursor = Annotated[
         examples=[encode_row("spring", 7, 120, 1, "ada")],
     ),
 ]
-Columns = (
-    Annotated[
-        dict[ColumnName, Int64],
-        msgspec.Meta(
-            max_length=COLUMNS_MOST,
-            description="The columns of the run that counts, in a season that has columns.",
-            examples=[{"time": 83211}],
-        ),
-    ]
-    | msgspec.UnsetType
-)
 _Name = Annotated[DisplayName, msgspec.Meta(description="If the player's profile has one.")] | msgspec.UnsetType
 _Attributes = (
     Annotated[Attributes, msgspec.Meta(description="Those that the query asks for, and the player has.")]
@@ -89,7 +87,7 @@ class RankedEntry(msgspec.Struct, frozen=True):
     rank: Rank
     userId: UserId
     score: Score
-    columns: Columns = msgspec.UNSET
+    columns: RowColumns = msgspec.UNSET
     displayName: _Name = msgspec.UNSET
     attributes: _Attributes = msgspec.UNSET
 
@@ -116,7 +114,7 @@ class PlayerRank(msgspec.Struct, frozen=True):
     total: Total
     percentile: AtOrBelow
     asOf: AsOf
-    columns: Columns = msgspec.UNSET
+    columns: RowColumns = msgspec.UNSET
     metadata: (
         Annotated[
             Metadata | None,
@@ -174,7 +172,7 @@ class PlayerStanding(msgspec.Struct, frozen=True):
     total: Total
     percentile: AtOrBelow
     asOf: AsOf
-    columns: Columns = msgspec.UNSET
+    columns: RowColumns = msgspec.UNSET
 
 
 class PlayerStandings(msgspec.Struct, frozen=True):
@@ -214,7 +212,7 @@ class FoundPlayer(msgspec.Struct, frozen=True):
     userId: UserId
     score: Score
     version: Version
-    columns: Columns = msgspec.UNSET
+    columns: RowColumns = msgspec.UNSET
     displayName: _Name = msgspec.UNSET
     attributes: _Attributes = msgspec.UNSET
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from board.season import COLUMNS_MOST, ColumnName
+
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 USER_ID_MAX: Final = 128
@@ -54,6 +56,17 @@ Version = Annotated[
     int,
     msgspec.Meta(ge=0, description="Rises with each accepted submission of this player in this season.", examples=[2]),
 ]
+RowColumns = (
+    Annotated[
+        dict[ColumnName, Int64],
+        msgspec.Meta(
+            max_length=COLUMNS_MOST,
+            description="The columns of the run that counts, in a season that has columns.",
+            examples=[{"time": 83211}],
+        ),
+    ]
+    | msgspec.UnsetType
+)
 Metadata = Annotated[
     dict[str, Any],
     msgspec.Meta(

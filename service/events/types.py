@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from service.contract.types import Rank, Score, SeasonId, UserId
+from service.contract.types import Rank, RowColumns, Score, SeasonId, UserId
 
 ID_TEXT: Final = r"[0-9]{1,9}-[0-9]{1,19}-[0-9]{1,18}"
 EventId = Annotated[
@@ -25,12 +25,13 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
 """Events of one page."""
 
 
-class Best(msgspec.Struct, frozen=True):
-    """A player among the ten best of a closed period."""
+class Best(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A player among the ten best of a closed period; with `columns`, where the season had some."""
 
     rank: Rank
     userId: UserId
     score: Score
+    columns: RowColumns = msgspec.UNSET
 
 
 class EventData(msgspec.Struct, frozen=True, omit_defaults=True):

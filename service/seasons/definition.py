@@ -61,9 +61,9 @@ def check_definition(definition: Definition) -> Definition:
 
 def decode_definition(body: bytes) -> Definition:
     """Decode and check the body of a PUT. Raises `Rejected`."""
-    definition = decode_strictly(Definition, body)
+    members: Members = decode_strictly(dict[str, Any], body)
     try:
-        return check_definition(definition)
+        return make_definition(members)
     except InvalidRule as error:
         raise Rejected(INVALID_DEFINITION.with_detail(str(error))) from error
 
@@ -76,9 +76,13 @@ def decode_patch(body: bytes) -> Members:
 
 def apply_patch(definition: Definition, patch: Members) -> Definition:
     """The definition after a merge patch. Raises `InvalidRule`."""
-    merged = merge(msgspec.to_builtins(definition), patch)
+    return make_definition(merge(msgspec.to_builtins(definition), patch))
+
+
+def make_definition(members: Members) -> Definition:
+    """The definition with these members, as JSON spells them; missing ones are defaults. Raises `InvalidRule`."""
     try:
-        return check_definition(msgspec.convert(merged, Definition))
+        return check_definition(msgspec.convert(members, Definition))
     except msgspec.ValidationError as error:
         raise InvalidRule(str(error)) from error
 

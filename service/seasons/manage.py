@@ -16,9 +16,10 @@ from service.contract.merge_patch import Members
 from service.contract.preconditions import make_precondition, make_tag
 from service.contract.problems import INVALID_CURSOR, Rejected
 from service.contract.season_cursors import encode_cursor, parse_cursor
+from service.seasons.board_sizes import BoardSizes
 from service.seasons.definition import apply_patch
 from service.seasons.problems import FEED_FORBIDDEN, INVALID_DEFINITION, INVALID_FEEDS, INVALID_STATE
-from service.seasons.store import Change, Defined, SeasonStore
+from service.seasons.store import Change, Found, SeasonStore
 from service.seasons.types import Definition, PeriodList, SeasonList, State
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -29,8 +30,11 @@ class SeasonManager:
     change something also `OutcomeUnknown`. `on_visibility` is called when the visibility of a season may have changed.
     """
 
-    def __init__(self, store: SeasonStore, poker: Poker, on_visibility: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, store: SeasonStore, sizes: BoardSizes, poker: Poker, on_visibility: Callable[[], None] | None = None
+    ) -> None:
         self._store: Final = store
+        self._sizes: Final = sizes
         self._on_visibility: Final = on_visibility
         self._poker: Final = poker
 
@@ -62,20 +66,25 @@ class SeasonManager:
         self._poker.poke({defined.partition})
         if self._on_visibility is not None:
             self._on_visibility()
-        return make_answer(defined)
+        status = 201 if defined.created else 200
+        return await self._make_answer(status, defined.found)
+
+    async def _make_answer(self, status: int, found: Found) -> Answer:
+        (season,) = await self._sizes.add([found.season])
+        return Answer(status, _encode(season), headers=(("etag", make_tag(found.revision)),))
 
     async def read(self, season: str) -> Answer:
         """Read a season (`Season`, 200; or `SEASON_NOT_FOUND`)."""
         found = await self._store.find(season)
         if found is None:
             return problems.SEASON_NOT_FOUND.answer
-        return Answer(200, _encode(found.season), headers=(("etag", make_tag(found.revision)),))
+        return await self._make_answer(200, found)
 
     async def list(self, after: str, limit: int, state: State | None) -> Answer:
         """List `limit` seasons by name after the season `after`, in one state or in any (`SeasonList`, 200)."""
         # One more than asked for tells whether there is a next page.
         found = await self._store.list_after(after, limit + 1, state)
-        items = [one.season for one in found[:limit]]
+        items = await self._sizes.add([one.season for one in found[:limit]])
         cursor = encode_cursor(items[-1].seasonId) if len(found) > limit else None
         return Answer(200, _encode(SeasonList(items, cursor)))
 
@@ -87,13 +96,6 @@ class SeasonManager:
         items = found[:limit]
         cursor = encode_cursor(str(items[-1].number)) if len(found) > limit else None
         return Answer(200, _encode(PeriodList(items, cursor)))
-
-
-def make_answer(defined: Defined) -> Answer:
-    """The answer to a change."""
-    found = defined.found
-    status = 201 if defined.created else 200
-    return Answer(status, _encode(found.season), headers=(("etag", make_tag(found.revision)),))
 
 
 def parse_period_cursor(text: str | None) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import msgspec
 import psycopg
 
 from board.columns import sign_columns
-from board.errors import PreconditionFailed, SettingFixed, StoreUnavailable
+from board.errors import InvalidRule, PreconditionFailed, SettingFixed, StoreUnavailable
 from board.feeds import check_feeds
 from board.partitions import partition_of
 from board.periods import Terms, end_period, find_end, reopen_season, turn_locked_season
@@ -171,6 +171,8 @@ class SeasonStore:
                 "is_public": definition.visibility == "public",
             }
             await db.execute(self._sql["define_season"], parameters)
+            if definition.keepPeriods not in (None, before.keepPeriods):
+                await db.execute(self._sql["keep_last_periods"], {"season": season, "keep": definition.keepPeriods})
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
         return Defined(make_found(changed), created, partition)
 
@@ -254,6 +256,10 @@ def make_found(row: Any) -> Found:
     d = load_definition(text)
     starts_at = started_at if d.opensAt is None else max(started_at, d.opensAt)
     period = Period(number, starts_at, ends_at, state)
-    following = None if d.schedule is None or ends_at is None else find_next_end(d.schedule, ends_at)
+    following = None
+    if d.schedule is not None and ends_at is not None:
+        # A season whose time zone this machine does not know is shown all the same, and so are the others of a list.
+        with suppress(InvalidRule):
+            following = find_next_end(d.schedule, ends_at)
     members = {name: getattr(d, name) for name in d.__struct_fields__}
     return Found(Season(seasonId=season, period=period, nextEndsAt=following, **members), revision)

@@ -158,7 +158,10 @@ class PeriodBegun(msgspec.Struct, frozen=True):
 
 
 class Season(msgspec.Struct, frozen=True, kw_only=True):
-    """A season: its definition, and its current period. `nextEndsAt` is the end of the period after it."""
+    """A season: its definition, and its current period. `nextEndsAt` is the end of the period after it.
+
+    `players` are those on its board; null: Redis could not tell, or was not asked.
+    """
 
     seasonId: SeasonId
     operator: Operator
@@ -177,6 +180,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     visibility: VisibilityOfSeason
     period: Period
     nextEndsAt: Instant | None
+    players: Annotated[int, msgspec.Meta(ge=0, examples=[1])] | None = None
 
 
 class SeasonList(msgspec.Struct, frozen=True):

@@ -154,7 +154,9 @@ def decode_spelled(text: bytes, error: msgspec.ValidationError) -> Submission:
     columns: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     if spelled.columns is not msgspec.UNSET:
         columns = {name: parse_number(bytes(raw)) for name, raw in spelled.columns.items()}
-        # Names and number of columns are not checked yet, and a value may be no whole number: None.
+        if None in columns.values():
+            raise error
+        # Names and number of columns are not checked yet.
         columns = msgspec.convert({"userId": spelled.userId, "columns": columns}, Submission).columns
     return Submission(
         spelled.userId,

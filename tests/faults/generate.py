@@ -2,9 +2,9 @@
 
 A line is an event: `invoke` when a request is sent; then `ok`, `fail` (the answer says for certain that nothing
 happened) or `unknown` (no answer, a broken connection, 504). A submission is named by its `op`, which is also its
-`delta`, or the end of its `score`, so every row of the ledger tells which submission wrote it. Tries of one submission
-share the `op`. Seasons are of several kinds; what an event calls `define` tells the rule of one. The end of a period by
-its schedule or by hand is a `reset`, too.
+`delta`, or the end of its `score`, or in its metadata, so every row of the ledger tells which submission wrote it.
+Tries of one submission share the `op`. Seasons are of several kinds (`faults.kinds`); what an event calls `define`
+tells the rule of one. The end of a period by its schedule or by hand is a `reset`, too.
 """
 
 from __future__ import annotations
@@ -18,16 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from faults.kinds import definition_of, depth_of, draw_run, is_default, kind_of
+
 CLIENTS: Final = 24
 ANSWER_WITHIN_S: Final = 12.0
 PLAYERS: Final = 400
 HOT: Final = 4
-RULES: Final = (("sum", "desc"), ("best", "asc"), ("last", "desc"), ("sum", "asc"), ("best", "desc"), ("last", "asc"))
-"""Operator and order of the seasons, in turn. The first one is never defined."""
-SCHEDULE: Final = {"every": "P3650D", "startsAt": "2020-01-01T00:00:00Z"}
-"""Of seasons whose periods end: no end comes by itself."""
-OPS_MOST: Final = 10**9
-"""Above every `op`: a score is a random multiple of it and the `op`."""
+TOLD: Final = ("score", "version", "previousScore", "improved", "period", "skipped")
+"""The members of an answer that a retry has to get again."""
 
 
 class Unanswered(Exception):
@@ -89,7 +87,7 @@ class Generator:
         *,
         seed: str,
         rate: float = 400.0,
-        seasons: int = 3,
+        seasons: int = 4,
         resets: bool = False,
         end: Callable[[str], bool] | None = None,
         hang_ups: float = 0.01,
@@ -99,7 +97,7 @@ class Generator:
         self.port: Final = port
         self.rate: Final = rate
         self.seasons: Final = [f"{seed}-{n}" for n in range(seasons)]
-        self.rules: Final = {season: RULES[n % len(RULES)] for n, season in enumerate(self.seasons)}
+        self.kinds: Final = {season: kind_of(n) for n, season in enumerate(self.seasons)}
         self.hang_ups = hang_ups
         self.give_up_s: Final = give_up_s
         self.resets: Final = resets
@@ -187,30 +185,25 @@ class Generator:
             self._failed = error
 
     async def _define(self) -> None:
-        """Define the seasons, until each is."""
-        connection = Connection(self.port)
-        for number, (season, (operator, order)) in enumerate(self.rules.items()):
-            definition: dict[str, Any] = {"operator": operator, "order": order}
-            if self.end is not None:
-                definition |= {"schedule": SCHEDULE, "ranking": ("ordinal", "competition")[number % 2]}
-            body = json.dumps(definition).encode()
+        """Define the seasons, until each is: first those that others feed. A submission creates the default one."""
+        connection, rng = Connection(self.port), random.Random(f"{self._seed} define")
+        for number in sorted(range(len(self.seasons)), key=depth_of):
+            season = self.seasons[number]
+            definition = definition_of(number, self.seasons, ends=self.end is not None)
             until = time.monotonic() + self.give_up_s
-            status = 200 if definition == dict(zip(("operator", "order"), RULES[0], strict=True)) else 0
+            status = 200 if is_default(number) and self.end is None else 0
             while status not in (200, 201):
                 assert time.monotonic() < until, f"{season} cannot be defined: {status}"
                 try:
-                    await connection.send("PUT", f"/v1/seasons/{season}", body)
+                    await connection.send("PUT", f"/v1/seasons/{season}", json.dumps(definition).encode())
                     status, _ = await connection.receive()
                 except (OSError, Unanswered):
                     await asyncio.sleep(0.05)
-            self._note("ok", {"op": 0, "do": "define", "season": season, **definition})
+            self._note("ok", {"op": 0, "do": "define", "season": season, "clock": time.time(), **definition})
+            while is_default(number) and not self._seen[season]:
+                assert time.monotonic() < until, f"{season} cannot be created"
+                await self._submit(connection, 0, rng, season)
         connection.drop()
-
-    def _value(self, rng: random.Random, season: str, op: int) -> dict[str, int]:
-        """The number of a submission, by the member that the season takes."""
-        if self.rules[season][0] == "sum":
-            return {"delta": op}
-        return {"score": rng.randrange(1_000) * OPS_MOST + op}
 
     async def _client(self, number: int) -> None:
         rng = random.Random(f"{self._seed} {number}")
@@ -242,16 +235,14 @@ class Generator:
         self._op += 1
         op, user = self._op, self._player(rng, self._op)
         key = rng.choice(("", "", "header", "body"))
-        value = self._value(rng, season, op)
-        item: dict[str, Any] = {"userId": user, **value}
+        item: dict[str, Any] = {"userId": user, **draw_run(rng, self.kinds[season], op)}
+        about = {"op": op, "client": client, "do": "submit", "season": season, "keyed": bool(key), **said(item)}
         headers = ""
         if key == "header":
             headers = f'Idempotency-Key: "k{op}"\r\n'
         elif key == "body":
             item["submissionId"] = f"k{op}"
         body = json.dumps(item).encode()
-        about = {"op": op, "client": client, "do": "submit", "season": season, "user": user, "keyed": bool(key)}
-        about |= {"value": sum(value.values())}
         until = time.monotonic() + self.give_up_s
         while True:
             self._note("invoke", about)
@@ -282,21 +273,18 @@ class Generator:
 
     async def _batch(self, connection: Connection, client: int, rng: random.Random, season: str) -> None:
         keyed = rng.random() < 0.5
-        abouts: list[dict[str, Any]] = []
-        (member,) = self._value(rng, season, 0)
+        asked: list[tuple[dict[str, Any], dict[str, Any]]] = []
         for _ in range(rng.randrange(1, 20)):
             self._op += 1
-            user = self._player(rng, self._op)
-            value = self._value(rng, season, self._op)[member]
-            about: dict[str, Any] = {"op": self._op, "client": client, "do": "submit", "season": season}
-            abouts.append(about | {"user": user, "keyed": keyed, "value": value})
+            item = {"userId": self._player(rng, self._op), **draw_run(rng, self.kinds[season], self._op)}
+            if keyed:
+                item["submissionId"] = f"k{self._op}"
+            about = {"op": self._op, "client": client, "do": "submit", "season": season, "keyed": keyed, **said(item)}
+            asked.append((about, item))
         until = time.monotonic() + self.give_up_s
-        while abouts:
-            items = [
-                {"userId": a["user"], member: a["value"]} | ({"submissionId": f"k{a['op']}"} if keyed else {})
-                for a in abouts
-            ]
-            for about in abouts:
+        while asked:
+            items = [item for _, item in asked]
+            for about, _ in asked:
                 self._note("invoke", about)
             answer: Any = None
             try:
@@ -304,24 +292,24 @@ class Generator:
                 await connection.send("POST", path, json.dumps({"submissions": items}).encode())
                 status, answer = await connection.receive()
             except Unanswered:
-                results: list[tuple[int | None, Any]] = [(None, None)] * len(abouts)
+                results: list[tuple[int | None, Any]] = [(None, None)] * len(asked)
             except OSError:
-                results = [(0, None)] * len(abouts)
+                results = [(0, None)] * len(asked)
             else:
                 results = (
-                    [(r["status"], r) for r in answer["results"]] if status == 200 else [(status, answer)] * len(abouts)
+                    [(r["status"], r) for r in answer["results"]] if status == 200 else [(status, answer)] * len(asked)
                 )
             left = []
-            for about, (status_of_item, told) in zip(abouts, results, strict=True):
-                certain = self._told(about, status_of_item, told)
+            for pair, (status_of_item, told) in zip(asked, results, strict=True):
+                certain = self._told(pair[0], status_of_item, told)
                 if certain is True:
-                    self._seen[season].append(about["user"])
+                    self._seen[season].append(pair[0]["user"])
                 elif certain is False or keyed:
-                    left.append(about)
-            abouts = left
+                    left.append(pair)
+            asked = left
             if time.monotonic() > until:
                 return
-            if abouts:
+            if asked:
                 await asyncio.sleep(rng.uniform(0.02, 0.2))
 
     async def _read(self, connection: Connection, client: int, do: str, season: str, user: str = "") -> None:
@@ -338,10 +326,11 @@ class Generator:
             return
         more: dict[str, Any] = {"status": status}
         if status == 200 and do == "rank":
-            more |= {"score": answer["score"], "version": answer["version"]}
+            more |= {"score": answer["score"], "version": answer["version"], "columns": [answer.get("columns", {})]}
         elif status == 200:
             more |= {"users": [item["userId"] for item in answer["items"]]}
             more |= {name: [item[name[:-1]] for item in answer["items"]] for name in ("scores", "ranks")}
+            more |= {"columns": [item.get("columns", {}) for item in answer["items"]]}
         self._note("ok" if status in (200, 404) else "fail", about | more)
 
     async def _resetter(self, client: int) -> None:
@@ -398,7 +387,7 @@ class Generator:
         """Write down what became of a try: True counts, False certainly does not, None is unknown."""
         if status == 202:
             self.acknowledged += 1
-            told = {name: answer[name] for name in ("score", "version", "period") if name in answer}
+            told = {name: answer[name] for name in TOLD if name in answer}
             self._note("ok", about | told)
             return True
         if status is None or (status >= 500 and status != 503):
@@ -408,3 +397,9 @@ class Generator:
         self.refused += 1
         self._note("fail", about | {"status": status, "code": (answer or {}).get("code")})
         return False
+
+
+def said(item: dict[str, Any]) -> dict[str, Any]:
+    """What an event tells of a submission."""
+    value = item["score"] if "score" in item else item["delta"]
+    return {"user": item["userId"], "value": value, "columns": item.get("columns")}

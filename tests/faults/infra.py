@@ -308,6 +308,7 @@ UNTOLD: Final = {"leader": "relays of the older release tell no leaders; the nex
 
 
 @fault("host: relays of two versions", rounds=1, needs="history", excuses=UNTOLD)
+@fault("host: relays of two versions, periods end", rounds=1, needs="history", excuses=UNTOLD, ends=True, seasons=6)
 def two_versions(rig: Rig, rng: random.Random, load: Generator) -> None:
     tree = rig.root / "older"
     if not tree.exists():

@@ -46,7 +46,8 @@ class Fault(msgspec.Struct, frozen=True):
     resets: bool = False
     ends: bool = False
     """True where all seasons have a schedule, and periods end all the time."""
-    seasons: int = 3
+    seasons: int = 4
+    """The first ones of `faults.kinds`: by default those of which one feeds all others."""
     under_run: bool = False
     """Whether the load goes to a system that `leaderboard run` has started, with its own servers."""
     needs: str = ""

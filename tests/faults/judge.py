@@ -10,28 +10,30 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import json
 import sys
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 import redis
 
+from faults.counts import Counted, count, judge_rows, judge_runs_told
+from faults.history import History, Submission
+from faults.model import NUMBER, Row, Run, entry_of, place, prefix_of, row_of, run_of
 from faults.periods import Periods, judge_leaders, judge_periods
 
 INVARIANTS: Final = {
     "I1": "every acknowledged submission is in PostgreSQL",
     "I2": "no submission counts twice, and none that was refused counts",
-    "I3": "every board equals PostgreSQL: members, scores, order",
+    "I3": "every board equals PostgreSQL: members, scores, columns, order",
     "I4": "per player, what readers see only moves forward, and was once true",
     "I5": "the backlog is gone",
     "I6": "the watermark of every partition is this PostgreSQL's, and not below what it has committed",
     "I7": "no temporary key, no hint, no connection is left behind",
     "I8": "no reader saw an empty or half-built board",
+    "feeds": "a submission counts once in each season that it reaches and that takes it, or in none",
     "reset": "nothing accepted before a reset counts after it, nothing accepted after it is lost",
     "period": "an answer names the period that its submission counts in, and no read shows rows of two",
     "ends": "each end has one event and one closing, in their order, and the standings are those of the ledger",
@@ -39,101 +41,43 @@ INVARIANTS: Final = {
 }
 Breaches = dict[str, list[str]]
 
-OPS_MOST: Final = 10**9
-"""The number of a submission modulo this is its `op`."""
 CACHED_S: Final = 0.02
 """A top may be this old: docs/api.md promises a few milliseconds."""
-
-
-class Submission:
-    """All tries of one submission."""
-
-    def __init__(self, first: dict[str, Any]) -> None:
-        self.op: int = first["op"]
-        self.season: str = first["season"]
-        self.user: str = first["user"]
-        self.value: int = first.get("value", self.op)
-        self.began: float = first["t"]
-        self.answered: float | None = None
-        self.tries = 0
-        self.unknown = 0
-        self.answers: set[tuple[int, int]] = set()
-        self.period: int | None = None
-
-
-class History:
-    """Submissions by number, reads and resets in order of their end."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self.submissions: dict[int, Submission] = {}
-        self.reads: list[dict[str, Any]] = []
-        self.resets: list[dict[str, Any]] = []
-        self.rules: dict[str, tuple[str, str]] = {}
-        self.scheduled: set[str] = set()
-        self.shared: set[str] = set()
-        """Seasons with a schedule, and those in which equal scores share a rank."""
-        self.lines = 0
-        begun: dict[int, float] = {}
-        ended: set[int] = set()
-        for line in lines:
-            event = json.loads(line)
-            self.lines += 1
-            op, kind = event["op"], event["kind"]
-            if event["do"] == "define":
-                self.rules[event["season"]] = (event["operator"], event["order"])
-                if event.get("schedule"):
-                    self.scheduled.add(event["season"])
-                if event.get("ranking") == "competition":
-                    self.shared.add(event["season"])
-            elif event["do"] == "submit":
-                if kind == "invoke":
-                    one = self.submissions.setdefault(op, Submission(event))
-                    one.tries += 1
-                    one.unknown += 1
-                    continue
-                one = self.submissions[op]
-                if kind != "unknown":
-                    one.unknown -= 1
-                if kind == "ok":
-                    one.answers.add((event["score"], event["version"]))
-                    one.answered = one.answered or event["t"]
-                    one.period = event.get("period")
-            elif kind == "invoke":
-                begun[op] = event["t"]
-                if event["do"] == "reset":
-                    self.resets.append(event | {"began": event["t"], "ended": float("inf"), "kind": "unknown"})
-            elif event["do"] == "reset":
-                self.resets[-1] |= {"kind": kind, "ended": event["t"] if kind != "unknown" else float("inf")}
-                ended.add(op)
-            elif kind == "ok":
-                self.reads.append(event | {"began": begun[op]})
-        self.resets = [reset for reset in self.resets if reset["kind"] != "fail"]
-
-    def rule(self, season: str) -> tuple[str, str]:
-        """Operator and order of a season."""
-        return self.rules.get(season, ("sum", "desc"))
 
 
 class Store:
     """What PostgreSQL holds, of the seasons of this history."""
 
-    def __init__(self, database: str, seasons: set[str]) -> None:
+    def __init__(self, database: str, history: History) -> None:
         with psycopg.connect(database) as db:
-            names = list(seasons)
+            names = [*history.seasons()]
             self.current: dict[str, int] = dict(
                 db.execute("SELECT season_id, period_id FROM season WHERE season_id = ANY (%s)", (names,)).fetchall()
             )
-            self.scores: dict[str, list[tuple[str, int, int, int]]] = defaultdict(list)
-            for season, user, score, reached, n in db.execute(
-                "SELECT s.season_id, r.user_id, r.score, r.reached, r.submissions FROM score r JOIN season s "
-                "USING (period_id) WHERE s.season_id = ANY (%s)",
+            self.rows: dict[str, list[Row]] = defaultdict(list)
+            for season, *row in db.execute(
+                "SELECT s.season_id, r.user_id, r.score, r.columns, r.reached, r.submissions FROM score r "
+                "JOIN season s USING (period_id) WHERE s.season_id = ANY (%s)",
                 (names,),
             ):
-                self.scores[season].append((user, score, reached, n))
+                self.rows[season].append(row_of(history.rule(season), *row))
             # Periods that have ended may have been collected: the ledger still has their numbers, not their seasons.
-            self.ledger: list[tuple[int, str, int, int]] = db.execute(
-                "SELECT period_id, user_id, delta, submission FROM ledger ORDER BY submission"
-            ).fetchall()
+            self.ledger: list[Run] = [
+                run
+                for row in db.execute(
+                    "SELECT submission, period_id, user_id, delta, run, accepted_at FROM ledger "
+                    "WHERE accepted_at >= to_timestamp(%s) ORDER BY submission",
+                    (history.since,),
+                )
+                if (run := run_of(history.submissions, *row)) is not None
+            ]
+            self.metadata: dict[tuple[int, str], tuple[int, int]] = {
+                (period, user): (reached & NUMBER, op)
+                for period, user, reached, op in db.execute(
+                    "SELECT period_id, user_id, reached, (metadata::json ->> 'op')::bigint FROM run_metadata"
+                )
+            }
+            """By period and player: the number of the run that the metadata are of, and their `op`."""
             self.fences: list[tuple[int, int, str]] = db.execute("SELECT id, fence, identity FROM partition").fetchall()
             self.hints: int = db.execute("SELECT count(*) FROM outbox").fetchall()[0][0]
             self.connections: dict[str, int] = dict(
@@ -141,26 +85,31 @@ class Store:
                     "SELECT application_name, count(*) FROM pg_stat_activity WHERE usename = current_user GROUP BY 1"
                 ).fetchall()
             )
+        self.runs: dict[tuple[int, str], list[Run]] = defaultdict(list)
+        self.by_number: dict[tuple[int, int], Run] = {}
+        """The runs of a player in a period, and each run by period and number: fed ones share the number."""
+        for run in self.ledger:
+            self.runs[run.period, run.user].append(run)
+            self.by_number[run.period, run.number] = run
 
 
 def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb") -> Breaches:
     """The breaches of each invariant; empty lists where it holds."""
-    seasons = {one.season for one in history.submissions.values()} | {reset["season"] for reset in history.resets}
-    store = Store(database, seasons)
+    store = Store(database, history)
     breaches: Breaches = {name: [] for name in INVARIANTS}
-    counted = count(history, store, breaches)
-    sums(history, store, counted, breaches)
-    runs(history, store, breaches)
+    counted = count(history, store.ledger, breaches)
+    judge_rows(history, store, counted, breaches)
+    judge_runs_told(history, store, counted, breaches)
     with redis.Redis.from_url(redis_url, socket_timeout=30) as client:
-        boards(store, client, prefix, breaches)
+        boards(history, store, client, prefix, breaches)
         watermarks(store, client, prefix, breaches)
-    moves_forward(history, breaches)
+    moves_forward(history, store, breaches)
     never_empty(history, breaches)
     resets(history, counted, breaches)
     with psycopg.connect(database) as db:
-        kept = Periods(db, seasons)
-    judge_periods(history, kept, counted, store.ledger, breaches)
-    judge_leaders(history, kept, store.scores, breaches)
+        kept = Periods(db, history.seasons())
+    judge_periods(history, kept, counted, store, breaches)
+    judge_leaders(history, kept, store, breaches)
     if store.hints:
         breaches["I5"].append(f"{store.hints} hints wait")
     for name, most in (("leaderboard-intake", 16), ("leaderboard-relay", 16), ("leaderboard-janitor", 4)):
@@ -169,104 +118,19 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
     return breaches
 
 
-def count(history: History, store: Store, breaches: Breaches) -> dict[int, list[int]]:
-    """Which period(s) each submission counts in; I1 and I2."""
-    rows: dict[int, list[int]] = defaultdict(list)
-    for period, user, value, _ in store.ledger:
-        one = history.submissions.get(value % OPS_MOST)
-        if one is not None and one.user == user and one.value == value:
-            rows[one.op].append(period)
-    for one in history.submissions.values():
-        n = len(rows.get(one.op, ()))
-        if one.answers and n == 0:
-            breaches["I1"].append(f"submission {one.op} of {one.user} was acknowledged and is not in the ledger")
-        if n > 1:
-            breaches["I2"].append(f"submission {one.op} of {one.user} counts {n} times")
-        if n and not one.answers and not one.unknown:
-            breaches["I2"].append(f"submission {one.op} of {one.user} was refused and counts")
-        if len(one.answers) > 1:
-            breaches["I2"].append(f"submission {one.op} got different answers: {sorted(one.answers)}")
-    return rows
-
-
-def sums(history: History, store: Store, counted: dict[int, list[int]], breaches: Breaches) -> None:
-    """Scores are the sums of what counts, and every acknowledged score was one on the way there; I2."""
-    by_player: dict[tuple[int, str], list[Submission]] = defaultdict(list)
-    for op, periods in counted.items():
-        one = history.submissions[op]
-        if history.rule(one.season)[0] == "sum":
-            for period in periods:
-                by_player[period, one.user].append(one)
-    for season, rows in store.scores.items():
-        operator, order = history.rule(season)
-        if operator != "sum":
-            continue
-        for user, stored, _, n in rows:
-            score = stored if order == "desc" else -1 - stored
-            mine = by_player.get((store.current[season], user), [])
-            if sum(one.op for one in mine) != score or (
-                order == "desc" and season not in history.scheduled and len(mine) != n
-            ):
-                breaches["I2"].append(
-                    f"{season}/{user} has {score} from {n}, its ledger {sum(one.op for one in mine)} from {len(mine)}"
-                )
-    for (_, user), several in by_player.items():
-        told = sorted((score, one) for one in several for score, _ in one.answers)
-        sure = all(one.answers for one in several)
-        before = 0
-        for score, one in told:
-            start = score - one.op
-            if start < before or (sure and start != before):
-                breaches["I2"].append(f"submission {one.op} of {user} was told {score}, after {before}")
-            before = score
-
-
-def runs(history: History, store: Store, breaches: Breaches) -> None:
-    """Where the best or the last run counts: rows are those of the ledger, and so is every acknowledged score; I2."""
-    by_player: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
-    values: dict[int, int] = {}
-    for period, user, value, number in store.ledger:
-        by_player[period, user].append((number, value))
-        values[number] = value
-    for season, rows in store.scores.items():
-        operator, order = history.rule(season)
-        if operator == "sum":
-            continue
-        sign = 1 if order == "desc" else -1
-        for user, stored, reached, _ in rows:
-            score = stored if order == "desc" else -1 - stored
-            mine = by_player[store.current[season], user]
-            if not mine:
-                breaches["I2"].append(f"{season}/{user} has {score} of submission {reached}, its ledger nothing")
-                continue
-            number, value = max(mine) if operator == "last" else max(mine, key=lambda one: (sign * one[1], -one[0]))
-            if (score, reached) != (value, number):
-                breaches["I2"].append(
-                    f"{season}/{user} has {score} of submission {reached}, its ledger {value} of {number}"
-                )
-    for one in history.submissions.values():
-        operator, order = history.rule(one.season)
-        if operator == "sum":
-            continue
-        for score, version in one.answers:
-            if values.get(version) != score:
-                breaches["I2"].append(f"submission {one.op} was told {score} of {version}, not {values.get(version)}")
-            if operator == "best" and (score < one.value if order == "desc" else score > one.value):
-                breaches["I2"].append(f"submission {one.op} of {one.value} was told {score}, which is worse")
-
-
-def boards(store: Store, client: Any, prefix: str, breaches: Breaches) -> None:
+def boards(history: History, store: Store, client: Any, prefix: str, breaches: Breaches) -> None:
     """Members, scores and order in Redis; I3. Temporary keys; I7."""
     for season, period in store.current.items():
+        rule, rows = history.rule(season), store.rows.get(season, [])
         tag = f"{prefix}:{{{zlib.crc32(season.encode()) % 64}}}:"
-        wanted = sorted((-score, reached, user) for user, score, reached, _ in store.scores.get(season, []))
-        found = [decode(member, double) for member, double in client.zrange(f"{tag}z:{season}", 0, -1, withscores=True)]
-        prefixes = client.hgetall(f"{tag}h:{season}")
+        wanted = sorted(place(rule, row) for row in rows)
+        entries = client.zrange(f"{tag}z:{season}", 0, -1, withscores=True)
+        found = [entry_of(member, double, len(rule.columns)) for member, double in entries]
         if found != wanted:
             differing = set(found) ^ set(wanted)
-            players = sorted({user for _, _, user in differing})[:5]
+            players = sorted({user for *_, user in differing})[:5]
             breaches["I3"].append(f"{season}: {len(differing)} entries differ or their order does, {players}")
-        elif prefixes != {user.encode(): member_prefix(-score, reached) for score, reached, user in wanted}:
+        elif client.hgetall(f"{tag}h:{season}") != {row.user.encode(): prefix_of(rule, row) for row in rows}:
             breaches["I3"].append(f"{season}: the hash of members differs")
         held = client.hget(f"{tag}p", season)
         if held != str(period).encode():
@@ -284,26 +148,15 @@ def watermarks(store: Store, client: Any, prefix: str, breaches: Breaches) -> No
             breaches["I6"].append(f"partition {partition}: Redis has {held!r} of {whose!r}, not {fence} of {identity}")
 
 
-def decode(member: bytes, double: float) -> tuple[int, int, str]:
-    """(-score, reached, user) of a member: 2 bytes of low bits, 8 bytes reached, the user id."""
-    low, reached, user = int.from_bytes(member[:2], "big"), int.from_bytes(member[2:10], "big"), member[10:].decode()
-    assert low == 0 or abs(double) >= 2.0**52, "small scores carry no low bits"
-    assert abs(double) < 2.0**52, "the generator's scores stay small"
-    return int(double), reached, user
-
-
-def member_prefix(score: int, reached: int) -> bytes:
-    """What the hash holds for a player with a small score."""
-    assert abs(score) < 2**52
-    return b"\0\0" + reached.to_bytes(8, "big")
-
-
-def moves_forward(history: History, breaches: Breaches) -> None:
-    """I4: a read that began after another had ended shows no older version; a version means one score."""
+def moves_forward(history: History, store: Store, breaches: Breaches) -> None:
+    """I4: a read that began after another had ended shows no older version; a version means one score, and one run."""
     truth: dict[tuple[str, str, int], set[int]] = defaultdict(set)
     for one in history.submissions.values():
-        for score, version in one.answers:
-            truth[one.season, one.user, version].add(score)
+        for answer in one.answers:
+            truth[one.season, one.user, answer.version].add(answer.score)
+    columns: dict[tuple[int, str, int], set[bytes]] = defaultdict(set)
+    for run in store.ledger:
+        columns[run.fold, run.user, run.number].add(run.columns)
     by_player: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for read in history.reads:
         if read["do"] == "rank" and read["status"] == 200:
@@ -313,6 +166,11 @@ def moves_forward(history: History, breaches: Breaches) -> None:
                 breaches["I4"].append(
                     f"read {read['op']} of {read['user']}: version {read['version']} with {read['score']}, not {said}"
                 )
+            rule = history.rule(read["season"])
+            if rule.columns and rule.operator != "sum":
+                ran = columns[rule.fold, read["user"], read["version"]]
+                if rule.pack(read["columns"][0]) not in ran:
+                    breaches["I4"].append(f"read {read['op']} of {read['user']} shows {read['columns']}, not {ran}")
     for (_, user), reads in by_player.items():
         reads.sort(key=lambda read: read["began"])
         running: list[tuple[float, int, int]] = []
@@ -350,8 +208,8 @@ def never_empty(history: History, breaches: Breaches) -> None:
 
         if "users" in read and (
             len(set(read["users"])) < len(read["users"])
-            or read["scores"] != sorted(read["scores"], reverse=history.rule(season)[1] == "desc")
-            or read.get("ranks", []) != ranks(read, season in history.shared)
+            or (shown := shown_runs(history, read)) != sorted(shown, reverse=True)
+            or read.get("ranks", []) != ranks(read, shown, history.rule(season).is_shared)
         ):
             breaches["I8"].append(f"read {read['op']} of {season} shows a player twice, or not in order")
         if read["do"] == "top" and read["status"] == 200:
@@ -364,33 +222,41 @@ def never_empty(history: History, breaches: Breaches) -> None:
             breaches["I8"].append(f"read {read['op']} around {read['user']} shows the player not among them")
 
 
-def ranks(read: dict[str, Any], are_shared: bool) -> list[int]:
+def shown_runs(history: History, read: dict[str, Any]) -> list[tuple[int, bytes]]:
+    """The rows of a read, as runs are compared."""
+    rule, scores = history.rule(read["season"]), read["scores"]
+    columns = read.get("columns") or [{}] * len(scores)
+    return [rule.better(score, rule.pack(values) or b"") for score, values in zip(scores, columns, strict=True)]
+
+
+def ranks(read: dict[str, Any], runs: list[tuple[int, bytes]], are_shared: bool) -> list[int]:
     """The ranks that the rows of a read must have; those of `around` go on from the first one that it shows."""
     found: list[int] = read.get("ranks", [])
-    scores = read["scores"]
     if read["do"] != "top" or not found:
         return found if are_shared else [*range(found[0], found[0] + len(found))] if found else []
-    return [1 + scores.index(score) for score in scores] if are_shared else [*range(1, len(scores) + 1)]
+    return [1 + runs.index(run) for run in runs] if are_shared else [*range(1, len(runs) + 1)]
 
 
-def resets(history: History, counted: dict[int, list[int]], breaches: Breaches) -> None:
-    """A submission acknowledged before a reset was sent, and one sent after its answer, are in different periods."""
-    by_season: dict[str, list[Submission]] = defaultdict(list)
-    for one in history.submissions.values():
-        if counted.get(one.op):
-            by_season[one.season].append(one)
+def resets(history: History, counted: Counted, breaches: Breaches) -> None:
+    """A submission acknowledged before a reset was sent, and one sent after its answer, are in different periods.
+
+    Of a season that is fed, those that came by the feed, too.
+    """
+    by_season: dict[str, list[tuple[int, Submission]]] = defaultdict(list)
+    for (op, season), runs in counted.items():
+        by_season[season].append((runs[0].period, history.submissions[op]))
     for reset in history.resets:
         if reset["kind"] != "ok":
             continue
-        before = [o for o in by_season[reset["season"]] if o.answered is not None and o.answered < reset["began"]]
-        after = [o for o in by_season[reset["season"]] if o.began > reset["ended"]]
+        there = by_season[reset["season"]]
+        before = [pair for pair in there if pair[1].answered is not None and pair[1].answered < reset["began"]]
+        after = [pair for pair in there if pair[1].began > reset["ended"]]
         if before and after:
-            last = max(before, key=lambda o: counted[o.op][0])
-            first = min(after, key=lambda o: counted[o.op][0])
-            if counted[last.op][0] >= counted[first.op][0]:
+            last, first = max(before, key=lambda pair: pair[0]), min(after, key=lambda pair: pair[0])
+            if last[0] >= first[0]:
                 breaches["reset"].append(
-                    f"reset {reset['op']} of {reset['season']}: submission {last.op} from before it is in period "
-                    f"{counted[last.op][0]}, {first.op} from after it in {counted[first.op][0]}"
+                    f"reset {reset['op']} of {reset['season']}: submission {last[1].op} from before it is in period "
+                    f"{last[0]}, {first[1].op} from after it in {first[0]}"
                 )
 
 

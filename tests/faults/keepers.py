@@ -17,13 +17,12 @@ from support.waiting import eventually
 
 from faults.generate import Generator
 from faults.injections import FAULTS, STUCK, Fault, Inject, fault, moment, progress, stopped
+from faults.kinds import KINDS
 from faults.rig import Rig, kill
 
 SHOWN_WITHIN_S: Final = 30.0
 CACHED_S: Final = 0.05
 """A worker may answer with a top list that it has just read."""
-KINDS: Final = 6
-"""Seasons, one of each operator and order."""
 NUMBER: Final = (1 << 56) - 1
 """The bits of a period's id that rise with each period."""
 
@@ -77,7 +76,7 @@ def go_on(rig: Rig, load: Generator, more: int = 3) -> None:
     eventually(lambda: load.check() and closed(rig) >= before + more, 60)
 
 
-@fault("keeper: kill -9", rounds=4, ends=True, seasons=KINDS)
+@fault("keeper: kill -9", rounds=4, ends=True, seasons=len(KINDS))
 def keeper_kill(rig: Rig, rng: random.Random, load: Generator) -> None:
     go_on(rig, load, 1)
     moment(rng)
@@ -87,7 +86,7 @@ def keeper_kill(rig: Rig, rng: random.Random, load: Generator) -> None:
     go_on(rig, load)
 
 
-@fault("keeper: relay and keeper kill -9", rounds=3, ends=True, seasons=KINDS)
+@fault("keeper: relay and keeper kill -9", rounds=3, ends=True, seasons=len(KINDS))
 def keeper_and_relay_kill(rig: Rig, rng: random.Random, load: Generator) -> None:
     moment(rng)
     for pid in (*keepers(rig), *rig.relays()):
@@ -95,7 +94,7 @@ def keeper_and_relay_kill(rig: Rig, rng: random.Random, load: Generator) -> None
     go_on(rig, load)
 
 
-@fault("keeper: FLUSHALL while periods end", rounds=2, ends=True, seasons=KINDS)
+@fault("keeper: FLUSHALL while periods end", rounds=2, ends=True, seasons=len(KINDS))
 def flush_while_periods_end(rig: Rig, rng: random.Random, load: Generator) -> None:
     moment(rng)
     with rig.redis_connection() as client:
@@ -103,7 +102,7 @@ def flush_while_periods_end(rig: Rig, rng: random.Random, load: Generator) -> No
     go_on(rig, load)
 
 
-@fault("keeper: postgres stop -m immediate", rounds=2, ends=True, seasons=KINDS)
+@fault("keeper: postgres stop -m immediate", rounds=2, ends=True, seasons=len(KINDS))
 def crash_while_periods_end(rig: Rig, rng: random.Random, load: Generator) -> None:
     moment(rng)
     rig.crash_postgres()
@@ -155,7 +154,7 @@ def end_connections(rig: Rig, condition: str = "") -> list[Any]:
 for _point in POINTS:
     if "expire" not in _point:  # These seasons keep all periods.
         _name = f"keeper: kill -9 {_point}"
-        FAULTS[_name] = Fault(_name, pointed(_point, "SIGKILL"), rounds=1, ends=True, seasons=KINDS)
+        FAULTS[_name] = Fault(_name, pointed(_point, "SIGKILL"), rounds=1, ends=True, seasons=len(KINDS))
 for _point in ("uncommitted turn_season", "uncommitted finish_period"):
     _name = f"keeper: zombie {_point}"
-    FAULTS[_name] = Fault(_name, pointed(_point, "SIGSTOP"), rounds=1, ends=True, seasons=KINDS)
+    FAULTS[_name] = Fault(_name, pointed(_point, "SIGSTOP"), rounds=1, ends=True, seasons=len(KINDS))

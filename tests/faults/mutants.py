@@ -23,6 +23,25 @@ LOW_FENCE: Final = (
     ("relay/watermarks.py", "        or w.fence < w.committed\n", ""),
 )
 
+SECOND: Final = """        self.fed_partitions = 0
+        second = getattr(self, "second", False)
+"""
+FED_AFTERWARDS: Final = """            text = texts[5]
+            if second:
+                text = text.replace(b"j.is_fed = false", b"j.is_fed").replace(b"j.digest IS NULL OR", b"true OR")
+            rows = await self._run(text, parameters, fetch=True)
+            found = self._read_full(batch, rows)
+            for item, (status, _) in zip(batch, found, strict=True):
+                self.second = not second and status == WRITTEN and item.full
+                while self.second:
+                    try:
+                        await self.submit([item])
+                        self.second = False
+                    except SubmissionsTorn:
+                        pass
+            return found"""
+"""A second statement, and a second commit, for the fed seasons of each submission that the first one has written."""
+
 MUTANTS: Final = (
     Mutant(
         "the fence is not compared",
@@ -175,6 +194,53 @@ MUTANTS: Final = (
         (("relay/batch.py", "            write_changes(session, changes)\n", "            pass\n"),),
         "relay: kill -9 after-script",
         ("leader",),
+    ),
+    Mutant(
+        "a feed is written in a transaction of its own",
+        (
+            (
+                "board/pg/sql/submissions_by_rule.sql",
+                "AND j.ord NOT IN (SELECT ord FROM blocked) -- fed",
+                "AND j.ord NOT IN (SELECT ord FROM blocked) AND j.is_fed = false -- fed",
+            ),
+            (
+                "board/pg/sql/submissions_by_rule.sql",
+                "WHERE j.is_fed AND f.ord IS NULL -- fed",
+                "WHERE j.is_fed AND j.refusal > 0 -- fed",
+            ),
+            ("service/submissions/statements.py", "        self.fed_partitions = 0\n        if", SECOND + "        if"),
+            (
+                "service/submissions/statements.py",
+                "            return self._read_full(batch, await self._run(texts[5], parameters, fetch=True))",
+                FED_AFTERWARDS,
+            ),
+        ),
+        "api: kill -9 of a worker",
+        ("feeds",),
+    ),
+    Mutant(
+        "the columns of a better run are not kept",
+        (
+            (
+                "board/pg/sql/submissions_by_rule.sql",
+                "WHEN 1 THEN excluded.score > s.score OR (excluded.score = s.score -- columned",
+                "WHEN 1 THEN excluded.score >= s.score AND (excluded.score = s.score -- columned",
+            ),
+        ),
+        "relay: kill -9",
+        ("I2",),
+    ),
+    Mutant(
+        "the first answer is not whole",
+        (
+            (
+                "service/submissions/statements.py",
+                "figures = row[8:14] if status == REPLAYED else",
+                "figures = (*row[8:10], row[8], False, *row[12:14]) if status == REPLAYED else",
+            ),
+        ),
+        "api: clients reset after sending",
+        ("I2",),
     ),
 )
 

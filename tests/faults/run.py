@@ -31,8 +31,9 @@ from support.waiting import eventually
 
 from faults import clients, infra, keepers, unable, under_run
 from faults.generate import Generator
+from faults.history import History
 from faults.injections import FAULTS, Fault, progress
-from faults.judge import History, judge
+from faults.judge import judge
 from faults.rig import Rig
 
 OPS_OF_A_FAULT: Final = 10_000_000

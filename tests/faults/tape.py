@@ -9,7 +9,8 @@ from typing import Any
 from support.relays import Hand
 from support.world import World
 
-from faults.judge import INVARIANTS, Breaches, History, judge
+from faults.history import History
+from faults.judge import INVARIANTS, Breaches, judge
 
 
 class Tape:

@@ -40,8 +40,9 @@ def runs(world: World) -> Case:
     case.tape.note("ok", "define", 0, operator="best", order="asc")
     case.tape.events[-1]["season"] = "s2"
     for op, user, value in ((31, "ada", 5_000_000_031), (32, "bob", 6_000_000_032), (33, "ada", 7_000_000_033)):
-        ((_, score, version, _, _),) = world.submit_by_rule(("s2", user, value, True))
+        ((_, score, version, previous, improved),) = world.submit_by_rule(("s2", user, value, True))
         case.tape.submit(op, user, (score, version))
+        case.tape.events[-1] |= {"previousScore": previous, "improved": improved}
         for event in case.tape.events[-2:]:
             event |= {"season": "s2", "value": value}
     case.hand.drain()

@@ -32,8 +32,9 @@ class Periods(Case):
 
     def run(self, op: int, user: str, value: int, period: int) -> None:
         """A submission, carried at once."""
-        ((_, score, version, _, _),) = self.world.submit_by_rule(("s2", user, value, True))
+        ((_, score, version, previous, improved),) = self.world.submit_by_rule(("s2", user, value, True))
         self.tape.submit(op, user, (score, version))
+        self.tape.events[-1] |= {"previousScore": previous, "improved": improved}
         for event in self.tape.events[-2:]:
             event |= {"season": "s2", "value": value, "period": period}
         self.hand.drain()

@@ -12,11 +12,9 @@ import random
 import re
 import signal
 import subprocess
-import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,15 +22,15 @@ import pytest
 from faults.generate import Connection, Unanswered
 from support.absent import absent
 from support.http import JSON, Http
-from support.processes import Command, alive, children_of, commandline, run
+from support.processes import Command, alive, children_of, commandline
 from support.proxy import Proxy
+from support.releases import PREVIOUS, Release, git
 from support.repository import REPOSITORY
 from support.waiting import eventually
 from support.world import World
 
 from board.pg.schema import migrations
 
-PREVIOUS: Final = (Path(__file__).parent / "previous").read_text(encoding="utf-8").strip()
 MIGRATIONS: Final = "board/pg/migrations"
 MIGRATION: Final = re.compile(r"/migrations/\w+\.sql$")
 SEASONS: Final = ("spring", "summer", "autumn")
@@ -41,22 +39,6 @@ REST_S: Final = 0.02
 """A client's pause after an answer: the load never stops, and the releases still have a processor to start on."""
 STEP: Final = 100
 """Requests that must be answered between two steps of an upgrade."""
-
-
-def git(*arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=REPOSITORY, check=True, capture_output=True).stdout
-
-
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources of the previous release, without compiled kernels."""
-    try:
-        archive = git("archive", PREVIOUS)
-    except subprocess.CalledProcessError as error:
-        absent(f"the commit of the previous release is not in this clone: {error.stderr.decode().strip()}")
-    tree = tmp_path_factory.mktemp("previous")
-    subprocess.run(["tar", "-x", "-C", tree], input=archive, check=True)
-    return tree
 
 
 class Load:
@@ -114,45 +96,6 @@ class Load:
         if status != wanted:
             self.failures.append(f"{request[:2]}: {status} {body}")
         return status == wanted
-
-
-class Release:
-    """A release and its processes. It gets only the settings that it knows."""
-
-    def __init__(self, world: World, tree: Path, sockets: Path, **more: str) -> None:
-        self.tree: Final = tree
-        self.socket: Final = sockets / ("this" if tree == REPOSITORY else "previous")
-        env = {**world.environment(), "LEADERBOARD_BIND": f"unix:{self.socket}", "LEADERBOARD_WORKERS": "1"}
-        bare = {k: v for k, v in env.items() if not k.startswith("LEADERBOARD_")}
-        known = json.loads(run(["settings", "--json"], bare, tree=tree).stdout)
-        self.env: Final = {k: v for k, v in env.items() if not k.startswith("LEADERBOARD_") or k in known} | more
-
-    def run(self, *arguments: str) -> str:
-        """Run a command, which must succeed; return its output."""
-        done = run(arguments, self.env, tree=self.tree)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    @contextmanager
-    def serve(self) -> Iterator[Command]:
-        """The API, once it answers."""
-        with Command(["serve"], self.env, self.tree) as command:
-            command.until(lambda: "worker is up" in command.text(), 60)
-            yield command
-
-    @contextmanager
-    def relay(self) -> Iterator[Command]:
-        """A relay, once it is up."""
-        with Command(["relay", "--processes", "1"], self.env, self.tree) as command:
-            command.until(lambda: "relay is up" in command.text(), 60)
-            yield command
-
-
-@pytest.fixture
-def sockets() -> Iterator[Path]:
-    """The directory of the two APIs' sockets, between which a proxy switches. Its path is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="lb-upgrade-") as path:
-        yield Path(path)
 
 
 def kill_one(command: Command, word: bytes) -> None:

@@ -2,3 +2,6 @@
 
 -- name: schema_versions --
 SELECT version FROM schema_migration ORDER BY version
+
+-- name: named_migrations --
+SELECT version, name FROM schema_migration ORDER BY version

@@ -136,6 +136,13 @@ SELECT d.season_id, d.number, t.definition FROM done d LEFT JOIN season_definiti
 UPDATE period SET expired_at = clock_timestamp()
 WHERE season_id = %(season)s AND number <= %(upto)s AND final_at IS NOT NULL AND expired_at IS NULL AND ended_at IS NULL
 
+-- name: keep_last_periods --
+-- In the transaction of `lock_season`: as `expire_periods`, of a season that keeps fewer of its final periods from now on.
+UPDATE period SET expired_at = clock_timestamp()
+WHERE season_id = %(season)s AND final_at IS NOT NULL AND expired_at IS NULL AND ended_at IS NULL
+  AND number <= (SELECT max(e.number) FROM period e
+                 WHERE e.season_id = %(season)s AND e.final_at IS NOT NULL AND e.ended_at IS NULL) - %(keep)s
+
 -- name: uncleared_periods --
 -- Final periods whose rows nothing needs any more: no read that began before the standings were there goes on for a minute.
 -- After a season's last end, its board is still that of the last period.
@@ -176,7 +183,7 @@ SELECT p.number, least(CASE WHEN p.period_id = s.period_id THEN greatest(p.start
            WHEN p.ends_at IS NOT NULL OR s.ends_at <= now() THEN 'closing'
            WHEN s.opens_at > now() THEN 'upcoming'
            ELSE 'open'
-       END AS state, p.players
+       END AS state, CASE WHEN p.final_at IS NOT NULL THEN p.players END AS players
 FROM season s JOIN period p ON p.season_id = s.season_id
 WHERE s.season_id = %(season)s AND p.number < %(below)s AND p.ended_at IS NULL AND p.expired_at IS NULL
 ORDER BY p.number DESC LIMIT %(limit)s

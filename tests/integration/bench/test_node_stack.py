@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from bench.system.node_stack import NodeStack
 from bench.system.processor_time import find_processes
-
 from board.config.load import load
 from board.partitions import PARTITIONS
 from board.redis.masters import read_masters

@@ -70,6 +70,14 @@ def test_a_schedule_is_set_as_a_whole_and_a_period_ended_by_hand(world: World) -
     assert "last period has ended" in ask(world, "reset", "once", status=2)
 
 
+def test_feeds_are_set_and_taken_back(world: World) -> None:
+    world.create("all", "high")
+    fed = json.loads(ask(world, "set", "week", "--feeds", '["all","high"]', "--json"))
+    assert fed["feeds"] == ["all", "high"]
+    assert json.loads(ask(world, "set", "week", "--title", "Week", "--json"))["feeds"] == ["all", "high"]
+    assert json.loads(ask(world, "set", "week", "--feeds", "[]", "--json"))["feeds"] == []
+
+
 def test_all_seasons_are_listed(world: World) -> None:
     world.create("b", "a")
     world.define("c", operator="last", title="C")
@@ -93,6 +101,9 @@ def test_all_seasons_are_listed(world: World) -> None:
         (["set", "best", "--order", "asc"], "operator, order and columns are fixed"),
         (["set", "s", "--columns", "{}"], "--columns must be a JSON list"),
         (["set", "s", "--columns", '[{"name":"a b"}]'], "columns"),
+        (["set", "s", "--feeds", "all"], "--feeds must be a JSON list"),
+        (["set", "s", "--feeds", '["none"]'], "feeds names a season that does not exist: none"),
+        (["set", "best", "--feeds", '["best"]'], "a season cannot feed itself"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_changes_nothing(world: World, words: list[str], text: str) -> None:

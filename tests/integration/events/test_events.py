@@ -64,6 +64,20 @@ def test_a_turn_and_a_close_are_told(lone: Http, world: World) -> None:
     assert listed(lone, "?limit=1") == {"items": [ended], "nextCursor": ended["id"]}
 
 
+def test_the_ten_best_of_a_season_with_columns_are_told_with_them(lone: Http, world: World) -> None:
+    put(lone, "s", operator="best", columns=[{"name": "time", "order": "asc"}], schedule=GRID)
+    for user, time in (("ada", 9), ("bob", 7)):
+        body = f'{{"userId":"{user}","score":3,"columns":{{"time":{time}}}}}'.encode()
+        assert lone.post_raw("s", body).status == 202
+    end_now(world, "s")
+    keeper = keeper_of(world)
+    keeper.turn_seasons(world.db)
+    keeper.close_periods(world.db)
+    (closed,) = listed(lone, "?kind=period.closed")["items"]
+    assert closed["data"]["top"] == lone.get(closed["data"]["link"]).json["items"]
+    assert [row["columns"] for row in closed["data"]["top"]] == [{"time": 7}, {"time": 9}]
+
+
 @pytest.mark.walk
 def test_a_reset_by_hand_is_told_and_a_deleted_period_is_not(lone: Http, world: World) -> None:
     put(lone, "s")

@@ -99,9 +99,21 @@ def test_the_command(bare_world: World) -> None:
     assert json.loads(first.stdout) == {
         "applied": [step.version for step in schema.migrations()],
         "required": schema.required(),
+        "newer": [],
     }
     second = leaderboard(bare_world, "migrate")
     assert second.returncode == 0 and "up to date" in second.stderr + second.stdout
+
+
+def test_migrations_of_a_newer_release_are_named(world: World) -> None:
+    """After a roll-back the older release says what it does not know, and leaves it alone."""
+    world.rows("INSERT INTO schema_migration (version, name, checksum) VALUES (9999, 'future', 'x') RETURNING 1")
+    said = leaderboard(world, "migrate")
+    assert said.returncode == 0
+    assert "the database has migrations of a newer release, which stay: 9999_future" in said.stdout + said.stderr
+    assert json.loads(leaderboard(world, "migrate", "--json").stdout)["newer"] == ["9999_future"]
+    examined = leaderboard(world, "doctor", "--json").stdout
+    assert f"version {schema.required()}; 9999_future of a newer release" in examined
 
 
 @pytest.mark.parametrize("command", [["serve"], ["relay"], ["verify"], ["rebuild", "--all"], ["status"]])

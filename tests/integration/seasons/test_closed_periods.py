@@ -207,6 +207,23 @@ def test_rows_are_deleted_once_they_have_standings(lone: Http, world: World) -> 
     assert Janitor(world.settings, Unsignalled()).collect(world.db) == 0
 
 
+def test_a_season_that_keeps_fewer_periods_keeps_them_at_once(lone: Http, world: World) -> None:
+    """Its next period may end in a year, or never."""
+    put(lone, "s", operator="best", schedule=GRID)
+    keeper = keeper_of(world)
+    for number in range(4):
+        submit(lone, "s", "ada", score=number)
+        end_now(world, "s")
+        assert keeper.turn_seasons(world.db) == 1 and keeper.close_periods(world.db) == 1
+    assert patch(lone, "s", keepPeriods=2).status == 200
+    statuses = [past(lone, "s", "top", number).status for number in range(1, 5)]
+    assert statuses == [410, 410, 200, 200]
+    assert [one["number"] for one in lone.get(f"{base('s')}/periods").json["items"]] == [5, 4, 3]
+    assert patch(lone, "s", keepPeriods=None).status == 200
+    assert past(lone, "s", "top", 2).status == 410, "what is gone does not come back"
+    assert past(lone, "s", "top", 3).json["items"] == [{"rank": 1, "userId": "ada", "score": 2}]
+
+
 def test_periods_beyond_what_is_kept_are_gone(lone: Http, world: World) -> None:
     put(lone, "s", operator="best", schedule=GRID, keepPeriods=2)
     keeper = keeper_of(world)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
 from support.processes import Api, relaying, serving
+from support.proxy import Proxy
 from support.waiting import eventually
 from support.world import World
 
@@ -47,7 +48,8 @@ def score(http: Http, season: str, user: str, value: int) -> Answer:
 
 def shown(answer: Answer) -> dict[str, Any]:
     """The definition in an answer."""
-    return {name: value for name, value in answer.json.items() if name not in ("seasonId", "period", "nextEndsAt")}
+    more = ("seasonId", "period", "nextEndsAt", "players")
+    return {name: value for name, value in answer.json.items() if name not in more}
 
 
 def test_put_creates_and_replaces_and_get_shows_it(http: Http, season: str) -> None:
@@ -65,6 +67,43 @@ def test_put_creates_and_replaces_and_get_shows_it(http: Http, season: str) -> N
     assert again.status == 200
     assert shown(again) == {**DEFAULTS, "operator": "best", "title": "Only this"}, "missing members became defaults"
     assert again.headers["etag"] != made.headers["etag"]
+
+
+def test_answers_have_the_number_of_players_on_the_board(http: Http, season: str, api: Api) -> None:
+    assert put(http, season, operator="best").json["players"] == 0
+    for user, value in (("ada", 1), ("bob", 2), ("ada", 3)):
+        assert score(http, season, user, value).status == 202
+    eventually(lambda: http.get(base(season)).json["players"] == 2)
+    assert change(http, "PATCH", season, {"title": "Two"}).json["players"] == 2
+    listed = {one["seasonId"]: one["players"] for one in http.get("/v1/seasons?limit=1000").json["items"]}
+    assert listed[season] == 2
+    assert http.delete(season).status == 200
+    assert http.get(base(season)).json["players"] == 0
+
+
+def test_a_season_can_be_read_while_redis_is_away(world: World, redis_proxy: Proxy) -> None:
+    world.define("s", title="Spring")
+    with serving(world, REDIS_URL=f"redis://127.0.0.1:{redis_proxy.port}/1") as api, api.client() as http:
+        assert http.get(base("s")).json["players"] == 0
+        redis_proxy.cut()
+        eventually(lambda: http.get(base("s")).json["players"] is None)
+        read = http.get(base("s"))
+        assert (read.status, read.json["title"], read.json["players"]) == (200, "Spring", None)
+
+
+def test_a_season_of_a_time_zone_that_this_machine_lacks_hides_no_other_one(http: Http, season: str, api: Api) -> None:
+    """Another host of this database may have newer zones."""
+    cron = {"cron": "0 0 * * MON", "timeZone": "Europe/Berlin"}
+    assert put(http, season, schedule=cron).json["nextEndsAt"] is not None
+    api.world.execute(
+        "UPDATE season_definition SET definition = replace(definition, 'Europe/Berlin', 'Mars/Olympus') "
+        f"WHERE season_id = '{season}'"
+    )
+    read = http.get(base(season))
+    assert (read.status, read.json["nextEndsAt"]) == (200, None), read.json
+    assert read.json["period"]["endsAt"] is not None
+    assert http.get("/v1/seasons?limit=1000").status == 200
+    assert put(http, season, schedule=cron).json["nextEndsAt"] is not None, "it can be mended"
 
 
 def test_a_season_that_only_got_scores_has_the_defaults(http: Http, season: str) -> None:
@@ -133,27 +172,27 @@ def test_of_two_who_change_the_same_state_one_is_told(season: str, api: Api) -> 
 @pytest.mark.parametrize(
     ("members", "code", "named"),
     [
-        ({"operator": "max"}, "invalid-body", "operator"),
-        ({"order": "up"}, "invalid-body", "order"),
+        ({"operator": "max"}, "invalid-season", "operator"),
+        ({"order": "up"}, "invalid-season", "order"),
         ({"bounds": {"min": 2, "max": 1}}, "invalid-season", "bounds"),
-        ({"bounds": {"min": 2**63}}, "invalid-body", "min"),
-        ({"bounds": {"low": 1}}, "invalid-body", "low"),
-        ({"opensAt": "tomorrow"}, "invalid-body", "opensAt"),
-        ({"opensAt": "2026-11-29T10:00:00"}, "invalid-body", "opensAt"),
-        ({"title": "x" * 201}, "invalid-body", "title"),
+        ({"bounds": {"min": 2**63}}, "invalid-season", "min"),
+        ({"bounds": {"low": 1}}, "invalid-season", "low"),
+        ({"opensAt": "tomorrow"}, "invalid-season", "opensAt"),
+        ({"opensAt": "2026-11-29T10:00:00"}, "invalid-season", "opensAt"),
+        ({"title": "x" * 201}, "invalid-season", "title"),
         ({"title": "a\u0000b"}, "invalid-season", "title"),
-        ({"metadata": []}, "invalid-body", "metadata"),
+        ({"metadata": []}, "invalid-season", "metadata"),
         ({"metadata": {"a": "\ud800"}}, "malformed-json", ""),
         ({"metadata": {"a": "x" * 1_020}}, "invalid-season", "metadata"),
         ({"metadata": {"a": [[[[[[[[]]]]]]]]}}, "invalid-season", "metadata"),
-        ({"display": {"decimals": 19}}, "invalid-body", "decimals"),
-        ({"display": {"format": "roman"}}, "invalid-body", "format"),
+        ({"display": {"decimals": 19}}, "invalid-season", "decimals"),
+        ({"display": {"format": "roman"}}, "invalid-season", "format"),
         ({"display": {"unit": "\n"}}, "invalid-season", "unit"),
-        ({"visibility": "secret"}, "invalid-body", "visibility"),
-        ({"columns": [{"name": "a b"}]}, "invalid-body", "columns"),
-        ({"columns": [{"name": "time\n"}]}, "invalid-body", "columns"),
-        ({"columns": [{"name": "time", "order": "up"}]}, "invalid-body", "columns"),
-        ({"columns": [{"name": name} for name in "abcd"]}, "invalid-body", "columns"),
+        ({"visibility": "secret"}, "invalid-season", "visibility"),
+        ({"columns": [{"name": "a b"}]}, "invalid-season", "columns"),
+        ({"columns": [{"name": "time\n"}]}, "invalid-season", "columns"),
+        ({"columns": [{"name": "time", "order": "up"}]}, "invalid-season", "columns"),
+        ({"columns": [{"name": name} for name in "abcd"]}, "invalid-season", "columns"),
         ({"columns": [{"name": "a"}, {"name": "a", "order": "asc"}]}, "invalid-season", "columns"),
         ([], "invalid-body", ""),
     ],
@@ -168,7 +207,8 @@ def test_what_a_season_cannot_be_is_refused_with_the_member(
     if isinstance(members, dict):
         put(http, season, title="kept")
         refused = change(http, "PATCH", season, members)
-        assert refused.status == 400 and named in refused.json["detail"]
+        assert (refused.status, refused.json["code"]) == (400, code), "as in a PUT"
+        assert named in refused.json["detail"]
         assert shown(http.get(base(season))) == {**DEFAULTS, "title": "kept"}
 
 

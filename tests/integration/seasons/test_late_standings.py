@@ -65,6 +65,12 @@ def is_written(world: World) -> bool:
     return world.value("SELECT players IS NOT NULL FROM period WHERE number = 1") is True
 
 
+def listed(http: Http) -> Any:
+    """The first period in the list of them."""
+    (first,) = http.get(f"{base('s')}/periods?cursor=Mg").json["items"]
+    return first
+
+
 def test_reads_show_late_ones_at_once_and_the_standings_follow(lone: Http, world: World) -> None:
     scores = begin(lone, world)
     keeper = keeper_of(world)
@@ -72,6 +78,7 @@ def test_reads_show_late_ones_at_once_and_the_standings_follow(lone: Http, world
     assert is_written(world)
     before = top(lone)
     assert before.json["items"] == ranked(scores)
+    assert listed(lone)["players"] is None, "more may come"
     for user, score in (("p03", 1_000), ("new", 500)):
         scores[user] = score
         assert submit(lone, "s", user, score=score, period=1).json["period"] == 1
@@ -99,6 +106,7 @@ def test_reads_show_late_ones_at_once_and_the_standings_follow(lone: Http, world
     (text,) = world.rows("SELECT data FROM event WHERE kind = 'period.closed'")[0]
     data = json.loads(text)
     assert (data["players"], data["top"]) == (PLAYERS + 1, ranked(scores)[:10])
+    assert listed(lone)["players"] == PLAYERS + 1
 
 
 def test_a_run_that_is_no_better_changes_no_board(lone: Http, world: World) -> None:

@@ -308,16 +308,16 @@ def test_a_plain_season_with_submissions_gets_a_schedule(lone: Http, world: Worl
         ({"schedule": {"endsAt": "2020-01-01T00:00:00Z"}}, "invalid-season", "past"),
         ({"schedule": {**GRID, "endsAt": "2998-01-01T00:00:00Z"}}, "invalid-season", "nothing else"),
         ({"schedule": {}}, "invalid-season", "nothing"),
-        ({"schedule": {"weekly": True}}, "invalid-body", "weekly"),
-        ({"schedule": {"endsAt": "2998-01-01"}}, "invalid-body", "endsAt"),
+        ({"schedule": {"weekly": True}}, "invalid-season", "weekly"),
+        ({"schedule": {"endsAt": "2998-01-01"}}, "invalid-season", "endsAt"),
         (
             {"schedule": {"endsAt": "2998-01-01T00:00:00Z"}, "opensAt": "2998-01-01T00:00:00Z"},
             "invalid-season",
             "opens",
         ),
-        ({"graceS": -1}, "invalid-body", "graceS"),
-        ({"graceS": 86_401}, "invalid-body", "graceS"),
-        ({"keepPeriods": 0}, "invalid-body", "keepPeriods"),
+        ({"graceS": -1}, "invalid-season", "graceS"),
+        ({"graceS": 86_401}, "invalid-season", "graceS"),
+        ({"keepPeriods": 0}, "invalid-season", "keepPeriods"),
     ],
 )
 def test_what_no_season_has_is_refused_by_name(

@@ -97,6 +97,14 @@ def test_columns_that_do_not_fit_are_refused_alone(http: Http, season: str, colu
     eventually(lambda: [item["userId"] for item in http.top(season).json["items"]] == ["ada"])
 
 
+@pytest.mark.parametrize(("text", "kind"), [("1.5", "`float`"), ('"1"', "`str`"), ("null", "`null`")])
+def test_a_value_that_is_no_whole_number_is_told_as_what_it_is(http: Http, season: str, text: str, kind: str) -> None:
+    put(http, season, operator="best", columns=TIME_AND_MOVES)
+    answer = http.post_raw(season, f'{{"userId":"a","score":1,"columns":{{"time":{text},"moves":2}}}}'.encode())
+    assert (answer.status, answer.json["code"]) == (400, "invalid-columns")
+    assert f"got {kind}" in answer.json["detail"]
+
+
 def test_a_submission_without_the_columns_is_told_which_there_are(http: Http, season: str, api: Api) -> None:
     put(http, season, operator="best", columns=TIME_AND_MOVES)
     answer = send(http, season, "ada", score=1)
