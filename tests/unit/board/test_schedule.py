@@ -141,6 +141,7 @@ def test_a_fixed_end_comes_once() -> None:
     fixed = schedule(endsAt="2026-06-01T02:00:00+02:00")
     assert find_next_end(fixed, at("2026-05-01T00:00:00Z")) == at("2026-06-01T00:00:00Z")
     assert find_next_end(fixed, at("2026-06-01T00:00:00Z")) is None
+    assert find_next_end(fixed, at("2026-06-01T00:00:01Z")) is None
 
 
 def test_missed_ends_come_in_order_and_bounded() -> None:
@@ -154,11 +155,11 @@ def test_missed_ends_come_in_order_and_bounded() -> None:
 @pytest.mark.parametrize(
     ("members", "named"),
     [
-        ({}, "nothing"),
-        ({"cron": "0 0 * * *"}, "cron"),
-        ({"timeZone": "UTC"}, "timeZone"),
-        ({"every": "P1D"}, "every"),
-        ({"cron": "0 0 * * *", "timeZone": "UTC", "endsAt": "2027-01-01T00:00:00Z"}, "endsAt"),
+        ({}, "it has nothing$"),
+        ({"cron": "0 0 * * *"}, "it has cron$"),
+        ({"timeZone": "UTC"}, "it has timeZone$"),
+        ({"every": "P1D"}, "it has every$"),
+        ({"cron": "0 0 * * *", "timeZone": "UTC", "endsAt": "2027-01-01T00:00:00Z"}, "has cron, endsAt, timeZone$"),
         ({"cron": "0 0 * * *", "timeZone": "UTC", "every": "P1D", "startsAt": "2026-01-01T00:00:00Z"}, "every"),
         ({"cron": "0 0 30 2 *", "timeZone": "UTC"}, "cron"),  # never
         ({"cron": "0 0 30 2 *", "timeZone": "Europe/Berlin"}, "cron"),

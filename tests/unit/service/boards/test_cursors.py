@@ -66,6 +66,11 @@ def test_a_row_is_located_again(score: int, reached: int, user: str, column: int
     assert cursor.locate() == (score, reached, user, packed)
 
 
+def test_cursors_of_all_lengths_are_read() -> None:
+    for length in range(1, 129):
+        assert parse(encode_row("s", PLAIN, 7, 9, "a" * length)).locate()[2] == "a" * length
+
+
 def test_the_zscore_is_as_redis_writes_it() -> None:
     assert parse(encode_cursor("s", PLAIN, b"-7", b"m")).zscore == -7.0
     assert parse(encode_cursor("s", PLAIN, b"9007199254740992", b"m")).zscore == 2.0**53

@@ -21,6 +21,11 @@ def test_a_cursor_has_no_padding() -> None:
     assert [encode_cursor(season) for season in ("a", "ab", "abc", "???")] == ["YQ", "YWI", "YWJj", "Pz8_"]
 
 
+def test_cursors_of_all_lengths_are_read() -> None:
+    for length in range(1, SEASON_ID_MAX + 1):
+        assert parse_cursor(encode_cursor("a" * length)) == "a" * length
+
+
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=SEASON_ID_MAX))
 def test_a_cursor_names_its_season(season: str) -> None:
     cursor = encode_cursor(season)

@@ -46,6 +46,9 @@ def test_an_answer_has_a_media_type_of_its_own() -> None:
     assert msgspec.json.decode(found.body) == {"score": "7"}
 
 
-@pytest.mark.parametrize("answer", [Answer(304, b""), Answer(400, b'{"score":7}', "application/problem+json")])
+OTHERS = ("application/problem+json", "application/cbor")
+
+
+@pytest.mark.parametrize("answer", [Answer(304, b""), *(Answer(400, b'{"score":7}', kind) for kind in OTHERS)])
 def test_errors_and_empty_answers_stay_as_they_are(answer: Answer) -> None:
     assert spelled(answer) is answer

@@ -7,7 +7,7 @@ import pytest
 from support.nobody import Nobody
 
 from board.season import INT64_MAX, INT64_MIN
-from service.submissions.columns import NO_OTHERS, REMEMBERED_MOST, ColumnMemory
+from service.submissions.columns import NO_OTHERS, ColumnMemory
 from service.submissions.item import Extras, Item
 
 
@@ -59,9 +59,9 @@ def test_a_misfit_names_the_columns_of_the_season() -> None:
 
 def test_a_bounded_number_of_seasons_is_remembered() -> None:
     kept = ColumnMemory()
-    for n in range(REMEMBERED_MOST):
+    for n in range(4_096):
         kept.learn(f"s{n}", ">a")
-    assert all(kept.fits(item(f"s{n}", a=1)) for n in range(REMEMBERED_MOST))
+    assert all(kept.fits(item(f"s{n}", a=1)) for n in range(4_096))
     kept.learn("one more", ">a")
     assert kept.fits(item("one more", a=1))
-    assert sum(kept.fits(item(f"s{n}", a=1)) for n in range(REMEMBERED_MOST)) == 0
+    assert sum(kept.fits(item(f"s{n}", a=1)) for n in range(4_096)) == 0
