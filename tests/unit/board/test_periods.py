@@ -11,6 +11,7 @@ import pytest
 
 from board.errors import PeriodClosed
 from board.periods import (
+    GRACE_MOST_S,
     TURNS_MOST,
     Steps,
     Terms,
@@ -86,6 +87,10 @@ def test_terms_are_the_defaults_unless_a_season_has_others() -> None:
     terms = load_terms('{"operator":"best","order":"asc","graceS":5,"title":"Laps","bounds":{"min":1}}')
     assert terms == Terms(operator="best", order="asc", graceS=5, bounds=Bounds(min=1))
     assert terms.rule == Rule(operator="best", order="asc", bounds=Bounds(min=1))
+
+
+def test_a_grace_is_a_day_at_most() -> None:
+    assert datetime.timedelta(seconds=GRACE_MOST_S) == DAY
 
 
 def test_a_season_with_ends_or_feeds_is_not_plain() -> None:

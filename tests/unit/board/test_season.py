@@ -221,6 +221,7 @@ def test_a_period_tells_the_order_of_its_rows() -> None:
         ({"columns": [{"name": ""}]}, "columns"),
         ({"columns": [{"name": "a b"}]}, "columns"),
         ({"columns": [{"name": "a", "order": "up"}]}, "order"),
+        ({"columns": [{"name": "a", "least": 1}]}, "least"),
         ({"colour": "red"}, "colour"),
     ],
 )
