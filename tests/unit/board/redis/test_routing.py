@@ -83,6 +83,7 @@ def test_one_redis_keeps_its_keys() -> None:
         ((b"EVAL", b"return 1\n-- \r", b"1", b"k"), b"k"),
         ((b"PING",), None),
         ((b"DBSIZE",), None),
+        ((b"EVAL", b"return 1"), None),
         ((b"EVAL", b"return 1", b"0"), None),
         (("HELLO",), None),
         ((b"SCRIPT", b"LOAD", b"return 1"), None),
