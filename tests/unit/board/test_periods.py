@@ -215,3 +215,9 @@ def test_a_history_that_another_one_takes_back_is_begun_twice() -> None:
     assert [name for name, _ in asked] == ["history", "begin_history", "history", "begin_history", "history"]
     with pytest.raises(ValueError, match="not enough values"):
         steps.send([])
+
+
+@pytest.mark.parametrize(("value", "member"), [(Terms(), "graceS"), (Turn([], [], None), "closed")])
+def test_terms_and_turns_never_change(value: Any, member: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(value, member, getattr(value, member))

@@ -345,3 +345,19 @@ def test_bounds_may_be_one_number() -> None:
     assert explain(parse_rule({"operator": "last", "columns": [{"name": "t", "order": "asc"}]})).startswith(
         "The latest run counts, the highest score first. Then t decides, the lowest first."
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "member"),
+    [
+        (Rule(), "order"),
+        (Column("a"), "order"),
+        (Submission(1, 2), "number"),
+        (Row(1, 2), "score"),
+        (Change(Row(1, 2), None, True), "row"),
+    ],
+)
+def test_rules_and_rows_never_change(value: Any, member: str) -> None:
+    """They are keys of caches, and one may be part of several others."""
+    with pytest.raises(AttributeError):
+        setattr(value, member, getattr(value, member))

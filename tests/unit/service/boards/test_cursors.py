@@ -50,6 +50,8 @@ def test_a_cursor_of_an_older_release_leads_to_the_same_row() -> None:
     cursor = parse(text)
     cursor.check("spring")
     assert cursor.locate() == (7, 9, "ada", b"")
+    with pytest.raises(AttributeError):
+        cursor.member = b""  # type: ignore[misc]
 
 
 def test_no_cursor_is_the_beginning() -> None:

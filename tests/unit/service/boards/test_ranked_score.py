@@ -69,4 +69,5 @@ def test_a_board_has_as_many_ranks_as_players() -> None:
         with pytest.raises(Rejected) as refused:
             check_rank(rank, size)
         answer = msgspec.json.decode(refused.value.answer.body)
+        assert answer["status"] == 404
         assert (answer["code"], answer["detail"]) == ("rank-not-found", f"The board has {shown} players.")

@@ -172,7 +172,18 @@ def test_bodies_are_told_apart(body: bytes, code: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "depth"),
-    [("5", 0), ('"a"', 0), ("null", 0), ("[]", 1), ("{}", 1), ("[5]", 1), ('{"a":[1,{"b":2}]}', 3), ("[[],[[]],1]", 3)],
+    [
+        ("5", 0),
+        ('"a"', 0),
+        ("null", 0),
+        ("[]", 1),
+        ("{}", 1),
+        ("[5]", 1),
+        ('{"a":{"b":1}}', 2),
+        ("[[1]]", 2),
+        ('{"a":[1,{"b":2}]}', 3),
+        ("[[],[[]],1]", 3),
+    ],
 )
 def test_objects_and_arrays_have_levels(text: str, depth: int) -> None:
     assert measure_depth(msgspec.json.decode(text)) == depth

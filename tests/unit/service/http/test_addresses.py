@@ -50,3 +50,13 @@ def test_without_a_limit_nothing_is_kept() -> None:
     assert [addresses.enter("192.0.2.1") for _ in range(3)] == [0, 0, 0]
     addresses.leave("192.0.2.1")
     assert len(addresses) == 0
+
+
+def test_those_who_stay_still_count_when_one_has_left() -> None:
+    addresses = Addresses(2)
+    assert [addresses.enter("192.0.2.1") for _ in range(3)] == [0, 0, 1]
+    addresses.leave("192.0.2.1")
+    assert addresses.enter("192.0.2.1") == 1
+    for _ in range(3):
+        addresses.leave("192.0.2.1")
+    assert len(addresses) == 0

@@ -79,6 +79,8 @@ def test_the_statement_of_plain_seasons_writes_numbers_alone(extras: Extras, by_
     assert (extras.by_rule, extras.is_placed) == (by_rule, placed)
     assert extras.origin == (extras.key_id, extras.client_version)
     assert extras_of_key(extras.key_id) == Extras(extras.key_id)
+    with pytest.raises(AttributeError):
+        extras.period = 5  # type: ignore[misc]
 
 
 def test_a_new_item_is_a_plain_one_that_was_not_tried() -> None:
