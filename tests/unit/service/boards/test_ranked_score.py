@@ -9,7 +9,7 @@ from fractions import Fraction
 import msgspec
 import pytest
 
-from service.boards.ranked_score import check_rank, find_rank
+from service.boards.ranked_score import RANK_OR_PERCENTILE, check_rank, find_rank
 from service.boards.shared_ranks import percentile_of
 from service.contract.problems import Rejected
 
@@ -60,6 +60,10 @@ def test_the_score_of_a_shown_percentile_is_not_above_the_player() -> None:
         shown = Fraction(repr(percentile_of(rank, total)))
         assert find_rank(total, shown) >= rank
         assert 0 <= Fraction(100 * (total - rank), total) - shown < Fraction(1, 100)
+
+
+def test_a_query_with_both_or_neither_is_a_bad_one() -> None:
+    assert RANK_OR_PERCENTILE.answer.status == 400
 
 
 def test_a_board_has_as_many_ranks_as_players() -> None:
