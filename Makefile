@@ -94,7 +94,7 @@ soak: $(VENV)/.dev ## inject faults at random (MINUTES=60)
 mutants: $(VENV)/.dev ## take out guards one by one, and see the tests fail that hold them (SAMPLE=1: the few of CI; ONLY=lua)
 	@PYTHONPATH=tests:. $(BIN)/python -m mutants.run $(if $(SAMPLE),--sample) $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
-mutants-pure: $(VENV)/.mutation ## mutate pure modules line by line, a few minutes (cosmic-ray; ONLY=backoff)
+mutants-pure: $(VENV)/.mutation ## mutate pure modules place by place, some minutes (cosmic-ray; ONLY=backoff)
 	@PYTHONPATH=tests:. $(BIN)/python -m mutants.pure $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 fuzz: $(VENV)/.fuzz ## fuzz the kernels under sanitizers, and check them for leaks (SECONDS=60; needs clang, valgrind)

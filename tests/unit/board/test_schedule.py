@@ -117,6 +117,8 @@ def test_no_end_lies_between_an_instant_and_its_next_end(text: str, zone: str, a
         ("P3D", "2020-01-01T06:00:00+02:00", "2026-01-01T00:00:00Z", "2026-01-02T04:00:00Z"),
         ("PT1M", "2026-01-01T00:00:30Z", "2026-01-01T00:00:30.000001Z", "2026-01-01T00:01:30Z"),
         ("P1D", "2027-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"),  # the grid begins later
+        ("P1D", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),  # its anchor has come
+        ("P1W2DT3H4M5S", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-10T03:04:05Z"),
     ],
 )
 def test_a_grid_ends_at_these_instants(every: str, anchor: str, after: str, instant: str) -> None:
@@ -139,6 +141,7 @@ def test_a_fixed_end_comes_once() -> None:
     fixed = schedule(endsAt="2026-06-01T02:00:00+02:00")
     assert find_next_end(fixed, at("2026-05-01T00:00:00Z")) == at("2026-06-01T00:00:00Z")
     assert find_next_end(fixed, at("2026-06-01T00:00:00Z")) is None
+    assert find_next_end(fixed, at("2026-06-01T00:00:01Z")) is None
 
 
 def test_missed_ends_come_in_order_and_bounded() -> None:
@@ -152,11 +155,11 @@ def test_missed_ends_come_in_order_and_bounded() -> None:
 @pytest.mark.parametrize(
     ("members", "named"),
     [
-        ({}, "nothing"),
-        ({"cron": "0 0 * * *"}, "cron"),
-        ({"timeZone": "UTC"}, "timeZone"),
-        ({"every": "P1D"}, "every"),
-        ({"cron": "0 0 * * *", "timeZone": "UTC", "endsAt": "2027-01-01T00:00:00Z"}, "endsAt"),
+        ({}, "it has nothing$"),
+        ({"cron": "0 0 * * *"}, "it has cron$"),
+        ({"timeZone": "UTC"}, "it has timeZone$"),
+        ({"every": "P1D"}, "it has every$"),
+        ({"cron": "0 0 * * *", "timeZone": "UTC", "endsAt": "2027-01-01T00:00:00Z"}, "has cron, endsAt, timeZone$"),
         ({"cron": "0 0 * * *", "timeZone": "UTC", "every": "P1D", "startsAt": "2026-01-01T00:00:00Z"}, "every"),
         ({"cron": "0 0 30 2 *", "timeZone": "UTC"}, "cron"),  # never
         ({"cron": "0 0 30 2 *", "timeZone": "Europe/Berlin"}, "cron"),
@@ -188,6 +191,9 @@ def test_missed_ends_come_in_order_and_bounded() -> None:
         ({"every": "P99999999999D", "startsAt": "2026-01-01T00:00:00Z"}, "every"),
         ({"every": "P9999999D", "startsAt": "2026-01-01T00:00:00Z"}, "every"),
         ({"endsAt": "2025-12-31T23:59:59Z"}, "past"),
+        ({"endsAt": "2026-01-01T00:00:00Z"}, "past"),
+        ({"every": "P1D", "startsAt": "0001-12-31T00:00:00Z"}, "startsAt is out of range"),
+        ({"endsAt": "9999-01-01T00:00:00Z"}, "endsAt is out of range"),
         ({"endsAt": "0001-01-01T00:00:00+14:00"}, "past"),
         ({"endsAt": "9999-12-31T23:59:59-14:00"}, "endsAt"),
         ({"every": "P1D", "startsAt": "9999-12-31T23:59:59-14:00"}, "startsAt"),
@@ -205,6 +211,10 @@ def test_what_is_no_schedule_is_refused_by_name(members: dict[str, Any], named: 
         {"cron": "0 0 29 2 *", "timeZone": "UTC"},
         {"every": "P2W", "startsAt": "2020-01-01T00:00:00Z"},
         {"endsAt": "2026-01-01T00:00:01Z"},
+        {"endsAt": "9998-12-31T23:59:59Z"},
+        {"every": "PT1M", "startsAt": "0002-01-01T00:00:00Z"},
+        {"every": "PT60S", "startsAt": "2020-01-01T00:00:00Z"},
+        {"cron": "0 0 * * " + ",".join(["MON"] * 23), "timeZone": "UTC"},
     ],
 )
 def test_these_are_schedules(members: dict[str, Any]) -> None:
@@ -212,3 +222,21 @@ def test_these_are_schedules(members: dict[str, Any]) -> None:
     assert msgspec.to_builtins(msgspec.convert(members, Schedule)) == members, (
         "an answer has the members that were given"
     )
+
+
+@pytest.mark.parametrize(
+    ("member", "longest"), [("cron", 100), ("timeZone", 64), ("every", 64)], ids=["cron", "timeZone", "every"]
+)
+def test_texts_of_a_schedule_have_a_length(member: str, longest: int) -> None:
+    assert getattr(schedule(**{member: "x" * longest}), member) == "x" * longest
+    with pytest.raises(msgspec.ValidationError, match=f"length <= {longest}"):
+        schedule(**{member: "x" * (longest + 1)})
+
+
+def test_a_schedule_has_no_other_members_and_no_local_times() -> None:
+    for members in ({"until": "2027-01-01T00:00:00Z"}, {"endsAt": "2027-01-01T00:00:00"}):
+        with pytest.raises(msgspec.ValidationError):
+            schedule(**members)
+    fixed = schedule(endsAt="2026-01-01T00:00:00Z")
+    with pytest.raises(AttributeError):
+        fixed.endsAt = None  # type: ignore[misc]

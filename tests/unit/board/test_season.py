@@ -17,22 +17,30 @@ from board.season import (
     INT64_MAX,
     INT64_MIN,
     OPERATORS,
+    RANKINGS,
     RULED,
+    Bounds,
     Change,
+    Column,
     OutOfRange,
     Row,
     Rule,
     Submission,
     accept,
+    count_columns,
     explain,
     fold,
     fold_of,
     is_within_bounds,
+    label_of,
     make_row,
+    mark_of,
     merge,
     order_of,
     parse_rule,
+    place_of,
     rank_rows,
+    sequence_of,
     turn,
 )
 
@@ -213,6 +221,7 @@ def test_a_period_tells_the_order_of_its_rows() -> None:
         ({"columns": [{"name": ""}]}, "columns"),
         ({"columns": [{"name": "a b"}]}, "columns"),
         ({"columns": [{"name": "a", "order": "up"}]}, "order"),
+        ({"columns": [{"name": "a", "least": 1}]}, "least"),
         ({"colour": "red"}, "colour"),
     ],
 )
@@ -237,3 +246,118 @@ def test_a_rule_is_explained_in_plain_english() -> None:
         "The best run counts, the lowest score first. Then stars decides, the highest first. "
         "Equal rows share a rank. A submission is from 1 to 9223372036854775807."
     )
+
+
+def test_the_latest_run_is_that_of_the_latest_time_and_of_equal_times_the_last_that_came() -> None:
+    last = Rule(operator="last")
+    early, late, again = Row(1, 9, at=5), Row(2, 8, at=6), Row(3, 10, at=6)
+    for first, second, kept in ((early, late, late), (late, again, again), (early, again, again)):
+        assert merge(last, first, second) == merge(last, second, first) == kept
+    assert accept(last, late, Submission(9, 1, at=5)) == Change(late, 2, False)
+
+
+def test_a_sum_has_the_columns_and_the_time_of_its_last_submission() -> None:
+    first, second = Row(1, 8, (3,), 7), Row(2, 9, (4,), 6)
+    summed = Row(3, 9, (4,), 6)
+    rule = Rule(columns=(Column("time"),))
+    assert merge(rule, first, second) == merge(rule, second, first) == summed
+    assert make_row(Submission(8, 1, (3,), 7)) == first
+
+
+def test_a_sum_reaches_the_ends_of_int64_and_no_further() -> None:
+    for end, step in ((INT64_MAX, 1), (INT64_MIN, -1)):
+        row = make_row(Submission(1, end - step))
+        assert accept(Rule(), row, Submission(2, step)).row.score == end
+        with pytest.raises(OutOfRange, match="64 bits"):
+            accept(Rule(), row, Submission(2, 2 * step))
+
+
+def test_equal_rows_are_ordered_by_when_they_were_reached_and_then_by_the_bytes_of_the_id() -> None:
+    rule = Rule(columns=(Column("time", "asc"),))
+    rows = {
+        "\u00e4": Row(5, 7, (1,)),
+        "z": Row(5, 7, (1,)),
+        "a": Row(5, 8, (1,)),
+        "b": Row(5, 1, (2,)),
+        "c": Row(6, 9, (9,)),
+    }
+    assert sorted(rows, key=lambda user: place_of(rule, user, rows[user])) == ["c", "z", "\u00e4", "a", "b"]
+
+
+def test_rows_with_other_columns_share_no_rank() -> None:
+    rule = Rule(columns=(Column("time", "asc"),), ranking="competition")
+    rows = {"a": Row(5, 1, (1,)), "b": Row(5, 2, (1,)), "c": Row(5, 3, (2,)), "d": Row(4, 4, (2,))}
+    assert [(rank, user) for rank, user, _ in rank_rows(rule, rows)] == [(1, "a"), (1, "b"), (3, "c"), (4, "d")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "fold"),
+    [
+        (Rule(), 0),
+        (Rule(ranking="competition", bounds=Bounds(0, 9)), 0),
+        (Rule(order="asc"), 65),
+        (Rule(operator="best"), 66),
+        (Rule(operator="best", order="asc"), 67),
+        (Rule(operator="last"), 68),
+        (Rule(operator="last", order="asc"), 69),
+        (Rule(columns=(Column("a"),)), 72),
+        (Rule("last", "asc", (Column("a"), Column("b"), Column("c"))), 93),
+    ],
+)
+def test_the_folds_of_kept_periods_never_change(rule: Rule, fold: int) -> None:
+    """They are in PostgreSQL and in Redis, where SQL and scripts read them."""
+    assert fold_of(rule) == fold
+    period = (fold << 56) + 2**56 - 1
+    assert sequence_of(period) == 2**56 - 1 and sequence_of((fold << 56) + 1) == 1
+    assert count_columns(period) == len(rule.columns) and order_of(period) == rule.order
+
+
+def test_a_mark_ends_with_the_columns_and_with_whether_ranks_are_shared() -> None:
+    ordinal, shared = RANKINGS["ordinal"], RANKINGS["competition"]
+    assert (ordinal, shared) == (0, 1)
+    assert mark_of(ordinal, None) == b"" and mark_of(shared, None) == b".c"
+    assert mark_of(ordinal, "<time>moves") == b"<time>moves" and mark_of(shared, "<time") == b"<time.c"
+    for label in (b"", b".c", b"<time>moves", b"<time.c"):
+        assert label_of(b"12.a1" + label) == label_of(label) == label
+
+
+@pytest.mark.parametrize(
+    ("name", "good"), [("a", True), ("_1", True), ("a" * 32, True), ("a" * 33, False), ("1a", False)]
+)
+def test_a_column_has_a_name(name: str, good: bool) -> None:
+    try:
+        parse_rule({"columns": [{"name": name}]})
+    except InvalidRule:
+        assert not good
+    else:
+        assert good
+
+
+def test_a_name_has_no_line_end_and_three_columns_are_not_too_many() -> None:
+    with pytest.raises(InvalidRule):
+        parse_rule({"columns": [{"name": "a\n"}]})
+    assert len(parse_rule({"columns": [{"name": name} for name in "abc"]}).columns) == COLUMNS_MOST == 3
+
+
+def test_bounds_may_be_one_number() -> None:
+    rule = parse_rule({"bounds": {"min": 5, "max": 5}})
+    assert [is_within_bounds(rule, value) for value in (4, 5, 6)] == [False, True, False]
+    assert explain(parse_rule({"operator": "last", "columns": [{"name": "t", "order": "asc"}]})).startswith(
+        "The latest run counts, the highest score first. Then t decides, the lowest first."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "member"),
+    [
+        (Rule(), "order"),
+        (Column("a"), "order"),
+        (Submission(1, 2), "number"),
+        (Row(1, 2), "score"),
+        (Change(Row(1, 2), None, True), "row"),
+    ],
+)
+def test_rules_and_rows_never_change(value: Any, member: str) -> None:
+    """They are keys of caches, and one may be part of several others."""
+    with pytest.raises(AttributeError):
+        setattr(value, member, getattr(value, member))

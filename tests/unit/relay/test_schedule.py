@@ -18,6 +18,17 @@ class Clock:
         return self.now
 
 
+class Draws(random.Random):
+    """Always the same draw."""
+
+    def __init__(self, draw: float) -> None:
+        super().__init__(0)
+        self.draw = draw
+
+    def random(self) -> float:
+        return self.draw
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -25,9 +36,17 @@ def clock() -> Clock:
 
 @pytest.fixture
 def schedule(clock: Clock) -> Schedule:
-    times = {"IDLE_MS": "50", "PACE_MS": "4", "CHECK_MS": "2000", "SAMPLE_MS": "1000"}
+    return make_schedule(clock, random.Random(1))
+
+
+def make_schedule(clock: Clock, randomness: random.Random) -> Schedule:
+    times = {"IDLE_MS": "50", "PACE_MS": "4", "CHECK_MS": "1500", "SAMPLE_MS": "500"}
     settings = load({f"LEADERBOARD_RELAY_{name}": value for name, value in times.items()})
-    return Schedule(settings, clock, random.Random(1))
+    return Schedule(settings, clock, randomness)
+
+
+def test_a_new_relay_checks_polls_and_samples_at_once_even_right_after_the_boot(schedule: Schedule) -> None:
+    assert max(schedule.next_check, schedule.next_poll, schedule.next_sample) <= 0.0
 
 
 def test_new_connections_check_and_poll_at_once(schedule: Schedule, clock: Clock) -> None:
@@ -36,7 +55,7 @@ def test_new_connections_check_and_poll_at_once(schedule: Schedule, clock: Clock
     schedule.retry_soon(3)
     schedule.rest(4)
     schedule.begin()
-    assert schedule.next_check <= clock.now and schedule.next_poll <= clock.now
+    assert schedule.next_check <= 0.0 and schedule.next_poll <= 0.0
     assert not schedule.planned(3) and not schedule.planned(4)
 
 
@@ -44,8 +63,67 @@ def test_intervals_vary_by_a_quarter(schedule: Schedule, clock: Clock) -> None:
     for _ in range(100):
         schedule.plan_check()
         schedule.plan_sample()
-        assert 1.5 <= schedule.next_check - clock.now <= 2.5
-        assert 0.75 <= schedule.next_sample - clock.now <= 1.25
+        assert 1.125 <= schedule.next_check - clock.now <= 1.875
+        assert 0.375 <= schedule.next_sample - clock.now <= 0.625
+
+
+@pytest.mark.parametrize(("draw", "check", "sample"), [(0.0, 1.125, 0.375), (0.5, 1.5, 0.5), (1.0, 1.875, 0.625)])
+def test_intervals_reach_from_three_to_five_quarters(draw: float, check: float, sample: float) -> None:
+    clock = Clock()
+    schedule = make_schedule(clock, Draws(draw))
+    schedule.plan_check()
+    schedule.plan_sample()
+    assert (schedule.next_check - clock.now, schedule.next_sample - clock.now) == (check, sample)
+
+
+@pytest.mark.parametrize(("draw", "delay"), [(0.0, 0.05), (1.0, 0.15)])
+def test_a_node_that_is_away_is_asked_for_about_every_100_ms(draw: float, delay: float) -> None:
+    clock = Clock()
+    schedule = make_schedule(clock, Draws(draw))
+    for _ in range(3):
+        schedule.wait_for_node(7)
+        assert schedule.due[7] - clock.now == pytest.approx(delay)
+
+
+@pytest.mark.parametrize(("draw", "share"), [(0.0, 0.5), (1.0, 1.0)])
+def test_delays_double_from_their_first_to_their_bound(draw: float, share: float) -> None:
+    clock = Clock()
+    schedule = make_schedule(clock, Draws(draw))
+    assert [schedule.set_back(7) / share for _ in range(8)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0])
+    assert schedule.due[7] == clock.now + 5.0 * share
+    delays = []
+    for _ in range(7):
+        schedule.retry_soon(8)
+        delays.append((schedule.due[8] - clock.now) / share)
+    assert delays == pytest.approx([0.002, 0.004, 0.008, 0.016, 0.032, 0.05, 0.05])
+
+
+def test_partitions_are_left_out_of_a_poll_while_they_have_a_time_of_their_own(schedule: Schedule) -> None:
+    schedule.retry_soon(7)
+    schedule.rest(8)
+    assert [schedule.planned(partition) for partition in (7, 8, 9)] == [True, True, False]
+
+
+def test_a_wait_ends_with_the_first_time_that_comes(schedule: Schedule, clock: Clock) -> None:
+    schedule.next_poll = clock.now + 60
+    schedule.due[7] = clock.now + 0.02
+    assert schedule.wait_s(clock.now) == pytest.approx(0.02)
+    schedule.rests[8] = clock.now + 0.01
+    assert schedule.wait_s(clock.now) == pytest.approx(0.01)
+    assert schedule.wait_s(clock.now + 0.009) == pytest.approx(0.001)
+    assert schedule.wait_s(clock.now + 0.0095) == schedule.wait_s(clock.now + 9) == 0.001
+
+
+def test_times_have_come_at_their_instant(schedule: Schedule, clock: Clock) -> None:
+    schedule.due |= {7: clock.now, 8: clock.now - 5, 9: clock.now + 0.001}
+    schedule.rests |= {7: clock.now, 8: clock.now - 5, 9: clock.now + 0.001}
+    assert list(schedule.pop_due(clock.now)) == schedule.rested(clock.now) == [7, 8]
+    assert {*schedule.due} == {9}
+
+
+def test_a_partition_that_never_failed_is_well(schedule: Schedule) -> None:
+    schedule.succeeded(7)
+    assert not schedule.failures
 
 
 def test_a_wait_is_never_zero_and_never_longer_than_the_idle_interval(schedule: Schedule, clock: Clock) -> None:

@@ -11,9 +11,10 @@ from board.partitions import PARTITIONS
 from board.redis.async_cluster import spell_out
 from board.redis.async_protocol import pack
 from board.redis.keyspace import Keyspace
+from board.redis.options import Address
 from board.redis.routing import find_slot, key_in, key_of
 from board.redis.scripts import script
-from board.redis.topology.layout import SLOTS, slot_of, tag_of
+from board.redis.topology.layout import NOBODY, SLOTS, Layout, slot_of, tag_of
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,9 @@ def test_one_redis_keeps_its_keys() -> None:
         ((b"EVALSHA_RO", b"0" * 40, b"2", b"k1", b"k2"), b"k1"),
         ((b"EVAL", b"return 1\n-- \r", b"1", b"k"), b"k"),
         ((b"PING",), None),
+        ((b"DBSIZE",), None),
+        ((b"EVAL", b"return 1"), None),
+        ((b"EVAL", b"return 1", b"0"), None),
         (("HELLO",), None),
         ((b"SCRIPT", b"LOAD", b"return 1"), None),
     ],
@@ -94,3 +98,10 @@ def test_a_call_by_digest_is_spelled_out(short: bytes, long: bytes) -> None:
     top = script("top")
     arguments = (b"1", b"a key", b"\x00\r\n", b"")
     assert spell_out(top, pack((short, top.sha, *arguments))) == pack((long, top.source, *arguments))
+
+
+def test_slots_without_an_owner_are_missing() -> None:
+    masters = (Address("a", 1), Address("b", 2))
+    assert Layout("cluster", masters, [0, -1, 1, -1, -1, 0]).missing == 3
+    assert Layout("cluster", masters, [0, 1, 1]).missing == Layout("standalone", masters[:1]).missing == 0
+    assert NOBODY == -1 and Layout("standalone", masters[:1]).epoch == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,19 @@ def test_what_is_made_is_read_again() -> None:
         assert keytext.parse_key(text) == kept
         assert re.fullmatch(r"lb_[0-9A-Za-z]{10}_[0-9A-Za-z]{38}", text)
         assert len(kept.digest) == 32 and kept.digest.hex() not in text
+
+
+def test_a_key_of_an_older_release_is_read() -> None:
+    text = "lb_0123456789_" + "ABCDEFGHabcdefgh" * 2
+    assert keytext.compute_checksum(text) == "33sOwF"
+    assert keytext.parse_key(f"{text}33sOwF") == keytext.KeyText("0123456789", sha256(b"ABCDEFGHabcdefgh" * 2).digest())
+    assert keytext.compute_checksum("") == "000000"
+
+
+def test_an_id_has_ten_letters_and_digits() -> None:
+    for text, is_one in (("0123456789", True), ("abcXYZ0189", True), ("012345678", False), ("01234567890", False)):
+        assert keytext.is_id(text) is is_one
+    assert not keytext.is_id("012345678_") and not keytext.is_id("0123456789\n")
 
 
 def test_no_two_are_alike() -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from service.boards.histogram import divide, find_edges, make_buckets
+from board.columns import make_entry
+from board.season import INT64_MAX, INT64_MIN, Order
+from service.boards.histogram import (
+    decode_entries,
+    divide,
+    find_edges,
+    find_parts,
+    make_buckets,
+    place_edge,
+    turn_bucket,
+)
 from service.boards.types import Bucket
 
 
@@ -34,3 +44,53 @@ def test_players_with_the_same_score_are_not_divided() -> None:
 )
 def test_buckets_end_where_the_board_ends_now(ends: tuple[int, int], ahead: list[int], expected: list[Bucket]) -> None:
     assert make_buckets([10, 20], ahead, 10, ends) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "parts", "positions"),
+    [
+        (10, 2, [10, 5, 1]),
+        (10, 3, [10, 7, 4, 1]),
+        (10, 1, [10, 1]),
+        (1, 1, [1, 1]),
+        (2, 4, [2, 2, 1, 1, 1]),
+        (3, 4, [3, 3, 2, 1, 1]),
+    ],
+)
+def test_each_part_of_a_board_begins_with_its_worst_player(size: int, parts: int, positions: list[int]) -> None:
+    assert find_parts(size, parts) == positions
+
+
+def test_scores_of_entries_are_exact() -> None:
+    scores = [INT64_MIN, -1, 0, 2**53 + 1, INT64_MAX]
+    entries = []
+    for score in scores:
+        zscore, prefix = make_entry(score, 9)
+        entries += [prefix + b"ada", b"%d" % zscore]
+    assert decode_entries(entries) == scores and decode_entries([]) == []
+
+
+@pytest.mark.parametrize(
+    ("score", "zscore", "low"),
+    [
+        # So near to 0 a score has a zscore of its own: all players with the zscore count.
+        (7, b"-7", b"2047"),
+        (2**52 - 1, b"-4503599627370495", b"2047"),
+        (-(2**52) + 1, b"4503599627370495", b"2047"),
+        # Further away the first bytes of the member tell the scores with one zscore apart.
+        (2**52, b"-4503599627370496", b"2047"),
+        (-(2**52), b"4503599627370496", b"0"),
+        (2**52 + 1, b"-4503599627370496", b"2046"),
+        (2**60 + 3, b"-5064350557536256", b"2044"),
+        (INT64_MAX, b"-9005000231485439", b"0"),
+    ],
+)
+def test_an_edge_has_its_place_among_the_members(score: int, zscore: bytes, low: bytes) -> None:
+    assert place_edge(score) == (zscore, low)
+
+
+@pytest.mark.parametrize(
+    ("order", "bucket"), [("desc", Bucket(-5, 9, 3)), ("asc", Bucket(-10, 4, 3))], ids=["desc", "asc"]
+)
+def test_a_bucket_has_the_scores_that_were_submitted(order: Order, bucket: Bucket) -> None:
+    assert turn_bucket(Bucket(-5, 9, 3), order) == bucket

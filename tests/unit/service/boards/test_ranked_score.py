@@ -6,10 +6,12 @@ import math
 import random
 from fractions import Fraction
 
+import msgspec
 import pytest
 
-from service.boards.ranked_score import find_rank
+from service.boards.ranked_score import RANK_OR_PERCENTILE, check_rank, find_rank
 from service.boards.shared_ranks import percentile_of
+from service.contract.problems import Rejected
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,18 @@ def test_the_score_of_a_shown_percentile_is_not_above_the_player() -> None:
         shown = Fraction(repr(percentile_of(rank, total)))
         assert find_rank(total, shown) >= rank
         assert 0 <= Fraction(100 * (total - rank), total) - shown < Fraction(1, 100)
+
+
+def test_a_query_with_both_or_neither_is_a_bad_one() -> None:
+    assert RANK_OR_PERCENTILE.answer.status == 400
+
+
+def test_a_board_has_as_many_ranks_as_players() -> None:
+    check_rank(0, 1)
+    check_rank(1_999, 2_000)
+    for rank, size, shown in ((0, 0, "0"), (-1, 0, "0"), (1, 1, "1"), (2_000, 2_000, "2,000"), (9, 3, "3")):
+        with pytest.raises(Rejected) as refused:
+            check_rank(rank, size)
+        answer = msgspec.json.decode(refused.value.answer.body)
+        assert answer["status"] == 404
+        assert (answer["code"], answer["detail"]) == ("rank-not-found", f"The board has {shown} players.")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.contract.parameters import parse_number
 from service.contract.types import USER_ID_MAX
-from service.contract.validation import JSON_TYPE, is_media_type, is_plain
+from service.contract.validation import JSON_TYPE, has_duplicate_member, is_media_type, is_plain, measure_depth
 from service.http.request import Request
 from service.submissions.types import Submission
 from service.submissions.validation import problem_of_member
@@ -168,3 +168,38 @@ def test_bodies_are_told_apart(body: bytes, code: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.json.decode(body, type=Submission)
     assert problem_of_member(caught.value).code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [
+        ("5", 0),
+        ('"a"', 0),
+        ("null", 0),
+        ("[]", 1),
+        ("{}", 1),
+        ("[5]", 1),
+        ('{"a":{"b":1}}', 2),
+        ("[[1]]", 2),
+        ('{"a":[1,{"b":2}]}', 3),
+        ("[[],[[]],1]", 3),
+    ],
+)
+def test_objects_and_arrays_have_levels(text: str, depth: int) -> None:
+    assert measure_depth(msgspec.json.decode(text)) == depth
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b'{"a":1,"b":1}', False),
+        (b'{"a":1,"a":1}', True),
+        (b'[{"a":{"b":1,"\\u0062":2}}]', True),
+        (b'[{"a":1},{"a":1}]', False),
+        (b"5", False),
+        (b"1" * 5_000, False),
+        (b"1e99999", False),
+    ],
+)
+def test_a_member_that_is_there_twice_is_found_at_any_level(text: bytes, found: bool) -> None:
+    assert has_duplicate_member(text) is found

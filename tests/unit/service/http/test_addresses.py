@@ -16,6 +16,7 @@ from service.http.addresses import Addresses, identify_client
         ("192.0.2.1", "192.0.2.2", False),
         ("192.0.2.1", "::ffff:192.0.2.1", True),
         ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1%eth0", "fe80::2", True),
         ("a name", "a name", True),
@@ -48,4 +49,14 @@ def test_without_a_limit_nothing_is_kept() -> None:
     addresses = Addresses(0)
     assert [addresses.enter("192.0.2.1") for _ in range(3)] == [0, 0, 0]
     addresses.leave("192.0.2.1")
+    assert len(addresses) == 0
+
+
+def test_those_who_stay_still_count_when_one_has_left() -> None:
+    addresses = Addresses(2)
+    assert [addresses.enter("192.0.2.1") for _ in range(3)] == [0, 0, 1]
+    addresses.leave("192.0.2.1")
+    assert addresses.enter("192.0.2.1") == 1
+    for _ in range(3):
+        addresses.leave("192.0.2.1")
     assert len(addresses) == 0

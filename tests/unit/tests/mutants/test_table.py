@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 from mutants import page
+from mutants.modules import MODULES, Module
 from mutants.mutant import Mutant, mutate
 from mutants.table import MUTANTS
 from support.repository import REPOSITORY
@@ -33,6 +34,21 @@ def test_there_are_mutants_of_every_layer_and_nearly_all_are_killed() -> None:
     assert len([mutant for mutant in MUTANTS if mutant.killed_by]) >= 0.95 * len(MUTANTS)
     assert max(Counter(mutant.guard for mutant in MUTANTS).values()) == 1
     assert {mutant.layer for mutant in MUTANTS if mutant.sample} == LAYERS
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.path)
+def test_a_pure_module_has_its_tests_and_each_survivor_a_reason(module: Module) -> None:
+    defined = {getattr(node, "name", "") for node in ast.parse((REPOSITORY / module.path).read_text()).body}
+    assert {*module.without} <= defined
+    assert module.tests and all((REPOSITORY / "tests" / test).is_file() for test in module.tests)
+    assert all(some.count > 0 and some.reason.endswith(".") for some in module.survivors)
+
+
+def test_nearly_all_mutants_of_pure_modules_are_killed() -> None:
+    """The others are equivalent, each with its reason."""
+    assert max(Counter(module.path for module in MODULES).values()) == 1
+    surviving, total = sum(module.surviving for module in MODULES), sum(module.mutants for module in MODULES)
+    assert total >= 1_000 and surviving <= 0.06 * total
 
 
 def test_the_page_is_that_of_the_table() -> None:
