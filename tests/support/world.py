@@ -55,6 +55,7 @@ TABLES: Final = (
     "run_metadata",
     "leader",
     "player",
+    "segment_value",
 )
 SEQUENCES: Final = ("fence", "submission", "period_period_id_seq", "origin_id_seq", "profile_revision")
 
