@@ -16,6 +16,8 @@ from relay.janitor import Janitor
 from relay.rebuild import PROFILES, rebuild
 from relay.segments import hint_segments
 
+pytestmark = pytest.mark.topology
+
 PLAYERS = [f"p{n}" for n in range(12)]
 """Players of several partitions."""
 VALUES = ("KR", "GB", 'e\u0301t\u00e9 "\\', "b")
