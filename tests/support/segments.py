@@ -18,11 +18,11 @@ def attributes_of(world: World) -> dict[str, dict[str, str]]:
 
 def filtered(world: World, season: str) -> dict[str, Rows]:
     """The boards of a season's segments, by segment: those of its rows whose players have the value."""
-    names = world.value("SELECT segments FROM season WHERE season_id = %s", season)
+    names = ",".join(one for (one,) in world.rows("SELECT segments FROM season WHERE season_id = %s", season) if one)
     attributes = attributes_of(world)
     found: dict[str, Rows] = {}
     for row in world.expected(season):
-        for name in (names or "").split(","):
+        for name in names.split(","):
             if value := attributes.get(row[0], {}).get(name):
                 found.setdefault(f"{name}:{value}", []).append(row)
     return found
