@@ -223,6 +223,8 @@ class Relay:
                 self.schedule.retry_soon(partition)
                 return
             self.record(partition, result, time.perf_counter_ns() - started)
+            for touched in result.touched:
+                self.schedule.visit_soon(touched)
             more, check = result.more, False
         self.schedule.succeeded(partition)
 
@@ -235,6 +237,8 @@ class Relay:
             row.observe(metrics.BATCH_TIME, took_ns)
             row.observe(metrics.REDIS_TIME, result.redis_ns)
             row.observe(metrics.LAG, int(result.lag_s / NS))
+            if result.left_out:
+                row.add(metrics.LEFT_OUT, by=result.left_out)
             log.debug(
                 "partition %d: %d hints, %d seasons, oldest %.1f ms",
                 partition, result.hints, result.seasons, result.oldest_s * 1000,

@@ -21,7 +21,9 @@ from board.redis.replies import concerns_server, describe
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
 from board.season import mark_of
+from board.segments import label_segments
 from relay.leaders import First, find_changes, list_firsts, write_changes
+from relay.segments import Carried, hint_segments, read_segments
 from relay.session import RelaySession
 
 log: Final = logging.getLogger(__name__)
@@ -31,7 +33,8 @@ class BatchResult(msgspec.Struct, frozen=True):
     """Counts and times of one batch: hints taken, seasons written, whether more hints may wait.
 
     `oldest_s` is the age of the oldest hint when it was taken, `lag_s` its age when Redis had the batch, `redis_ns` the
-    time that Redis took. `traces` are the `traceparent`s of the hints, each with its age in seconds.
+    time that Redis took. `traces` are the `traceparent`s of the hints, each with its age in seconds. `touched` are the
+    partitions in which the batch has left hints, `left_out` counts players whose value of a segment has no board.
     """
 
     hints: int
@@ -41,6 +44,8 @@ class BatchResult(msgspec.Struct, frozen=True):
     lag_s: float = 0.0
     redis_ns: int = 0
     traces: tuple[tuple[str, float], ...] = ()
+    touched: tuple[int, ...] = ()
+    left_out: int = 0
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -96,14 +101,17 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
             transaction.force_rollback = True
             return BatchResult(0, 0, False, 0.0)
         profiles = read_profiles(session, partition, first.profiles) if first.profiles is not None else []
-        begun = perf_counter_ns()
+        touched = hint_segments(session, first.profiles) if first.profiles is not None else []
         seasons = [row for row in rows if row.season_id is not None]
+        # PERF: seasons without segments cost no statement, and their payload is the same.
+        carried = {row.season_id: read_segments(session, row) for row in seasons if row.segments is not None}
+        begun = perf_counter_ns()
         try:
-            verdict = apply(session, partition, fence, claimed, seasons, profiles)
+            verdict = apply(session, partition, fence, claimed, seasons, profiles, carried)
         except ResponseError as error:
             if concerns_server(error) or not seasons:
                 raise
-            verdict = apply_singly(session, partition, fence, claimed, seasons, profiles)
+            verdict = apply_singly(session, partition, fence, claimed, seasons, profiles, carried)
         redis_ns = perf_counter_ns() - begun
         if verdict.word != "ok":
             raise Refused(partition, verdict)
@@ -118,6 +126,8 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
             oldest_s + redis_ns * NS,
             redis_ns,
             parse_traces(traces, redis_ns) if traces else (),
+            tuple(touched),
+            sum(one.left_out for one in carried.values()),
         )
 
 
@@ -148,38 +158,60 @@ def read_profiles(session: RelaySession, partition: int, players: str) -> list[b
 
 
 def apply(
-    session: RelaySession, partition: int, fence: int, claimed: Any, seasons: list[Any], profiles: list[bytes]
+    session: RelaySession,
+    partition: int,
+    fence: int,
+    claimed: Any,
+    seasons: list[Any],
+    profiles: list[bytes],
+    carried: dict[str, Carried],
 ) -> Verdict:
-    """Send these seasons' rows, and these profiles, through the fenced script. `claimed` is the row of the claim."""
+    """Send these seasons' rows, and these profiles, through the fenced script. `claimed` is the row of the claim.
+
+    `carried` are the segments of the seasons that have some.
+    """
     space = session.keys
     keys = [space.watermark[partition], space.periods[partition]]
     groups = []
+    segments: list[bytes] = []
     for row in seasons:
         season = row.season_id.encode()
         keys += (space.board(partition, season), space.members(partition, season))
-        labels = (season, b"%d" % row.period_id, mark_of(row.ranking, row.named))
+        label = mark_of(row.ranking, row.named)
+        if row.segments is not None:
+            of = carried[row.season_id]
+            label = label_segments(label, row.segments, of.full)
+            segments += (season, b"%d" % (len(of.pairs) // 2), *of.pairs)
+        labels = (season, b"%d" % row.period_id, label)
         arrays = (row.users, row.scores, row.reached)
         groups.append((labels, *arrays) if row.columns is None else (labels, *arrays, row.columns))
     committed = b"%d" % claimed.fence, claimed.identity.encode(), claimed.stamp.encode()
     head = [b"%d" % fence, committed[0], session.identity.encode(), session.epoch.encode(), *committed[1:]]
-    head += (b"%d" % (len(profiles) // 2), *profiles)
+    written = b"%d" % (len(profiles) // 2)
+    head += (written + b":%d" % len(segments) if segments else written, *profiles, *segments)
     if profiles:
         keys.append(space.profiles[partition])
     return verdict_of(session.redis.run(script("apply"), keys, head, groups))
 
 
 def apply_singly(
-    session: RelaySession, partition: int, fence: int, claimed: Any, seasons: list[Any], profiles: list[bytes]
+    session: RelaySession,
+    partition: int,
+    fence: int,
+    claimed: Any,
+    seasons: list[Any],
+    profiles: list[bytes],
+    carried: dict[str, Carried],
 ) -> Verdict:
     """Write each season of a refused batch by itself, and set aside those that are refused again."""
     # The watermark first: it has to follow the fence that is committed, even if Redis refuses every season.
-    verdict = apply(session, partition, fence, claimed, [], profiles)
+    verdict = apply(session, partition, fence, claimed, [], profiles, {})
     firsts: list[First | None] = []
     for row in seasons:
         if verdict.word != "ok":
             break
         try:
-            verdict = apply(session, partition, fence, claimed, [row], [])
+            verdict = apply(session, partition, fence, claimed, [row], [], carried)
             firsts += verdict.firsts
         except ResponseError as error:
             if concerns_server(error):

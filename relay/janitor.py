@@ -113,6 +113,8 @@ class Janitor:
                 db.execute(self.sql["collect_period"], {"period": period})
         for (period,) in db.execute(self.sql["metadata_to_collect"]).fetchall():
             self.in_bites(db, "collect_metadata", {"period": period})
+        for (period,) in db.execute(self.sql["old_segment_values"]).fetchall():
+            self.in_bites(db, "collect_segment_values", {"period": period})
         if gone:
             log.info("deleted %d rows of ended periods", gone)
         return gone

@@ -69,10 +69,16 @@ DRIFT: Final = Metric("leaderboard_relay_drift_total", "Seasons that the sampler
 FAILURES: Final = Metric(
     "leaderboard_relay_failures_total", "Batches that a server refused; they are tried again.", "counter"
 )
+# Above zero: an attribute that is a segment of a season has more values than have boards.
+LEFT_OUT: Final = Metric(
+    "leaderboard_relay_segment_rows_left_out_total",
+    "Rows of players whose value of a segment has no board, since 1,000 others have one.",
+    "counter",
+)
 LOSSES: Final = Metric("leaderboard_relay_connection_losses_total", "Connections that relays have lost.", "counter")
 
 REGISTRY: Final = Registry(
-    (TURNS, BATCHES, HINTS, LAG, BATCH_TIME, REDIS_TIME, REFUSALS, REBUILDS, DRIFT, FAILURES, LOSSES)
+    (TURNS, BATCHES, HINTS, LAG, BATCH_TIME, REDIS_TIME, REFUSALS, REBUILDS, DRIFT, FAILURES, LEFT_OUT, LOSSES)
 )
 
 # Every pool shows the same values of these: take the maximum over instances, not the sum.

@@ -16,6 +16,7 @@ from board.redis.sync_redis import ResponseError
 from board.season import count_columns, mark_of
 from relay.batch import Refused, Verdict, claim, verdict_of
 from relay.leaders import find_changes, leave_hints
+from relay.segments import load_segments
 from relay.session import RelaySession
 from relay.watermarks import FIELDS, watermark
 
@@ -64,6 +65,11 @@ def rebuild(
             held = watermark(partition, committed, answer)
             if held.fence is None or held.identity != session.identity or held.epoch not in (None, session.epoch):
                 raise Refused(partition, Verdict("lost", 0, ""))
+        if only is None or only == PROFILES:
+            (noted,) = redis.pipeline(("HMGET", keys.watermark[partition], "fence", "profiled"))
+            if not isinstance(noted, ResponseError) and noted[0] != noted[1]:
+                # A release without profiles has dropped hints of some. They may have moved players between segments.
+                session.execute("load_segments")
         drop_temporary(session, partition)
         profiles = load_profiles(session, partition) if only is None or only == PROFILES else None
         names = [keys.watermark[partition], keys.periods[partition], keys.temporary[partition]]
@@ -87,7 +93,10 @@ def rebuild(
             players += loaded
             rows.append(row)
             names += (keys.board(partition, season), keys.members(partition, season), board, members)
-            head += (season, b"%d" % row.period_id, mark_of(row.ranking, row.columns), b"%d" % loaded)
+            label = mark_of(row.ranking, row.columns)
+            if row.segments is not None:
+                label = load_segments(session, partition, row, label)
+            head += (season, b"%d" % row.period_id, label, b"%d" % loaded)
         verdict = verdict_of(redis.run(script("swap"), names, head))
         if verdict.word != "ok":
             raise Refused(partition, verdict)

@@ -22,6 +22,7 @@ from relay.profile_sampler import NOT_CARRIED, ProfileSampler, confirm_profiles
 from relay.rebuild import PROFILES, rebuild
 from relay.sampler import Sampler, confirm
 from relay.schedule import Schedule
+from relay.segment_sampler import CROWDED
 from relay.session import RelaySession
 from relay.watermarks import is_past
 
@@ -65,7 +66,8 @@ class Repairs:
         """Compare a few seasons and random players; rebuild the seasons that differ."""
         try:
             for partition, season, why in self.sampler.look(session):
-                self.row.add(metrics.DRIFT)
+                if why != CROWDED:
+                    self.row.add(metrics.DRIFT)
                 log.warning("season %r differs from PostgreSQL (%s), rebuilding it", season, why)
                 self.rebuild_season(session, partition, season)
             for partition, why in self.profile_sampler.look(session):
@@ -93,7 +95,12 @@ class Repairs:
         users = {suspicion.user} - {""}
         for _ in range(EXAMINE_TRIES):
             try:
-                if season == PROFILES:
+                if season != PROFILES and is_due(session, season):
+                    # Its segments have changed, and wait for a rebuild.
+                    if self.rebuild_season(session, partition, season):
+                        return
+                    why = None
+                elif season == PROFILES:
                     why = confirm_profiles(session, partition, set(), count=False)
                 else:
                     why = confirm(session, partition, season, users, count=False)
@@ -177,3 +184,9 @@ class Repairs:
             "partition %d: rebuilt %d seasons, %d players in %.2f s",
             partition, done.seasons, done.players, self.schedule.clock() - started,
         )  # fmt: skip
+
+
+def is_due(session: RelaySession, season: str) -> bool:
+    """Whether a season is set aside, and the time of its next try has come."""
+    found = session.fetch("season_now", season=season)
+    return bool(found) and found[0].is_due

@@ -14,7 +14,9 @@ from board.columns import make_entry
 from board.redis.replies import NodeUnavailable, describe, raise_server_error
 from board.redis.sync_redis import ResponseError
 from board.season import label_of, mark_of
+from board.segments import is_carried
 from relay.batch import claim
+from relay.segment_sampler import confirm_segments, find_odd_segments, has_odd_numbers
 from relay.session import RelaySession
 
 SEASONS: Final = 32
@@ -44,35 +46,46 @@ class Sampler:
                     ("ZCARD", keys.board(row.partition, row.season_id.encode())),
                     ("HLEN", keys.members(row.partition, row.season_id.encode())),
                     ("HGET", keys.periods[row.partition], row.season_id.encode()),
-                    ("HGET", keys.watermark[row.partition], b"n:" + row.season_id.encode()),
+                    (
+                        "HMGET",
+                        keys.watermark[row.partition],
+                        b"n:" + row.season_id.encode(),
+                        b"s:" + row.season_id.encode(),
+                    ),
                 )
             )
         )
         chosen = self.random.choice(seasons)
         for at, row in enumerate(seasons):
-            entries, members, held, note = replies[4 * at : 4 * at + 4]
+            entries, members, held, notes = replies[4 * at : 4 * at + 4]
             if isinstance(entries, NodeUnavailable):
                 continue
-            raise_server_error(entries, members, held, note)
+            raise_server_error(entries, members, held, notes)
+            note, of_segments = (None, None) if isinstance(notes, ResponseError) else notes
             odd = isinstance(entries, ResponseError) or entries != members or held != b"%d" % row.period_id
-            odd = odd or has_other_label(note, mark_of(row.ranking, row.columns))
+            odd = odd or isinstance(notes, ResponseError) or has_other_label(note, mark_of(row.ranking, row.columns))
+            odd = odd or row.crowded or not is_carried(note, of_segments, row.segments)
             odd = odd or (entries != row.size if row.size <= COUNTED else entries <= COUNTED)
             users: set[str] = set()
+            if row is chosen and row.segments is not None:
+                odd = odd or has_odd_numbers(session, row)
             if row is chosen and not odd:
-                users = self.odd_players(session, row.partition, row.season_id, row.period_id)
+                users = self.odd_players(session, row)
             if (odd or users) and (why := confirm(session, row.partition, row.season_id, users)):
                 yield row.partition, row.season_id, why
 
-    def odd_players(self, session: RelaySession, partition: int, season: str, period: int) -> set[str]:
-        """Random players whose entry differs from their row."""
+    def odd_players(self, session: RelaySession, row: Any) -> set[str]:
+        """Random players of a season whose entry, or whose segments, differ from their row."""
+        partition, season = row.partition, row.season_id
         members = session.keys.members(partition, season.encode())
         fields: list[bytes] = session.redis.call("HRANDFIELD", members, PLAYERS)
         names = [field.decode("utf-8", "replace") for field in fields]
         if not names:
             return set()
-        rows = rows_of(session, period, names)
+        rows = rows_of(session, row.period_id, names)
         users = sorted(set(names) | rows.keys())
-        return {user for user, same in compare(session, partition, season, users, rows) if not same}
+        odd = {user for user, same in compare(session, partition, season, users, rows) if not same}
+        return odd if row.segments is None else odd | find_odd_segments(session, partition, row, users)
 
 
 def has_other_label(note: Any, label: bytes) -> bool:
@@ -155,6 +168,8 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str],
             if players != entries:
                 return f"{players} players, {entries} entries"
         settled = sorted(users - hints)
+        if why := confirm_segments(session, partition, season, rows_now[0], settled, count=count and not hints):
+            return why
         if settled:
             rows = rows_of(session, period, settled)
             for user, same in compare(session, partition, season, settled, rows):

@@ -92,6 +92,11 @@ class Schedule:
         """Try again soon: a node is away for seconds, and to ask for it costs nothing."""
         self.due[partition] = self.clock() + NODE_RETRY_S * (0.5 + self.random.random())
 
+    def visit_soon(self, partition: int) -> None:
+        """Visit a partition that has hints of this relay, unless it rests: then they are found at the next visit."""
+        self.due[partition] = self.clock()
+        self.rests.pop(partition, None)
+
     def succeeded(self, partition: int) -> None:
         """The partition is well: its next failure is a first one."""
         self.failures.pop(partition, None)

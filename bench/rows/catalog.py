@@ -42,6 +42,7 @@ ROWS: Final = (
     Row("post_feeds_4", "writes", "as post_best, to a season that feeds four others"),
     Row("batch", "writes", "batches of 1,000 submissions, relays running (scores)"),
     Row("memory", "memory", "Redis memory per player, ids of 10 characters", "bytes", "bytes"),
+    Row("memory_segment", "memory", "as memory, for its place in one of 200 segments", "bytes", "bytes"),
     Row("disk", "memory", "PostgreSQL's ledger per submission", "bytes", "bytes"),
     Row("post_keys", "access", "as post, with a key"),
     Row("post_limited", "access", "as post, with a key and quotas of key and player"),

@@ -1,6 +1,9 @@
-"""The row of memory: bytes of a player in Redis, by the count of the server."""
+"""The rows of memory: bytes of a player in Redis, and in a segment, by the count of the server."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
 
 from bench.rows.figures import Measure, Results
 from bench.rows.read import SEASON
@@ -10,21 +13,37 @@ from bench.system.stack import Stack
 from board.partitions import partition_of
 from board.pg.queries import queries
 
+NAMES: Final = ("memory", "memory_segment")
+COUNTRIES: Final = 200
+"""Values of the attribute that divides the season."""
 
-def measure(options: RunOptions) -> Results:
-    """``memory``: `options.players` players with ids of 10 characters in one season, written by a rebuild."""
+
+def measure(options: RunOptions, wanted: Collection[str]) -> Results:
+    """``memory``: `options.players` players with ids of 10 characters in one season, written by a rebuild.
+
+    ``memory_segment``: what each costs further, when all of them are in one of `COUNTRIES` segments.
+    """
     with options.stack() as stack:
         before = read_used_bytes(stack)
         fill_board(stack, options.players)
         stack.run_command("rebuild", "--season", SEASON)
         after = read_used_bytes(stack)
+        fill_segments(stack)
+        stack.run_command("rebuild", "--season", SEASON)
+        segmented = read_used_bytes(stack)
         faults = (
             [] if stack.value("SELECT count(*) FROM score") == options.players else ["not all players were written"]
         )
+        if stack.value("SELECT count(*) FROM segment_value") != COUNTRIES:
+            faults.append("not all segments were written")
+        stack.run_command("rebuild", "--all")
         with stack.relays():
             faults += stack.find_differences()
-    figures = {"bytes": (after - before) / options.players, "players": float(options.players)}
-    yield "memory", Measure(figures, () if faults else ("PostgreSQL and Redis are consistent",), tuple(faults))
+    checks = () if faults else ("PostgreSQL and Redis are consistent",)
+    for name, used in zip(NAMES, (after - before, segmented - after), strict=True):
+        if name in wanted:
+            figures = {"bytes": used / options.players, "players": float(options.players)}
+            yield name, Measure(figures, checks, tuple(faults))
 
 
 def fill_board(stack: Stack, players: int) -> None:
@@ -35,4 +54,21 @@ def fill_board(stack: Stack, players: int) -> None:
         "SELECT (SELECT period_id FROM season WHERE season_id = %s), 'p' || lpad(n::text, 9, '0'), "
         "1 + (n * 7919) %% 1000000, n, 1 FROM generate_series(1, %s::bigint) AS n",
         (SEASON, players),
+    )
+
+
+def fill_segments(stack: Stack) -> None:
+    """Divide the season by country, and give each player one."""
+    stack.db.execute("UPDATE season SET segments = 'country' WHERE season_id = %s", (SEASON,))
+    stack.db.execute("CREATE TEMPORARY TABLE place (user_id text, partition smallint)")
+    with stack.db.cursor() as cursor:
+        users = [user for (user,) in cursor.execute("SELECT user_id FROM score").fetchall()]
+        with cursor.copy("COPY place FROM STDIN") as copy:
+            for user in users:
+                copy.write_row((user, partition_of(user)))
+    stack.db.execute(
+        "INSERT INTO player (partition, user_id, attributes, revision) "
+        'SELECT partition, user_id, format(\'{"country":"%%s"}\', right(user_id, 6)::integer %% %s), '
+        "nextval('profile_revision') FROM place",
+        (COUNTRIES,),
     )

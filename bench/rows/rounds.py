@@ -39,8 +39,8 @@ def measure_round(options: RunOptions, wanted: Collection[str]) -> Results:
     for name in POSTS:
         if name in wanted:
             yield from submit.measure(options, name)
-    if "memory" in wanted:
-        yield from memory.measure(options)
+    if set(memory.NAMES) & set(wanted):
+        yield from memory.measure(options, wanted)
     if "disk" in wanted:
         yield from disk.measure(options)
     if {"rebuild", *read.NAMES} & set(wanted):

@@ -15,6 +15,10 @@ of a partition is not its number: the slots of `EVEN_TAGS` have equal distances,
 ``lb:{17}:h:<season>``  hash    user id -> prefix of the user's member in the board
 ``lb:{17}:u``           hash    user id -> profile: display name, line break, attributes in JSON. The players are those
                                 of this partition; the seasons in which they play may be of any
+``lb:{17}:g:<season>``  hash    user id -> the player's segments, a line each, such as ``country:KR``
+``lb:{17}:v:<season>``  hash    segment -> number of its players
+``lb:{17}:s:<season>``  zset    with a line break and a segment behind it: the segment's players, as in the board. The
+                                watermark has ``s:<season>``: mark of the last batch that wrote them, and the attributes
 ``lb:{17}:t``           set     temporary keys of a rebuild
 ``lb:poke``             zset    partitions with fresh hints (their numbers), seasons that a reader suspects (``!…``)
 ``lb:held``             hash    partition -> the relay that holds it, and until when (``poke.lua``)
@@ -91,3 +95,27 @@ class Keyspace:
     def loaded_members(self, partition: int, season: bytes) -> bytes:
         """The prefixes while a rebuild loads them."""
         return self.tag[partition] + b"th:" + season
+
+    def segment(self, partition: int, season: bytes, segment: bytes) -> bytes:
+        """Sorted set of the players of a segment, such as ``country:KR``."""
+        return self.tag[partition] + b"s:" + season + b"\n" + segment
+
+    def segments(self, partition: int, season: bytes) -> bytes:
+        """Hash of the segments of a season's players."""
+        return self.tag[partition] + b"g:" + season
+
+    def numbers(self, partition: int, season: bytes) -> bytes:
+        """Hash of the numbers of players in a season's segments."""
+        return self.tag[partition] + b"v:" + season
+
+    def loaded_segment(self, partition: int, season: bytes, segment: bytes) -> bytes:
+        """The board of a segment while a rebuild loads it."""
+        return self.tag[partition] + b"ts:" + season + b"\n" + segment
+
+    def loaded_segments(self, partition: int, season: bytes) -> bytes:
+        """The segments of the players while a rebuild loads them."""
+        return self.tag[partition] + b"tg:" + season
+
+    def loaded_numbers(self, partition: int, season: bytes) -> bytes:
+        """The numbers of players in segments while a rebuild loads them."""
+        return self.tag[partition] + b"tv:" + season

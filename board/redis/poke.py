@@ -11,6 +11,7 @@ from board.partitions import PARTITIONS
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
+from board.segments import split_board
 
 POKE: Final = script("poke")
 SUSPECT: Final = script("suspect")
@@ -71,8 +72,11 @@ class Poker:
         self._redis.tell(pack((b"EVAL", POKE.source, b"2", keys.poke, keys.held, *(b"%d" % p for p in partitions))))
 
     def suspect(self, season: str, user: str = "") -> None:
-        """Tell the relays to compare this season with PostgreSQL now. A suspicion may be lost: the sampler comes by."""
-        self._suspect(Suspicion(season, user))
+        """Tell the relays to compare this season with PostgreSQL now. A suspicion may be lost: the sampler comes by.
+
+        The board of a segment stands for that of its season.
+        """
+        self._suspect(Suspicion(split_board(season)[0], user))
 
     def suspect_profiles(self, partition: int) -> None:
         """Tell the relays to compare the profiles of a partition now."""

@@ -14,10 +14,13 @@ from board.redis.sync_redis import ResponseError
 from board.season import order_of, turn
 from ctl.comparison.difference import Differences
 from ctl.comparison.profiles import compare_hinted, compare_profiles
+from ctl.comparison.segments import compare_segments
 from ctl.comparison.sides import Sides
 
 PROFILES: Final = ""
 """In the place of a season: profiles, which belong to none."""
+TEMPORARY: Final = (b"tz:", b"th:", b"tg:", b"tv:", b"ts:")
+"""Beginnings of the keys of a rebuild in progress."""
 
 
 class Unsettled(NamedTuple):
@@ -71,8 +74,10 @@ class PartitionComparison:
                         self.unsettled = {each for each in self.unsettled if each.season != season}
                         self.compare_board(season, periods[season])
                     continue
+                hinted |= self.sides.changing_profiles() if season in self.sides.segments else set()
                 settled = [u for s, u in self.unsettled if s == season and u is not None and u not in hinted]
                 self.compare_players(season, periods[season], settled)
+                compare_segments(self.sides, self.partition, season, periods[season], hinted, self.differences)
                 self.unsettled -= {Unsettled(season, user) for user in settled}
 
     def compare_watermark(self) -> None:
@@ -123,8 +128,14 @@ class PartitionComparison:
         expected |= {keys.profiles[self.partition], keys.loaded_profiles[self.partition]}
         for season in map(str.encode, seasons):
             expected |= {keys.board(self.partition, season), keys.members(self.partition, season)}
+        for season in map(str.encode, self.sides.segments):
+            numbers = keys.numbers(self.partition, season)
+            (segments,) = self.sides.redis.pipeline(("HKEYS", numbers))
+            expected |= {numbers, keys.segments(self.partition, season)}
+            if not isinstance(segments, ResponseError):
+                expected |= {keys.segment(self.partition, season, segment) for segment in segments}
         for key in self.sides.scan(tag.replace(b"{", b"\\{").replace(b"[", b"\\[") + b"*", self.partition):
-            if key not in expected and not key.startswith((tag + b"tz:", tag + b"th:")):
+            if key not in expected and not key.startswith(tuple(tag + kind for kind in TEMPORARY)):
                 self.differences.add("", "", "stray key", None, _text(key))
 
     def compare_board(self, season: str, period: int) -> None:
@@ -139,6 +150,8 @@ class PartitionComparison:
         try:
             if not self.is_equal(season.encode(), period, hinted):
                 self.name_differences(season, period, hinted)
+            changing = compare_segments(self.sides, self.partition, season, period, hinted, self.differences)
+            self.unsettled |= {Unsettled(season, user) for user in changing}
         except (ResponseError, ValueError) as error:
             self.differences.add(season, "", f"the board cannot be read: {error}")
 

@@ -57,6 +57,8 @@ class Sides:
         self.sql: Final = queries()
         self.labels: dict[str, bytes] = {}
         """The ends of the marks that the boards of the held seasons have (`mark_of`)."""
+        self.segments: dict[str, str] = {}
+        """The attributes that are segments of the held seasons, of those that have some."""
         self.identity: Final[str] = self.scalars.execute(self.sql["identity"]).fetchone() or ""
 
     def close(self) -> None:
@@ -72,7 +74,8 @@ class Sides:
             self.claims.execute("SELECT FROM partition WHERE id = %s FOR UPDATE", (partition,))
             with self.reads.transaction():
                 rows = self.reads.execute(self.sql["partition_seasons"], {"partition": partition}).fetchall()
-                self.labels = {season: mark_of(ranking, columns) for season, _, ranking, columns, _ in rows}
+                self.labels = {season: mark_of(ranking, columns) for season, _, ranking, columns, *_ in rows}
+                self.segments = {season: segments for season, *_, segments in rows if segments is not None}
                 yield {season: period for season, period, *_ in rows}
 
     def labels_agree(self, partition: int, season: str) -> bool:
@@ -82,6 +85,10 @@ class Sides:
         if isinstance(held, ResponseError) or held[0] != held[1]:
             return True
         return label_of(held[2] or b"") == self.labels[season]
+
+    def changing_profiles(self) -> set[str]:
+        """Players whose profiles have hints, of any partition: their rows get hints when these are taken."""
+        return set(self.scalars.execute(self.sql["profiles_unsettled"]).fetchall())
 
     def has_hints(self, partition: int) -> bool:
         """Whether hints of the partition wait in the outbox."""

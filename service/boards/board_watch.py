@@ -10,6 +10,7 @@ from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
+from board.segments import split_board
 from service.boards.calls import BoardCalls, read_state
 
 COUNT: Final = script("count")
@@ -90,7 +91,7 @@ class BoardWatch:
 
     async def _look(self) -> None:
         """Read the fences, and the states of boards that may have changed. Raises `BoardUnavailable`."""
-        places = {season: partition_of(season) for season in self._waiting}
+        places = {board: partition_of(split_board(board)[0]) for board in self._waiting}
         partitions = [*{*places.values()}]
         commands = [pack((b"HGET", self._keys.watermark[partition], b"fence")) for partition in partitions]
         fences = dict(zip(partitions, await asyncio.gather(*map(self._redis.ask, commands)), strict=True))

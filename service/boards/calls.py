@@ -19,7 +19,10 @@ from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import Script
 from board.release import RELEASE
 from board.season import SHARED, Column, Order, count_columns, label_of, order_of, turn
+from board.segments import split_board
+from service.boards.segments import find_refusal
 from service.contract.answers import Answer
+from service.contract.problems import Rejected
 
 UNREADABLE: Final = (ValueError, OverflowError)
 """Errors of reading an entry that no relay has written: no score gives its zscore and member."""
@@ -127,6 +130,17 @@ def version_at(member: bytes, state: BoardState) -> int:
     return int.from_bytes(member[start : start + 8], "big")
 
 
+def name_keys(keys: Keyspace, board: str) -> tuple[bytes, ...]:
+    """The number of keys, the keys, and the season, for a script that begins with ``board.lua`` to read a board."""
+    season, segment = split_board(board)
+    partition, name = partition_of(season), season.encode()
+    watermark, members, periods = keys.watermark[partition], keys.members(partition, name), keys.periods[partition]
+    if not segment:
+        return b"4", watermark, keys.board(partition, name), members, periods, name
+    of_segment = keys.segment(partition, name, segment.encode())
+    return b"5", watermark, of_segment, members, periods, keys.numbers(partition, name), name
+
+
 class BoardCalls:
     """Calls of one worker. A board that does not agree with itself is suspected: a relay then compares it."""
 
@@ -138,22 +152,21 @@ class BoardCalls:
     async def call(self, script: Script, season: str, *arguments: bytes) -> Any:
         """Call a script that begins with ``board.lua``; `arguments` are those after the season.
 
-        Returns its reply, which begins with the state (`read_state`). Raises `BoardUnavailable`, and `BoardRebuilding`
-        for an empty reply (the partition is being rebuilt), for 0 and for an error that is about this board (it was
-        altered by hand).
+        `season` names a board, which may be that of a segment. Returns its reply, which begins with the state
+        (`read_state`). Raises `BoardUnavailable`, and `BoardRebuilding` for an empty reply (the partition is being
+        rebuilt), for 0 and for an error that is about this board (it was altered by hand); `Rejected` for a segment
+        without a board.
         """
-        partition, name, keys = partition_of(season), season.encode(), self._keys
-        board, members = keys.board(partition, name), keys.members(partition, name)
         try:
-            reply = await self._redis.run(
-                script, b"4", keys.watermark[partition], board, members, keys.periods[partition], name, *arguments
-            )
+            reply = await self._redis.run(script, *name_keys(self._keys, season), *arguments)
         except RedisRefused as error:
             if concerns_server(error.reply):
                 raise
             raise self.suspect(season) from None
         if not reply:
             raise self.suspect(season) if reply == 0 else BoardRebuilding("the board is being rebuilt")
+        if (problem := find_refusal(reply)) is not None:
+            raise Rejected(problem.answer)
         return reply
 
     @contextmanager

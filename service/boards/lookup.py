@@ -10,10 +10,12 @@ from typing import Final
 import msgspec
 
 from board.redis.scripts import script
+from board.segments import name_segment_board, split_board
 from service.access.caller import Caller
 from service.boards.calls import BoardCalls, read_run, read_state
 from service.boards.past_boards import Past, PastBoards, show_columns
 from service.boards.profiles import ShownProfiles
+from service.boards.segments import SEGMENT_OR_PERIOD, segment_of
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
 from service.contract.answers import Answer, PendingAnswer
@@ -51,12 +53,22 @@ class Lookups:
         self._profiles: Final = profiles
 
     async def look_up(
-        self, season: str, period: int | None, attributes: tuple[str, ...], users: list[str], caller: Caller
+        self,
+        season: str,
+        period: int | None,
+        attributes: tuple[str, ...],
+        segment: str | None,
+        users: list[str],
+        caller: Caller,
     ) -> Answer:
         """Read these players (`LookupAnswer`); an unknown season has none of them.
 
         Raises `BoardRebuilding`, also where a single one of them cannot be answered, and `BoardUnavailable`.
         """
+        if segment is not None:
+            if period is not None:
+                return SEGMENT_OR_PERIOD.answer
+            season = name_segment_board(season, segment)
         live = partial(self._look_up, season, users)
         found = live() if period is None else self._look_up_past(season, period, users, live)
         return await self._profiles.show(await found, attributes)
@@ -76,7 +88,8 @@ class Lookups:
                 for position, (_, (user, prefix), zscore, rank) in enumerate(in_order, 1)
                 for run in (read_run(prefix, zscore, state),)
             ]
-        return Answer(200, _encode(LookupAnswer(season, items, missing, state.as_of)))
+        name, segment = split_board(season)[0], segment_of(season)
+        return Answer(200, _encode(LookupAnswer(name, items, missing, state.as_of, segment=segment)))
 
     async def _look_up_past(
         self, season: str, period: int, users: list[str], live: Callable[[], PendingAnswer]

@@ -12,6 +12,13 @@ from service.boards.player_standings import INVALID_SEASONS, SEASONS_OR_CURSOR, 
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import CURSOR_OR_OFFSET, BoardReader
 from service.boards.score_places import USER_OR_SCORE
+from service.boards.segments import (
+    NO_SEGMENT_BOARD,
+    NO_SEGMENTS,
+    SEGMENT,
+    SEGMENT_OR_PERIOD,
+    UNKNOWN_SEGMENT,
+)
 from service.boards.types import (
     LOOKUP_MOST,
     Around,
@@ -126,6 +133,7 @@ _PREFER: Final = Parameter(
 )
 _OF_PERIOD: Final = (p.PERIOD_NOT_FOUND, p.PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
+_OF_SEGMENT: Final = (NO_SEGMENTS, UNKNOWN_SEGMENT, NO_SEGMENT_BOARD, SEGMENT_OR_PERIOD)
 
 _PLAYER: Final = make_text_parameter("userId", "path", UserId, p.INVALID_USER, "The player.")
 _SEASONS: Final = Parameter(
@@ -156,9 +164,21 @@ OPERATIONS: Final = (
         handler=BoardReader.read_top,
         scope="read",
         summary="The best players. A season without a submission is an empty list.",
-        parameters=(SEASON, _LIMIT, _OFFSET, _CURSOR, _PERIOD, _SINCE, ATTRIBUTES, _PREFER, INT64, IF_NONE_MATCH),
+        parameters=(
+            SEASON,
+            _LIMIT,
+            _OFFSET,
+            _CURSOR,
+            _PERIOD,
+            _SINCE,
+            ATTRIBUTES,
+            SEGMENT,
+            _PREFER,
+            INT64,
+            IF_NONE_MATCH,
+        ),
         answers={200: ("The best players, best first.", Top), **_NOT_MODIFIED},
-        problems=(CURSOR_OR_OFFSET, SINCE_OR_PERIOD, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(CURSOR_OR_OFFSET, SINCE_OR_PERIOD, *_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD, *_OF_SEGMENT),
         fast=True,
     ),
     Operation(
@@ -168,9 +188,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_rank,
         scope="read",
         summary="A player's rank and score.",
-        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, _PERIOD, INT64, IF_NONE_MATCH),
+        parameters=(SEASON, USER, _MIN_VERSION, _METADATA, _PERIOD, SEGMENT, INT64, IF_NONE_MATCH),
         answers={200: ("Where the player stands.", PlayerRank), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
+        problems=(*_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD, *_OF_SEGMENT),
         fast=True,
     ),
     Operation(
@@ -180,9 +200,29 @@ OPERATIONS: Final = (
         handler=BoardReader.read_around,
         scope="read",
         summary="A player among the neighbours on the board, or the place of a score that no player needs to have.",
-        parameters=(SEASON, _USER, _SCORE, _RANGE, _FILL, _MIN_VERSION, _PERIOD, ATTRIBUTES, INT64, IF_NONE_MATCH),
+        parameters=(
+            SEASON,
+            _USER,
+            _SCORE,
+            _RANGE,
+            _FILL,
+            _MIN_VERSION,
+            _PERIOD,
+            ATTRIBUTES,
+            SEGMENT,
+            INT64,
+            IF_NONE_MATCH,
+        ),
         answers={200: ("The window around the player, or around the place of the score.", Around), **_NOT_MODIFIED},
-        problems=(USER_OR_SCORE, *_READ, p.SEASON_NOT_FOUND, p.PLAYER_NOT_FOUND, NOT_YET_VISIBLE, *_OF_PERIOD),
+        problems=(
+            USER_OR_SCORE,
+            *_READ,
+            p.SEASON_NOT_FOUND,
+            p.PLAYER_NOT_FOUND,
+            NOT_YET_VISIBLE,
+            *_OF_PERIOD,
+            *_OF_SEGMENT,
+        ),
         fast=True,
     ),
     Operation(
@@ -192,9 +232,9 @@ OPERATIONS: Final = (
         handler=BoardReader.read_count,
         scope="read",
         summary="The number of players. A season without a submission has none.",
-        parameters=(SEASON, _PERIOD, IF_NONE_MATCH),
+        parameters=(SEASON, _PERIOD, SEGMENT, IF_NONE_MATCH),
         answers={200: ("The number of players.", Count), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD, *_OF_SEGMENT),
         fast=True,
     ),
     Operation(
@@ -204,7 +244,7 @@ OPERATIONS: Final = (
         handler=Lookups.look_up,
         scope="read",
         summary=f"Ranks and scores of up to {LOOKUP_MOST:,} players at one instant. It changes nothing.",
-        parameters=(SEASON, _PERIOD, ATTRIBUTES, INT64),
+        parameters=(SEASON, _PERIOD, ATTRIBUTES, SEGMENT, INT64),
         # The longest ids, with every character escaped.
         body=Body(
             kind=Lookup,
@@ -213,7 +253,7 @@ OPERATIONS: Final = (
             own_problems=(p.INVALID_USER, TOO_MANY_USERS, DUPLICATE_USER),
         ),
         answers={200: ("Where the players stand, best first, and those who are not on the board.", LookupAnswer)},
-        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD, *_OF_SEGMENT),
     ),
     Operation(
         name="getScore",

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
-from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
-from service.boards.calls import UNREADABLE, BoardState, read_state
+from service.boards.calls import UNREADABLE, BoardState, name_keys, read_state
+from service.boards.segments import find_refusal
+from service.contract.problems import Rejected
 
 RANK: Final = script("rank")
 PLAYERS_MOST: Final = 16
@@ -51,7 +52,8 @@ class RankReads:
     A call is sent at the end of the loop's next turn, or as soon as it has `PLAYERS_MOST` players or `ITEMS_MOST`
     entries. PERF: requests that the kernel already holds join it in that turn.
 
-    `suspect` is called with the season, and the player or an empty text, where a board does not agree with itself.
+    A season may be the name of a segment's board. `suspect` is called with it, and the player or an empty text, where a
+    board does not agree with itself.
     """
 
     def __init__(
@@ -89,19 +91,7 @@ class RankReads:
         self._redis.flush()
 
     def _send(self, season: str, side: int, asked: Asked) -> None:
-        partition = partition_of(season)
-        name = season.encode()
-        keys = self._keys
-        call = (
-            b"4",
-            keys.watermark[partition],
-            keys.board(partition, name),
-            keys.members(partition, name),
-            keys.periods[partition],
-            name,
-            b"%d" % side,
-            *(user for user, _, _ in asked),
-        )
+        call = (*name_keys(self._keys, season), b"%d" % side, *(user for user, _, _ in asked))
         self._redis.call(RANK, call, partial(self._deliver, season, asked))
 
     def _deliver(self, season: str, asked: Asked, reply: Any) -> None:
@@ -116,6 +106,10 @@ class RankReads:
             if reply == 0:
                 self._suspect(season, "")
             fail(asked, BoardRebuilding, "the board is being rebuilt")
+        elif (problem := find_refusal(reply)) is not None:
+            for _, future, _ in asked:
+                if not future.done():
+                    future.set_exception(Rejected(problem.answer))
         else:
             try:
                 state = read_state(reply)

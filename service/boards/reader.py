@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from board.redis.scripts import script
+from board.segments import name_segment_board, split_board
 from service.boards.board_watch import COUNT
 from service.boards.calls import BoardCalls, BoardState, read_run, read_score_of, read_state
 from service.boards.cursors import Cursor, encode_cursor
@@ -23,6 +24,7 @@ from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.run_metadata import RunMetadata
 from service.boards.score_places import PLACE, USER_OR_SCORE, ScorePlaces
+from service.boards.segments import SEGMENT_OR_PERIOD, encode_board, segment_of
 from service.boards.shared_ranks import percentile_of, rank_at, render_board, split_rank
 from service.boards.types import Count, PlayerRank
 from service.boards.version_waits import NOT_YET_VISIBLE, Read, VersionWaits, version_of
@@ -44,7 +46,7 @@ CURSOR_OR_OFFSET: Final = add_problem(
 )
 
 TopKey = tuple[str, int, int, tuple[str, ...]]
-"""Season, limit, offset, attributes."""
+"""Board, limit, offset, attributes."""
 T = TypeVar("T")
 Pending = asyncio.Future[T] | Coroutine[Any, Any, T]
 """A read under way, or one that begins when it is awaited."""
@@ -98,14 +100,21 @@ class BoardReader:
         period: int | None = None,
         since: str | None = None,
         attributes: tuple[str, ...] = (),
+        segment: str | None = None,
         wait: int = 0,
     ) -> PendingAnswer:
         """Read the best `limit` players after the first `offset` (`Top`); an unknown season has none.
 
+        With a `segment`, here and in all other reads, those of its players, with their ranks among them. Only the
+        current period has boards of segments.
         With a `cursor` those behind its row. Raises `Rejected` for a cursor of another board, and one with an offset.
         With `since` 304 as long as the board is in that state: it waits up to `wait` seconds for another one.
         PERF: a kept list needs no task.
         """
+        if segment is not None:
+            if period is not None:
+                return reject(SEGMENT_OR_PERIOD)
+            season = name_segment_board(season, segment)
         key = (season, limit, offset, attributes)
         if since is not None:
             if period is not None or cursor is not None:
@@ -177,7 +186,13 @@ class BoardReader:
             return _show_page(season, limit, offset, reply[3], read_state(reply))
 
     def read_rank(
-        self, season: str, user: str, version: int | None, metadata: bool = False, period: int | None = None
+        self,
+        season: str,
+        user: str,
+        version: int | None,
+        metadata: bool = False,
+        period: int | None = None,
+        segment: str | None = None,
     ) -> PendingAnswer:
         """Read a player's rank (`PlayerRank`), as soon as the board shows this version or a later one.
 
@@ -185,6 +200,10 @@ class BoardReader:
         show the version, and without one `SeasonNotFound`, `PlayerNotFound`; for metadata also `StoreUnavailable` and
         `ServerUnreachable`.
         """
+        if segment is not None:
+            if period is not None:
+                return reject(SEGMENT_OR_PERIOD)
+            season = name_segment_board(season, segment)
         if period is not None:
             live = partial(self.read_rank, season, user, version, metadata)
             return self._past.read_rank(season, period, user, version, metadata, live)
@@ -208,12 +227,17 @@ class BoardReader:
         version: int | None,
         period: int | None = None,
         attributes: tuple[str, ...] = (),
+        segment: str | None = None,
     ) -> PendingAnswer:
         """Read a player and `side` neighbours on each side (`Around`); with `fill` as many as there are, in all.
 
         With a `score` in place of a player: the place of a new row. The window that is read for `fill` is twice as wide
         on each side, so it has all entries that can be shown. `version` and errors are those of `read_rank`.
         """
+        if segment is not None:
+            if period is not None:
+                return reject(SEGMENT_OR_PERIOD)
+            season = name_segment_board(season, segment)
         if score is not None or user is None:
             placed = self._read_place(season, user, score, side, fill, version, period)
             return self._profiles.join(placed, attributes)
@@ -257,14 +281,19 @@ class BoardReader:
             raise Rejected(NOT_YET_VISIBLE.answer)
         return found
 
-    async def read_count(self, season: str, period: int | None = None) -> Answer:
+    async def read_count(self, season: str, period: int | None = None, segment: str | None = None) -> Answer:
         """Count the players on the board (`Count`); 0 for an unknown season."""
-        if period is not None:
+        if segment is not None:
+            if period is not None:
+                return SEGMENT_OR_PERIOD.answer
+            season = name_segment_board(season, segment)
+        elif period is not None:
             return await self._past.read_count(season, period, lambda: self.read_count(season))
         reply = await self._call(COUNT, season)
         with self._reading(season):
             state = read_state(reply)
-        return state.make_answer(_encode(Count(season, state.total, state.as_of)))
+        shown = Count(split_board(season)[0], state.total, state.as_of, segment=segment_of(season))
+        return state.make_answer(_encode(shown))
 
 
 def _show_page(season: str, limit: int, first: int, listed: list[Any], state: BoardState) -> Answer:
@@ -274,7 +303,7 @@ def _show_page(season: str, limit: int, first: int, listed: list[Any], state: Bo
     if first + limit < state.total and entries:
         following = b'"%b"' % encode_cursor(season, state.period, entries[-1], entries[-2]).encode()
     body = b'{"seasonId":%b,"items":%b,"total":%d,"nextCursor":%b,"asOf":%b}' % (
-        _encode(season),
+        encode_board(season),
         render_board(entries, rank, first, state),
         state.total,
         following,
@@ -302,9 +331,11 @@ def _make_rank(season: str, user: str, window: Window) -> tuple[PlayerRank, int]
         # PERF: nearly all boards.
         score, version = read_score_of(member, zscore, state.order), int.from_bytes(member[2:10], "big")
     percentile = percentile_of(rank, state.total)
-    return PlayerRank(
-        season, user, rank + 1, score, version, state.total, percentile, state.as_of, columns
-    ), state.period
+    shown = PlayerRank(season, user, rank + 1, score, version, state.total, percentile, state.as_of, columns)
+    name, segment = split_board(season)
+    if segment:
+        shown = msgspec.structs.replace(shown, seasonId=name, segment=segment)
+    return shown, state.period
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:
@@ -319,7 +350,7 @@ def _show_around(season: str, user: str, side: int, fill: bool, window: Window) 
             first, entries = fill_window(side, place, first_read, read)
             rank = rank_at(read, first - first_read, first_read, rank, state)
     body = b'{"seasonId":%b,"userId":%b,"range":%d,"items":%b,"total":%d,"asOf":%b}' % (
-        _encode(season),
+        encode_board(season),
         _encode(user),
         side,
         render_board(entries, rank, first, state),

@@ -10,6 +10,7 @@ from board.redis.scripts import script
 from board.season import turn
 from service.boards.calls import BoardCalls, read_state
 from service.boards.histogram import place_edge
+from service.boards.segments import encode_board
 from service.boards.shared_ranks import render_board, split_rank
 from service.contract.answers import Answer
 from service.contract.problems import add_problem
@@ -49,7 +50,7 @@ class ScorePlaces:
             items = render_board(entries, first_rank, first, state)
         # The score is not beside a text: there it would be that of a row (`service.boards.profiles.SEAM`).
         body = b'{"seasonId":%b,"rank":%d,"score":%d,"range":%d,"items":%b,"total":%d,"asOf":%b}' % (
-            _encode(season),
+            encode_board(season),
             rank + 1,
             score,
             side,

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from service.boards.cursors import LONGEST, encode_row
+from service.boards.segments import SegmentName
 from service.contract.profiles import Attributes, DisplayName
 from service.contract.types import (
     INT64_MAX,
@@ -61,6 +62,7 @@ AsOfAsked = Annotated[str, msgspec.Meta(min_length=1, max_length=128, examples=[
 """The state of a board that a client has."""
 PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 """The number of a period."""
+_Segment = SegmentName | msgspec.UnsetType
 _Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType
 
 
@@ -101,6 +103,7 @@ class Top(msgspec.Struct, frozen=True):
     nextCursor: TopCursor | None
     asOf: AsOf
     period: _Period = msgspec.UNSET
+    segment: _Segment = msgspec.UNSET
 
 
 class PlayerRank(msgspec.Struct, frozen=True):
@@ -123,6 +126,7 @@ class PlayerRank(msgspec.Struct, frozen=True):
         | msgspec.UnsetType
     ) = msgspec.UNSET
     period: _Period = msgspec.UNSET
+    segment: _Segment = msgspec.UNSET
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +145,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     total: Total
     asOf: AsOf
     period: _Period = msgspec.UNSET
+    segment: _Segment = msgspec.UNSET
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -150,6 +155,7 @@ class Count(msgspec.Struct, frozen=True):
     count: Annotated[int, msgspec.Meta(ge=0, examples=[1])]
     asOf: AsOf
     period: _Period = msgspec.UNSET
+    segment: _Segment = msgspec.UNSET
 
 
 SEASONS_MOST: Final = 100
@@ -225,6 +231,7 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     notFound: Annotated[list[UserId], msgspec.Meta(examples=[["bob"]])]
     asOf: AsOf
     period: _Period = msgspec.UNSET
+    segment: _Segment = msgspec.UNSET
 
 
 class ScoreAtRank(msgspec.Struct, frozen=True):

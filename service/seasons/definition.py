@@ -49,6 +49,8 @@ def check_schedule_of(definition: Definition, before: Definition, now: datetime.
 def check_definition(definition: Definition) -> Definition:
     """The definition, if its members fit together and within their bounds. Raises `InvalidRule`."""
     check_rule(rule_of(definition))
+    if len({*definition.segments}) < len(definition.segments):
+        raise InvalidRule("segments names an attribute twice")
     for name, text in (("title", definition.title), ("display.unit", definition.display.unit)):
         if _CONTROL.search(text):
             raise InvalidRule(f"{name} has a control character")

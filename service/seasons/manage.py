@@ -64,6 +64,9 @@ class SeasonManager:
         if defined is None:
             return problems.SEASON_NOT_FOUND.answer
         self._poker.poke({defined.partition})
+        if defined.loads:
+            # A relay that looks at it now finds that it is set aside.
+            self._poker.suspect(season)
         if self._on_visibility is not None:
             self._on_visibility()
         status = 201 if defined.created else 200

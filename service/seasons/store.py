@@ -41,11 +41,15 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Defined(msgspec.Struct, frozen=True):
-    """A season after a change of its definition. `created`: it did not exist before. `partition`: that of its hint."""
+    """A season after a change of its definition. `created`: it did not exist before. `partition`: that of its hint.
+
+    `loads`: its segments have changed, and relays have to load them.
+    """
 
     found: Found
     created: bool
     partition: int
+    loads: bool
 
 
 class _FeedsChange(Exception):
@@ -162,6 +166,7 @@ class SeasonStore:
                 "ranking": RANKINGS[definition.ranking],
                 "ruled": rule_of(definition) != Rule() or terms.schedule is not None or bool(definition.feeds),
                 "feeds": [*definition.feeds],
+                "segments": ",".join(definition.segments) or None,
                 "low": definition.bounds.min,
                 "high": definition.bounds.max,
                 "opens_at": definition.opensAt,
@@ -174,7 +179,7 @@ class SeasonStore:
             if definition.keepPeriods not in (None, before.keepPeriods):
                 await db.execute(self._sql["keep_last_periods"], {"season": season, "keep": definition.keepPeriods})
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
-        return Defined(make_found(changed), created, partition)
+        return Defined(make_found(changed), created, partition, definition.segments != before.segments)
 
     async def _check_feeds(self, db: psycopg.AsyncConnection[Any], season: str, feeds: tuple[str, ...]) -> None:
         """After `lock_feeds`. Raises `InvalidFeeds`."""
@@ -252,7 +257,7 @@ class SeasonStore:
 
 def make_found(row: Any) -> Found:
     """A season of a row of the queries `season` and `seasons`."""
-    season, revision, text, number, started_at, ends_at, state = row
+    season, revision, text, number, started_at, ends_at, state, full = row
     d = load_definition(text)
     starts_at = started_at if d.opensAt is None else max(started_at, d.opensAt)
     period = Period(number, starts_at, ends_at, state)
@@ -262,4 +267,7 @@ def make_found(row: Any) -> Found:
         with suppress(InvalidRule):
             following = find_next_end(d.schedule, ends_at)
     members = {name: getattr(d, name) for name in d.__struct_fields__}
-    return Found(Season(seasonId=season, period=period, nextEndsAt=following, **members), revision)
+    return Found(
+        Season(seasonId=season, period=period, nextEndsAt=following, fullSegments=full or msgspec.UNSET, **members),
+        revision,
+    )

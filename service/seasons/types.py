@@ -11,6 +11,8 @@ from board.feeds import FEEDS_MOST
 from board.periods import GRACE_MOST_S
 from board.schedule import Schedule
 from board.season import COLUMNS_MOST, Bounds, Column, Operator, Order, Ranking
+from board.segments import SEGMENTS_MOST, VALUES_MOST
+from service.contract.profiles import AttributeName
 from service.contract.types import Metadata, SeasonCursor, SeasonId
 
 TITLE_MAX: Final = 200
@@ -61,6 +63,14 @@ Feeds = Annotated[
         examples=[[]],
     ),
 ]
+Segments = Annotated[
+    tuple[AttributeName, ...],
+    msgspec.Meta(
+        max_length=SEGMENTS_MOST,
+        description=f"Attributes of players of which each value has a board of its own, up to {VALUES_MOST:,} values.",
+        examples=[["country"]],
+    ),
+]
 Title = Annotated[str, msgspec.Meta(max_length=TITLE_MAX, examples=["Best lap"])]
 
 
@@ -95,6 +105,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graceS: GraceS = 0
     keepPeriods: KeepPeriods | None = None
     feeds: Feeds = ()
+    segments: Segments = ()
     title: Title = ""
     metadata: Metadata = {}
     display: Display = Display()
@@ -114,6 +125,7 @@ class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graceS: GraceS | msgspec.UnsetType | None = msgspec.UNSET
     keepPeriods: KeepPeriods | msgspec.UnsetType | None = msgspec.UNSET
     feeds: Feeds | msgspec.UnsetType | None = msgspec.UNSET
+    segments: Segments | msgspec.UnsetType | None = msgspec.UNSET
     title: Title | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType | None = msgspec.UNSET
     display: Display | msgspec.UnsetType | None = msgspec.UNSET
@@ -161,6 +173,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     """A season: its definition, and its current period. `nextEndsAt` is the end of the period after it.
 
     `players` are those on its board; null: Redis could not tell, or was not asked.
+    `fullSegments`, if there are some: segments with more values than have boards.
     """
 
     seasonId: SeasonId
@@ -174,6 +187,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     graceS: GraceS
     keepPeriods: KeepPeriods | None
     feeds: Feeds
+    segments: Segments
     title: Title
     metadata: Metadata
     display: Display
@@ -181,6 +195,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
     period: Period
     nextEndsAt: Instant | None
     players: Annotated[int, msgspec.Meta(ge=0, examples=[1])] | None = None
+    fullSegments: list[AttributeName] | msgspec.UnsetType = msgspec.UNSET
 
 
 class SeasonList(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ FILES: Final = (
     "kernels",
     "service",
     "players",
+    "segments",
     "relay",
     "board",
     "topology",

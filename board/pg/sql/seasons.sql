@@ -67,6 +67,12 @@ WITH written AS (
     -- The board has to know of another ranking.
     INSERT INTO outbox (partition, period_id, user_id)
     SELECT partition, period_id, NULL FROM season WHERE season_id = %(season)s AND ranking <> %(ranking)s
+), loaded AS (
+    -- Boards of other segments are loaded whole, and batches leave the season out until then. Readers see the board as it is.
+    INSERT INTO ailing AS a (season_id, partition, reason, retry_at)
+    SELECT season_id, partition, 'its segments are loaded', now() FROM season
+    WHERE season_id = %(season)s AND segments IS DISTINCT FROM %(segments)s::text
+    ON CONFLICT (season_id) DO UPDATE SET retry_at = now()
 ), seen AS (
     -- Workers read the public seasons anew, with the keys. The definition is the one before this statement.
     UPDATE access SET version = version + 1
@@ -75,14 +81,14 @@ WITH written AS (
 )
 UPDATE season SET ranking = %(ranking)s, revision = revision + 1,
     ruled = %(ruled)s OR fold <> 0 OR coalesce(%(opens_at)s::timestamptz > clock_timestamp(), false),
-    feeds = nullif(%(feeds)s::text[], '{}'),
+    feeds = nullif(%(feeds)s::text[], '{}'), segments = %(segments)s::text,
     low = %(low)s, high = %(high)s, opens_at = %(opens_at)s, ends_at = %(ends_at)s, closed = %(closed)s,
     period_number = CASE WHEN %(scheduled)s THEN (SELECT p.number FROM period p WHERE p.period_id = season.period_id) END,
     numbered = period_id
 WHERE season_id = %(season)s
 
 -- name: season --
-SELECT season_id, revision, definition, number, started_at, ends_at, state FROM (
+SELECT season_id, revision, definition, number, started_at, ends_at, state, full_segments FROM (
     SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(p.ends_at, s.ends_at) AS ends_at,
            CASE
                WHEN p.final_at IS NOT NULL THEN 'final'
@@ -90,7 +96,12 @@ SELECT season_id, revision, definition, number, started_at, ends_at, state FROM 
                WHEN p.ends_at IS NOT NULL OR s.ends_at <= now() THEN 'closing'
                WHEN s.opens_at > now() THEN 'upcoming'
                ELSE 'open'
-           END AS state
+           END AS state,
+           CASE WHEN s.segments IS NOT NULL THEN ARRAY(
+               SELECT v.attribute FROM segment_value v
+               WHERE v.period_id = s.period_id AND v.value = '' AND v.attribute = ANY (string_to_array(s.segments, ','))
+               ORDER BY v.attribute
+           ) END AS full_segments
     FROM season s JOIN period p ON p.period_id = s.period_id
     LEFT JOIN season_definition d ON d.season_id = s.season_id
 ) AS q
@@ -98,7 +109,7 @@ WHERE season_id = %(season)s
 
 -- name: seasons --
 -- The next seasons by name, their period in this state, or in any (null).
-SELECT season_id, revision, definition, number, started_at, ends_at, state FROM (
+SELECT season_id, revision, definition, number, started_at, ends_at, state, full_segments FROM (
     SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(p.ends_at, s.ends_at) AS ends_at,
            CASE
                WHEN p.final_at IS NOT NULL THEN 'final'
@@ -106,7 +117,12 @@ SELECT season_id, revision, definition, number, started_at, ends_at, state FROM 
                WHEN p.ends_at IS NOT NULL OR s.ends_at <= now() THEN 'closing'
                WHEN s.opens_at > now() THEN 'upcoming'
                ELSE 'open'
-           END AS state
+           END AS state,
+           CASE WHEN s.segments IS NOT NULL THEN ARRAY(
+               SELECT v.attribute FROM segment_value v
+               WHERE v.period_id = s.period_id AND v.value = '' AND v.attribute = ANY (string_to_array(s.segments, ','))
+               ORDER BY v.attribute
+           ) END AS full_segments
     FROM season s JOIN period p ON p.period_id = s.period_id
     LEFT JOIN season_definition d ON d.season_id = s.season_id
 ) AS q

@@ -2,8 +2,13 @@
 -- KEYS: 1 watermark, 2 periods, then per group: board, members; at last profiles, if there are some to write. While its
 --       slot moves, a cluster refuses scripts with a key that is not there.
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 its epoch, 5 committed identity, 6 committed stamp,
---       7 number of profiles, then (user, profile) of each; an empty profile removes it. Then per group:
---       season, period, label, n, n times (user, prefix), n times zscore; an empty prefix removes the player
+--       7 number of profiles, then (user, profile) of each; an empty profile removes it. Behind that number ':' and the
+--       number of values that tell of segments, which come next: per season its name, n, n times (user, names of the
+--       player's segments, a line each). Then per group:
+--       season, period, label, n, n times (user, prefix), n times zscore; an empty prefix removes the player.
+--       In a season with segments the label has a line break and the attributes behind it; '!' is behind one of which
+--       values are left out. The boards of segments are keys that are not named: `lb:{17}:s:<season>`, a line break and
+--       the segment; `g:` has the names of each player, `v:` the number of players of each.
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead. Nothing is written unless it is ok.
 -- After ok follow the first member and its zscore for each group, both empty for an empty board.
 local mine, committed = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -41,6 +46,8 @@ if held[1] and held[3] ~= held[1] then
   for i = 2, #notes, 2 do
     local label = notes[i]:match('^%d*:%d*:%d+%.%x+(.*)$') or notes[i]:match('^::(.*)$')
     if label and label ~= '' then redis.call('HSET', KEYS[1], notes[i - 1], '::' .. label) end
+    -- Nor of segments: their notes stay, and tell that their boards are of an earlier batch.
+    if notes[i - 1]:sub(1, 2) == 's:' then redis.call('HSET', KEYS[1], notes[i - 1], notes[i]) end
   end
 end
 
@@ -48,7 +55,11 @@ end
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
 -- A release that does not know profiles drops their hints: from then on they are complete only after the next load.
 local carried = not held[1] or held[5] == held[1]
-local profiles = tonumber(ARGV[7])
+local profiles, segment_values = tonumber(ARGV[7]), 0
+if not profiles then
+  profiles, segment_values = ARGV[7]:match('^(%d+):(%d+)$')
+  profiles, segment_values = tonumber(profiles), tonumber(segment_values)
+end
 if profiles > 0 then
   local shown, noted = KEYS[#KEYS], redis.call('HGET', KEYS[1], 'profiles')
   -- All have been carried, and none has been noted: what is there is of another time.
@@ -78,11 +89,80 @@ if profiles > 0 then
   redis.call('HSET', KEYS[1], 'profiles', string.format('%.0f:%s', count, mark))
 end
 
+-- PERF: no function and no table where no season has segments.
+local named_of = segment_values > 0 and {}
+local next_season = 8 + 2 * profiles
+while next_season < 8 + 2 * profiles + segment_values do
+  local names, last = {}, next_season + 1 + 2 * tonumber(ARGV[next_season + 1])
+  for i = next_season + 2, last, 2 do names[ARGV[i]] = ARGV[i + 1] end
+  named_of[ARGV[next_season]], next_season = names, last + 1
+end
+
+-- Delete the boards of a season's segments.
+local drop_segments = named_of and function(season)
+  local base = KEYS[1]:sub(1, -2)
+  local segments = redis.call('HKEYS', base .. 'v:' .. season)
+  for i = 1, #segments do redis.call('UNLINK', base .. 's:' .. season .. '\n' .. segments[i]) end
+  redis.call('UNLINK', base .. 'v:' .. season, base .. 'g:' .. season)
+end
+
+-- Move players, 1,000 at most, on the boards of their segments. `before` and `after` are their prefixes, by place.
+local write_segments = named_of and function(season, users, before, after, zscores)
+  local base, names = KEYS[1]:sub(1, -2), named_of[season]
+  local held = redis.call('HMGET', base .. 'g:' .. season, unpack(users))
+  local gone, come, set, unset = {}, {}, {}, {}
+  for i = 1, #users do
+    local old, new = held[i] or '', after[i] ~= '' and names[users[i]] or ''
+    if before[i] and (before[i] ~= after[i] or old ~= new) then
+      for segment in old:gmatch('[^\n]+') do
+        local list = gone[segment] or {}
+        gone[segment], list[#list + 1] = list, before[i] .. users[i]
+      end
+    end
+    for segment in new:gmatch('[^\n]+') do
+      local list = come[segment] or {}
+      come[segment], list[#list + 1], list[#list + 2] = list, zscores[i], after[i] .. users[i]
+    end
+    if new == '' then
+      if held[i] then unset[#unset + 1] = users[i] end
+    elseif old ~= new then
+      set[#set + 1], set[#set + 2] = users[i], new
+    end
+  end
+  local moved = {}
+  for segment, list in pairs(gone) do
+    moved[segment] = -redis.call('ZREM', base .. 's:' .. season .. '\n' .. segment, unpack(list))
+  end
+  for segment, list in pairs(come) do
+    moved[segment] = (moved[segment] or 0) + redis.call('ZADD', base .. 's:' .. season .. '\n' .. segment, unpack(list))
+  end
+  if #set > 0 then redis.call('HSET', base .. 'g:' .. season, unpack(set)) end
+  if #unset > 0 then redis.call('HDEL', base .. 'g:' .. season, unpack(unset)) end
+  for segment, by in pairs(moved) do
+    local number = tonumber(redis.call('HGET', base .. 'v:' .. season, segment) or 0) + by
+    if number == 0 then
+      redis.call('HDEL', base .. 'v:' .. season, segment)
+    elseif by ~= 0 then
+      redis.call('HSET', base .. 'v:' .. season, segment, string.format('%.0f', number))
+    end
+  end
+end
+
 local answer = {'ok', ARGV[1], ARGV[3]}
-local argc, at, key = #ARGV, 8 + 2 * profiles, 3
+local argc, at, key = #ARGV, 8 + 2 * profiles + segment_values, 3
 while at <= argc do
   local season, period, label, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local board, members = KEYS[key], KEYS[key + 1]
+  -- The attributes of the season's segments, if their boards are of the same batch as the season's.
+  local attributes
+  if named_of and named_of[season] then
+    label, attributes = label:match('^([^\n]*)\n(.*)$')
+    local wrote, had = string.match(redis.call('HGET', KEYS[1], 's:' .. season) or '', '^(%d+%.%x+):(.*)$')
+    local last = string.match(redis.call('HGET', KEYS[1], 'n:' .. season) or '', '^%d+:%d*:(%d+%.%x+)')
+    if wrote ~= last or (had or ''):gsub('!', '') ~= attributes:gsub('!', '') then
+      attributes = not redis.call('HGET', KEYS[2], season) and attributes or nil
+    end
+  end
   -- The number of players that the last writer left, and its period: a second witness of both.
   local noted = redis.call('HGET', KEYS[1], 'n:' .. season)
   local size, noted_in = string.match(noted or '', '^(%d+):(%d*):')
@@ -91,6 +171,7 @@ while at <= argc do
     if not size then
       redis.call('UNLINK', board, members)
       size = 0
+      if attributes then drop_segments(season) end
     end
     redis.call('HSET', KEYS[2], season, period)
   end
@@ -105,6 +186,13 @@ while at <= argc do
     end
     local before = redis.call('HMGET', members, unpack(users, 1, count))
     local old, add, gone, nold, nadd, ngone, fresh = {}, {}, {}, 0, 0, 0, 0
+    if attributes then
+      local after, zscores = {}, {}
+      for i = first, last do
+        after[i - first + 1], zscores[i - first + 1] = ARGV[pairs_at + 2 * i + 1], ARGV[scores_at + i]
+      end
+      write_segments(season, users, before, after, zscores)
+    end
     for i = first, last do
       local user, prefix = ARGV[pairs_at + 2 * i], ARGV[pairs_at + 2 * i + 1]
       local was = before[i - first + 1]
@@ -149,6 +237,7 @@ while at <= argc do
   end
   if size then
     redis.call('HSET', KEYS[1], 'n:' .. season, string.format('%.0f:%s:%s', size, period, mark .. label))
+    if attributes then redis.call('HSET', KEYS[1], 's:' .. season, mark .. ':' .. attributes) end
   end
   local first = redis.call('ZRANGE', board, 0, 0, 'WITHSCORES')
   answer[key + 1], answer[key + 2] = first[1] or '', first[2] or ''

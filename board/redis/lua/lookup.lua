@@ -10,6 +10,10 @@ for i = 1, #prefixes do
     found = found + 1
     members[found] = prefixes[i] .. ARGV[i + 1]
     ranks[found] = call('ZRANK', KEYS[2], members[found])
+    if KEYS[5] and not ranks[found] then
+      -- On the board of the season, and in another segment or none.
+      prefixes[i], members[found], ranks[found], found = false, nil, nil, found - 1
+    end
   end
 end
 local scores = found > 0 and call('ZMSCORE', KEYS[2], unpack(members)) or {}

@@ -32,6 +32,9 @@ for i = 1, count do
       second = math.max(0, rank - side)
       third = call('ZRANGE', KEYS[2], second, rank + side, 'WITHSCORES')
       if shares then third[#third + 1] = share_rank(second, third[1], third[2]) end
+    elseif KEYS[5] then
+      -- On the board of the season, and in another segment or none.
+      rank = -1
     end
   end
   answer[at + 1], answer[at + 2], answer[at + 3] = rank, second, third

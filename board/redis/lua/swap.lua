@@ -3,7 +3,9 @@
 --       then per season: board, members, loaded board, loaded members
 -- ARGV: 1 my fence, 2 committed fence, 3 PostgreSQL identity, 4 prefix of the partition's keys, 5 'all' or 'some',
 --       6 epoch of PostgreSQL, 7 profiles loaded, or an empty text if they stay as they are,
---       then per season: season, period, label, players loaded
+--       then per season: season, period, label, players loaded. In a season with segments the label has a line break and
+--       their attributes behind it, and the keys `tg:`, `tv:` and `ts:` of the season have what `apply.lua` keeps in
+--       `g:`, `v:` and `s:`
 -- Returns {verdict, fence held, identity held}; verdict: ok, lost, identity, ahead, short (a temporary key is not complete).
 -- After ok follow the first member and its zscore for each season, both empty for an empty board.
 -- Uses pcall where a key may be of a wrong type: a rebuild has to repair that, too.
@@ -33,6 +35,12 @@ for at = 8, #ARGV, 4 do
     return {'short', ARGV[at], ''}
   end
 end
+-- Delete the boards of a season's segments. A key may be of a wrong type here, too.
+local function drop_segments(season)
+  local segments = redis.pcall('HKEYS', ARGV[4] .. 'v:' .. season)
+  for i = 1, #segments do redis.call('UNLINK', ARGV[4] .. 's:' .. season .. '\n' .. segments[i]) end
+  redis.call('UNLINK', ARGV[4] .. 'v:' .. season, ARGV[4] .. 'g:' .. season)
+end
 local profiles = tonumber(ARGV[7])
 if profiles and redis.call('HLEN', KEYS[5]) ~= profiles then return {'short', '', ''} end
 if all then
@@ -40,6 +48,7 @@ if all then
   if not known.err then
     for i = 1, #known do
       redis.call('UNLINK', ARGV[4] .. 'z:' .. known[i], ARGV[4] .. 'h:' .. known[i])
+      drop_segments(known[i])
     end
   end
   redis.call('UNLINK', KEYS[1], KEYS[2])
@@ -51,6 +60,7 @@ elseif held[3] ~= held[1] then
   for i = 2, #notes, 2 do
     local label = notes[i]:match('^%d*:%d*:%d+%.%x+(.*)$') or notes[i]:match('^::(.*)$')
     if label and label ~= '' then redis.call('HSET', KEYS[1], notes[i - 1], '::' .. label) end
+    if notes[i - 1]:sub(1, 2) == 's:' then redis.call('HSET', KEYS[1], notes[i - 1], notes[i]) end
   end
 end
 local mark = ARGV[1] .. '.' .. redis.sha1hex(ARGV[3]):sub(1, 8)
@@ -66,7 +76,22 @@ for at = 8, #ARGV, 4 do
   answer[#answer + 1] = first[1] or ''
   answer[#answer + 1] = first[2] or ''
   redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
-  redis.call('HSET', KEYS[1], 'n:' .. ARGV[at], ARGV[at + 3] .. ':' .. ARGV[at + 1] .. ':' .. mark .. ARGV[at + 2])
+  local season, label, attributes = ARGV[at], ARGV[at + 2]:match('^([^\n]*)\n?(.*)$')
+  redis.call('HSET', KEYS[1], 'n:' .. season, ARGV[at + 3] .. ':' .. ARGV[at + 1] .. ':' .. mark .. label)
+  drop_segments(season)
+  redis.call('HDEL', KEYS[1], 's:' .. season)
+  if attributes ~= '' then
+    local base = ARGV[4]
+    redis.call('HSET', KEYS[1], 's:' .. season, mark .. ':' .. attributes)
+    local segments = redis.call('HKEYS', base .. 'tv:' .. season)
+    for i = 1, #segments do
+      redis.call('RENAME', base .. 'ts:' .. season .. '\n' .. segments[i], base .. 's:' .. season .. '\n' .. segments[i])
+    end
+    if #segments > 0 then
+      redis.call('RENAME', base .. 'tv:' .. season, base .. 'v:' .. season)
+      redis.call('RENAME', base .. 'tg:' .. season, base .. 'g:' .. season)
+    end
+  end
 end
 if profiles then
   redis.call('UNLINK', KEYS[4])

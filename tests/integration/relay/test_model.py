@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 
@@ -22,6 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.relays import POINTS, Hand
+from support.segments import are_filtered
 from support.waiting import eventually
 from support.world import World
 
@@ -36,7 +38,8 @@ PLAYERS = [name for n in range(500) if partition_of(name := f"p{n}") == partitio
 """Players whose profiles are in the same partition as a board."""
 
 players = st.sampled_from(PLAYERS)
-users = st.sampled_from(["ada", "bob", "cy", "J\u00f6rg", "d" * 128])
+users = st.sampled_from(["ada", "bob", "cy", "J\u00f6rg", "d" * 128, *PLAYERS[:2]])
+countries = st.sampled_from([{"country": "KR"}, {"country": "GB"}, {}])
 deltas = st.integers(-3, 5).filter(bool) | st.sampled_from([2**53, -(2**53), 2**62, -(2**62)])
 partitions = st.sampled_from(sorted({partition_of(season) for season in SEASONS}))
 numbers = st.integers(0, 2)
@@ -58,7 +61,7 @@ class Model(RuleBasedStateMachine):
     def begin(self) -> None:
         world = self.world
         world.execute(
-            "TRUNCATE season, period, score, ledger, outbox, ailing, leader, event, player",
+            "TRUNCATE season, period, score, ledger, outbox, ailing, leader, event, player, segment_value",
             "UPDATE partition SET fence = 0, identity = '', low_xid = '0'",
             # The others only cost time.
             f"DELETE FROM partition WHERE id NOT IN ({', '.join(str(partition_of(season)) for season in SEASONS)})",
@@ -126,12 +129,16 @@ class Model(RuleBasedStateMachine):
         if self.scores.pop((season, user), None) is not None:
             self.world.correct(season, user, None)
 
-    @rule(user=players, name=st.sampled_from(["Ada", "Bob", "Cy"]) | st.none())
-    def rename(self, user: str, name: str | None) -> None:
-        self.world.name_player(user, name)
+    @rule(user=players, name=st.sampled_from(["Ada", "Bob", "Cy"]) | st.none(), attributes=countries)
+    def rename(self, user: str, name: str | None, attributes: dict[str, str]) -> None:
+        self.world.name_player(user, name, **attributes)
         self.names.pop(user, None)
         if name is not None:
-            self.names[user] = name
+            self.names[user] = f"{name}\n{json.dumps(attributes, separators=(',', ':'))}"
+
+    @rule(season=seasons, segments=st.sampled_from(["country", None]))
+    def divide(self, season: str, segments: str | None) -> None:
+        self.world.divide(season, segments)
 
     @rule(season=seasons)
     def reset(self, season: str) -> None:
@@ -179,13 +186,13 @@ class Model(RuleBasedStateMachine):
         """What chance rarely puts together: a relay stands still, is succeeded, and goes on."""
         hand = self.free(n)
         self.submit_together(batch)
-        self.rename(PLAYERS[0], "Ada")
+        self.rename(PLAYERS[0], "Ada", {"country": "KR"})
         hand.start(lambda: self.work(hand, partition, work), point)
         if not hand.stands:
             return
         hand.lose_claim()
         self.submit_together(batch)
-        self.rename(PLAYERS[0], f"Ada {len(self.fences)}")
+        self.rename(PLAYERS[0], f"Ada {len(self.fences)}", {"country": "GB"})
         self.free(n).serve(partition)
         self.redis_only_moves_forward()
         if hand.stands:
@@ -330,7 +337,8 @@ class Model(RuleBasedStateMachine):
                 u: score for (name, u), score in self.scores.items() if name == season
             }
         held = self.world.profiles(partition_of("s"))
-        assert held == {user: f"{name}\n{{}}" for user, name in self.names.items()}
+        assert held == self.names
+        assert are_filtered(self.world, *SEASONS)
         report = compare(self.world.settings, wait_s=0.0)
         assert report.equal, report.differences
         assert report.players == len(self.scores)

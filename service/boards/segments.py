@@ -1,0 +1,101 @@
+"""Boards of segments: the query's `segment`, and the name under which the reads of this folder know its board."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from board.segments import SEGMENTS_MOST, VALUES_MOST, split_board
+from service.contract.parameters import Parameter
+from service.contract.problems import Problem, Rejected, add_problem
+from service.contract.profiles import ATTRIBUTE_MAX, is_attribute_name
+from service.contract.validation import is_plain
+
+_MOST: Final = 32 + 1 + ATTRIBUTE_MAX
+SegmentName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=3,
+        max_length=_MOST,
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}:",
+        description="An attribute of the season's `segments`, a colon, and a value.",
+        examples=["country:KR"],
+    ),
+]
+
+INVALID_SEGMENT: Final = add_problem(
+    "invalid-segment",
+    400,
+    f"segment must be an attribute, a colon, and a value of 1 to {ATTRIBUTE_MAX} characters: country:KR.",
+    "The query's `segment` has no colon, no name of an attribute before it, or no value that a profile could have.",
+)
+NO_SEGMENTS: Final = add_problem(
+    "no-segments",
+    400,
+    "The season has no segments.",
+    "The query has a `segment`, and the season was defined without `segments`, or does not exist.",
+)
+UNKNOWN_SEGMENT: Final = add_problem(
+    "unknown-segment",
+    400,
+    "The attribute is none of the season's segments.",
+    f"The query's `segment` names another attribute than those in the season's `segments`, of which it has up to "
+    f"{SEGMENTS_MOST}.",
+)
+NO_SEGMENT_BOARD: Final = add_problem(
+    "segment-without-board",
+    404,
+    f"The value has no board: {VALUES_MOST:,} others of this attribute have one.",
+    f"An attribute has boards for {VALUES_MOST:,} values in a season. The others may have players, and have no board. "
+    "`fullSegments` of the season names the attribute.",
+)
+SEGMENT_OR_PERIOD: Final = add_problem(
+    "segment-or-period",
+    400,
+    "segment excludes period.",
+    "The query has a `segment`, which is about the current period, and a `period`.",
+)
+_REFUSALS: Final = {-1: NO_SEGMENTS, -2: UNKNOWN_SEGMENT, -3: NO_SEGMENT_BOARD}
+"""By the replies of ``board.lua``."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def parse_segment(text: str | None) -> str | None:
+    """The segment in a query, in NFC as profiles are; None for none. Raises `Rejected`."""
+    if text is None:
+        return None
+    attribute, _, value = text.partition(":")
+    value = unicodedata.normalize("NFC", value) if len(value) <= _MOST else value
+    if is_attribute_name(attribute) is None or not is_plain(value, ATTRIBUTE_MAX):
+        raise Rejected(INVALID_SEGMENT.answer)
+    return f"{attribute}:{value}"
+
+
+SEGMENT: Final = Parameter(
+    name="segment",
+    place="query",
+    kind=SegmentName,
+    meaning="Players with this value of an attribute only: ranks and numbers are those among them.",
+    parse=parse_segment,
+    problem=INVALID_SEGMENT,
+    required=False,
+)
+
+
+def find_refusal(reply: Any) -> Problem | None:
+    """The problem of a script's reply that is a number; None for any other reply."""
+    return _REFUSALS.get(reply) if isinstance(reply, int) else None
+
+
+def segment_of(board: str) -> str | msgspec.UnsetType:
+    """The segment of a board, as the member of an answer."""
+    return split_board(board)[1] or msgspec.UNSET
+
+
+def encode_board(board: str) -> bytes:
+    """The JSON of the value of `seasonId`, and of the member `segment` behind it if the board is that of one."""
+    season, segment = split_board(board)
+    return b'%b,"segment":%b' % (_encode(season), _encode(segment)) if segment else _encode(season)
