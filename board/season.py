@@ -41,7 +41,9 @@ FOLD_BITS: Final = 56
 """The bits of a `period_id` below its fold: those of the number that PostgreSQL's sequence gave."""
 RULED: Final = 64
 """The bit of a fold that every season has but plain ones: sums, the highest first."""
-_LABEL: Final = re.compile(rb"(?:[<>]\w+)*(?:\.c)?\Z")
+_LABEL: Final = re.compile(rb"(?:[<>]\w+)*(?:\.p(\d+))?(?:\.c)?\Z")
+NUMBERED: Final = b".p"
+"""Before the number of the period in the mark of a board, where the season has numbered periods."""
 _COLUMN_BITS: Final = FOLD_BITS + 3
 
 
@@ -237,15 +239,22 @@ def fold_of(rule: Rule) -> int:
     return RULED + 8 * len(rule.columns) + 2 * OPERATORS[rule.operator] + (rule.order == "asc")
 
 
-def mark_of(ranking: int, columns: str | None) -> bytes:
-    """The end of the mark of a board with this ranking (`RANKINGS`) and these columns (`sign_columns`)."""
-    return (columns or "").encode() + (SHARED if ranking == RANKINGS["competition"] else b"")
+def mark_of(ranking: int, columns: str | None, number: int | None = None) -> bytes:
+    """The end of the mark of a board with this ranking (`RANKINGS`), these columns (`sign_columns`) and this period."""
+    numbered = b"" if number is None else NUMBERED + b"%d" % number
+    return (columns or "").encode() + numbered + (SHARED if ranking == RANKINGS["competition"] else b"")
 
 
 def label_of(mark: bytes) -> bytes:
     """The end of a board's mark, or of a note that ends with it, that `mark_of` made."""
     found = _LABEL.search(mark)
     return found[0] if found else b""
+
+
+def number_of(mark: bytes) -> int:
+    """The number of the period in a board's mark; 0 if it has none."""
+    found = _LABEL.search(mark)
+    return int(found[1] or 0) if found else 0
 
 
 def sequence_of(period: int) -> int:

@@ -177,7 +177,7 @@ def apply(
     for row in seasons:
         season = row.season_id.encode()
         keys += (space.board(partition, season), space.members(partition, season))
-        label = mark_of(row.ranking, row.named)
+        label = mark_of(row.ranking, row.named, row.period_number)
         if row.segments is not None:
             of = carried[row.season_id]
             label = label_segments(label, row.segments, of.full)

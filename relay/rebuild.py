@@ -93,7 +93,7 @@ def rebuild(
             players += loaded
             rows.append(row)
             names += (keys.board(partition, season), keys.members(partition, season), board, members)
-            label = mark_of(row.ranking, row.columns)
+            label = mark_of(row.ranking, row.columns, row.period_number)
             if row.segments is not None:
                 label = load_segments(session, partition, row, label)
             head += (season, b"%d" % row.period_id, label, b"%d" % loaded)

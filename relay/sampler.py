@@ -63,7 +63,11 @@ class Sampler:
             raise_server_error(entries, members, held, notes)
             note, of_segments = (None, None) if isinstance(notes, ResponseError) else notes
             odd = isinstance(entries, ResponseError) or entries != members or held != b"%d" % row.period_id
-            odd = odd or isinstance(notes, ResponseError) or has_other_label(note, mark_of(row.ranking, row.columns))
+            odd = (
+                odd
+                or isinstance(notes, ResponseError)
+                or has_other_label(note, mark_of(row.ranking, row.columns, row.period_number))
+            )
             odd = odd or row.crowded or not is_carried(note, of_segments, row.segments)
             odd = odd or (entries != row.size if row.size <= COUNTED else entries <= COUNTED)
             users: set[str] = set()
@@ -160,7 +164,7 @@ def confirm(session: RelaySession, partition: int, season: str, users: set[str],
         if held[1] == held[0] and held[2] is not None and not held[2].startswith(b"%d:%d:" % (entries, period)):
             return f"{entries} entries, noted are {held[2]!r}"
         # Without its label a board with columns cannot be read: whoever has written last.
-        label = mark_of(rows_now[0].ranking, rows_now[0].columns)
+        label = mark_of(rows_now[0].ranking, rows_now[0].columns, rows_now[0].period_number)
         if (held[1] == held[0] or rows_now[0].columns) and has_other_label(held[2], label):
             return f"another rule is noted: {held[2]!r}"
         if count and not hints:

@@ -74,7 +74,9 @@ class Sides:
             self.claims.execute("SELECT FROM partition WHERE id = %s FOR UPDATE", (partition,))
             with self.reads.transaction():
                 rows = self.reads.execute(self.sql["partition_seasons"], {"partition": partition}).fetchall()
-                self.labels = {season: mark_of(ranking, columns) for season, _, ranking, columns, *_ in rows}
+                self.labels = {
+                    season: mark_of(ranking, columns, number) for season, _, ranking, columns, number, *_ in rows
+                }
                 self.segments = {season: segments for season, *_, segments in rows if segments is not None}
                 yield {season: period for season, period, *_ in rows}
 

@@ -18,7 +18,7 @@ from board.redis.poke import Poker
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import Script
 from board.release import RELEASE
-from board.season import SHARED, Column, Order, count_columns, label_of, order_of, turn
+from board.season import NUMBERED, SHARED, Column, Order, count_columns, label_of, number_of, order_of, turn
 from board.segments import split_board
 from service.boards.segments import find_refusal
 from service.contract.answers import Answer
@@ -34,7 +34,8 @@ class BoardState(msgspec.Struct, frozen=True, gc=False):
     """What every script tells of its board.
 
     The order, the number of players, the name of this state, whether equal rows share a rank, the period (0: there is
-    no board), and the columns of its rows.
+    no board), the columns of its rows, and the number of the period (0: the season has no numbered periods, or the
+    board is not the current one).
 
     Two answers with an equal `as_of` are of the same board in the same state. Each batch that touches the board changes
     it. A season without a board has an own one.
@@ -47,10 +48,15 @@ class BoardState(msgspec.Struct, frozen=True, gc=False):
     period: int
     etag: str
     columns: tuple[Column, ...] = ()
+    number: int = 0
 
     def make_answer(self, body: bytes) -> Answer:
-        """The answer to a GET with this body, made of the board in this state."""
-        return Answer(200, body, etag=self.etag)
+        """The answer to a GET with this body, a JSON object, made of the board in this state."""
+        return Answer(200, self.add_period(body), etag=self.etag)
+
+    def add_period(self, body: bytes) -> bytes:
+        """The JSON object with the number of the period, if the season has numbered periods."""
+        return b'%b,"period":%d}' % (body[:-1], self.number) if self.number else body
 
 
 class Run(NamedTuple):
@@ -62,13 +68,19 @@ class Run(NamedTuple):
 
 
 def make_state(
-    order: Order, total: int, as_of: str, shares: bool, period: int, columns: tuple[Column, ...] = ()
+    order: Order,
+    total: int,
+    as_of: str,
+    shares: bool,
+    period: int,
+    columns: tuple[Column, ...] = (),
+    number: int = 0,
 ) -> BoardState:
     """A state with its entity tag, by which a client asks whether an answer still holds.
 
     PERF: once for all players of a call. Another release may have other members in its answers.
     """
-    return BoardState(order, total, as_of, shares, period, make_etag(as_of), columns)
+    return BoardState(order, total, as_of, shares, period, make_etag(as_of), columns, number)
 
 
 def make_etag(as_of: str) -> str:
@@ -90,7 +102,10 @@ def read_state(reply: Sequence[Any]) -> BoardState:
     number = int(period)
     if count_columns(number):
         return read_state_of_runs(number, mark, total)
-    return make_state(order_of(number), total, f"{number}.{mark.decode()}", mark.endswith(SHARED), number)
+    as_of, shares = f"{number}.{mark.decode()}", mark.endswith(SHARED)
+    if NUMBERED in mark:
+        return make_state(order_of(number), total, as_of, shares, number, (), number_of(mark))
+    return make_state(order_of(number), total, as_of, shares, number)
 
 
 def read_state_of_runs(period: int, mark: bytes, total: int) -> BoardState:
@@ -99,11 +114,12 @@ def read_state_of_runs(period: int, mark: bytes, total: int) -> BoardState:
     An empty board may lack its label.
     """
     label = label_of(mark)
-    columns = read_columns(label.decode())
+    number = number_of(label)
+    columns = read_columns(label.partition(NUMBERED)[0].decode())
     if total and len(columns) != count_columns(period):
         raise ValueError("the board's mark does not name its columns")
     as_of = f"{period}.{mark.removesuffix(label).decode()}"
-    return make_state(order_of(period), total, as_of, label.endswith(SHARED), period, columns)
+    return make_state(order_of(period), total, as_of, label.endswith(SHARED), period, columns, number)
 
 
 def read_run(member: bytes, zscore: bytes, state: BoardState) -> Run:

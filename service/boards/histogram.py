@@ -62,7 +62,14 @@ class Histograms:
             ends = decode_entries(entries)
         if first.as_of != state.as_of:
             # The edges are of one state, the numbers of another: the answer depends on both.
-            state = make_state(state.order, state.total, f"{state.as_of}.{first.as_of}", state.shares, state.period)
+            state = make_state(
+                state.order,
+                state.total,
+                f"{state.as_of}.{first.as_of}",
+                state.shares,
+                state.period,
+                number=state.number,
+            )
         made = make_buckets(edges, ahead, state.total, ends) if ends else []
         shown = [turn_bucket(bucket, state.order) for bucket in made]
         return state.make_answer(_encode(Histogram(season, shown, state.as_of)))

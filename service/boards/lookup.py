@@ -89,7 +89,8 @@ class Lookups:
                 for run in (read_run(prefix, zscore, state),)
             ]
         name, segment = split_board(season)[0], segment_of(season)
-        return Answer(200, _encode(LookupAnswer(name, items, missing, state.as_of, segment=segment)))
+        shown = LookupAnswer(name, items, missing, state.as_of, segment=segment)
+        return Answer(200, state.add_period(_encode(shown)))
 
     async def _look_up_past(
         self, season: str, period: int, users: list[str], live: Callable[[], PendingAnswer]

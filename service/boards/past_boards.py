@@ -201,7 +201,10 @@ class PastBoards:
             if await self._shows(season, period):
                 answer = await live()
                 if await self._shows(season, period):
-                    return msgspec.structs.replace(answer, body=answer.body[:-1] + b',"period":%d}' % number)
+                    named = b',"period":%d}' % number
+                    if answer.body.endswith(named):
+                        return answer
+                    return msgspec.structs.replace(answer, body=answer.body[:-1] + named)
             if self._loop.time() >= deadline:
                 raise BoardRebuilding("the board of this period is not shown yet")
             await asyncio.sleep(POLL_S)

@@ -63,7 +63,15 @@ AsOfAsked = Annotated[str, msgspec.Meta(min_length=1, max_length=128, examples=[
 PeriodAsked = Annotated[int, msgspec.Meta(ge=1, le=999_999_999, examples=[1])]
 """The number of a period."""
 _Segment = SegmentName | msgspec.UnsetType
-_Period = Annotated[PeriodAsked, msgspec.Meta(description="The period that the query names.")] | msgspec.UnsetType
+_Period = (
+    Annotated[
+        PeriodAsked,
+        msgspec.Meta(
+            description="The period of the board: the one that the query names, else the current one of a season with periods."
+        ),
+    ]
+    | msgspec.UnsetType
+)
 
 
 TopCursor = Annotated[

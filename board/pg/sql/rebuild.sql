@@ -1,7 +1,7 @@
 -- Rebuild: read the boards of a partition, or of one season, and commit.
 
 -- name: partition_seasons --
-SELECT s.season_id, s.period_id, s.ranking, s.columns, l.user_id AS leader, s.segments FROM season s
+SELECT s.season_id, s.period_id, s.ranking, s.columns, s.period_number, l.user_id AS leader, s.segments FROM season s
 LEFT JOIN leader l ON l.season_id = s.season_id AND l.period_id = s.period_id
 WHERE s.partition = %(partition)s ORDER BY s.season_id
 

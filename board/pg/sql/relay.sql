@@ -70,7 +70,7 @@ WITH taken AS (
 ), changed AS (
     SELECT DISTINCT period_id, user_id FROM taken
 ), grouped AS (
-    SELECT s.season_id, s.period_id, s.ranking, s.columns AS named, s.segments,
+    SELECT s.season_id, s.period_id, s.ranking, s.columns AS named, s.period_number, s.segments,
            coalesce(array_agg(c.user_id) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS users,
            coalesce(array_agg(r.score) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS scores,
            coalesce(array_agg(r.reached) FILTER (WHERE c.user_id IS NOT NULL), '{}') AS reached,
@@ -82,9 +82,9 @@ WITH taken AS (
     -- aside are dropped, too: the season will be rebuilt.
     JOIN season s ON s.period_id = c.period_id AND NOT EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id)
     LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
-    GROUP BY s.season_id, s.period_id, s.ranking, s.columns, s.segments
+    GROUP BY s.season_id, s.period_id, s.ranking, s.columns, s.period_number, s.segments
 )
-SELECT t.fence, t.hints, t.low_xid, t.oldest_s, t.profiles, g.season_id, g.period_id, g.ranking, g.named, g.segments,
+SELECT t.fence, t.hints, t.low_xid, t.oldest_s, t.profiles, g.season_id, g.period_id, g.ranking, g.named, g.period_number, g.segments,
        l.user_id AS leader, g.users, g.scores, g.reached, g.columns
        , (SELECT string_agg(parent || '@' || extract(epoch FROM clock_timestamp() - queued_at)::float8, ' ') -- traced
           FROM traces) AS traces -- traced

@@ -2,7 +2,7 @@
 
 -- name: sample_seasons --
 -- The next seasons by name. `size` is exact up to 2,000 players; 2,001 stands for more.
-SELECT s.season_id, s.partition, s.period_id, s.ranking, s.columns, s.segments,
+SELECT s.season_id, s.partition, s.period_id, s.ranking, s.columns, s.period_number, s.segments,
        (SELECT count(*) FROM (SELECT FROM score r WHERE r.period_id = s.period_id LIMIT 2001) AS counted) AS size,
        s.segments IS NOT NULL AND EXISTS (SELECT FROM segment_value v WHERE v.period_id = s.period_id AND v.value = '' AND v.added_at < now() - interval '1 hour') AS crowded
 FROM season s WHERE s.season_id > %(after)s ORDER BY s.season_id LIMIT %(limit)s
@@ -17,7 +17,7 @@ UNION
 
 -- name: season_now --
 -- `is_due`: the season is set aside, and the time of its next try has come. `crowded`: for an hour there have been more values of a segment than have boards.
-SELECT s.season_id, s.period_id, s.ranking, s.columns, s.segments, EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id) AS aside,
+SELECT s.season_id, s.period_id, s.ranking, s.columns, s.period_number, s.segments, EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id) AS aside,
        EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id AND a.retry_at <= now()) AS is_due,
        s.segments IS NOT NULL AND EXISTS (SELECT FROM segment_value v WHERE v.period_id = s.period_id AND v.value = '' AND v.added_at < now() - interval '1 hour') AS crowded
 FROM season s

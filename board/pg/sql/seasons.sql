@@ -64,9 +64,10 @@ WITH written AS (
     INSERT INTO season_definition AS d (season_id, definition) VALUES (%(season)s, %(definition)s)
     ON CONFLICT (season_id) DO UPDATE SET definition = excluded.definition, changed_at = now()
 ), hinted AS (
-    -- The board has to know of another ranking.
+    -- The board has to know of another ranking, and whether its periods are numbered.
     INSERT INTO outbox (partition, period_id, user_id)
-    SELECT partition, period_id, NULL FROM season WHERE season_id = %(season)s AND ranking <> %(ranking)s
+    SELECT partition, period_id, NULL FROM season WHERE season_id = %(season)s
+      AND (ranking <> %(ranking)s OR (period_number IS NOT NULL) <> %(scheduled)s)
 ), loaded AS (
     -- Boards of other segments are loaded whole, and batches leave the season out until then. Readers see the board as it is.
     INSERT INTO ailing AS a (season_id, partition, reason, retry_at)

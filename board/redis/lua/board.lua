@@ -4,8 +4,8 @@
 -- segment's board: with -1 if the season has no segments, with -2 if the attribute is none of them, and with -3 if the
 -- value has no board.
 -- Each script returns first: `period`, which tells the order of the scores and is empty for an unknown season; `mark`,
--- which names the state of the board and ends with its label: the columns, as '<time>moves', and '.c' where players share
--- ranks; and `size`, the number of players.
+-- which names the state of the board and ends with its label: the columns, as '<time>moves', '.p12' for the period's number, '.c' where
+-- players share ranks; and `size`, the number of players.
 local call = redis.call
 local fence, counted, noted = unpack(call('HMGET', KEYS[1], 'fence', 'counted', 'n:' .. ARGV[1]))
 if not fence then return {} end
@@ -17,12 +17,12 @@ local shares = mark and mark:sub(-2) == '.c'
 if noted and counted == fence and players ~= '' and tonumber(players or -1) ~= players_of_season then return 0 end
 if counted ~= fence then
   -- A release that leaves no marks has written last: each of its batches may have touched the board.
-  local label = (mark or ''):match('[<>].*$') or (shares and '.c' or '')
+  local label = (mark or ''):match('[<>].*$') or (mark or ''):match('%.p%d.*$') or (shares and '.c' or '')
   period, mark = call('HGET', KEYS[4], ARGV[1]) or '', '~' .. fence .. label
 elseif not noted or players == '' then
   -- No batch has touched the board since the marks were forgotten.
   local since = call('HGET', KEYS[1], 'since') or fence
-  local label = (mark or ''):match('[<>].*$') or (shares and '.c' or '')
+  local label = (mark or ''):match('[<>].*$') or (mark or ''):match('%.p%d.*$') or (shares and '.c' or '')
   period, mark = call('HGET', KEYS[4], ARGV[1]) or '', '-' .. since .. label
 end
 if KEYS[5] then
