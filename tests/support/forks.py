@@ -199,7 +199,7 @@ def main(descriptor: int) -> NoReturn:
     from ctl.main import entry
 
     # The commands import these late.
-    for late in ("relay.actor", "relay.janitor", "relay.keeper", "service.server"):
+    for late in ("relay.actor", "relay.janitor", "relay.keeper", "service.server", "uvloop"):
         import_module(late)
     fork_children(finish)
     requests = socket.socket(fileno=descriptor)
