@@ -118,7 +118,7 @@ def is_only_changed_in_rows(admin: Connection, schema: Schema) -> bool:
         return False
     (size,) = row(
         admin,
-        "SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE relnamespace = %(schema)s::regnamespace",
+        "SELECT coalesce(sum(pg_relation_size(oid)), 0) FROM pg_class WHERE relnamespace = %(schema)s::regnamespace",
         schema=quoted,
     )
     return size < LARGE and row(admin, TRACES, schema=quoted, name=schema.name) == schema.traces

@@ -57,6 +57,12 @@ def test_the_next_one_has_the_schema_and_nothing_else_of_the_last(servers: Embed
 
 
 CHANGES: dict[str, Callable[[World], Any]] = {
+    "no table": lambda w: w.execute(
+        "DO $$ DECLARE one record; BEGIN FOR one IN SELECT relname, relkind FROM pg_class "
+        "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'S') LOOP EXECUTE "
+        "format('DROP %s IF EXISTS %I CASCADE', CASE one.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, "
+        "one.relname); END LOOP; END $$"
+    ),
     "a table more": lambda w: w.execute("CREATE TABLE more (n int)"),
     "a column more": lambda w: w.execute("ALTER TABLE score ADD COLUMN more int"),
     "a default": lambda w: w.execute("ALTER TABLE score ALTER COLUMN score SET DEFAULT 7"),
