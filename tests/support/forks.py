@@ -30,7 +30,7 @@ REPLY: Final = struct.Struct("q")
 """A process id or a wait status."""
 MOST: Final = 1 << 20
 """Bytes of a request."""
-READ_LATER: Final = ("LEADERBOARD_", "DATABASE_URL", "REDIS_URL", "PYTEST_")
+READ_LATER: Final = ("LEADERBOARD_", "DATABASE_URL", "REDIS_URL", "OTEL_", "PYTEST_")
 """Beginnings of names that nothing reads before a command runs, but for `AT_IMPORT`."""
 AT_IMPORT: Final = "LEADERBOARD_IMPL"
 

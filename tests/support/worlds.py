@@ -96,7 +96,7 @@ def remember(admin: Connection, name: str) -> Schema:
     """A schema as it is now."""
     relations = admin.execute(
         "SELECT relname, relkind = 'S' FROM pg_class WHERE relnamespace = %s::regnamespace "
-        "AND relkind IN ('r', 'p', 'S') AND NOT relispartition AND relname <> 'schema_migration'",
+        "AND relkind IN ('r', 'p', 'S') AND NOT relispartition",
         (f'"{name}"',),
     ).fetchall()
     tables = tuple(relation for relation, is_sequence in relations if not is_sequence)
