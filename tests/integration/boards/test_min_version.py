@@ -161,7 +161,7 @@ def test_a_board_that_is_lost_meanwhile_is_no_board(patient: Api) -> None:
     world, later = patient.world, submit(patient.world, "ada")
     with patient.client() as http:
         http.send("GET", target(READS[0], later))
-        wait_for_looks(world)
+        wait_for_looks(world, 8)  # two reads, of which the second would find the board lost, and then the fence alone
         kept = world.redis.hgetall(world.keys.watermark[S])
         world.redis.delete(world.keys.watermark[S])
         wait_for_looks(world)
