@@ -81,7 +81,7 @@ def fork_children(finish: Callable[[SystemExit], NoReturn]) -> None:
         begin_anew(argv, env, pass_fds, parent)
         finish(SystemExit(import_module(MAINS[argv[2]]).main([*argv[3:]])))
 
-    supervisor.spawn = spawn  # type: ignore[attr-defined]
+    supervisor.spawn = spawn  # type: ignore[assignment, attr-defined]
 
 
 def begin_anew(argv: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int], parent: int) -> None:
