@@ -31,7 +31,7 @@ def server(servers: Embedded) -> Iterator[Api]:
     """A server whose players may submit."""
     with (
         world_on(servers, redis_db=2) as world,
-        carrying(world),
+        carrying(world, calm=True),
         serving(world, "/readyz", **settings("HS256", LEADERBOARD_PLAYERS="submit")) as api,
     ):
         yield api
