@@ -26,6 +26,7 @@ from service.access.authorizer import Authorizer
 from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
+from service.access.tickets import Tickets
 from service.access.tokens import Secret, Tokens
 from service.boards.awaited import AwaitedRanks
 from service.boards.board_watch import BoardWatch
@@ -72,6 +73,7 @@ from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
 from service.submissions.types import BATCH_MOST
 from service.telemetry.metrics import Traffic, observe_batches, sample_worker
+from service.tickets.manage import TicketOffice
 
 log: Final = logging.getLogger(__name__)
 
@@ -198,7 +200,9 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         on_batch=observe_batches(row, "batch"),
         only_defined=s.seasons == "defined",
     )
-    access = make_access(s) if s.auth == "keys" else None
+    keyring = Keyring(s.database_url) if s.auth == "keys" else None
+    tickets = Tickets(keyring, redis, keys)
+    access = None if keyring is None else make_access(s, keyring, tickets)
     seasons = SeasonStore(s.database_url, write_deadline_s)
     players = PlayerStore(s.database_url, write_deadline_s)
     event_reads = ReadConnection(s.database_url, "leaderboard-events", write_deadline_s)
@@ -231,6 +235,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         BatchSubmitter(batches, awaited),
         boards,
         BoardStreams(boards, leaving, most=s.streams, players_most=s.streams_of_players),
+        TicketOffice(tickets),
         Lookups(calls, past, profiles),
         RankedScores(calls, past),
         Histograms(calls, past),
@@ -249,6 +254,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         OPERATIONS,
         parts,
         authorizer=None if access is None else access.authorizer,
+        tickets=tickets,
         quotas=None if access is None else make_quotas(s, redis, keys),
         traces=Traces(tracer),
     )
@@ -306,11 +312,10 @@ def make_app(
     return app
 
 
-def make_access(s: Settings) -> Access:
+def make_access(s: Settings, keyring: Keyring, tickets: Tickets) -> Access:
     """Make the sources of credentials, and the authorizer."""
-    keyring = Keyring(s.database_url)
     jwks = Jwks(s.token_jwks, s.token_algorithm) if s.token_jwks else None
-    return Access(keyring, jwks, Authorizer(keyring, make_tokens(s, jwks)))
+    return Access(keyring, jwks, Authorizer(keyring, make_tokens(s, jwks), tickets))
 
 
 def make_tokens(s: Settings, jwks: Jwks | None) -> Tokens | None:

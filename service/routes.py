@@ -15,11 +15,13 @@ from service.players import operations as players
 from service.seasons import operations as seasons
 from service.stream import operations as stream
 from service.submissions import operations as submissions
+from service.tickets import operations as tickets
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *submissions.OPERATIONS,
     *boards.OPERATIONS,
     *stream.OPERATIONS,
+    *tickets.OPERATIONS,
     *seasons.OPERATIONS,
     *players.OPERATIONS,
     *events.OPERATIONS,

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from service.access.grant import READER, Grant
 from service.access.key_text import PREFIX, parse_key
 from service.access.keyring import Keyring
+from service.access.tickets import PASS_PREFIX, Tickets
 from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.problems import Problem
@@ -21,6 +22,7 @@ CREDENTIAL_MOST_BYTES: Final = 4_096
 # RFC 6750: one space, one token68. One spelling only: a client must not fill the cache with spellings of a credential.
 _BEARER: Final = re.compile(rb"[Bb]earer ([A-Za-z0-9._~+/=-]{1,%d})" % CREDENTIAL_MOST_BYTES)
 _KEY: Final = PREFIX.encode()
+_PASS: Final = PASS_PREFIX.encode()
 
 READ: Final = BITS["read"]
 _CHALLENGE: Final = 'Bearer realm="leaderboard"'
@@ -43,6 +45,7 @@ REFUSALS_BY_REASON: Final = {
     "expired": make_challenge(problems.CREDENTIAL_EXPIRED, "invalid_token"),
     "claims": make_challenge(problems.CLAIMS_REFUSED, "invalid_token"),
     "early": make_challenge(problems.CREDENTIAL_EARLY, "invalid_token"),
+    "forbidden": make_challenge(problems.SEASON_FORBIDDEN, "insufficient_scope"),
 }
 SCOPE_MISSING: Final = {
     BITS[scope]: make_challenge(problems.SCOPE_MISSING, "insufficient_scope", scope) for scope in BITS
@@ -55,7 +58,7 @@ REFUSALS_BY_CODE: Final = {
 """Refusals that depend on the body, by the code of the problem."""
 
 
-class Tokens(Protocol):
+class Verifier(Protocol):
     """The interface of a verifier of players' tokens."""
 
     @property
@@ -65,14 +68,16 @@ class Tokens(Protocol):
 
 
 class Authorizer:
-    """Admits the credentials of one worker: keys by the keyring, players' tokens by `tokens` (None: none is valid).
+    """Admits the credentials of one worker: keys by the keyring, players' tokens by `tokens`, passes by `tickets`.
+    None: none is valid.
 
     PERF: a verified credential is cached by its bytes, and found again in one look-up.
     """
 
-    def __init__(self, keyring: Keyring, tokens: Tokens | None = None) -> None:
+    def __init__(self, keyring: Keyring, tokens: Verifier | None = None, tickets: Tickets | None = None) -> None:
         self._keyring: Final = keyring
         self._tokens: Final = tokens
+        self._tickets: Final = tickets
         self._known: Final[dict[bytes, Grant]] = {}
 
     def forget(self) -> None:
@@ -122,6 +127,10 @@ class Authorizer:
             if not self._keyring.loaded:
                 return problems.ACCESS_NOT_LOADED.answer
             grant = self._keyring.find(key)
+        elif text.startswith(_PASS) and self._tickets is not None:
+            if not self._keyring.loaded:
+                return problems.ACCESS_NOT_LOADED.answer
+            grant = self._tickets.find(text)
         elif self._tokens is None:
             return MALFORMED
         elif not self._tokens.loaded:

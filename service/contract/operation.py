@@ -28,7 +28,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     `handler` is a method of the feature's class, not bound to an instance. It is called with the
-    values of its `inputs` in their order, without `int64`; then, where there is one, with the decoded
+    values of its `inputs` in their order, without `ticket` and `int64`; then, where there is one, with the decoded
     body; then, unless the method is safe, with the `Caller`. It returns an answer or raises a
     `LeaderboardError`.
 
@@ -65,10 +65,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def inputs(self) -> tuple[Parameter, ...]:
         """The parameters that the handler gets as arguments: those of path and query, then headers that are passed.
 
-        Then perhaps `int64`, which it does not get.
+        Then perhaps `ticket` and `int64`, which it does not get.
         """
         found = [one for one in self.parameters if one.place != "header" or one.is_passed]
-        return tuple(sorted(found, key=lambda one: 2 if one.name == "int64" else one.place == "header"))
+        last = {"ticket": 2, "int64": 3}
+        return tuple(sorted(found, key=lambda one: last.get(one.name, one.place == "header")))
 
     @property
     def reads_season(self) -> bool:

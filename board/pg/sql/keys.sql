@@ -6,8 +6,8 @@ SELECT version, current_setting('transaction_read_only')::boolean AS read_only F
 WHERE version <> %(seen)s OR current_setting('transaction_read_only')::boolean
 
 -- name: access_keys --
--- The version and, in the same snapshot, all keys; one row with nulls if there is no key.
-SELECT a.version, k.id, k.digest, k.scopes, k.seasons, extract(epoch FROM k.expires_at)::float8 AS expires_at,
+-- The version, the secret that signs and, in the same snapshot, all keys; one row with nulls if there is no key.
+SELECT a.version, a.secret, k.id, k.digest, k.scopes, k.seasons, extract(epoch FROM k.expires_at)::float8 AS expires_at,
        k.revoked_at IS NOT NULL AS revoked
 FROM access a LEFT JOIN api_key k ON true
 
