@@ -89,11 +89,14 @@ class Keyring(Refresher):
         """The seasons whose reads need no credential."""
         self.secret = b""
         """What tickets are signed with, on every host of this database; empty before it is read."""
+        self.ended: frozenset[str] = frozenset()
+        """The sessions of operators that were ended before their time."""
         self._version: int | None = None
         texts = queries()
         self._ask: Final = texts["access_version"]
         self._load: Final = texts["access_keys"]
         self._load_public: Final = texts["public_seasons"]
+        self._load_ended: Final = texts["ended_sessions"]
 
     @property
     def loaded(self) -> bool:
@@ -171,7 +174,9 @@ class Keyring(Refresher):
             rows = await (await cursor.execute(self._load)).fetchall()
             # After the version: what changes meanwhile has another one.
             public = await (await connection.execute(self._load_public)).fetchall()
+            ended = await (await connection.execute(self._load_ended)).fetchall()
         self.public = frozenset(season for (season,) in public)
+        self.ended = frozenset(session for (session,) in ended)
         self._held = {row.id: row.hold() for row in rows if row.id is not None}
         self.secret = rows[0].secret
         self._version = rows[0].version

@@ -36,6 +36,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     credential needs; None: no credential is needed. `answers` maps a status to a text and the type of
     the body (None: it has none). `problems` are those of the handler; parameters and body add their
     own. `fast`: the fast path may serve it. `media_type` is that of its good answers.
+    `on_admin_bind`: only the bind for administrators has it, where there is one, as all with the scope `admin`.
     """
 
     name: str
@@ -50,6 +51,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     fast: bool = False
     media_type: str = JSON
+    on_admin_bind: bool = False
+
+    @property
+    def is_for_operators(self) -> bool:
+        """Whether only the bind for administrators has the operation, where there is one."""
+        return self.on_admin_bind or self.scope == "admin"
 
     @property
     def methods(self) -> tuple[str, ...]:

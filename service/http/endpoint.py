@@ -85,7 +85,7 @@ class Endpoint:
         self.prepare: Final[Callable[..., Order]] = plain if is_plain else self._prepare
         """Prepare the order of an admitted request; see `_prepare` for the arguments."""
 
-    def admit(self, credential: bytes | None, texts: Texts) -> Grant | Answer | None:
+    def admit(self, credential: bytes | None, texts: Texts, cookies: str | None = None) -> Grant | Answer | None:
         """Admit a credential: its grant, or the answer that refuses it; None if the operation needs none."""
         if self._authorizer is None:
             return None
@@ -93,7 +93,12 @@ class Endpoint:
             # Which of two credentials counts would be ambiguous.
             season = None if self._season is None else texts[self._season]
             return MALFORMED if credential is not None else self._tickets.admit("stream", ticket, season)
-        return self._authorizer.admit(credential, self._scope, None if self._season is None else texts[self._season])
+        season = None if self._season is None else texts[self._season]
+        return self._authorizer.admit(credential, self._scope, season, cookies)
+
+    def is_session(self, credential: bytes | None) -> bool:
+        """Whether the cookies decide about the credential, too, which the fast path does not read."""
+        return self._authorizer is not None and self._authorizer.is_session(credential)
 
     def is_public(self, texts: Texts) -> bool:
         """Whether shared caches may keep the answer: that of a read of a public season."""

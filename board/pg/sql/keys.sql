@@ -51,3 +51,11 @@ RETURNING id, name, scopes, seasons, created_at, expires_at, revoked_at, rotated
 
 -- name: forget_dead_keys --
 DELETE FROM api_key WHERE least(expires_at, revoked_at) < now() - interval '400 days'
+
+-- name: ended_sessions --
+SELECT id FROM ended_session WHERE until > now()
+
+-- name: end_session --
+-- Ended sessions are forgotten when their time is over: then no cookie of theirs is good.
+WITH gone AS (DELETE FROM ended_session WHERE until < now())
+INSERT INTO ended_session (id, until) VALUES (%(id)s, to_timestamp(%(until)s) + interval '1 hour') ON CONFLICT DO NOTHING

@@ -87,7 +87,8 @@ GUARDED_OPS = pytest.mark.parametrize("op", [op for op in OPERATIONS if op.scope
 
 def test_only_these_operations_need_no_credential() -> None:
     probes, pages = {"getLive", "getHealth", "getReady"}, {"showBoard", "showEmbedded", "showReference", "getAsset"}
-    assert {op.name for op in OPERATIONS if op.scope is None} == {"getOpenapi", "givePass"} | probes | pages
+    operators = {"showAdmin", "showSession", "signIn", "signOut"}
+    assert {op.name for op in OPERATIONS if op.scope is None} == {"getOpenapi", "givePass"} | probes | pages | operators
     assert all(op.scope is None or op.scope in SCOPES for op in OPERATIONS)
 
 
