@@ -8,19 +8,15 @@ from typing import Final, NoReturn
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, ServerUnreachable
 from board.redis.masters import MasterStatus
+from board.status import describe_periods
 from ctl import output
 from ctl.command import JSON, Command, Example, Invocation, argument
-from ctl.status_reader import PeriodStatus, Status, read_status
+from ctl.status_reader import Status, read_status
 
 REFRESH_S: Final = 1.0
-OVERDUE_S: Final = 60.0
-UNCLOSED_S: Final = 600.0
-HELD_BACK_S: Final = 60.0
 REPLICA_LAG: Final = 64 * 2**20
 STANDBY_LAG: Final = 256 * 2**20
-"""From these ages, and numbers of bytes, on the alerts of monitoring/rules.yml fire, and the lines are red."""
-EVENTS_MOST: Final = 10_000
-"""The number up to which the events are counted."""
+"""From these numbers of bytes on the alerts of monitoring/rules.yml fire, and the lines are red."""
 COLUMNS: Final = (
     *(output.Column(head, number=True) for head in ("partition", "seasons", "pending", "oldest", "fence", "in Redis")),
     *map(output.Column, ("state", "last commit")),
@@ -84,26 +80,6 @@ def render(status: Status, *, show_idle: bool) -> list[output.Block]:
         text = f"season '{a.season}' is set aside since {a.since[:19]}: {a.reason}"
         parts.append(output.make_text(text, "red"))
     return parts
-
-
-def describe_periods(p: PeriodStatus) -> list[tuple[str, bool]]:
-    """Lines about keeper, periods and events, each with whether it is wrong."""
-    lines = [("keeper at work" if p.keeper else "no keeper is at work: periods do not end by themselves", not p.keeper)]
-    if p.overdue:
-        late = f"{p.overdue:,} periods overdue, the oldest for {p.overdue_s:.1f} s"
-        lines.append((late, p.overdue_s >= OVERDUE_S))
-    if p.closing:
-        text = f"{p.closing:,} ended periods without final ranks"
-        if p.unclosed_s:
-            text += f", the oldest for {p.unclosed_s:.1f} s past its grace"
-        lines.append((text, p.unclosed_s >= UNCLOSED_S))
-    if p.events:
-        number = f"{p.events:,}" if p.events <= EVENTS_MOST else f"more than {EVENTS_MOST:,}"
-        lines.append((f"{number} events, the oldest of {p.oldest_event_s / 86_400:.1f} days ago", False))
-    if p.held_back:
-        text = f"{p.held_back:,} events are held back by an older transaction, the oldest for {p.held_back_s:.1f} s"
-        lines.append((text, p.held_back_s >= HELD_BACK_S))
-    return lines
 
 
 def describe_nodes(status: Status) -> list[tuple[str, bool]]:

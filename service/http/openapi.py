@@ -57,7 +57,7 @@ LIMITED_TO_PLAYER: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 
 def list_problems(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
     """List all problems of an operation. `guarded`: the server requires credentials."""
-    if operation.scope is None:
+    if operation.scope is None and (guarded or not operation.writes):
         return operation.all_problems
     if guarded:
         return (*operation.all_problems, *ACCESS)

@@ -15,7 +15,7 @@ function named() {
 const season = named();
 const at = `seasons/${encodeURIComponent(season)}`;
 const list = new Rows($("rows")), nearby = new Rows($("window"));
-let key = "", player = null, about = null, write = scores(), running = null, leader = null, past = null, totalShown = 0;
+let key = "", turnedAway = "", player = null, about = null, write = scores(), running = null, leader = null, past = null, totalShown = 0;
 
 for (let n = 0; n < Math.min(LIMIT, 8); n += 1) {
   const wait = document.createElement("li");
@@ -72,7 +72,7 @@ function refused(error) {
     $("players").textContent = "";
     $("key-form").hidden = false;
     $("find").hidden = true;
-    $("key-wrong").textContent = key ? error.message : "";
+    $("key-wrong").textContent = key ? error.message : turnedAway;
     empty("This board is private", "Its ranks are shown to those who have a key.");
   } else if (error.status === 400 || error.status === 404) {
     for (const one of document.querySelectorAll(".skeleton")) one.remove();
@@ -106,6 +106,21 @@ function listen() {
 // --- the season: its title, its period, and the time until its end
 
 let ends = null, looked = 0;
+
+/** Exchange the ticket in the fragment, which no server sees, for a pass, and forget it. */
+async function enter() {
+  const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
+  if (!ticket) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  try {
+    const answer = await ask(`${at}/passes`, "", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ticket }),
+    });
+    key = (await answer.json()).credential;
+  } catch (error) {
+    turnedAway = error.message;
+  }
+}
 
 async function learn() {
   looked = Date.now();
@@ -226,5 +241,6 @@ if (embedded && parent !== window) {
 $("title").textContent = plain(season);
 $("foot").textContent = "Ranks as the server has them, live.";
 addEventListener("pageshow", (event) => { if (event.persisted && past === null) listen(); });
+await enter();
 learn();
 listen();

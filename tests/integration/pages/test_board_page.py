@@ -219,6 +219,19 @@ def test_a_private_board_asks_for_a_key_and_does_not_store_it(browser: Browser, 
         stored = "[localStorage.length, sessionStorage.length, document.cookie, location.href.includes('lb_')]"
         assert browser.run(f"return page.evaluate(() => {stored})") == [0, 0, "", False]
         browser.run("await page.reload(); await page.waitForSelector('#key-form:not([hidden])')")
+        # A ticket shows it without a key, once, alone and in a frame.
+        for page in ("board", "embed"):
+            with Http(api.port) as http:
+                given = http.ask("POST", f"{base('s')}/tickets", b'{"use":"page"}', {**JSON, **bearer(key)})
+            shown = f"{Board(api.port, 's').url(page)}#ticket={given.json['ticket']}"
+            show(browser, shown)
+            browser.run("await page.waitForSelector('#rows .row')")
+            assert browser.run("return page.evaluate(() => location.hash)") == ""
+            assert_sound(browser)
+        browser.open(shown)
+        browser.run("await page.waitForSelector('#key-form:not([hidden])')")
+        told = "document.getElementById('key-wrong').textContent"
+        assert browser.run(f"return page.evaluate(() => {told})") == "The ticket has been used."
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
