@@ -24,7 +24,18 @@ class Listener:
     A client that reads too slowly gets nothing meanwhile, and then the way from its state to the newest one.
     """
 
-    __slots__ = ("_behind", "_feed", "_has", "_limit", "_on_begin", "_on_close", "_sink", "beats", "user")
+    __slots__ = (
+        "_feed",
+        "_has",
+        "_limit",
+        "_on_begin",
+        "_on_close",
+        "_sink",
+        "beats",
+        "is_behind",
+        "is_spelled",
+        "user",
+    )
 
     def __init__(
         self,
@@ -41,10 +52,17 @@ class Listener:
         self._on_begin: Final = on_begin
         self._on_close: Final = on_close
         self._sink: Sink | None = None
-        self._behind = False
+        self.is_behind = False
+        """Whether the client reads too slowly: it has missed something."""
         self.user: Final = user
+        self.is_spelled = False
+        """Whether the client gets numbers of 64 bits as texts."""
         self.beats = random.randint(*LIFE_BEATS)
         """Heartbeats until the stream ends, so that its client shows its credential again."""
+
+    def spell(self) -> None:
+        """Write numbers of 64 bits as texts."""
+        self.is_spelled = True
 
     def begin(self, sink: Sink) -> None:
         """Send the present state, as a change where the client's one is known."""
@@ -64,20 +82,20 @@ class Listener:
 
     def _send_state(self, ahead: bytes = b"") -> None:
         shown = self._feed.shown
-        if shown is not None and self.push(ahead + self._feed.write_block(self._has, self._limit)):
+        if shown is not None and self.push(ahead + self._feed.write_block(self._has, self._limit, self.is_spelled)):
             self._has = shown.asOf
 
     def push(self, block: bytes) -> bool:
         """Send an event. False: the client reads too slowly; it is made up for later."""
         if self._sink is None or not self._sink.push(block):
-            self._behind = True
+            self.is_behind = True
             return False
         return True
 
     def resume(self) -> None:
         """The client reads again: it has missed something, perhaps the beginning or the end of a failure."""
-        if self._behind:
-            self._behind = False
+        if self.is_behind:
+            self.is_behind = False
             self._send_state()
             if self._feed.failure is not None:
                 self.push(write_unavailable(self._feed.failure.code))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -32,9 +33,21 @@ HEADERS: Final = (("x-accel-buffering", "no"),)
 
 
 class BoardStreams:
-    """The listeners of one worker, `most` at once, of which `players_most` ask for windows around players."""
+    """The listeners of one worker, `most` at once, of which `players_most` ask for windows around players.
 
-    def __init__(self, boards: Boards, leaving: Leaving, *, most: int, players_most: int) -> None:
+    `on_drop` is called for each whose client did not read when it ended.
+    """
+
+    def __init__(
+        self,
+        boards: Boards,
+        leaving: Leaving,
+        *,
+        most: int,
+        players_most: int,
+        on_drop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_drop: Final = on_drop
         self._boards: Final = boards
         self._leaving: Final = leaving
         self._most: Final = most
@@ -53,6 +66,11 @@ class BoardStreams:
         """The number of streams."""
         return len(self._open)
 
+    @property
+    def player_count(self) -> int:
+        """The number of those with windows around players."""
+        return self._players
+
     async def listen(self, season: str, limit: int, user: str | None, last_event_id: str | None) -> Answer:
         """Listen to a board: an answer without an end, of Server-Sent Events.
 
@@ -68,7 +86,7 @@ class BoardStreams:
             return msgspec.structs.replace(TOO_MANY_STREAMS.answer, retry_after_s=random.randint(*AGAIN_S))
         if feed is None:
             feed = self._feeds[season] = Feed(self._boards, season, partial(self._forget, season))
-        await feed.wait_for_first()
+        await feed.wait_for_rows(limit)
         if feed.failure is not None:
             return answer_of(feed.failure)
         listener = Listener(feed, limit, user, last_event_id, self._enter, self._leave)
@@ -83,6 +101,8 @@ class BoardStreams:
         if listener in self._open:
             self._open.discard(listener)
             self._players -= listener.user is not None
+            if listener.is_behind:
+                self._on_drop()
             for beats in self._beats:
                 beats.discard(listener)
 

@@ -35,6 +35,7 @@ INVARIANTS: Final = {
     "reset": "nothing accepted before a reset counts after it, nothing accepted after it is lost",
     "period": "an answer names the period that its submission counts in, and no read shows rows of two",
     "ends": "each end has one event and one closing, in their order, and the standings are those of the ledger",
+    "live": "whoever listens to a board ends with the one that PostgreSQL has",
     "leader": "events of leaders are a chain that ends with the first player of the board",
 }
 Breaches = dict[str, list[str]]
@@ -67,6 +68,8 @@ class History:
     def __init__(self, lines: Iterable[str]) -> None:
         self.submissions: dict[int, Submission] = {}
         self.reads: list[dict[str, Any]] = []
+        self.heard: list[dict[str, Any]] = []
+        """What each listener has in the end."""
         self.resets: list[dict[str, Any]] = []
         self.rules: dict[str, tuple[str, str]] = {}
         self.scheduled: set[str] = set()
@@ -85,6 +88,8 @@ class History:
                     self.scheduled.add(event["season"])
                 if event.get("ranking") == "competition":
                     self.shared.add(event["season"])
+            elif event["do"] == "listen":
+                self.heard.append(event)
             elif event["do"] == "submit":
                 if kind == "invoke":
                     one = self.submissions.setdefault(op, Submission(event))
@@ -157,6 +162,7 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
     moves_forward(history, breaches)
     never_empty(history, breaches)
     resets(history, counted, breaches)
+    listeners(history, store, breaches)
     with psycopg.connect(database) as db:
         kept = Periods(db, seasons)
     judge_periods(history, kept, counted, store.ledger, breaches)
@@ -253,6 +259,22 @@ def runs(history: History, store: Store, breaches: Breaches) -> None:
                 breaches["I2"].append(f"submission {one.op} was told {score} of {version}, not {values.get(version)}")
             if operator == "best" and (score < one.value if order == "desc" else score > one.value):
                 breaches["I2"].append(f"submission {one.op} of {one.value} was told {score}, which is worse")
+
+
+def listeners(history: History, store: Store, breaches: Breaches) -> None:
+    """The last list of each listener."""
+    for heard in history.heard:
+        season = heard["season"]
+        rows = sorted(store.scores.get(season, []), key=lambda row: (-row[1], row[2], row[0]))
+        sign, offset = (1, 0) if history.rule(season)[1] == "desc" else (-1, -1)
+        wanted = [(user, sign * score + offset) for user, score, _, _ in rows][: heard["limit"]]
+        found = [*zip(heard["users"], heard["scores"], strict=True)]
+        who = f"{heard['how']} {heard['client']} of {season}"
+        if heard["wrong"]:
+            breaches["live"].append(f"{who}: {heard['wrong']}")
+        elif found != wanted or heard["total"] != len(rows):
+            at = next((n for n, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), "the end")
+            breaches["live"].append(f"{who} has {len(found)} rows of {heard['total']}, and another list from {at} on")
 
 
 def boards(store: Store, client: Any, prefix: str, breaches: Breaches) -> None:

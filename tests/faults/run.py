@@ -29,14 +29,15 @@ import msgspec
 from support.repository import REPOSITORY
 from support.waiting import eventually
 
-from faults import clients, infra, keepers, unable, under_run
+from faults import clients, infra, keepers, live, unable, under_run
+from faults.audience import Audience
 from faults.generate import Generator
 from faults.injections import FAULTS, Fault, progress
 from faults.judge import History, judge
 from faults.rig import Rig
 
 OPS_OF_A_FAULT: Final = 10_000_000
-MATRIX: Final = (infra, unable, under_run, clients, keepers)
+MATRIX: Final = (infra, unable, under_run, clients, keepers, live)
 """The modules that enter their faults in `FAULTS`, after those of `faults.injections`."""
 
 
@@ -60,6 +61,9 @@ class Outcome(msgspec.Struct, frozen=True):
     figures: dict[str, Any] = {}
 
 
+STREAMS: Final = 6
+POLLS: Final = 3
+"""Listeners of each season, in a fault with listeners."""
 Place = Rig | under_run.RunRig
 """Where the load goes."""
 
@@ -115,7 +119,10 @@ def attempt(
         first_op=(number + 1) * OPS_OF_A_FAULT,
         give_up_s=patience_s,
     )
-    with load:
+    with ExitStack() as stack:
+        stack.enter_context(load)
+        audience = Audience(rig.port, load.seasons if fault.listeners else [], streams=STREAMS, polls=POLLS)
+        stack.enter_context(audience)
         try:
             progress(load, 100)
             for _ in range(rounds):
@@ -126,6 +133,9 @@ def attempt(
         except AssertionError as error:
             # Something that had to happen by itself did not: progress, a restart, an answer.
             unwell.append(f"not whole: {error}")
+        load.stop()
+        audience.settle(patience_s)
+        audience.note(history)
     silent = time.monotonic()
     with history.open() as lines:
         told = History(lines)
