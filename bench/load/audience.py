@@ -25,6 +25,8 @@ from bench.load.generator import announce_start, name_seasons, parse_status
 from bench.load.listener import BASE, CLOCK, LATEST_MS, Board, Listener
 
 OPENED_AT_ONCE: Final = 100
+TRIES: Final = 5
+AGAIN_S: Final = 1.0
 MARKERS: Final = 4
 """Connections that submit marks."""
 SETTLE_S: Final = 20
@@ -36,8 +38,8 @@ WARM_S: Final = 1.0
 class AudienceResult(msgspec.Struct, frozen=True):
     """What the listeners got. Delays in ms, from the moment before a mark is sent until a listener has it.
 
-    `apart` are the listeners whose last list is not the one of `top`, `first_apart` describes one. `lag_p99_ms` is how
-    late the timers of this program were, `cores` its processor time.
+    `apart` are the listeners whose last list is not the one of `top`. `first_apart` and `first_refused` describe one.
+    `lag_p99_ms` is how late the timers of this program were, `cores` its processor time.
     """
 
     listeners: int
@@ -52,6 +54,7 @@ class AudienceResult(msgspec.Struct, frozen=True):
     max_ms: float
     seconds: float
     refused: int
+    first_refused: str
     ended: int
     apart: int
     first_apart: str
@@ -109,12 +112,17 @@ class Audience:
             board = self.boards[number % len(self.boards)]
             path = f"/v1/seasons/{board.season}/leaderboard/stream?limit={self._options.limit}"
             request = f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{self._allowed}\r\n".encode()
-            first = asyncio.Event()
             async with turns:
-                made = Listener(board, request, first.set)
+                for _ in range(TRIES):
+                    first = asyncio.Event()
+                    made = Listener(board, request, first.set)
+                    await self._loop.create_connection(lambda made=made: made, self._host, self._port)
+                    await first.wait()
+                    if '"board-' not in made.problem:
+                        break
+                    # The board could not be read now: a busy machine.
+                    await asyncio.sleep(AGAIN_S)
                 self.listeners.append(made)
-                await self._loop.create_connection(lambda: made, self._host, self._port)
-                await first.wait()
 
         async with asyncio.TaskGroup() as group:
             for number in range(self._options.listeners):
@@ -214,6 +222,7 @@ async def listen(options: argparse.Namespace) -> AudienceResult:
         max_ms=percentile_of(audience.delays, 100),
         seconds=seconds,
         refused=sum(one.refused != 0 for one in audience.listeners),
+        first_refused=next((f"{one.refused} {one.problem}"[:200] for one in audience.listeners if one.refused), ""),
         ended=sum(one.ended and not one.refused for one in audience.listeners),
         apart=apart,
         first_apart=first_apart,

@@ -78,6 +78,7 @@ class Listener(asyncio.Protocol):
         self.events = 0
         self.refused = 0
         """The status of an answer that is no stream."""
+        self.problem = ""
         self.ended = False
         self.transport: asyncio.Transport
         self._request: Final = request
@@ -101,6 +102,7 @@ class Listener(asyncio.Protocol):
             self._head = False
             if (status := int(head[9:12])) != 200:
                 self.refused = status
+                self.problem = buffer.decode(errors="replace")
                 self._on_first()
                 self.transport.close()
                 return

@@ -168,7 +168,7 @@ def find_faults(got: AudienceResult) -> list[str]:
     if got.apart:
         faults.append(f"{got.apart:,} listeners have another list than top answers; {got.first_apart}")
     if got.refused or got.ended:
-        faults.append(f"{got.refused:,} streams were refused, {got.ended:,} ended")
+        faults.append(f"{got.refused:,} streams were refused, {got.ended:,} ended; {got.first_refused}")
     if got.marks_refused:
         faults.append(f"{got.marks_refused:,} of {got.marks:,} marks were refused")
     return faults

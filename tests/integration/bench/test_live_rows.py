@@ -65,7 +65,8 @@ def test_streams_that_are_refused_are_a_fault(world: World) -> None:
             pass
     (got,) = heard
     assert (got.refused, got.ended, got.apart) == (1, 0, 1)
-    assert "1 streams were refused, 0 ended" in live.find_faults(got)
+    (_, fault) = live.find_faults(got)
+    assert fault.startswith("1 streams were refused, 0 ended; 503 ") and "too-many-streams" in fault
 
 
 @pytest.mark.walk
