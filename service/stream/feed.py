@@ -26,6 +26,8 @@ LINGER_S: Final = 10
 """A board that nobody listens to is given up after this time. A client that comes back until then resumes."""
 KEPT: Final = 32
 """States that a client may resume from: eight seconds of a board that changes all the time."""
+AHEAD_MOST_S: Final = 0.1
+"""A read begins before its change may be sent, by the time that the last one took, and this at most."""
 TURN: Final = 200
 """Listeners that are written to in one turn of the loop. Other requests come between."""
 
@@ -112,29 +114,43 @@ class Feed:
         await self._tried.wait()
 
     async def _run(self) -> None:
-        """Read the board whenever it has changed."""
+        """Read the board whenever it has changed.
+
+        The first read after a change does not wait, and begins early: on a busy machine its own time would be added to
+        the age of every change.
+        """
         backoff = Backoff(0.1, 2.0)
+        wait, took, due = 0, 0.0, 0.0
         while True:
+            rows, began = self._rows, self._loop.time()
             try:
-                rows = self._rows
-                answer = await self._read(rows)
+                answer = await self._read(rows, wait)
             except asyncio.CancelledError:
                 if self.stopped or not self._is_widened:
                     raise
+                continue
             except LeaderboardError as error:
                 await self._fail(error)
                 await asyncio.sleep(backoff.failed())
+                wait = 0  # the end of it is told, whether or not anything has changed
+                continue
+            backoff.succeeded()
+            if wait == 0:
+                took = min(self._loop.time() - began, AHEAD_MOST_S)
+            if answer.status == 200:
+                await asyncio.sleep(max(0.0, due - self._loop.time()))
+                due = self._loop.time() + CONFLATED_S
+            await self._take(answer, rows)
+            if answer.status == 200:
+                following, wait = due - took, 0
             else:
-                backoff.succeeded()
-                began = self._loop.time()
-                await self._take(answer, rows)
-                await asyncio.sleep(max(0.0, began + CONFLATED_S - self._loop.time()))
+                # A worker may be too full to let a read wait. Then it is asked no more often.
+                following, wait = began + CONFLATED_S if wait else 0.0, LOOK_S
+            await asyncio.sleep(max(0.0, following - self._loop.time()))
 
-    async def _read(self, rows: int) -> Answer:
-        """Read the board as soon as it has another state than the one that is shown, or 304 after a while."""
+    async def _read(self, rows: int, wait: int) -> Answer:
+        """Read the board as soon as it has another state than the one that is shown; 304 after `wait` seconds."""
         shown = self.shown if self._rows_shown >= rows else None
-        # After a failure without a wait: the end of it is told, whether or not anything has changed.
-        wait = LOOK_S if self.failure is None else 0
         self._is_widened = False
         read = self._boards.read_top(self.season, rows, since=None if shown is None else shown.asOf, wait=wait)
         self._reading = asyncio.ensure_future(read)

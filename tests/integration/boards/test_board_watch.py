@@ -99,7 +99,11 @@ def test_each_board_that_changes_is_told(world: World, change: str) -> None:
             world.submit(*((season, "bob", 2) for season in changed))
             for season in changed:
                 assert await waits[season] != states[season]
-                assert waits[season].result() == await watched.state(season)
+            while any(world.board(season) != world.expected(season) for season in changed):
+                await asyncio.sleep(0.01)
+            for season in changed:
+                told = await watched.watch.ask_state(season, states[season])
+                assert told == await watched.state(season)
             for wait in waits.values():
                 wait.cancel()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from support.looks import wait_for_looks
 from support.processes import Api, serving
 from support.relays import carrying
 from support.sse import EventStream
@@ -34,7 +35,8 @@ def expected(world: World, limit: int) -> list[tuple[int, str, int]]:
 def test_a_longer_list_that_comes_later_is_whole_and_disturbs_nobody(api: Api) -> None:
     with EventStream(api.port, "s", "limit=2") as short:
         short.take()
-        # It waits for a change by now; the longer list does not wait for one.
+        # The feed waits for a change by now; the longer list does not wait for one.
+        wait_for_looks(api.world, 8)
         with EventStream(api.port, "s", "limit=25") as long, EventStream(api.port, "s", "limit=10") as middle:
             long.take()
             middle.take()
