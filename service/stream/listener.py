@@ -43,7 +43,7 @@ class Listener:
         limit: int,
         user: str | None,
         has: str | None,
-        on_begin: Callable[[Listener], None],
+        on_begin: Callable[[Listener], bool],
         on_close: Callable[[Listener], None],
     ) -> None:
         self._feed: Final = feed
@@ -68,8 +68,7 @@ class Listener:
         """Send the present state, as a change where the client's one is known."""
         self._sink = sink
         self._feed.listeners.add(self)
-        self._on_begin(self)
-        if self._feed.stopped:
+        if not self._on_begin(self) or self._feed.stopped:
             self.end()
             return
         self._send_state(write_retry(random.randint(*RETRY_MS)))
