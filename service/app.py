@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any, Final
 
 import falcon
@@ -78,7 +79,7 @@ from service.submissions.group_commit import Intake
 from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
 from service.submissions.types import BATCH_MOST
-from service.telemetry.metrics import Traffic, observe_batches, sample_worker
+from service.telemetry.metrics import DROPPED, Traffic, observe_batches, sample_worker
 from service.tickets.manage import TicketOffice
 
 log: Final = logging.getLogger(__name__)
@@ -242,11 +243,14 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         cache_s=cache_s,
         deadline_s=read_deadline_s,
     )
+    streams = BoardStreams(
+        boards, leaving, most=s.streams, players_most=s.streams_of_players, on_drop=partial(row.add, DROPPED)
+    )
     parts = (
         Submitter(single, awaited),
         BatchSubmitter(batches, awaited),
         boards,
-        BoardStreams(boards, leaving, most=s.streams, players_most=s.streams_of_players),
+        streams,
         TicketOffice(tickets),
         Lookups(calls, past, profiles),
         RankedScores(calls, past),
@@ -285,7 +289,18 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         await access.start()
     await redis.first_try()
     sampling = LastingTask(
-        sample_worker(row, redis, {"scores": single, "batch": batches}, lambda: limiter.held_bytes), "metrics"
+        sample_worker(
+            row,
+            redis,
+            {"scores": single, "batch": batches},
+            lambda: limiter.held_bytes,
+            lambda: {
+                "streams": (streams.count, s.streams),
+                "streams_of_players": (streams.player_count, s.streams_of_players),
+                "long_polls": (polls.count, polls.most),
+            },
+        ),
+        "metrics",
     )
     lifespan = Lifespan(
         grace_s=s.shutdown_grace_s,

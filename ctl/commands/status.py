@@ -6,10 +6,10 @@ import time
 from typing import Final, NoReturn
 
 from board.config.settings import Settings
-from board.errors import BoardUnavailable, ServerUnreachable
+from board.errors import BoardUnavailable
 from board.redis.masters import MasterStatus
 from board.status import describe_periods
-from ctl import output
+from ctl import failures, output
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.status_reader import Status, read_status
 
@@ -26,9 +26,11 @@ COLUMNS: Final = (
 def run(call: Invocation) -> int:
     """Print the status; 3 if Redis does not answer."""
     s, args = call.settings(), call.arguments
-    if args.watch and not args.json:
-        watch(s, show_idle=args.all)
     status = read_status(s)
+    if args.watch and args.json:
+        follow_as_json(s, status)
+    if args.watch:
+        watch(s, status, show_idle=args.all)
     if args.json:
         output.print_json(status)
     else:
@@ -36,15 +38,30 @@ def run(call: Invocation) -> int:
     return 0 if status.redis == "ok" else BoardUnavailable.exit_code
 
 
-def watch(s: Settings, *, show_idle: bool) -> NoReturn:
-    """Refresh the table every second; ends only by Ctrl-C."""
+def watch(s: Settings, status: Status, *, show_idle: bool) -> NoReturn:
+    """Refresh the table every second, whatever is away; ends only by Ctrl-C."""
+    parts = render(status, show_idle=show_idle)
     with output.make_live(output.stdout) as live:
         while True:
-            try:
-                output.show(live, *render(read_status(s), show_idle=show_idle))
-            except ServerUnreachable as error:
-                output.show(live, output.make_text(str(error), "red"))
+            output.show(live, *parts)
             time.sleep(REFRESH_S)
+            try:
+                parts = render(read_status(s), show_idle=show_idle)
+            except failures.EXPECTED as error:
+                parts = [output.make_text(failures.explain(error).text, "red")]
+
+
+def follow_as_json(s: Settings, status: Status) -> NoReturn:
+    """Print the status as a line of JSON every second; a failure is a line on stderr. Ends only by Ctrl-C."""
+    output.print_json_line(status)
+    while True:
+        time.sleep(REFRESH_S)
+        try:
+            status = read_status(s)
+        except failures.EXPECTED as error:
+            output.note(failures.explain(error).text)
+        else:
+            output.print_json_line(status)
 
 
 def render(status: Status, *, show_idle: bool) -> list[output.Block]:
@@ -123,7 +140,7 @@ COMMAND: Final = Command(
     arguments=(
         JSON,
         argument("--all", action="store_true", help="list idle partitions too"),
-        argument("--watch", action="store_true", help="refresh every second until Ctrl-C"),
+        argument("--watch", action="store_true", help="again every second until Ctrl-C; with --json a line each"),
     ),
     examples=(
         Example("leaderboard status", "the partitions that have seasons or hints"),

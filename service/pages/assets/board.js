@@ -1,4 +1,4 @@
-import { ask, follow, parse } from "./stream.js";
+import { ask, follow } from "./stream.js";
 import { Rows, plain, scores } from "./show.js";
 
 const $ = (id) => document.getElementById(id);
@@ -125,7 +125,7 @@ async function enter() {
 async function learn() {
   looked = Date.now();
   try {
-    about = parse(await (await ask(at, key)).text());
+    about = await (await ask(at, key)).json();
   } catch {
     return;  // the stream tells what is wrong; a season without a score has no definition
   }
@@ -156,7 +156,7 @@ setInterval(tick, 500);
 
 async function periods() {
   try {
-    const { items } = parse(await (await ask(`${at}/periods`, key)).text());
+    const { items } = await (await ask(`${at}/periods`, key)).json();
     const chosen = $("periods").value;
     $("periods").replaceChildren(...items.map((one, n) => {
       const option = document.createElement("option");
@@ -180,7 +180,7 @@ $("periods").addEventListener("change", async () => {
   running?.abort();
   state("away", "Loading");
   try {
-    const shown = parse(await (await ask(`${at}/leaderboard/top?limit=${LIMIT}&period=${past}`, key)).text());
+    const shown = await (await ask(`${at}/leaderboard/top?limit=${LIMIT}&period=${past}&int64=string`, key)).json();
     state("final", `Final ranks of period ${past}`);
     showList(shown, false);
   } catch (error) {
@@ -198,8 +198,8 @@ $("find").addEventListener("submit", async (event) => {
   player = $("player").value.trim();
   if (past !== null) {
     try {
-      const query = new URLSearchParams({ userId: player, range: 3, fill: true, period: past });
-      showAround(parse(await (await ask(`${at}/leaderboard/around?${query}`, key)).text()));
+      const query = new URLSearchParams({ userId: player, range: 3, fill: true, period: past, int64: "string" });
+      showAround(await (await ask(`${at}/leaderboard/around?${query}`, key)).json());
     } catch (error) {
       $("found").hidden = true;
       $("find-wrong").textContent = error.message;

@@ -191,6 +191,35 @@ def json_of(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+def test_scores_beyond_53_bits_are_shown_to_the_last_digit(browser: Browser, board: Board) -> None:
+    big = board._replace(season=f"{board.season} big")
+    with Http(board.port) as http:
+        for user, delta in (("ada", 2**62 + 1), ("bob", 2**53 + 1), ("cy", -(2**62) - 3)):
+            assert http.post_raw(big.season, json_of({"userId": user, "delta": delta})).status == 202
+        eventually(lambda: len(http.top(big.season).json["items"]) == 3)
+    show(browser, big.url())
+    scores = "[...document.querySelectorAll('#rows .score')].map((one) => one.textContent.replace(/[^0-9]/g, ''))"
+    browser.run(f"await page.waitForFunction(() => {scores}.length === 3)")
+    shown = [str(2**62 + 1), str(2**53 + 1), str(2**62 + 3)]
+    assert browser.run(f"return page.evaluate(() => {scores})") == shown
+    # A change of the last digit, and the window around a player.
+    big.post("bob", 2)
+    browser.run(f"await page.waitForFunction(() => {scores}[1] === '{2**53 + 3}')")
+    browser.run("await page.fill('#player', 'cy'); await page.press('#player', 'Enter')")
+    nearby = "document.querySelector('#window .row[aria-current=true] .score')"
+    browser.run(f"await page.waitForFunction(() => {nearby})")
+    assert browser.run(f"return page.evaluate(() => {nearby}.textContent.replace(/[^0-9]/g, ''))") == str(2**62 + 3)
+    # Final ranks come from PostgreSQL, by another read.
+    with Http(board.port) as http:
+        assert http.ask("POST", f"{base(big.season)}/reset", b"", JSON).status in (200, 201)
+    show(browser, big.url())
+    browser.run("await page.waitForFunction(() => document.getElementById('periods').options.length === 2)")
+    browser.run("await page.selectOption('#periods', '1'); await page.waitForSelector('[data-state=final]')")
+    browser.run(f"await page.waitForFunction(() => {scores}.length === 3)")
+    assert browser.run(f"return page.evaluate(() => {scores})") == [shown[0], str(2**53 + 3), shown[2]]
+    assert_sound(browser)
+
+
 def test_periods_that_have_ended_are_shown(browser: Browser, board: Board) -> None:
     with Http(board.port) as http:
         assert http.ask("POST", f"{base(board.season)}/reset", b"", JSON).status in (200, 201)
