@@ -83,7 +83,7 @@ test-deploy: $(VENV)/.deploy ## test the container files, and Ansible on booted 
 	@$(BIN)/python -m pytest -m 'deploy$(if $(SHORT), and not full)' tests/deploy $(ARGS)
 
 test-faults: $(VENV)/.dev ## run the fault suite on real servers, about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
-	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \
+	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) IDLE_LISTENERS=$(or $(IDLE_LISTENERS),$(if $(SHORT),500,10000)) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(ARGS)
 	@[ -n "$(ONLY)" ] || $(BIN)/python -m pytest -q -m faults tests/faults
 	@[ -n "$(ONLY)$(SHORT)" ] || MODEL_EXAMPLES=200 MODEL_STEPS=40 $(BIN)/python -m pytest -q tests/integration/relay/test_model.py

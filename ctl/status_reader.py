@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from psycopg.rows import class_row, scalar_row
@@ -18,13 +18,10 @@ from board.pg.queries import queries
 from board.redis.keyspace import Keyspace
 from board.redis.masters import MasterStatus, RedisStatus, read_masters
 from board.redis.options import parse_redis_url
-from board.redis.sync_redis import ResponseError, SyncRedis
+from board.redis.sync_redis import SyncRedis
 from board.redis.topology import Topology
+from board.status import AilingRow, PartitionRow, PeriodStatus, State, compare_watermark
 from ctl.connections import APPLICATION, REDIS_APART_S, connect_postgres
-
-State = Literal["ok", "behind", "foreign", "unknown"]
-"""Redis' watermark beside the committed fence: behind (Redis lost something), foreign (another PostgreSQL wrote it),
-unknown (Redis does not answer)."""
 
 
 class PartitionStatus(msgspec.Struct, frozen=True):
@@ -53,25 +50,6 @@ class AilingSeason(msgspec.Struct, frozen=True):
     tries: int
     since: str
     retry_at: str
-
-
-class PeriodStatus(msgspec.Struct, frozen=True):
-    """The row of the query `period_status`. Ages in seconds, 0 where there is nothing of that kind.
-
-    `keeper`: whether one is at work. `overdue`: seasons past their period's end that nobody has turned. `closing`:
-    ended periods without final ranks; `unclosed_s`: the longest time past a grace. `events`: 10,001 stands for more
-    than 10,000. `held_back`: events that readers are not shown yet, since an older transaction goes on.
-    """
-
-    keeper: bool
-    overdue: int
-    overdue_s: float
-    closing: int
-    unclosed_s: float
-    events: int
-    oldest_event_s: float
-    held_back: int
-    held_back_s: float
 
 
 class Standby(msgspec.Struct, frozen=True):
@@ -106,30 +84,6 @@ class Status(msgspec.Struct, frozen=True):
     masters: Sequence[MasterStatus]
     standbys: list[Standby]
     partitions: list[PartitionStatus]
-
-
-class PartitionRow(msgspec.Struct, frozen=True):
-    """A row of the query `status`."""
-
-    id: int
-    fence: int
-    identity: str | None
-    committed_at: datetime.datetime | None
-    rebuilt_at: datetime.datetime | None
-    pending: int
-    oldest_s: float
-    seasons: int
-
-
-class AilingRow(msgspec.Struct, frozen=True):
-    """A row of the query `seasons_set_aside`: a season that is set aside (table `ailing`)."""
-
-    season_id: str
-    partition: int
-    reason: str
-    tries: int
-    since: datetime.datetime
-    retry_at: datetime.datetime
 
 
 def read_status(s: Settings) -> Status:
@@ -194,21 +148,6 @@ def _read_watermarks(s: Settings, partitions: list[int]) -> dict[int, Any] | Non
         except BoardUnavailable:
             return None
     return dict(zip(partitions, replies, strict=True))
-
-
-def compare_watermark(fence: int, identity: str, watermark: Any) -> tuple[int | None, State]:
-    """The fence that Redis holds, and its state beside the committed `fence` of the PostgreSQL named by `identity`.
-
-    `watermark` is Redis' reply: fence and identity as bytes, an error, or None.
-    """
-    if watermark is None or isinstance(watermark, ResponseError):
-        return None, "unknown"
-    held_fence, held_identity = watermark
-    if held_fence is None or not held_fence.isdigit():
-        return None, "ok" if fence == 0 and held_fence is None else "behind"
-    if held_identity != identity.encode():
-        return int(held_fence), "foreign"
-    return int(held_fence), "ok" if int(held_fence) >= fence else "behind"
 
 
 def _format_time(instant: datetime.datetime | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any, Final
 
 import falcon
@@ -18,6 +19,8 @@ from board.observe.metrics import Row
 from board.observe.trace import Tracer
 from board.observe.tracers import tracer_of
 from board.pg.read_connection import ReadConnection
+from board.pg.turn_connection import TurnConnection
+from board.pg.write_connection import WriteConnection
 from board.process.tasks import LastingTask
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
@@ -26,7 +29,11 @@ from service.access.authorizer import Authorizer
 from service.access.jwks import Jwks
 from service.access.keyring import Keyring
 from service.access.quotas import make_quotas
+from service.access.sessions import Sessions
+from service.access.tickets import Tickets
 from service.access.tokens import Secret, Tokens
+from service.admin.sign_in import OperatorSessions, SignedOperators
+from service.admin.status import SystemStatus
 from service.boards.awaited import AwaitedRanks
 from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
@@ -72,7 +79,8 @@ from service.submissions.group_commit import Intake
 from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
 from service.submissions.types import BATCH_MOST
-from service.telemetry.metrics import Traffic, observe_batches, sample_worker
+from service.telemetry.metrics import DROPPED, Traffic, observe_batches, sample_worker
+from service.tickets.manage import TicketOffice
 
 log: Final = logging.getLogger(__name__)
 
@@ -125,7 +133,7 @@ class Lifespan:
         probes: Probes,
         seasons: SeasonStore,
         players: PlayerStore,
-        reads: tuple[ReadConnection, ...],
+        reads: tuple[TurnConnection, ...],
         tracer: Tracer | None,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -199,7 +207,15 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         on_batch=observe_batches(row, "batch"),
         only_defined=s.seasons == "defined",
     )
-    access = make_access(s) if s.auth == "keys" else None
+    keyring = Keyring(s.database_url) if s.auth == "keys" else None
+    tickets = Tickets(keyring, redis, keys)
+    sessions = None if keyring is None else Sessions(keyring, s.session_s)
+    access = None if keyring is None else make_access(s, keyring, tickets, sessions)
+    admin_writes = WriteConnection(s.database_url, "leaderboard-admin", write_deadline_s)
+    admin_reads = ReadConnection(s.database_url, "leaderboard-admin", write_deadline_s)
+    operators = None
+    if access is not None and sessions is not None:
+        operators = SignedOperators(access.keyring, access.authorizer, sessions, admin_writes)
     seasons = SeasonStore(s.database_url, write_deadline_s)
     players = PlayerStore(s.database_url, write_deadline_s)
     event_reads = ReadConnection(s.database_url, "leaderboard-events", write_deadline_s)
@@ -227,11 +243,15 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         cache_s=cache_s,
         deadline_s=read_deadline_s,
     )
+    streams = BoardStreams(
+        boards, leaving, most=s.streams, players_most=s.streams_of_players, on_drop=partial(row.add, DROPPED)
+    )
     parts = (
         Submitter(single, awaited),
         BatchSubmitter(batches, awaited),
         boards,
-        BoardStreams(boards, leaving, most=s.streams, players_most=s.streams_of_players),
+        streams,
+        TicketOffice(tickets),
         Lookups(calls, past, profiles),
         RankedScores(calls, past),
         Histograms(calls, past),
@@ -241,6 +261,8 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         PlayerManager(players, poker),
         EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
+        OperatorSessions(operators),
+        SystemStatus(admin_reads, redis, keys),
         probes,
         Pages(s.embed),
         Document(make_document(guarded=access is not None)),
@@ -250,6 +272,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         OPERATIONS,
         parts,
         authorizer=None if access is None else access.authorizer,
+        tickets=tickets,
         quotas=None if access is None else make_quotas(s, redis, keys),
         traces=Traces(tracer),
     )
@@ -266,7 +289,18 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         await access.start()
     await redis.first_try()
     sampling = LastingTask(
-        sample_worker(row, redis, {"scores": single, "batch": batches}, lambda: limiter.held_bytes), "metrics"
+        sample_worker(
+            row,
+            redis,
+            {"scores": single, "batch": batches},
+            lambda: limiter.held_bytes,
+            lambda: {
+                "streams": (streams.count, s.streams),
+                "streams_of_players": (streams.player_count, s.streams_of_players),
+                "long_polls": (polls.count, polls.most),
+            },
+        ),
+        "metrics",
     )
     lifespan = Lifespan(
         grace_s=s.shutdown_grace_s,
@@ -277,7 +311,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         probes=probes,
         seasons=seasons,
         players=players,
-        reads=(board_reads, event_reads),
+        reads=(board_reads, event_reads, admin_reads, admin_writes),
         tracer=tracer,
         limiter=limiter,
     )
@@ -307,11 +341,10 @@ def make_app(
     return app
 
 
-def make_access(s: Settings) -> Access:
+def make_access(s: Settings, keyring: Keyring, tickets: Tickets, sessions: Sessions | None) -> Access:
     """Make the sources of credentials, and the authorizer."""
-    keyring = Keyring(s.database_url)
     jwks = Jwks(s.token_jwks, s.token_algorithm) if s.token_jwks else None
-    return Access(keyring, jwks, Authorizer(keyring, make_tokens(s, jwks)))
+    return Access(keyring, jwks, Authorizer(keyring, make_tokens(s, jwks), tickets, sessions))
 
 
 def make_tokens(s: Settings, jwks: Jwks | None) -> Tokens | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.admin import operations as admin
 from service.boards import operations as boards
 from service.contract.operation import Operation
 from service.events import operations as events
@@ -15,15 +16,18 @@ from service.players import operations as players
 from service.seasons import operations as seasons
 from service.stream import operations as stream
 from service.submissions import operations as submissions
+from service.tickets import operations as tickets
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *submissions.OPERATIONS,
     *boards.OPERATIONS,
     *stream.OPERATIONS,
+    *tickets.OPERATIONS,
     *seasons.OPERATIONS,
     *players.OPERATIONS,
     *events.OPERATIONS,
     *keys.OPERATIONS,
+    *admin.OPERATIONS,
     *health.OPERATIONS,
     *openapi.OPERATIONS,
     *pages.OPERATIONS,

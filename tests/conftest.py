@@ -11,18 +11,19 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
 import msgspec
 import pytest
 from support.http import Http
-from support.processes import Api, relaying, serving
+from support.processes import CALM, Api, relaying, serving
 from support.proxy import Proxy
 from support.topologies import TOPOLOGIES
 from support.trouble import PASSWORD, USER, OwnRedis, admit_user
 from support.world import World, private, socket_directory, world_on
+from support.worlds import Worlds
 
 from ctl.embedded import Embedded, Prefer
 
@@ -70,9 +71,24 @@ def servers(prefer_servers: Prefer) -> Iterator[Embedded]:
         shutil.rmtree(directory)
 
 
+@pytest.fixture(scope="session")
+def worlds(servers: Embedded) -> Iterator[Worlds]:
+    """The worlds of single tests."""
+    with closing(Worlds(servers)) as made:
+        yield made
+
+
 @pytest.fixture
-def world(servers: Embedded) -> Iterator[World]:
+def world(worlds: Worlds) -> Iterator[World]:
     """A migrated world in Redis database 1, which no other test uses at the same time."""
+    with worlds.borrow() as made:
+        made.redis.flushdb()
+        yield made
+
+
+@pytest.fixture
+def new_world(servers: Embedded) -> Iterator[World]:
+    """The same, with tables that never had a row: for a test of plans and pages."""
     with world_on(servers) as made:
         made.redis.flushdb()
         yield made
@@ -90,7 +106,7 @@ def api(servers: Embedded) -> Iterator[Api]:
     """The real API and a real relay pool, kept for the whole run. Tests keep apart by their seasons."""
     with (
         world_on(servers, redis_db=0) as made,
-        relaying(made, 2),
+        relaying(made, 2, **CALM),
         # With an interpreter of its own, as a person starts it; others may be forks.
         serving(made, "/readyz", forked=False, LEADERBOARD_WORKERS="2") as api,
     ):
@@ -100,7 +116,7 @@ def api(servers: Embedded) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def guarded(servers: Embedded) -> Iterator[Api]:
     """The same, but requests need credentials."""
-    with world_on(servers, redis_db=2) as made, relaying(made, 1):
+    with world_on(servers, redis_db=2) as made, relaying(made, 1, **CALM):
         # Where a key exists, the first start makes none.
         made.key("read", life_s=1)
         with serving(made, "/readyz", LEADERBOARD_AUTH="keys") as api:

@@ -16,7 +16,7 @@ import signal
 import sys
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -88,25 +88,28 @@ def parse_status(buffer: bytes) -> int | None:
 class RequestMaker:
     """Makes requests for random players: `reads` percent ask for a rank, the others submit a score."""
 
-    def __init__(self, host: str, season: str, seed: int, reads: int, player: str, pool: int, key: str) -> None:
+    def __init__(
+        self, host: str, seasons: Sequence[str], seed: int, reads: int, player: str, pool: int, key: str
+    ) -> None:
         self.dice: Final = random.Random(seed)
         self.reads: Final = reads / 100
         self.pool: Final = pool
         allowed = f"Authorization: Bearer {key}\r\n" if key else ""
-        path = f"/v1/seasons/{season}"
-        self.get: Final = f"GET {path}/leaderboard/rank?userId={player}".encode()
+        paths = [f"/v1/seasons/{season}" for season in seasons]
+        self.gets: Final = [f"GET {path}/leaderboard/rank?userId={player}".encode() for path in paths]
         self.get_end: Final = f" HTTP/1.1\r\nHost: {host}\r\n{allowed}\r\n".encode()
-        head = f"POST {path}/scores HTTP/1.1\r\nHost: {host}\r\n{allowed}Content-Type: application/json\r\n"
-        self.head: Final = f"{head}Content-Length: ".encode()
+        end = f"/scores HTTP/1.1\r\nHost: {host}\r\n{allowed}Content-Type: application/json\r\nContent-Length: "
+        self.heads: Final = [f"POST {path}{end}".encode() for path in paths]
         self.player: Final = player.encode()
 
     def __call__(self) -> Request:
         dice = self.dice.random
         number = int(dice() * self.pool)
+        season = int(dice() * len(self.heads)) if len(self.heads) > 1 else 0
         if self.reads and dice() < self.reads:
-            return b"%b%d%b" % (self.get, number, self.get_end), False
+            return b"%b%d%b" % (self.gets[season], number, self.get_end), False
         body = b'{"userId":"%b%d","delta":%d}' % (self.player, number, 1 + int(dice() * 100))
-        return b"%b%d\r\n\r\n%b" % (self.head, len(body), body), True
+        return b"%b%d\r\n\r\n%b" % (self.heads[season], len(body), body), True
 
 
 class Generator:
@@ -198,6 +201,11 @@ class Generator:
         )
 
 
+def name_seasons(season: str, boards: int) -> list[str]:
+    """The seasons of a load: the one, or so many whose names begin with it."""
+    return [season] if boards == 1 else [f"{season}-{n}" for n in range(boards)]
+
+
 def announce_start() -> None:
     """Tell the parent process that the load is running."""
     sys.stdout.buffer.write(STARTED + b"\n")
@@ -212,7 +220,8 @@ async def generate(options: argparse.Namespace) -> OpenLoopResult:
         loop.add_signal_handler(number, stop.set)
     target = urlsplit(options.url)
     key = os.environ.get("LEADERBOARD_KEY", "")
-    make = RequestMaker(target.netloc, options.season, options.seed, options.reads, options.player, options.pool, key)
+    seasons = name_seasons(options.season, options.boards)
+    make = RequestMaker(target.netloc, seasons, options.seed, options.reads, options.player, options.pool, key)
     generator = Generator(make, options.rate)
     for _ in range(options.connections):
         await loop.create_connection(lambda: Connection(generator), target.hostname, target.port or 80)
@@ -229,7 +238,8 @@ def main() -> int:
     )
     add = parser.add_argument
     add("--url", required=True, help="address of the server, http://host:port")
-    add("--season", required=True, help="season of all requests")
+    add("--season", required=True, help="season of all requests, or the beginning of their names")
+    add("--boards", type=int, default=1, metavar="N", help="number of seasons (%(default)s)")
     add("--rate", type=float, required=True, help="requests per second")
     add("--seconds", type=float, help="duration (until SIGTERM)")
     add("--reads", type=int, default=0, metavar="PERCENT", help="share of requests that read a rank (%(default)s)")

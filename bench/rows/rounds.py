@@ -6,7 +6,20 @@ import shutil
 from collections.abc import Collection
 from typing import Final
 
-from bench.rows import budget, calibration, disk, drain, memory, open_loop, past, read, refusals, submit, visibility
+from bench.rows import (
+    budget,
+    calibration,
+    disk,
+    drain,
+    live,
+    memory,
+    open_loop,
+    past,
+    read,
+    refusals,
+    submit,
+    visibility,
+)
 from bench.rows.figures import Results
 from bench.system.programs import redis_benchmark
 from bench.system.run_options import RunOptions
@@ -24,9 +37,18 @@ def find_programs(wanted: Collection[str]) -> dict[str, str | None]:
         needed["pgbench"] = shutil.which("pgbench")
     if {"zrevrank", "zrevrange"} & set(wanted):
         needed["redis-benchmark"] = redis_benchmark()
-    if {"nginx", "mixed", "curve", "disk", "past_rank", *POSTS, *budget.NAMES, *read.NAMES, *refusals.NAMES} & set(
-        wanted
-    ):
+    if {
+        "nginx",
+        "live_posts",
+        "mixed",
+        "curve",
+        "disk",
+        "past_rank",
+        *POSTS,
+        *budget.NAMES,
+        *read.NAMES,
+        *refusals.NAMES,
+    } & set(wanted):
         needed["wrk"] = shutil.which("wrk")
     return needed
 
@@ -54,6 +76,9 @@ def measure_round(options: RunOptions, wanted: Collection[str]) -> Results:
             yield from drain.measure(options, name)
     if {"visible_idle", "visible_busy", "visible_5000"} & set(wanted):
         yield from visibility.measure(options, wanted)
+    for name in live.NAMES:
+        if name in wanted:
+            yield from live.measure(options, name)
     if "mixed" in wanted:
         yield from open_loop.measure_mixed(options)
     if "curve" in wanted:

@@ -27,7 +27,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     is drained, `samples` their number for the time to visible, `rate` the background writes per second. `seed` differs
     between rounds. `against` is the address of a running server, empty when the run starts its own. `peer` is the
     program of the original, None without it, and `peer_port` the port on which it listens. `progress` is called with
-    the name of a preparation, the steps done and the total.
+    the name of a preparation, the steps done and the total. `listeners` hear a board that changes, `idle_listeners` one
+    that rests.
     """
 
     settings: Settings
@@ -43,6 +44,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     against: str = ""
     peer: Path | None = None
     peer_port: int = PEER_PORT
+    listeners: int = 1_000
+    idle_listeners: int = 10_000
     progress: Callable[[str, int, int], None] = ignore_progress
 
     def stack(self) -> Stack:

@@ -78,7 +78,8 @@ def describe_options(p: RunOptions, count: int) -> dict[str, str | int]:
     """The options as the report has them."""
     shown: dict[str, str | int] = {
         "rounds": count, "seconds": p.seconds, "connections": p.connections, "players": p.players,
-        "hints": p.hints, "samples": p.samples, "rate": p.rate, "servers": p.servers, "seed": p.seed,
+        "hints": p.hints, "samples": p.samples, "rate": p.rate, "listeners": p.listeners,
+        "idle_listeners": p.idle_listeners, "servers": p.servers, "seed": p.seed,
         "workers": p.settings.workers, "relays": p.settings.relays,
     }  # fmt: skip
     return shown | ({"against": p.against} if p.against else {}) | ({} if p.peer is None else {"peer": str(p.peer)})

@@ -68,6 +68,8 @@ def make_parser(commands: Mapping[str, str] = {}) -> argparse.ArgumentParser:
     )
     add("--samples", type=positive, default=200, metavar="N", help="samples of the time to visible (%(default)s)")
     add("--rate", type=positive, default=2_000, metavar="R", help="background writes/s of visible_busy (%(default)s)")
+    add("--listeners", type=positive, default=1_000, metavar="N", help="listeners of live boards (%(default)s)")
+    add("--idle-listeners", type=positive, default=10_000, metavar="N", help="those of live_idle (%(default)s)")
     add(
         "--seed",
         type=positive,
@@ -105,6 +107,8 @@ def make_run_options(args: argparse.Namespace, seed: int) -> RunOptions:
         hints=args.hints,
         samples=args.samples,
         rate=args.rate,
+        listeners=args.listeners,
+        idle_listeners=args.idle_listeners,
         seed=seed,
         against=args.against.rstrip("/"),
         peer=None if args.peer is None else args.peer.absolute(),

@@ -263,6 +263,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "of this server.",
         ),
     ] = ""
+    session_s: Annotated[
+        int,
+        SettingSpec("LEADERBOARD_SESSION_S", "Seconds after which operators sign in to `/admin` again.", 1, 604_800),
+    ] = 28_800
     max_requests: Annotated[
         int,
         SettingSpec(

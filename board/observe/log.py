@@ -14,9 +14,9 @@ from board.text import visible, visible_json
 
 Format = Literal["text", "json"]
 
-# A key after its public id; the word after Bearer; a JWT.
+# A key after its public id; the word after Bearer; a JWT; a ticket, a pass or a session.
 _SECRET: Final = re.compile(
-    r"(\blb_[0-9A-Za-z]{10}_)[0-9A-Za-z]+|((?i:bearer) +)[^\s'\"]+|()\beyJ[\w-]+\.[\w-]+\.[\w-]*"
+    r"(\blb_[0-9A-Za-z]{10}_)[0-9A-Za-z]+|((?i:bearer) +)[^\s'\"]+|()\beyJ[\w-]+\.[\w-]+\.[\w-]*|\blb[tpsc]_[\w-]+"
 )
 
 

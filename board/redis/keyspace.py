@@ -23,6 +23,7 @@ of a partition is not its number: the slots of `EVEN_TAGS` have equal distances,
 ``lb:poke``             zset    partitions with fresh hints (their numbers), seasons that a reader suspects (``!…``)
 ``lb:held``             hash    partition -> the relay that holds it, and until when (``poke.lua``)
 ``lb:{limits}:<owner>``  string  when the quota of a key (``k:``) or player (``u:``) is full again, in µs
+``lb:used:<ticket>``     string  a ticket that was used, for as long as it would be valid
 ======================  ======  ==========================================================
 
 A cluster has ``lb:{hpt}:w`` for partition 4, and so on; and ``lb:{q}:poke`` and ``lb:{q}:held``, which one script uses.
@@ -60,6 +61,7 @@ class Keyspace:
     def __init__(self, prefix: str, *, cluster: bool = False) -> None:
         self._base: Final = prefix.encode()
         self._limits: Final = self._base + b":{limits}:"
+        self._used: Final = self._base + b":used:"
         self.adopt(cluster=cluster)
 
     def adopt(self, *, cluster: bool) -> None:
@@ -79,6 +81,10 @@ class Keyspace:
     def limit(self, owner: bytes) -> bytes:
         """The quota of a key or a player. All quotas are in one slot, so that one script can spend of several."""
         return self._limits + owner
+
+    def used_ticket(self, number: bytes) -> bytes:
+        """The mark of a used ticket."""
+        return self._used + number
 
     def board(self, partition: int, season: bytes) -> bytes:
         """Sorted set of a season's players."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
@@ -26,7 +27,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     span follows it. `if_match` is the text of its `If-Match` header, and `prefer` that of its `Prefer` header,
     for operations that take one. `key_id` is the id of the key; `TOKEN` for a player's token; empty on an open server.
     `is_admin`: the credential has the scope `admin`; everybody has it on an open server. `seasons` are those that it is
-    good for; None: all.
+    good for; None: all. `until` is the Unix time in seconds at which the credential ends.
     """
 
     player: Player | None = None
@@ -37,6 +38,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     key_id: str = ""
     is_admin: bool = True
     seasons: frozenset[str] | None = None
+    until: float = inf
 
 
 TOKEN: Final = "token"

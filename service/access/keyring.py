@@ -55,9 +55,10 @@ class _Change(msgspec.Struct, frozen=True):
 
 
 class _KeyRow(msgspec.Struct, frozen=True):
-    """A row of `access_keys`: the version, and a key. Without any key, the other fields of the only row are null."""
+    """A row of `access_keys`: version, secret, and a key. Without any key, the fields of a key are null."""
 
     version: int
+    secret: bytes
     id: str | None
     digest: bytes
     scopes: list[str]
@@ -69,7 +70,7 @@ class _KeyRow(msgspec.Struct, frozen=True):
         """The key as requests need it."""
         allowed = None if self.seasons is None else frozenset(self.seasons)
         until = inf if self.expires_at is None else self.expires_at
-        caller = Caller(key_id=self.id or "", is_admin="admin" in self.scopes, seasons=allowed)
+        caller = Caller(key_id=self.id or "", is_admin="admin" in self.scopes, seasons=allowed, until=until)
         grant = Grant(f"k:{self.id}", pack_scopes(self.scopes), allowed, until, caller=caller)
         return Held(self.digest, self.revoked, grant)
 
@@ -86,11 +87,16 @@ class Keyring(Refresher):
         self._held: dict[str, Held] = {}
         self.public: frozenset[str] = frozenset()
         """The seasons whose reads need no credential."""
+        self.secret = b""
+        """What tickets are signed with, on every host of this database; empty before it is read."""
+        self.ended: frozenset[str] = frozenset()
+        """The sessions of operators that were ended before their time."""
         self._version: int | None = None
         texts = queries()
         self._ask: Final = texts["access_version"]
         self._load: Final = texts["access_keys"]
         self._load_public: Final = texts["public_seasons"]
+        self._load_ended: Final = texts["ended_sessions"]
 
     @property
     def loaded(self) -> bool:
@@ -102,6 +108,17 @@ class Keyring(Refresher):
         held = self._held.get(text.id)
         if not hmac.compare_digest(_NO_DIGEST if held is None else held.digest, text.digest) or held is None:
             return "unknown"
+        return self._check(held)
+
+    def find_valid(self, name: str) -> Grant | Refusal:
+        """Find the grant of the key with this id, which somebody has proven to hold; or the reason for its refusal."""
+        held = self._held.get(name)
+        if held is None:
+            return "unknown"
+        return self._check(held)
+
+    @staticmethod
+    def _check(held: Held) -> Grant | Refusal:
         if held.revoked:
             return "revoked"
         return held.grant if time.time() < held.grant.until else "expired"
@@ -157,6 +174,9 @@ class Keyring(Refresher):
             rows = await (await cursor.execute(self._load)).fetchall()
             # After the version: what changes meanwhile has another one.
             public = await (await connection.execute(self._load_public)).fetchall()
+            ended = await (await connection.execute(self._load_ended)).fetchall()
         self.public = frozenset(season for (season,) in public)
+        self.ended = frozenset(session for (session,) in ended)
         self._held = {row.id: row.hold() for row in rows if row.id is not None}
+        self.secret = rows[0].secret
         self._version = rows[0].version

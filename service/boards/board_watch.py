@@ -25,8 +25,8 @@ Waiter = tuple[str | None, asyncio.Future[str]]
 class BoardWatch:
     """The boards that requests of one worker wait for. Redis is asked only while a request waits.
 
-    A look reads one number of each partition: the fence of the last batch that a relay has applied. The state of a
-    board is read once when a request comes, and again only after the fence has moved.
+    A look reads one number of each partition: the fence of the last batch that a relay has applied. Where it has moved,
+    the marks of the partition's boards tell which of them the batches have touched, and only their states are read.
 
     The pause between two looks doubles with each one that finds nothing new, from `pause_s` to `pause_most_s`.
     """
@@ -48,6 +48,8 @@ class BoardWatch:
         self._waiting: dict[str, list[Waiter]] = {}
         self._fences: dict[str, Any] = {}
         """The fence under which the state of a board was read last."""
+        self._marks: dict[str, bytes | None] = {}
+        """The mark of a board then, if it alone names the state."""
         self._task: asyncio.Task[None] | None = None
         self._pause = pause_s
 
@@ -59,6 +61,7 @@ class BoardWatch:
         future: asyncio.Future[str] = self._loop.create_future()
         self._waiting.setdefault(season, []).append((passed, future))
         self._fences.pop(season, None)
+        self._marks.pop(season, None)
         self._pause = self._pause_s
         if self._task is None:
             self._task = self._loop.create_task(self._look_out())
@@ -77,6 +80,7 @@ class BoardWatch:
             self._waiting = {season: ones for season, ones in left.items() if ones}
             if not self._waiting:
                 self._fences.clear()
+                self._marks.clear()
                 return
             try:
                 await self._look()
@@ -91,14 +95,34 @@ class BoardWatch:
 
     async def _look(self) -> None:
         """Read the fences, and the states of boards that may have changed. Raises `BoardUnavailable`."""
-        places = {board: partition_of(split_board(board)[0]) for board in self._waiting}
-        partitions = [*{*places.values()}]
-        commands = [pack((b"HGET", self._keys.watermark[partition], b"fence")) for partition in partitions]
-        fences = dict(zip(partitions, await asyncio.gather(*map(self._redis.ask, commands)), strict=True))
-        moved = [season for season in places if self._fences.get(season, b"") != fences[places[season]]]
-        for season in moved:
-            # The state is read after the fence. What is applied between the two moves the fence of the next look.
-            self._fences[season] = fences[places[season]]
+        boards: dict[int, list[str]] = {}
+        for season in self._waiting:
+            boards.setdefault(partition_of(split_board(season)[0]), []).append(season)
+        commands = [pack((b"HGET", self._keys.watermark[partition], b"fence")) for partition in boards]
+        fences = await asyncio.gather(*map(self._redis.ask, commands))
+        looks = []
+        for (partition, seasons), fence in zip(boards.items(), fences, strict=True):
+            moved = [season for season in seasons if self._fences.get(season, b"") != fence]
+            # States are read after the fence. What is applied between the two moves the fence of the next look.
+            self._fences.update(dict.fromkeys(moved, fence))
+            if moved:
+                looks.append(self._look_into(partition, moved))
+        await asyncio.gather(*looks)
+
+    async def _look_into(self, partition: int, moved: list[str]) -> None:
+        """Look at those boards of a partition that the batches since the last look may have touched."""
+        if len(moved) > 1:
+            fields = (b"n:" + split_board(season)[0].encode() for season in moved)
+            command = pack((b"HMGET", self._keys.watermark[partition], b"fence", b"counted", *fields))
+            fence, counted, *marks = await self._redis.ask(command)
+            touched = []
+            for season, mark in zip(moved, marks, strict=True):
+                # As in board.lua: a mark without a number of players, and any after a batch without marks, names none.
+                named = mark if mark and counted == fence and not mark.startswith(b":") else None
+                if named is None or named != self._marks.get(season):
+                    touched.append(season)
+                self._marks[season] = named
+            moved = touched
         await asyncio.gather(*map(self._look_at, moved))
 
     async def _look_at(self, season: str) -> None:
@@ -108,6 +132,7 @@ class BoardWatch:
             with self._calls.reading(season):
                 state = read_state(reply).as_of
         except BoardRebuilding:
+            self._marks.pop(season, None)
             return
         for passed, future in self._waiting.get(season, ()):
             if state != passed and not future.done():

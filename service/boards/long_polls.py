@@ -37,14 +37,20 @@ async def reject(problem: Problem) -> Answer:
 
 
 class LongPolls:
-    """The reads of one worker that wait for a board to change. A worker that stops ends them."""
+    """The reads of one worker that wait for a board to change, `most` at once. A worker that stops ends them."""
 
-    def __init__(self, watch: BoardWatch, leaving: Leaving) -> None:
+    def __init__(self, watch: BoardWatch, leaving: Leaving, most: int = WAITING_MOST) -> None:
+        self.most: Final = most
         self._watch: Final = watch
         self._leaving: Final = leaving
         self._loop: Final = asyncio.get_running_loop()
         self._waiting: set[asyncio.Future[str]] = set()
         leaving.add(self._end_all)
+
+    @property
+    def count(self) -> int:
+        """The number of reads that wait."""
+        return len(self._waiting)
 
     def _end_all(self) -> None:
         for future in self._waiting:
@@ -59,7 +65,7 @@ class LongPolls:
         """
         seconds = min(seconds, WAIT_MOST_S)
         headers: tuple[tuple[str, str], ...] = ()
-        if seconds and len(self._waiting) < WAITING_MOST:
+        if seconds and self.count < self.most:
             headers = (("preference-applied", f"wait={seconds}"),)
         deadline = self._loop.time() + seconds
         answer = await read()

@@ -28,7 +28,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     `handler` is a method of the feature's class, not bound to an instance. It is called with the
-    values of its `inputs` in their order, without `int64`; then, where there is one, with the decoded
+    values of its `inputs` in their order, without `ticket` and `int64`; then, where there is one, with the decoded
     body; then, unless the method is safe, with the `Caller`. It returns an answer or raises a
     `LeaderboardError`.
 
@@ -36,6 +36,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     credential needs; None: no credential is needed. `answers` maps a status to a text and the type of
     the body (None: it has none). `problems` are those of the handler; parameters and body add their
     own. `fast`: the fast path may serve it. `media_type` is that of its good answers.
+    `on_admin_bind`: only the bind for administrators has it, where there is one, as all with the scope `admin`.
     """
 
     name: str
@@ -50,6 +51,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     fast: bool = False
     media_type: str = JSON
+    on_admin_bind: bool = False
+
+    @property
+    def is_for_operators(self) -> bool:
+        """Whether only the bind for administrators has the operation, where there is one."""
+        return self.on_admin_bind or self.scope == "admin"
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -65,10 +72,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def inputs(self) -> tuple[Parameter, ...]:
         """The parameters that the handler gets as arguments: those of path and query, then headers that are passed.
 
-        Then perhaps `int64`, which it does not get.
+        Then perhaps `ticket` and `int64`, which it does not get.
         """
         found = [one for one in self.parameters if one.place != "header" or one.is_passed]
-        return tuple(sorted(found, key=lambda one: 2 if one.name == "int64" else one.place == "header"))
+        last = {"ticket": 2, "int64": 3}
+        return tuple(sorted(found, key=lambda one: last.get(one.name, one.place == "header")))
 
     @property
     def reads_season(self) -> bool:

@@ -20,6 +20,9 @@ class Sink(Protocol):
 class Stream(Protocol):
     """The body of an answer, which lasts. All is called in the loop of the worker."""
 
+    def spell(self) -> None:
+        """Write numbers of 64 bits as texts (`service.contract.spelling`). Called before `begin`, if at all."""
+
     def begin(self, sink: Sink) -> None:
         """The head is sent. From now on the stream pushes pieces, until it is closed or ends."""
 

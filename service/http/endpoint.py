@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from operator import call
 from typing import Any, Final
 
@@ -17,10 +18,11 @@ import msgspec
 
 from board.errors import LeaderboardError
 from board.observe.trace import Span
-from service.access.authorizer import Authorizer
+from service.access.authorizer import MALFORMED, Authorizer
 from service.access.caller import ANONYMOUS, TOKEN, Caller
 from service.access.grant import READER, Grant
 from service.access.quotas import Quotas
+from service.access.tickets import Tickets
 from service.contract.answers import Answer, PendingAnswer
 from service.contract.body import ONE_UNIT, Cost
 from service.contract.operation import Operation
@@ -33,6 +35,8 @@ from service.http.tracing import Traces, format_traceparent, run_in_span
 Order = Callable[[bytes | None], PendingAnswer]
 """The rest of a request, once its body is complete (None: longer than the operation takes)."""
 
+OWN: Final = ("ticket", "int64")
+"""Parameters that no handler gets. They come after all others."""
 Texts = Sequence[str | None]
 """The texts of the parameters of path and query, in the operation's order; None: not sent. More may follow."""
 
@@ -53,6 +57,7 @@ class Endpoint:
         *,
         authorizer: Authorizer | None,
         quotas: Quotas | None,
+        tickets: Tickets | None,
         traces: Traces,
     ) -> None:
         self.operation: Final = operation
@@ -66,21 +71,34 @@ class Endpoint:
         self._traces: Final = traces
         names = [parameter.name for parameter in operation.inputs]
         self._spelling: Final = names.index("int64") if operation.takes_int64 else None
-        assert self._spelling in (None, len(names) - 1), "the parsers of the handler's arguments come first"
-        self._parsers: Final = tuple(parameter.parse for parameter in operation.inputs if parameter.name != "int64")
+        self._tickets: Final = tickets if self.guarded and "ticket" in names else None
+        self._ticket: Final = names.index("ticket") if "ticket" in names else 0
+        last = names[len(names) - sum(name in OWN for name in names) :]
+        assert {*last} <= {*OWN}, "the parsers of the handler's arguments come first"
+        self._parsers: Final = tuple(parameter.parse for parameter in operation.inputs if parameter.name not in OWN)
         self._season: Final = names.index("sid") if "sid" in names else None
         self._read: Final = None if operation.body is None else operation.body.make_reader()
         self._writes: Final = operation.writes
         # PERF: most requests need little of what `_prepare` looks for.
         plain = self._prepare_write if operation.writes else self._prepare_read
-        self.prepare: Final[Callable[..., Order]] = plain if self._quotas is None else self._prepare
+        is_plain = self._quotas is None and self._tickets is None
+        self.prepare: Final[Callable[..., Order]] = plain if is_plain else self._prepare
         """Prepare the order of an admitted request; see `_prepare` for the arguments."""
 
-    def admit(self, credential: bytes | None, texts: Texts) -> Grant | Answer | None:
+    def admit(self, credential: bytes | None, texts: Texts, cookies: str | None = None) -> Grant | Answer | None:
         """Admit a credential: its grant, or the answer that refuses it; None if the operation needs none."""
         if self._authorizer is None:
             return None
-        return self._authorizer.admit(credential, self._scope, None if self._season is None else texts[self._season])
+        if self._tickets is not None and (ticket := texts[self._ticket]) is not None:
+            # Which of two credentials counts would be ambiguous.
+            season = None if self._season is None else texts[self._season]
+            return MALFORMED if credential is not None else self._tickets.admit("stream", ticket, season)
+        season = None if self._season is None else texts[self._season]
+        return self._authorizer.admit(credential, self._scope, season, cookies)
+
+    def is_session(self, credential: bytes | None) -> bool:
+        """Whether the cookies decide about the credential, too, which the fast path does not read."""
+        return self._authorizer is not None and self._authorizer.is_session(credential)
 
     def is_public(self, texts: Texts) -> bool:
         """Whether shared caches may keep the answer: that of a read of a public season."""
@@ -155,7 +173,8 @@ class Endpoint:
             key_id = TOKEN if player is not None else "" if grant is None else grant.caller.key_id
             is_admin = grant is None or bool(grant.scopes & BITS["admin"])
             seasons = None if grant is None else grant.seasons
-            caller = Caller(player, key, format_traceparent(span), if_match, prefer, key_id, is_admin, seasons)
+            until = inf if grant is None else grant.until
+            caller = Caller(player, key, format_traceparent(span), if_match, prefer, key_id, is_admin, seasons, until)
         order: Order
         if self._quotas is not None and grant is not None and grant is not READER:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)
@@ -167,7 +186,14 @@ class Endpoint:
             order = partial(self._start, values, content_type, caller)
         if is_spelled:
             order = make_spelled(order)
+        if self._tickets is not None and (ticket := texts[self._ticket]) is not None and refusal is None:
+            order = partial(self._use_ticket, self._tickets, ticket, order)
         return order if span is None else partial(run_in_span, span, order)
+
+    async def _use_ticket(self, tickets: Tickets, ticket: str, order: Order, body: bytes | None) -> Answer:
+        """Use up the ticket that the request was admitted with, then go on."""
+        refusal = await tickets.use(ticket)
+        return await order(body) if refusal is None else refusal
 
     def _call(self, values: list[Any], body: bytes | None) -> PendingAnswer:
         return self._handle(*values)
@@ -222,6 +248,7 @@ def make_endpoints(
     *,
     authorizer: Authorizer | None,
     quotas: Quotas | None,
+    tickets: Tickets | None,
     traces: Traces,
 ) -> tuple[Endpoint, ...]:
     """Make the endpoint of each operation, bound to the part of the worker whose class has the handler."""
@@ -230,5 +257,8 @@ def make_endpoints(
         name = operation.handler.__name__
         (part,) = (part for part in parts if getattr(type(part), name, None) is operation.handler)
         handle = getattr(part, name)
-        endpoints.append(Endpoint(operation, index, handle, authorizer=authorizer, quotas=quotas, traces=traces))
+        endpoint = Endpoint(
+            operation, index, handle, authorizer=authorizer, quotas=quotas, tickets=tickets, traces=traces
+        )
+        endpoints.append(endpoint)
     return tuple(endpoints)

@@ -145,7 +145,7 @@ class FastRoutes:
         if (body is None) if route.takes_body else body:
             return None
         matched = _prepare(route, texts, content_type, key, credential, request_id, traceparent, if_none_match)
-        return matched, body or b""
+        return None if matched is None else (matched, body or b"")
 
     def _find(self, method: bytes, target: str) -> tuple[FastRoute, Texts] | None:
         """The route of a target, and the texts of its parameters."""
@@ -178,12 +178,17 @@ def _prepare(
     request_id: str | None,
     traceparent: str | None,
     if_none_match: str | None,
-) -> Matched:
-    """Admit the credential, and prepare the order of the request, or the answer that refuses it."""
+) -> Matched | None:
+    """Admit the credential, and prepare the order of the request, or the answer that refuses it.
+
+    None: the ordinary path is to decide, since it reads cookies.
+    """
     endpoint = route.endpoint
     verdict = endpoint.admit(credential, texts) if endpoint.guarded else None
     order: Order
     if isinstance(verdict, Answer):
+        if endpoint.is_session(credential):
+            return None
         order = partial(reply, verdict)
     else:
         order = endpoint.prepare(verdict, texts, content_type, key, traceparent)

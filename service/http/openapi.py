@@ -57,7 +57,7 @@ LIMITED_TO_PLAYER: Final = (problems.PLAYER_FORBIDDEN, problems.DELTA_FORBIDDEN)
 
 def list_problems(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]:
     """List all problems of an operation. `guarded`: the server requires credentials."""
-    if operation.scope is None:
+    if operation.scope is None and (guarded or not operation.writes):
         return operation.all_problems
     if guarded:
         return (*operation.all_problems, *ACCESS)
@@ -121,9 +121,12 @@ def describe_content(
 
 
 def describe_answer(operation: Operation, status: int, schema: Schema, components: dict[str, Schema]) -> dict[str, Any]:
-    """The bodies of an answer: that in JSON; and the one with strings for numbers of 64 bits, if there is a choice."""
+    """The bodies of an answer: that in JSON; and the one with strings for numbers of 64 bits, if there is a choice.
+
+    A stream is of one media type, whatever its numbers are.
+    """
     content = describe_content(schema, components, good=status < 400, media_types=(operation.media_type,))
-    if operation.takes_int64:
+    if operation.takes_int64 and operation.media_type == JSON:
         spelled = SpelledSchemas(components).make(schema)
         content |= describe_content(spelled, components, media_types=(SPELLED_JSON,))
     return content

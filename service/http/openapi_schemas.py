@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from service.http.spelling import COLUMNS, DIGITS, FOREIGN, SPELLED, spell
+from service.contract.spelling import COLUMNS, DIGITS, FOREIGN, SPELLED, spell
 
 REFERENCE: Final = "#/components/schemas/"
 INT32_MIN: Final = -(2**31)
@@ -57,7 +57,7 @@ def refine_part(name: str, part: Any) -> Any:
 
 
 class SpelledSchemas:
-    """Schemas of answers whose numbers of 64 bits are strings (`service.http.spelling`), made of the others.
+    """Schemas of answers whose numbers of 64 bits are strings (`service.contract.spelling`), made of the others.
 
     The components that differ are added to `components`, under their names with `Spelled` behind.
     """

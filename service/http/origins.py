@@ -12,6 +12,7 @@ import falcon
 
 from service.contract import problems
 from service.contract.operation import SAFE
+from service.http.own_origin import is_own_origin
 from service.http.request import Request, Response
 from service.http.resource import write_answer
 from service.routes import OPERATIONS
@@ -74,7 +75,8 @@ class OriginCheck:
 
     A user of a machine with an open server on loopback also visits web pages. Any page can make the browser send a POST
     without a preflight (`no-cors` of the Fetch standard), and an open server needs no credential. The browser always
-    sends the page's origin.
+    sends the page's origin. The operators' page has this server's own, which is allowed where its address cannot be
+    another server's (`is_own_origin`).
     """
 
     def __init__(self, origins: frozenset[str]) -> None:
@@ -84,6 +86,8 @@ class OriginCheck:
         """Refuse a request that may change something, from an origin that is not listed."""
         origin = req.get_header("Origin")
         if origin is None or req.method in SAFE or origin in self._origins or ANY in self._origins:
+            return
+        if is_own_origin(origin, req.get_header("Host")):
             return
         write_answer(resp, problems.ORIGIN_FORBIDDEN.answer)
         resp.complete = True

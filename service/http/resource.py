@@ -42,7 +42,8 @@ def write_answer(resp: Response, answer: Answer, *, is_public: bool = False) -> 
     if answer.retry_after_s:
         resp.set_header("Retry-After", str(answer.retry_after_s))
     for name, value in answer.headers:
-        resp.set_header(name, value)
+        # Falcon sets no cookies in one piece, but appends them.
+        (resp.append_header if name == "set-cookie" else resp.set_header)(name, value)
     if answer.etag:
         resp.set_header("ETag", answer.etag)
         resp.set_header("Cache-Control", KEPT_PUBLIC if is_public else KEPT)
@@ -86,19 +87,19 @@ class Resource:
     async def on_options(self, req: Request, resp: Response, **path: str) -> None:
         """Answer with the methods of the path. It needs no credential, and changes nothing."""
         is_hidden = self._is_hidden(req.scope.get("server"))
-        shown = [operation for operation in self._operations if operation.scope != "admin" or not is_hidden]
+        shown = [operation for operation in self._operations if not (operation.is_for_operators and is_hidden)]
         if not shown:
             raise falcon.HTTPNotFound
         write_methods(resp, shown)
 
     async def _respond(self, endpoint: Endpoint, req: Request, resp: Response, **path: str) -> None:
         operation = endpoint.operation
-        if operation.scope == "admin" and self._is_hidden(req.scope.get("server")):
+        if operation.is_for_operators and self._is_hidden(req.scope.get("server")):
             # The same answer as for an unknown path.
             raise falcon.HTTPNotFound
         texts = [req.get_text(one.place, one.name, path) for one in operation.inputs]
         credentials = req.get_header_values(b"authorization")
-        verdict = endpoint.admit(credentials[0] if credentials else None, texts)
+        verdict = endpoint.admit(credentials[0] if credentials else None, texts, req.get_header("Cookie"))
         if len(credentials) > 1 and verdict is not None:
             # Which of two credentials counts is ambiguous.
             verdict = MALFORMED

@@ -61,6 +61,18 @@ OPERATIONS: Final = (
         media_type=HTML,
     ),
     Operation(
+        name="showAdmin",
+        method="GET",
+        path="/admin",
+        handler=Pages.show_admin,
+        scope=PUBLIC,
+        summary="The operators' page. It asks for a key with the scope `admin`.",
+        parameters=(IF_NONE_MATCH,),
+        answers={200: ("The page.", _Page), **_NOT_MODIFIED},
+        media_type=HTML,
+        on_admin_bind=True,
+    ),
+    Operation(
         name="getAsset",
         method="GET",
         path="/assets/{name}",

@@ -11,6 +11,12 @@ from service.contract.problems import NOT_FOUND
 
 HTML: Final = "text/html; charset=utf-8"
 ASSETS: Final = {
+    "admin.css": "text/css; charset=utf-8",
+    "admin.js": "text/javascript; charset=utf-8",
+    **{
+        f"admin-{part}.js": "text/javascript; charset=utf-8"
+        for part in ("definition", "events", "keys", "kit", "players", "seasons", "status")
+    },
     "board.css": "text/css; charset=utf-8",
     "board.js": "text/javascript; charset=utf-8",
     "show.js": "text/javascript; charset=utf-8",
@@ -49,6 +55,7 @@ class Pages:
         self._board: Final = make_answer(page.replace(b"{{page}}", b"board"), HTML, list_headers("'none'"))
         self._embed: Final = make_answer(page.replace(b"{{page}}", b"embed"), HTML, list_headers(ancestors))
         self._reference: Final = make_answer((folder / "reference.html").read_bytes(), HTML, list_headers("'none'"))
+        self._admin: Final = make_answer((folder / "admin.html").read_bytes(), HTML, list_headers("'none'"))
         self._assets: Final = {name: make_answer((folder / name).read_bytes(), kind) for name, kind in ASSETS.items()}
 
     async def show_board(self, season: str) -> Answer:
@@ -62,6 +69,10 @@ class Pages:
     async def show_reference(self) -> Answer:
         """The reference of the API, which its script makes of the OpenAPI document."""
         return self._reference
+
+    async def show_admin(self) -> Answer:
+        """The operators' page, which asks for a key."""
+        return self._admin
 
     async def send_asset(self, name: str) -> Answer:
         """A part of the pages."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from service.contract.spelling import spell
 from service.stream.types import Change, Shown, Unavailable
 
 HEARTBEAT: Final = b":\n\n"
@@ -14,8 +15,13 @@ HEARTBEAT: Final = b":\n\n"
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def write_event(name: bytes, data: Any, as_of: str | None = None) -> bytes:
-    """One event. JSON has no line break, nor has the state of a board, so neither can end it early."""
+def write_event(name: bytes, data: Any, as_of: str | None = None, *, spelled: bool = False) -> bytes:
+    """One event; `spelled`: its numbers of 64 bits are texts.
+
+    JSON has no line break, nor has the state of a board, so neither can end it early.
+    """
+    if spelled:
+        data = spell(msgspec.json.decode(data) if isinstance(data, bytes) else msgspec.to_builtins(data))
     line = b"" if as_of is None else b"id: %b\n" % as_of.encode()
     return b"%bevent: %b\ndata: %b\n\n" % (line, name, data if isinstance(data, bytes) else _encode(data))
 
@@ -25,14 +31,15 @@ def write_retry(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-def write_snapshot(shown: Shown, limit: int) -> bytes:
+def write_snapshot(shown: Shown, limit: int, *, spelled: bool = False) -> bytes:
     """The first `limit` rows of a list."""
-    return write_event(b"snapshot", msgspec.structs.replace(shown, items=shown.items[:limit]), shown.asOf)
+    first = msgspec.structs.replace(shown, items=shown.items[:limit])
+    return write_event(b"snapshot", first, shown.asOf, spelled=spelled)
 
 
-def write_change(before: Shown, after: Shown, limit: int) -> bytes:
+def write_change(before: Shown, after: Shown, limit: int, *, spelled: bool = False) -> bytes:
     """The change of the first `limit` rows of a list."""
-    return write_event(b"change", find_change(before.items[:limit], after, limit), after.asOf)
+    return write_event(b"change", find_change(before.items[:limit], after, limit), after.asOf, spelled=spelled)
 
 
 def write_unavailable(code: str) -> bytes:

@@ -13,7 +13,7 @@ from board.errors import LeaderboardError
 from board.process.backoff import Backoff
 from service.contract.answers import Answer, PendingAnswer
 from service.stream.events import write_change, write_event, write_snapshot, write_unavailable
-from service.stream.types import LIMIT_MOST, SIDE, Shown
+from service.stream.types import SIDE, Shown
 
 if TYPE_CHECKING:
     from service.stream.listener import Listener
@@ -24,8 +24,10 @@ LOOK_S: Final = 25
 """One wait for a change."""
 LINGER_S: Final = 10
 """A board that nobody listens to is given up after this time. A client that comes back until then resumes."""
-KEPT: Final = 64
-"""States that a client may resume from."""
+KEPT: Final = 32
+"""States that a client may resume from: eight seconds of a board that changes all the time."""
+AHEAD_MOST_S: Final = 0.1
+"""A read begins before its change may be sent, by the time that the last one took, and this at most."""
 TURN: Final = 200
 """Listeners that are written to in one turn of the loop. Other requests come between."""
 
@@ -45,7 +47,10 @@ class Boards(Protocol):
 
 
 class Feed:
-    """The states of one board, and its listeners. It stops when it has had none for `LINGER_S`; `on_stop` is told."""
+    """The states of one board, and its listeners. It stops when it has had none for `LINGER_S`; `on_stop` is told.
+
+    It reads as many rows as the listener with the longest list has asked for.
+    """
 
     def __init__(self, boards: Boards, season: str, on_stop: Callable[[], None]) -> None:
         self.season: Final = season
@@ -57,8 +62,13 @@ class Feed:
         self._boards: Final = boards
         self._on_stop: Final = on_stop
         self._states: Final[OrderedDict[str, Shown]] = OrderedDict()
-        self._blocks: Final[dict[tuple[str | None, int], bytes]] = {}
+        self._blocks: Final[dict[tuple[str | None, int, bool], bytes]] = {}
         self._tried: Final = asyncio.Event()
+        self._rows = 0
+        self._rows_shown = 0
+        self._reading: asyncio.Task[Answer] | None = None
+        self._is_widened = False
+        """Whether the read under way was ended, to be begun again with more rows."""
         self._windows: Final[set[asyncio.Task[None]]] = set()
         self._loop: Final = asyncio.get_running_loop()
         self._task: Final = self._loop.create_task(self._run())
@@ -92,43 +102,89 @@ class Feed:
         if not task.cancelled():
             task.result()
 
-    async def wait_for_first(self) -> None:
-        """Wait until the board has been read once, or could not be."""
+    async def wait_for_rows(self, rows: int) -> None:
+        """Wait until the board has been read with so many rows, or could not be."""
+        if rows > self._rows:
+            self._rows = rows
+            if self.failure is None:
+                self._tried.clear()
+            if self._reading is not None:
+                self._is_widened = True
+                self._reading.cancel()
         await self._tried.wait()
 
     async def _run(self) -> None:
-        """Read the board whenever it has changed."""
+        """Read the board whenever it has changed.
+
+        The first read after a change does not wait, and begins early: on a busy machine its own time would be added to
+        the age of every change.
+        """
         backoff = Backoff(0.1, 2.0)
+        wait, took, due = 0, 0.0, 0.0
         while True:
-            as_of = None if self.shown is None else self.shown.asOf
-            # After a failure without a wait: the end of it is told, whether or not anything has changed.
-            wait = LOOK_S if self.failure is None else 0
+            rows, began = self._rows, self._loop.time()
             try:
-                answer = await self._boards.read_top(self.season, LIMIT_MOST, since=as_of, wait=wait)
+                answer = await self._read(rows, wait)
+            except asyncio.CancelledError:
+                if self.stopped or not self._is_widened:
+                    raise
+                continue
             except LeaderboardError as error:
                 await self._fail(error)
                 await asyncio.sleep(backoff.failed())
+                wait = 0  # the end of it is told, whether or not anything has changed
+                continue
+            backoff.succeeded()
+            if wait == 0:
+                took = min(self._loop.time() - began, AHEAD_MOST_S)
+            if answer.status == 200:
+                await asyncio.sleep(max(0.0, due - self._loop.time()))
+                due = self._loop.time() + CONFLATED_S
+            await self._take(answer, rows)
+            if answer.status == 200:
+                following, wait = due - took, 0
             else:
-                backoff.succeeded()
-                began = self._loop.time()
-                await self._take(answer)
-                await asyncio.sleep(max(0.0, began + CONFLATED_S - self._loop.time()))
+                # A worker may be too full to let a read wait. Then it is asked no more often.
+                following, wait = began + CONFLATED_S if wait else 0.0, LOOK_S
+            await asyncio.sleep(max(0.0, following - self._loop.time()))
 
-    async def _take(self, answer: Answer) -> None:
-        """Take a read: show it, if it is of another state, or the first one after a failure."""
+    async def _read(self, rows: int, wait: int) -> Answer:
+        """Read the board as soon as it has another state than the one that is shown; 304 after `wait` seconds."""
+        shown = self.shown if self._rows_shown >= rows else None
+        self._is_widened = False
+        read = self._boards.read_top(self.season, rows, since=None if shown is None else shown.asOf, wait=wait)
+        self._reading = asyncio.ensure_future(read)
+        try:
+            return await self._reading
+        finally:
+            self._reading = None
+
+    async def _take(self, answer: Answer, rows: int) -> None:
+        """Take a read of so many rows: show it, if it is of another state, or the first one after a failure."""
+        before = self.shown
         failed, self.failure = self.failure, None
         if answer.status == 200:
-            self.shown = shown = _decode(answer.body)
-            self._states[shown.asOf] = shown
-            self._states.move_to_end(shown.asOf)
-            if len(self._states) > KEPT:
-                self._states.popitem(last=False)
-            self._blocks.clear()
-        elif failed is None:
+            self._keep(_decode(answer.body), rows)
+        if rows >= self._rows:
+            self._tried.set()
+        assert self.shown is not None
+        if failed is None and before is not None and before.asOf == self.shown.asOf:
             return
-        self._tried.set()
         await self._each(lambda listener: listener.show())
         await self._show_windows()
+
+    def _keep(self, shown: Shown, rows: int) -> None:
+        """Keep a state. Rows that are as before are kept once."""
+        if self.shown is not None:
+            for at, (old, new) in enumerate(zip(self.shown.items, shown.items, strict=False)):
+                if old == new:
+                    shown.items[at] = old
+        self.shown, self._rows_shown = shown, rows
+        self._states[shown.asOf] = shown
+        self._states.move_to_end(shown.asOf)
+        if len(self._states) > KEPT:
+            self._states.popitem(last=False)
+        self._blocks.clear()
 
     async def _fail(self, error: LeaderboardError) -> None:
         """The board cannot be read: say so once."""
@@ -144,18 +200,22 @@ class Feed:
                 await asyncio.sleep(0)
             act(listener)
 
-    def write_block(self, before: str | None, limit: int) -> bytes:
-        """The event that leads from a state to the present one: a change where that state is known, else a snapshot."""
+    def write_block(self, before: str | None, limit: int, spelled: bool) -> bytes:
+        """The event that leads from a state to the present one: a change where that state is known, else a snapshot.
+
+        `spelled`: its numbers of 64 bits are texts.
+        """
         shown = self.shown
         assert shown is not None
         old = None if before is None else self._states.get(before)
-        key = (None if old is None else old.asOf, limit)
+        key = (None if old is None else old.asOf, limit, spelled)
         block = self._blocks.get(key)
         if block is None:
-            # A new period begins with a list of its own.
-            same = old is not None and old.asOf.partition(".")[0] == shown.asOf.partition(".")[0]
-            made = write_change(old, shown, limit) if same and old is not None else write_snapshot(shown, limit)
-            block = self._blocks[key] = made
+            if old is not None and leads_on(old, shown, limit):
+                block = write_change(old, shown, limit, spelled=spelled)
+            else:
+                block = write_snapshot(shown, limit, spelled=spelled)
+            self._blocks[key] = block
         return block
 
     def ask_window(self, listener: Listener) -> None:
@@ -181,6 +241,17 @@ class Feed:
                 return
             total, as_of = self.shown.total, self.shown.asOf
             data = {"seasonId": self.season, "userId": user, "range": SIDE, "items": [], "total": total, "asOf": as_of}
-        block = write_event(b"around", data)
+        blocks: dict[bool, bytes] = {}
         for listener in listeners:
+            if (block := blocks.get(listener.is_spelled)) is None:
+                block = blocks[listener.is_spelled] = write_event(b"around", data, spelled=listener.is_spelled)
             listener.push(block)
+
+
+def leads_on(before: Shown, after: Shown, limit: int) -> bool:
+    """Whether a change leads from a state to a later one: both have so many rows, and are of one period.
+
+    A new period begins with a list of its own.
+    """
+    has_rows = len(before.items) >= min(limit, before.total)
+    return has_rows and before.asOf.partition(".")[0] == after.asOf.partition(".")[0]

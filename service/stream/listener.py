@@ -24,7 +24,18 @@ class Listener:
     A client that reads too slowly gets nothing meanwhile, and then the way from its state to the newest one.
     """
 
-    __slots__ = ("_behind", "_feed", "_has", "_limit", "_on_begin", "_on_close", "_sink", "beats", "user")
+    __slots__ = (
+        "_feed",
+        "_has",
+        "_limit",
+        "_on_begin",
+        "_on_close",
+        "_sink",
+        "beats",
+        "is_behind",
+        "is_spelled",
+        "user",
+    )
 
     def __init__(
         self,
@@ -32,7 +43,7 @@ class Listener:
         limit: int,
         user: str | None,
         has: str | None,
-        on_begin: Callable[[Listener], None],
+        on_begin: Callable[[Listener], bool],
         on_close: Callable[[Listener], None],
     ) -> None:
         self._feed: Final = feed
@@ -41,17 +52,23 @@ class Listener:
         self._on_begin: Final = on_begin
         self._on_close: Final = on_close
         self._sink: Sink | None = None
-        self._behind = False
+        self.is_behind = False
+        """Whether the client reads too slowly: it has missed something."""
         self.user: Final = user
+        self.is_spelled = False
+        """Whether the client gets numbers of 64 bits as texts."""
         self.beats = random.randint(*LIFE_BEATS)
         """Heartbeats until the stream ends, so that its client shows its credential again."""
+
+    def spell(self) -> None:
+        """Write numbers of 64 bits as texts."""
+        self.is_spelled = True
 
     def begin(self, sink: Sink) -> None:
         """Send the present state, as a change where the client's one is known."""
         self._sink = sink
         self._feed.listeners.add(self)
-        self._on_begin(self)
-        if self._feed.stopped:
+        if not self._on_begin(self) or self._feed.stopped:
             self.end()
             return
         self._send_state(write_retry(random.randint(*RETRY_MS)))
@@ -64,20 +81,20 @@ class Listener:
 
     def _send_state(self, ahead: bytes = b"") -> None:
         shown = self._feed.shown
-        if shown is not None and self.push(ahead + self._feed.write_block(self._has, self._limit)):
+        if shown is not None and self.push(ahead + self._feed.write_block(self._has, self._limit, self.is_spelled)):
             self._has = shown.asOf
 
     def push(self, block: bytes) -> bool:
         """Send an event. False: the client reads too slowly; it is made up for later."""
         if self._sink is None or not self._sink.push(block):
-            self._behind = True
+            self.is_behind = True
             return False
         return True
 
     def resume(self) -> None:
         """The client reads again: it has missed something, perhaps the beginning or the end of a failure."""
-        if self._behind:
-            self._behind = False
+        if self.is_behind:
+            self.is_behind = False
             self._send_state()
             if self._feed.failure is not None:
                 self.push(write_unavailable(self._feed.failure.code))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.access import tickets
 from service.contract import problems as p
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter, make_number_parameter, make_text_parameter
-from service.contract.shared import SEASON
+from service.contract.shared import INT64, SEASON
 from service.contract.streams import EVENT_STREAM
 from service.contract.types import UserId
 from service.stream.streams import TOO_MANY_STREAMS, BoardStreams
@@ -32,6 +33,13 @@ _LAST: Final = Parameter(
     required=False,
     is_passed=True,
 )
+_TICKET: Final = Parameter(
+    name="ticket",
+    place="query",
+    kind=str,
+    meaning="A ticket with the use `stream`, for a client that cannot send `Authorization`. It is good once.",
+    required=False,
+)
 
 OPERATIONS: Final = (
     Operation(
@@ -41,9 +49,9 @@ OPERATIONS: Final = (
         handler=BoardStreams.listen,
         scope="read",
         summary="The best players as they change: Server-Sent Events, at most one change in a quarter of a second.",
-        parameters=(SEASON, _LIMIT, _USER, _LAST),
+        parameters=(SEASON, _LIMIT, _USER, _LAST, _TICKET, INT64),
         answers={200: ("The list, then its changes. The answer has no end.", Events)},
-        problems=(p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING, TOO_MANY_STREAMS),
+        problems=(p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING, TOO_MANY_STREAMS, *tickets.PROBLEMS),
         media_type=EVENT_STREAM,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -32,9 +33,21 @@ HEADERS: Final = (("x-accel-buffering", "no"),)
 
 
 class BoardStreams:
-    """The listeners of one worker, `most` at once, of which `players_most` ask for windows around players."""
+    """The listeners of one worker, `most` at once, of which `players_most` ask for windows around players.
 
-    def __init__(self, boards: Boards, leaving: Leaving, *, most: int, players_most: int) -> None:
+    `on_drop` is called for each whose client did not read when it ended.
+    """
+
+    def __init__(
+        self,
+        boards: Boards,
+        leaving: Leaving,
+        *,
+        most: int,
+        players_most: int,
+        on_drop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_drop: Final = on_drop
         self._boards: Final = boards
         self._leaving: Final = leaving
         self._most: Final = most
@@ -42,6 +55,8 @@ class BoardStreams:
         self._loop: Final = asyncio.get_running_loop()
         self._feeds: dict[str, Feed] = {}
         self._open: set[Listener] = set()
+        self._opening = 0
+        """Streams that wait for the first read of their board."""
         self._players = 0
         self._beats: Final[list[set[Listener]]] = [set() for _ in range(BEAT_S)]
         self._at = 0
@@ -53,6 +68,11 @@ class BoardStreams:
         """The number of streams."""
         return len(self._open)
 
+    @property
+    def player_count(self) -> int:
+        """The number of those with windows around players."""
+        return self._players
+
     async def listen(self, season: str, limit: int, user: str | None, last_event_id: str | None) -> Answer:
         """Listen to a board: an answer without an end, of Server-Sent Events.
 
@@ -60,7 +80,7 @@ class BoardStreams:
         """
         feed = self._feeds.get(season)
         too_many = (
-            len(self._open) >= self._most
+            len(self._open) + self._opening >= self._most
             or (user is not None and self._players >= self._players_most)
             or (feed is None and len(self._feeds) >= self._most)
         )
@@ -68,21 +88,29 @@ class BoardStreams:
             return msgspec.structs.replace(TOO_MANY_STREAMS.answer, retry_after_s=random.randint(*AGAIN_S))
         if feed is None:
             feed = self._feeds[season] = Feed(self._boards, season, partial(self._forget, season))
-        await feed.wait_for_first()
+        self._opening += 1
+        try:
+            await feed.wait_for_rows(limit)
+        finally:
+            self._opening -= 1
         if feed.failure is not None:
             return answer_of(feed.failure)
         listener = Listener(feed, limit, user, last_event_id, self._enter, self._leave)
         return Answer(200, b"", EVENT_STREAM, headers=HEADERS, stream=listener)
 
-    def _enter(self, listener: Listener) -> None:
+    def _enter(self, listener: Listener) -> bool:
+        """Count a stream; False if others have taken the room since it was admitted."""
         self._open.add(listener)
         self._players += listener.user is not None
         min(self._beats, key=len).add(listener)
+        return len(self._open) <= self._most and self._players <= self._players_most
 
     def _leave(self, listener: Listener) -> None:
         if listener in self._open:
             self._open.discard(listener)
             self._players -= listener.user is not None
+            if listener.is_behind:
+                self._on_drop()
             for beats in self._beats:
                 beats.discard(listener)
 

@@ -25,6 +25,7 @@ QUEUES: Final = ("scores", "batch")
 
 _OPERATION: Final = ("operation", NAMES)
 _QUEUE: Final = ("queue", QUEUES)
+_LISTENER: Final = ("kind", ("streams", "streams_of_players", "long_polls"))
 _LATENCY: Final = (
     0.00025, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.5,
 )  # fmt: skip
@@ -88,6 +89,19 @@ LAG: Final = Metric(
 )
 # At 128 MiB a worker refuses the requests that have been incomplete for longest.
 HELD: Final = Metric("leaderboard_http_held_bytes", "Bytes of large requests and of unread answers.", "gauge")
+# Near its limit, streams are soon refused with 503, and long polls answered at once.
+LISTENERS: Final = Metric(
+    "leaderboard_listeners",
+    "Open streams, those of them with `userId`, and reads that wait for a change.",
+    "gauge",
+    (_LISTENER,),
+)
+LISTENERS_LIMIT: Final = Metric(
+    "leaderboard_listeners_limit", "How many of each kind the workers take at once.", "gauge", (_LISTENER,)
+)
+DROPPED: Final = Metric(
+    "leaderboard_streams_dropped_total", "Streams that ended while their client did not read.", "counter"
+)
 WORKERS: Final = Metric("leaderboard_workers", "Workers that serve.", "gauge")
 STARTS: Final = Metric("leaderboard_worker_starts_total", "Workers that were started.", "counter")
 
@@ -104,6 +118,9 @@ REGISTRY: Final = Registry(
         REDIS_WAITING,
         LAG,
         HELD,
+        LISTENERS,
+        LISTENERS_LIMIT,
+        DROPPED,
         WORKERS,
         STARTS,
     )
@@ -144,8 +161,17 @@ def observe_batches(row: Row, queue: str) -> Callable[[int, int], None]:
     return note
 
 
-async def sample_worker(row: Row, redis: AsyncRedis, intakes: dict[str, Any], held_bytes: Callable[[], int]) -> None:
-    """Sample gauges, the loop's lag and the ping of Redis every `SAMPLE_S` seconds, until cancelled."""
+async def sample_worker(
+    row: Row,
+    redis: AsyncRedis,
+    intakes: dict[str, Any],
+    held_bytes: Callable[[], int],
+    count_listeners: Callable[[], dict[str, tuple[int, int]]],
+) -> None:
+    """Sample gauges, the loop's lag and the ping of Redis every `SAMPLE_S` seconds, until cancelled.
+
+    `count_listeners` gives the number of listeners and its limit, by kind.
+    """
     row.put(WORKERS, 1)
     row.add(STARTS)
     ping = pack((b"PING",))
@@ -158,6 +184,9 @@ async def sample_worker(row: Row, redis: AsyncRedis, intakes: dict[str, Any], he
             row.put(CONNECTIONS, intake.connections, queue)
         row.put(REDIS_WAITING, redis.waiting)
         row.put(HELD, held_bytes())
+        for kind, (number, most) in count_listeners().items():
+            row.put(LISTENERS, number, kind)
+            row.put(LISTENERS_LIMIT, most, kind)
         started = perf_counter_ns()
         try:
             await redis.ask(ping)

@@ -129,7 +129,12 @@ class Generator:
         self.stop()
 
     def stop(self) -> None:
-        """Finish what is under way (submissions with a key are retried until they are answered), then end."""
+        """Finish what is under way (submissions with a key are retried until they are answered), then end.
+
+        Further calls do nothing.
+        """
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._thread.join()
         self._file.close()

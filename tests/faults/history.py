@@ -50,6 +50,8 @@ class History:
     def __init__(self, lines: Iterable[str]) -> None:
         self.submissions: dict[int, Submission] = {}
         self.reads: list[dict[str, Any]] = []
+        self.heard: list[dict[str, Any]] = []
+        """What each listener has in the end."""
         self.resets: list[dict[str, Any]] = []
         self.rules: dict[str, Rule] = {}
         self.lines = 0
@@ -63,6 +65,8 @@ class History:
             if event["do"] == "define":
                 self.rules[event["season"]] = rule_of(event)
                 self.since = self.since or event.get("clock", 60.0) - 60.0
+            elif event["do"] == "listen":
+                self.heard.append(event)
             elif event["do"] == "submit":
                 self._add_try(event)
             elif kind == "invoke":

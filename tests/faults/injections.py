@@ -46,6 +46,8 @@ class Fault(msgspec.Struct, frozen=True):
     resets: bool = False
     ends: bool = False
     """True where all seasons have a schedule, and periods end all the time."""
+    listeners: bool = False
+    """True where streams and long polls of the seasons under load go on all the time."""
     seasons: int = 4
     """The first ones of `faults.kinds`: by default those of which one feeds all others."""
     under_run: bool = False

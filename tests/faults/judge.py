@@ -37,6 +37,7 @@ INVARIANTS: Final = {
     "reset": "nothing accepted before a reset counts after it, nothing accepted after it is lost",
     "period": "an answer names the period that its submission counts in, and no read shows rows of two",
     "ends": "each end has one event and one closing, in their order, and the standings are those of the ledger",
+    "live": "whoever listens to a board ends with the one that PostgreSQL has",
     "leader": "events of leaders are a chain that ends with the first player of the board",
 }
 Breaches = dict[str, list[str]]
@@ -106,6 +107,7 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
     moves_forward(history, store, breaches)
     never_empty(history, breaches)
     resets(history, counted, breaches)
+    listeners(history, store, breaches)
     with psycopg.connect(database) as db:
         kept = Periods(db, history.seasons())
     judge_periods(history, kept, counted, store, breaches)
@@ -116,6 +118,21 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
         if store.connections.get(name, 0) > most:
             breaches["I7"].append(f"{store.connections[name]} connections of {name}")
     return breaches
+
+
+def listeners(history: History, store: Store, breaches: Breaches) -> None:
+    """The last list of each listener."""
+    for heard in history.heard:
+        season, rule = heard["season"], history.rule(heard["season"])
+        rows = sorted(store.rows.get(season, []), key=lambda row: place(rule, row))
+        wanted = [(row.user, row.score) for row in rows][: heard["limit"]]
+        found = [*zip(heard["users"], heard["scores"], strict=True)]
+        who = f"{heard['how']} {heard['client']} of {season}"
+        if heard["wrong"]:
+            breaches["live"].append(f"{who}: {heard['wrong']}")
+        elif found != wanted or heard["total"] != len(rows):
+            at = next((n for n, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), "the end")
+            breaches["live"].append(f"{who} has {len(found)} rows of {heard['total']}, and another list from {at} on")
 
 
 def boards(history: History, store: Store, client: Any, prefix: str, breaches: Breaches) -> None:

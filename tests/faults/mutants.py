@@ -184,6 +184,48 @@ MUTANTS: Final = (
         ("I5",),
     ),
     Mutant(
+        "a feed gives up when a board cannot be read",
+        (("service/stream/feed.py", "await asyncio.sleep(backoff.failed())", "await asyncio.Event().wait()"),),
+        "live: redis away and back",
+        ("live",),
+    ),
+    Mutant(
+        "boards that batches have touched are not asked",
+        (
+            (
+                "service/boards/board_watch.py",
+                "looks.append(self._look_into(partition, moved))",
+                "looks.append(self._look_into(partition, moved[1:]))",
+            ),
+        ),
+        "live: relay kill -9",
+        ("live",),
+    ),
+    Mutant(
+        "streams hold up the stop of a worker",
+        (("service/stream/streams.py", "        leaving.add(self._end_all)\n", ""),),
+        "live: SIGTERM of a worker",
+        ("I5",),
+    ),
+    Mutant(
+        "a client that does not read is written to",
+        (("service/http/streaming.py", "connection.is_writing_paused() or ", ""),),
+        "live: listeners that never read",
+        ("I5",),
+    ),
+    Mutant(
+        "a client that reads again gets nothing of what it has missed",
+        (
+            (
+                "service/stream/listener.py",
+                "            self._send_state()\n            if self._feed.failure",
+                "            if self._feed.failure",
+            ),
+        ),
+        "live: listeners that never read",
+        ("I5", "live"),
+    ),
+    Mutant(
         "a keeper begins standings anew",
         (("relay/keeper.py", "                rows.scroll(done)\n", "                pass\n"),),
         "keeper: kill -9 committed write_standings",

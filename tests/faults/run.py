@@ -29,7 +29,8 @@ import msgspec
 from support.repository import REPOSITORY
 from support.waiting import eventually
 
-from faults import clients, infra, keepers, unable, under_run
+from faults import clients, infra, keepers, live, unable, under_run
+from faults.audience import Audience
 from faults.generate import Generator
 from faults.history import History
 from faults.injections import FAULTS, Fault, progress
@@ -37,7 +38,7 @@ from faults.judge import judge
 from faults.rig import Rig
 
 OPS_OF_A_FAULT: Final = 10_000_000
-MATRIX: Final = (infra, unable, under_run, clients, keepers)
+MATRIX: Final = (infra, unable, under_run, clients, keepers, live)
 """The modules that enter their faults in `FAULTS`, after those of `faults.injections`."""
 
 
@@ -61,6 +62,9 @@ class Outcome(msgspec.Struct, frozen=True):
     figures: dict[str, Any] = {}
 
 
+STREAMS: Final = 6
+POLLS: Final = 3
+"""Listeners of each season, in a fault with listeners."""
 Place = Rig | under_run.RunRig
 """Where the load goes."""
 
@@ -116,7 +120,10 @@ def attempt(
         first_op=(number + 1) * OPS_OF_A_FAULT,
         give_up_s=patience_s,
     )
-    with load:
+    with ExitStack() as stack:
+        stack.enter_context(load)
+        audience = Audience(rig.port, load.seasons if fault.listeners else [], streams=STREAMS, polls=POLLS)
+        stack.enter_context(audience)
         try:
             progress(load, 100)
             for _ in range(rounds):
@@ -127,6 +134,9 @@ def attempt(
         except AssertionError as error:
             # Something that had to happen by itself did not: progress, a restart, an answer.
             unwell.append(f"not whole: {error}")
+        load.stop()
+        audience.settle(patience_s)
+        audience.note(history)
     silent = time.monotonic()
     with history.open() as lines:
         told = History(lines)

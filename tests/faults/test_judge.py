@@ -172,6 +172,38 @@ def count_over_a_reset(case: Case) -> None:
     case.hand.drain()
 
 
+def listen(case: Case, **more: Any) -> None:
+    """What a listener has in the end: the board, but for `more`."""
+    right = {"how": "stream", "limit": 20, "total": 2, "wrong": "", "users": ["ada", "bob"], "scores": [24, 12]}
+    case.tape.note("ok", "listen", 0, **right | more)
+
+
+def hear_of_one_only(case: Case) -> None:
+    listen(case, users=["ada"], scores=[24])
+
+
+def hear_of_an_old_score(case: Case) -> None:
+    listen(case, scores=[11, 12])
+
+
+def hear_of_another_number(case: Case) -> None:
+    listen(case, total=3)
+
+
+def hear_a_gap(case: Case) -> None:
+    listen(case, wrong="a gap")
+
+
+def hear_nothing(case: Case) -> None:
+    listen(case, users=[], scores=[], total=0)
+
+
+def test_listeners_with_the_board_pass(case: Case) -> None:
+    listen(case)
+    listen(case, limit=1, users=["ada"], scores=[24])
+    assert case.judged() == {}
+
+
 @pytest.mark.parametrize(
     ("breach", "name"),
     [
@@ -197,6 +229,11 @@ def count_over_a_reset(case: Case) -> None:
         (lose_sight_of_a_player, "I8"),
         (show_a_window_without_the_player, "I8"),
         (count_over_a_reset, "reset"),
+        (hear_of_one_only, "live"),
+        (hear_of_an_old_score, "live"),
+        (hear_of_another_number, "live"),
+        (hear_a_gap, "live"),
+        (hear_nothing, "live"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )

@@ -39,8 +39,8 @@ def main() -> int:
     print(f"\n## Pure modules\n\n{total} mutants, {total - surviving} of them are killed by unit tests.")
     print("\n| module | mutants | killed | why no test can tell the others |\n|---|---|---|---|")
     for module in MODULES:
-        killed = module.mutants - module.surviving
-        print(f"| `{module.path}`{leave_out(module)} | {module.mutants} | {killed} | {explain(module)} |")
+        killed_here = module.mutants - module.surviving
+        print(f"| `{module.path}`{leave_out(module)} | {module.mutants} | {killed_here} | {explain(module)} |")
     return 0
 
 

@@ -31,6 +31,7 @@ def echo_endpoints(note: Callable[[tuple[Any, ...]], object]) -> tuple[Endpoint,
             partial(handle, operation.name),
             authorizer=None,
             quotas=None,
+            tickets=None,
             traces=Traces(None),
         )
         for index, operation in enumerate(OPERATIONS)

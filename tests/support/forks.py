@@ -19,16 +19,18 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
+from support.forked_children import ROOM, fork_children, show_words
 from support.repository import REPOSITORY
 
 REPLY: Final = struct.Struct("q")
 """A process id or a wait status."""
 MOST: Final = 1 << 20
 """Bytes of a request."""
-READ_LATER: Final = ("LEADERBOARD_", "DATABASE_URL", "REDIS_URL", "PYTEST_")
+READ_LATER: Final = ("LEADERBOARD_", "DATABASE_URL", "REDIS_URL", "OTEL_", "PYTEST_")
 """Beginnings of names that nothing reads before a command runs, but for `AT_IMPORT`."""
 AT_IMPORT: Final = "LEADERBOARD_IMPL"
 
@@ -50,7 +52,8 @@ class Forks:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MOST)
         with theirs:
             self._process: Final = subprocess.Popen(
-                [sys.executable, "-m", "support.forks", str(theirs.fileno())],
+                # The blanks are room for the words of the commands.
+                [sys.executable, "-m", "support.forks", str(theirs.fileno()), " " * ROOM],
                 env={**BASE, AT_IMPORT: impl, "PYTHONPATH": f"{REPOSITORY / 'tests'}:{BASE.get('PYTHONPATH', '')}"},
                 cwd=REPOSITORY,
                 pass_fds=[theirs.fileno()],
@@ -193,9 +196,12 @@ def reap() -> None:
 
 def main(descriptor: int) -> NoReturn:
     """Import the commands, then fork; in a fork, run one."""
-    import service.server  # noqa: F401 - `serve` imports it late
     from ctl.main import entry
 
+    # The commands import these late.
+    for late in ("relay.actor", "relay.janitor", "relay.keeper", "service.server", "uvloop"):
+        import_module(late)
+    fork_children(finish)
     requests = socket.socket(fileno=descriptor)
     # The collector would write to the pages that all forks share.
     gc.collect()
@@ -204,6 +210,7 @@ def main(descriptor: int) -> NoReturn:
     if arguments is None:
         sys.exit()
     sys.argv[1:] = arguments
+    show_words([sys.executable, "-m", "ctl", *arguments])
     try:
         entry()
     except SystemExit as end:

@@ -19,8 +19,13 @@ BODIES: dict[str, Any] = {
     "submitScore": {"userId": "ada", "delta": 1},
     "submitScores": {"submissions": [{"userId": "ada", "delta": 1}]},
     "lookUpPlayers": {"userIds": ["ada", "bob"]},
+    "givePass": {"ticket": "lbt_none"},
+    "signIn": {"key": "lb_none"},
     "createKey": {"name": "made by the matrix", "scopes": ["read"]},
 }
+
+BY_BODY: dict[str, str] = {"givePass": "ticket-invalid", "signIn": "credential-malformed"}
+"""Operations without a scope that check a credential in the body, and the code that the one of `BODIES` gets."""
 
 QUERIES: dict[str, str] = {"getScore": "?rank=1", "getAround": "?userId=ada"}
 """Where the required parameters do not make a good query."""

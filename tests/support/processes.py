@@ -19,6 +19,8 @@ from support.repository import REPOSITORY
 from support.waiting import PATIENCE_S, eventually
 from support.world import World
 
+CALM: Final = {"LEADERBOARD_RELAY_IDLE_MS": "500", "LEADERBOARD_RELAY_CHECK_MS": "2000"}
+"""For relays that are there for a whole run of tests: they work as soon as they are poked, and look seldom."""
 START_S: Final = 120.0
 """For a start: beside other work it may take half a minute. A process that ends instead fails at once."""
 TAIL: Final = 60

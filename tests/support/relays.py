@@ -72,10 +72,14 @@ class Awaited(Unsignalled):
 
 
 @contextmanager
-def carrying(world: World) -> Iterator[None]:
-    """A relay at work in a thread: for a test that needs boards, and no process that makes them (`relaying`)."""
+def carrying(world: World, *, calm: bool = False) -> Iterator[None]:
+    """A relay at work in a thread: for a test that needs boards, and no process that makes them (`relaying`).
+
+    A `calm` one is for a whole run of tests: it works as soon as it is poked, and looks seldom by itself.
+    """
     stop = Awaited()
-    settings = msgspec.structs.replace(world.settings, relay_idle_ms=20)
+    often = {"relay_idle_ms": 500, "relay_check_ms": 2_000} if calm else {"relay_idle_ms": 20}
+    settings = msgspec.structs.replace(world.settings, **often)
     thread = threading.Thread(target=Relay(settings, stop).run)
     thread.start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +36,8 @@ from service.seasons.store import SeasonStore
 from service.seasons.types import Definition
 
 _count = itertools.count(1)
+NAME: Final = re.compile(r"t\d+_\d+_[0-9a-f]{6}")
+"""The names of worlds, which are the prefixes of their keys, too."""
 
 TABLES: Final = (
     "season",
@@ -69,13 +72,15 @@ class World:
     The role owns the schema and nothing else, so whatever needs more rights fails here, too.
     """
 
-    def __init__(self, database_url: str, redis_url: str, *, redis_db: int = 1, migrate: bool = True) -> None:
-        self.name: Final = f"t{os.getpid()}_{next(_count)}_{secrets.token_hex(3)}"
+    def __init__(
+        self, database_url: str, redis_url: str, *, redis_db: int = 1, migrate: bool = True, name: str | None = None
+    ) -> None:
+        """Make a world, or take up one of this name, which has its schema already."""
+        self.name: Final = name or f"t{os.getpid()}_{next(_count)}_{secrets.token_hex(3)}"
         self.server_url: Final = database_url
         self.socket: Final = redis_url.partition("?")[0]
-        with psycopg.connect(database_url, autocommit=True) as admin:
-            admin.execute(f'CREATE ROLE "{self.name}" LOGIN'.encode())
-            admin.execute(f'CREATE SCHEMA "{self.name}" AUTHORIZATION "{self.name}"'.encode())
+        if name is None:
+            self._create()
         self.settings: Settings = load(
             {
                 "DATABASE_URL": self.database_url(),
@@ -96,10 +101,16 @@ class World:
         self.keys: Final = Keyspace(self.name, cluster=is_cluster(self.settings.redis_url))
         self.db: Final = psycopg.connect(self.settings.database_url, autocommit=True)
         adapt_arrays(self.db)
-        if migrate:
+        if migrate and name is None:
             schema.migrate(self.db, lambda text: None)
         self.redis: Final[Any] = make_client(self.settings.redis_url)
         self._sessions: list[RelaySession] = []
+        self._left = False
+
+    def _create(self) -> None:
+        with psycopg.connect(self.server_url, autocommit=True) as admin:
+            admin.execute(f'CREATE ROLE "{self.name}" LOGIN'.encode())
+            admin.execute(f'CREATE SCHEMA "{self.name}" AUTHORIZATION "{self.name}"'.encode())
 
     def database_url(self, address: str | None = None) -> str:
         """The URL of this world's schema, as this world's role; `address` (host:port) leads through a proxy."""
@@ -120,11 +131,24 @@ class World:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Remove everything."""
+    def close_sessions(self) -> None:
+        """Close what is connected, but for `redis`."""
         for session in self._sessions:
             session.close()
+        self._sessions.clear()
         self.db.close()
+
+    def leave(self) -> None:
+        """Close what is connected. The schema stays: `close` will do nothing more."""
+        self.close_sessions()
+        self.redis.close()
+        self._left = True
+
+    def close(self) -> None:
+        """Remove everything."""
+        if self._left:
+            return
+        self.close_sessions()
         with psycopg.connect(self.server_url, autocommit=True) as admin:
             admin.execute("SET lock_timeout = '10s'")
             admin.execute("SET client_min_messages = error")
@@ -134,6 +158,13 @@ class World:
         self.redis.close()
 
     # --- Redis
+
+    def server_of(self, season: str) -> Any:
+        """A client of the one server that has the boards of this season's partition."""
+        if not is_cluster(self.settings.redis_url):
+            return self.redis
+        node = self.redis.get_node_from_key(self.keys.watermark[partition_of(season)])
+        return self.redis.get_redis_connection(node)
 
     def drop_keys(self) -> int:
         """Take away every key of this world."""
@@ -412,10 +443,10 @@ def decoded(member: bytes, zscore: float) -> tuple[str, int, int]:
     return user, -edge + (double + edge) * 2048 - low, reached
 
 
-def world_on(servers: Embedded, *, redis_db: int = 1, migrate: bool = True) -> World:
+def world_on(servers: Embedded, *, redis_db: int = 1, migrate: bool = True, name: str | None = None) -> World:
     """A world on the servers of the run. Worlds of one Redis database may not flush it beside each other."""
     assert servers.database_url is not None and servers.redis_url is not None
-    return World(servers.database_url, servers.redis_url, redis_db=redis_db, migrate=migrate)
+    return World(servers.database_url, servers.redis_url, redis_db=redis_db, migrate=migrate, name=name)
 
 
 def socket_directory(servers: Embedded) -> str:

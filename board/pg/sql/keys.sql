@@ -6,8 +6,8 @@ SELECT version, current_setting('transaction_read_only')::boolean AS read_only F
 WHERE version <> %(seen)s OR current_setting('transaction_read_only')::boolean
 
 -- name: access_keys --
--- The version and, in the same snapshot, all keys; one row with nulls if there is no key.
-SELECT a.version, k.id, k.digest, k.scopes, k.seasons, extract(epoch FROM k.expires_at)::float8 AS expires_at,
+-- The version, the secret that signs and, in the same snapshot, all keys; one row with nulls if there is no key.
+SELECT a.version, a.secret, k.id, k.digest, k.scopes, k.seasons, extract(epoch FROM k.expires_at)::float8 AS expires_at,
        k.revoked_at IS NOT NULL AS revoked
 FROM access a LEFT JOIN api_key k ON true
 
@@ -51,3 +51,11 @@ RETURNING id, name, scopes, seasons, created_at, expires_at, revoked_at, rotated
 
 -- name: forget_dead_keys --
 DELETE FROM api_key WHERE least(expires_at, revoked_at) < now() - interval '400 days'
+
+-- name: ended_sessions --
+SELECT id FROM ended_session WHERE until > now()
+
+-- name: end_session --
+-- Ended sessions are forgotten when their time is over: then no cookie of theirs is good.
+WITH gone AS (DELETE FROM ended_session WHERE until < now())
+INSERT INTO ended_session (id, until) VALUES (%(id)s, to_timestamp(%(until)s) + interval '1 hour') ON CONFLICT DO NOTHING

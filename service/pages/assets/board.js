@@ -1,4 +1,4 @@
-import { ask, follow, parse } from "./stream.js";
+import { ask, follow } from "./stream.js";
 import { Rows, plain, scores } from "./show.js";
 
 const $ = (id) => document.getElementById(id);
@@ -15,7 +15,7 @@ function named() {
 const season = named();
 const at = `seasons/${encodeURIComponent(season)}`;
 const list = new Rows($("rows")), nearby = new Rows($("window"));
-let key = "", player = null, about = null, write = scores(), running = null, leader = null, past = null, totalShown = 0;
+let key = "", turnedAway = "", player = null, about = null, write = scores(), running = null, leader = null, past = null, totalShown = 0;
 
 for (let n = 0; n < Math.min(LIMIT, 8); n += 1) {
   const wait = document.createElement("li");
@@ -72,7 +72,7 @@ function refused(error) {
     $("players").textContent = "";
     $("key-form").hidden = false;
     $("find").hidden = true;
-    $("key-wrong").textContent = key ? error.message : "";
+    $("key-wrong").textContent = key ? error.message : turnedAway;
     empty("This board is private", "Its ranks are shown to those who have a key.");
   } else if (error.status === 400 || error.status === 404) {
     for (const one of document.querySelectorAll(".skeleton")) one.remove();
@@ -107,10 +107,25 @@ function listen() {
 
 let ends = null, looked = 0;
 
+/** Exchange the ticket in the fragment, which no server sees, for a pass, and forget it. */
+async function enter() {
+  const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
+  if (!ticket) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  try {
+    const answer = await ask(`${at}/passes`, "", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ticket }),
+    });
+    key = (await answer.json()).credential;
+  } catch (error) {
+    turnedAway = error.message;
+  }
+}
+
 async function learn() {
   looked = Date.now();
   try {
-    about = parse(await (await ask(at, key)).text());
+    about = await (await ask(at, key)).json();
   } catch {
     return;  // the stream tells what is wrong; a season without a score has no definition
   }
@@ -141,7 +156,7 @@ setInterval(tick, 500);
 
 async function periods() {
   try {
-    const { items } = parse(await (await ask(`${at}/periods`, key)).text());
+    const { items } = await (await ask(`${at}/periods`, key)).json();
     const chosen = $("periods").value;
     $("periods").replaceChildren(...items.map((one, n) => {
       const option = document.createElement("option");
@@ -165,7 +180,7 @@ $("periods").addEventListener("change", async () => {
   running?.abort();
   state("away", "Loading");
   try {
-    const shown = parse(await (await ask(`${at}/leaderboard/top?limit=${LIMIT}&period=${past}`, key)).text());
+    const shown = await (await ask(`${at}/leaderboard/top?limit=${LIMIT}&period=${past}&int64=string`, key)).json();
     state("final", `Final ranks of period ${past}`);
     showList(shown, false);
   } catch (error) {
@@ -183,8 +198,8 @@ $("find").addEventListener("submit", async (event) => {
   player = $("player").value.trim();
   if (past !== null) {
     try {
-      const query = new URLSearchParams({ userId: player, range: 3, fill: true, period: past });
-      showAround(parse(await (await ask(`${at}/leaderboard/around?${query}`, key)).text()));
+      const query = new URLSearchParams({ userId: player, range: 3, fill: true, period: past, int64: "string" });
+      showAround(await (await ask(`${at}/leaderboard/around?${query}`, key)).json());
     } catch (error) {
       $("found").hidden = true;
       $("find-wrong").textContent = error.message;
@@ -226,5 +241,6 @@ if (embedded && parent !== window) {
 $("title").textContent = plain(season);
 $("foot").textContent = "Ranks as the server has them, live.";
 addEventListener("pageshow", (event) => { if (event.persisted && past === null) listen(); });
+await enter();
 learn();
 listen();

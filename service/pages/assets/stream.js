@@ -1,11 +1,5 @@
 // The stream of a board, read with fetch: EventSource cannot send a credential.
 
-/** JSON with scores of 64 bits as BigInt, where the browser tells the text of a number. */
-export function parse(text) {
-  return JSON.parse(text, (name, value, context) =>
-    name === "score" && context?.source && !Number.isSafeInteger(value) ? BigInt(context.source) : value);
-}
-
 /** An answer that is not good: its status, the code and the text of the problem, and seconds to wait. */
 export class Refused extends Error {
   constructor(status, problem, retryAfter) {
@@ -74,7 +68,8 @@ export async function follow(season, { limit, user, key, signal, tell }) {
     const alive = () => { clearTimeout(timer); timer = setTimeout(() => dead.abort(), SILENT_MS); };
     try {
       alive();
-      const query = new URLSearchParams({ limit, ...(user ? { userId: user } : {}) });
+      // Scores as strings: a number of JavaScript has 53 bits.
+      const query = new URLSearchParams({ limit, int64: "string", ...(user ? { userId: user } : {}) });
       const answer = await ask(`seasons/${encodeURIComponent(season)}/leaderboard/stream?${query}`, key, {
         signal: AbortSignal.any([signal, dead.signal]),
         headers: id ? { "Last-Event-ID": id } : {},
@@ -85,7 +80,7 @@ export async function follow(season, { limit, user, key, signal, tell }) {
         if (event.retry) retry = event.retry;
         if (event.id !== null) id = event.id;
         if (!event.data) continue;
-        const data = parse(event.data);
+        const data = JSON.parse(event.data);
         if (event.name === "around") tell({ around: data });
         else if (event.name === "unavailable") tell({ unavailable: data.code });
         else {

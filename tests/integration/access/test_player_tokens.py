@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
-from support.operations import OTHER, OWN, ask, books, encoded
+from support.operations import BY_BODY, OTHER, OWN, ask, books, encoded
 from support.processes import Api, serving
 from support.relays import carrying
 from support.tokens import Issuer, jwks, settings
@@ -31,7 +31,7 @@ def server(servers: Embedded) -> Iterator[Api]:
     """A server whose players may submit."""
     with (
         world_on(servers, redis_db=2) as world,
-        carrying(world),
+        carrying(world, calm=True),
         serving(world, "/readyz", **settings("HS256", LEADERBOARD_PLAYERS="submit")) as api,
     ):
         yield api
@@ -169,7 +169,8 @@ def test_every_route_knows_what_a_player_may(world: World, players: str) -> None
             before = books(world)
             answer = ask(http, op, spelt(season), token)
             if op.scope is None:
-                assert answer.status in (200, 404, 503), (op.name, answer.status)
+                fine = answer.status in (200, 404, 503) or answer.json["code"] == BY_BODY.get(op.name)
+                assert fine, (op.name, answer.status)
                 continue
             told = answer.status, answer.json.get("code")
             if op.scope == "admin" or (op.scope == "submit" and players == "read"):

@@ -58,7 +58,10 @@ def limited(servers: Embedded) -> Iterator[Limited]:
     with world_on(servers, redis_db=2) as world:
         # Made before the start: to ask whether a key is known yet would spend of its quota.
         keys = [world.key() for _ in range(120)]
-        with carrying(world), serving(world, "/readyz", LEADERBOARD_WORKERS="2", **SETTINGS) as api:
+        with (
+            carrying(world, calm=True),
+            serving(world, "/readyz", LEADERBOARD_WORKERS="2", **SETTINGS) as api,
+        ):
             yield Limited(api, keys)
 
 

@@ -16,6 +16,12 @@ from relay.session import SESSION
 from service.submissions.statements import make_session_settings
 
 
+@pytest.fixture
+def world(new_world: World) -> World:
+    """Tables without statistics."""
+    return new_world
+
+
 def test_no_hot_statement_reads_all_of_a_table(world: World) -> None:
     # Empty tables without statistics: where the planner likes whole scans most.
     assert find_planned_scans(world.settings.database_url) == []

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 from support.http import Answer, Http
-from support.looks import looks, wait_for_looks
 from support.processes import Api, serving
+from support.redis_calls import LOOKS, counting_calls, wait_for_looks
 from support.waiting import eventually
 from support.world import World
 
@@ -104,9 +104,10 @@ def test_a_board_that_does_not_exist_may_come(api: Api) -> None:
 
 def count_looks(world: World, seconds: float) -> float:
     """Looks of a second, counted for a while."""
-    before, began = looks(world), time.monotonic()
-    eventually(lambda: time.monotonic() - began > seconds)
-    return (looks(world) - before) / (time.monotonic() - began)
+    with counting_calls(world) as calls:
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() - began > seconds)
+        return calls.count(*LOOKS) / (time.monotonic() - began)
 
 
 def test_many_who_wait_cost_little_and_all_learn_of_a_change(api: Api) -> None:

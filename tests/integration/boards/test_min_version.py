@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 from support.http import Answer, Http
-from support.looks import looks, wait_for_looks
 from support.operations import SPELLING
 from support.processes import Api, serving
+from support.redis_calls import LOOKS, counting_calls, wait_for_looks
 from support.relays import S
 from support.waiting import eventually
 from support.world import World
@@ -132,11 +132,11 @@ def test_many_who_wait_are_one_look(hasty: Api) -> None:
     world, later = hasty.world, submit(hasty.world, "ada")
     with ExitStack() as stack:
         clients = [stack.enter_context(hasty.client()) for _ in range(40)]
-        before = looks(world)
+        calls = stack.enter_context(counting_calls(world))
         for http in clients:
             http.send("GET", target(READS[0], later))
         answers = [http.receive() for http in clients]
-        asked = looks(world) - before
+        asked = calls.count(*LOOKS)
     assert {answer.status for answer in answers} == {409}
     # Two reads of each, of which many are one call; and looks at the fence from the first wait to the last deadline.
     assert 10 < asked < 2 * 40 + 2 * 500 / 5, asked
@@ -144,14 +144,15 @@ def test_many_who_wait_are_one_look(hasty: Api) -> None:
 
 def test_nothing_is_looked_at_when_nobody_waits(hasty: Api) -> None:
     world, later = hasty.world, submit(hasty.world, "ada")
-    with hasty.client() as http:
+    with hasty.client() as http, counting_calls(world) as calls:
         assert http.get(target(READS[0], later)).status == 409
+        assert calls.count(*LOOKS) > 0
 
         def is_quiet() -> bool:
-            before = looks(world)
+            before = calls.count(*LOOKS)
             assert http.get("/livez").status == 200
             time.sleep(0.1)  # several looks
-            return looks(world) == before
+            return calls.count(*LOOKS) == before
 
         eventually(is_quiet, 5)
 
@@ -160,7 +161,7 @@ def test_a_board_that_is_lost_meanwhile_is_no_board(patient: Api) -> None:
     world, later = patient.world, submit(patient.world, "ada")
     with patient.client() as http:
         http.send("GET", target(READS[0], later))
-        wait_for_looks(world)
+        wait_for_looks(world, 8)  # two reads, of which the second would find the board lost, and then the fence alone
         kept = world.redis.hgetall(world.keys.watermark[S])
         world.redis.delete(world.keys.watermark[S])
         wait_for_looks(world)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from support.redis_calls import counting_calls
 from support.world import World
 
 from board.errors import BoardRebuilding, BoardUnavailable
@@ -57,16 +57,11 @@ def together(*wanted: tuple[str, str, int]) -> Callable[[RankReads], Awaitable[l
     return ask
 
 
-def calls(world: World) -> int:
-    stats: Counter[str] = Counter({name: row["calls"] for name, row in world.redis.info("commandstats").items()})
-    return stats["cmdstat_evalsha_ro"]
-
-
 def test_each_gets_the_own_rank(filled: World) -> None:
-    before = calls(filled)
-    ranks = asked(filled, together(*(("s", f"p{n}", 0) for n in range(PLAYERS))))
-    assert [(rank, member[10:]) for rank, member, *_ in ranks] == [(n, b"p%d" % n) for n in range(PLAYERS)]
-    assert calls(filled) - before == -(-PLAYERS // PLAYERS_MOST)
+    with counting_calls(filled) as calls:
+        ranks = asked(filled, together(*(("s", f"p{n}", 0) for n in range(PLAYERS))))
+        assert [(rank, member[10:]) for rank, member, *_ in ranks] == [(n, b"p%d" % n) for n in range(PLAYERS)]
+        assert calls.count("evalsha_ro") == -(-PLAYERS // PLAYERS_MOST)
 
 
 def test_a_window_ends_at_both_ends_of_the_board(filled: World) -> None:
@@ -78,21 +73,21 @@ def test_a_window_ends_at_both_ends_of_the_board(filled: World) -> None:
 
 
 def test_reads_of_one_width_are_asked_together(filled: World) -> None:
-    before = calls(filled)
-    windows = asked(filled, together(*(("s", f"p{n}", side) for n in (0, 50, 99) for side in (1, 20))))
+    with counting_calls(filled) as calls:
+        windows = asked(filled, together(*(("s", f"p{n}", side) for n in (0, 50, 99) for side in (1, 20))))
+        assert calls.count("evalsha_ro") == 2
     assert [(rank, first, len(items) // 2) for rank, first, items, _ in windows] == [
         *((0, 0, 2), (0, 0, 21)),
         *((50, 49, 3), (50, 30, 41)),
         *((99, 98, 2), (99, 79, 21)),
     ]
-    assert calls(filled) - before == 2
 
 
 def test_wide_reads_are_not_all_asked_at_once(filled: World) -> None:
-    before = calls(filled)
-    windows = asked(filled, together(*(("s", f"p{n}", 100) for n in range(10))))
-    assert [rank for rank, *_ in windows] == list(range(10))
-    assert calls(filled) - before == 4
+    with counting_calls(filled) as calls:
+        windows = asked(filled, together(*(("s", f"p{n}", 100) for n in range(10))))
+        assert [rank for rank, *_ in windows] == list(range(10))
+        assert calls.count("evalsha_ro") == 4
 
 
 def test_each_gets_the_own_error(filled: World) -> None:

@@ -15,8 +15,7 @@ from support.world import World
 from board.periods import find_history
 from board.pg.queries import queries
 from board.pg.steps import run_steps
-from ctl.commands.status import describe_periods
-from ctl.status_reader import PeriodStatus
+from board.status import PeriodStatus, describe_periods
 from relay.metrics import PERIODS, Database
 
 

@@ -91,12 +91,25 @@ def test_foreign_pages_change_nothing_on_an_open_server(world: World, name: str)
     """A browser sends such a POST for any page without a preflight: it has no Content-Type and no header of its own."""
     with serving(world, LEADERBOARD_CORS_ORIGINS=ORIGIN, LEADERBOARD_AUTH="open") as api, api.client() as http:
         path = f"/v1/seasons/{name}"
-        for origin in ("https://evil.example", "null", f"http://127.0.0.1:{api.port}", ORIGIN.upper(), ""):
+        for origin in ("https://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1", ORIGIN.upper(), ""):
             for method, where in (("POST", "/scores"), ("POST", "/scores/batch"), ("DELETE", "")):
                 answer = http.ask(method, path + where, BODY, {"Origin": origin})
                 assert (answer.status, answer.json["code"]) == (403, "origin-forbidden")
             assert http.ask("GET", f"{path}/leaderboard/top", headers={"Origin": origin}).status != 403
+        # A name that leads here is the origin of its own page, too (DNS rebinding).
+        for other in (
+            f"evil.example:{api.port}",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "2130706433",
+            "x:y",
+        ):
+            rebound = {"Origin": f"http://{other}", "Host": other}
+            assert http.ask("POST", f"{path}/scores", BODY, rebound).status in (400, 403)
         assert world.value("SELECT count(*) FROM ledger") == 0
+        for other in (f"127.0.0.1:{api.port}", f"localhost:{api.port}", f"[::1]:{api.port}"):
+            own = {"Origin": f"http://{other}", "Host": other}
+            assert http.ask("POST", f"{path}/scores", BODY, own).status == 202
         assert http.ask("POST", f"{path}/scores", BODY, {"Origin": ORIGIN}).status == 202
         assert http.ask("POST", f"{path}/scores", BODY).status == 202
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.http import bearer
-from support.processes import Api, relaying, serving
+from support.processes import CALM, Api, relaying, serving
 from support.repository import REPOSITORY
 from support.world import world_on
 
@@ -26,7 +26,7 @@ SHORT, WHOLE = "examples,fuzzing", "examples,coverage,fuzzing"
 @pytest.fixture(scope="session")
 def own(servers: Embedded) -> Iterator[tuple[Api, str]]:
     """A server of its own, since every board and hundreds of keys are made and ended, and a key for everything."""
-    with world_on(servers, redis_db=3) as world, relaying(world, 1):
+    with world_on(servers, redis_db=3) as world, relaying(world, 1, **CALM):
         key = world.key()
         with serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api:
             yield api, key

@@ -191,6 +191,35 @@ def json_of(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+def test_scores_beyond_53_bits_are_shown_to_the_last_digit(browser: Browser, board: Board) -> None:
+    big = board._replace(season=f"{board.season} big")
+    with Http(board.port) as http:
+        for user, delta in (("ada", 2**62 + 1), ("bob", 2**53 + 1), ("cy", -(2**62) - 3)):
+            assert http.post_raw(big.season, json_of({"userId": user, "delta": delta})).status == 202
+        eventually(lambda: len(http.top(big.season).json["items"]) == 3)
+    show(browser, big.url())
+    scores = "[...document.querySelectorAll('#rows .score')].map((one) => one.textContent.replace(/[^0-9]/g, ''))"
+    browser.run(f"await page.waitForFunction(() => {scores}.length === 3)")
+    shown = [str(2**62 + 1), str(2**53 + 1), str(2**62 + 3)]
+    assert browser.run(f"return page.evaluate(() => {scores})") == shown
+    # A change of the last digit, and the window around a player.
+    big.post("bob", 2)
+    browser.run(f"await page.waitForFunction(() => {scores}[1] === '{2**53 + 3}')")
+    browser.run("await page.fill('#player', 'cy'); await page.press('#player', 'Enter')")
+    nearby = "document.querySelector('#window .row[aria-current=true] .score')"
+    browser.run(f"await page.waitForFunction(() => {nearby})")
+    assert browser.run(f"return page.evaluate(() => {nearby}.textContent.replace(/[^0-9]/g, ''))") == str(2**62 + 3)
+    # Final ranks come from PostgreSQL, by another read.
+    with Http(board.port) as http:
+        assert http.ask("POST", f"{base(big.season)}/reset", b"", JSON).status in (200, 201)
+    show(browser, big.url())
+    browser.run("await page.waitForFunction(() => document.getElementById('periods').options.length === 2)")
+    browser.run("await page.selectOption('#periods', '1'); await page.waitForSelector('[data-state=final]')")
+    browser.run(f"await page.waitForFunction(() => {scores}.length === 3)")
+    assert browser.run(f"return page.evaluate(() => {scores})") == [shown[0], str(2**53 + 3), shown[2]]
+    assert_sound(browser)
+
+
 def test_periods_that_have_ended_are_shown(browser: Browser, board: Board) -> None:
     with Http(board.port) as http:
         assert http.ask("POST", f"{base(board.season)}/reset", b"", JSON).status in (200, 201)
@@ -219,6 +248,19 @@ def test_a_private_board_asks_for_a_key_and_does_not_store_it(browser: Browser, 
         stored = "[localStorage.length, sessionStorage.length, document.cookie, location.href.includes('lb_')]"
         assert browser.run(f"return page.evaluate(() => {stored})") == [0, 0, "", False]
         browser.run("await page.reload(); await page.waitForSelector('#key-form:not([hidden])')")
+        # A ticket shows it without a key, once, alone and in a frame.
+        for page in ("board", "embed"):
+            with Http(api.port) as http:
+                given = http.ask("POST", f"{base('s')}/tickets", b'{"use":"page"}', {**JSON, **bearer(key)})
+            shown = f"{Board(api.port, 's').url(page)}#ticket={given.json['ticket']}"
+            show(browser, shown)
+            browser.run("await page.waitForSelector('#rows .row')")
+            assert browser.run("return page.evaluate(() => location.hash)") == ""
+            assert_sound(browser)
+        browser.open(shown)
+        browser.run("await page.waitForSelector('#key-form:not([hidden])')")
+        told = "document.getElementById('key-wrong').textContent"
+        assert browser.run(f"return page.evaluate(() => {told})") == "The ticket has been used."
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -13,6 +13,12 @@ PLAIN = ("submission", "period_id", "user_id", "delta", "accepted_at")
 ADDED = ("achieved_at", "origin", "run")
 
 
+@pytest.fixture
+def world(new_world: World) -> World:
+    """Pages without rows of other tests."""
+    return new_world
+
+
 def columns_of(world: World, table: str) -> list[tuple[str, str]]:
     query = (
         "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute "

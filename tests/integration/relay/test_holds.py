@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 from support.processes import relaying, serving
 from support.relays import Hand
@@ -115,6 +116,8 @@ def test_strange_holds_do_no_harm(world: World, value: str) -> None:
 
 
 def test_a_relay_that_stops_hands_over(world: World) -> None:
+    # Longer than a busy machine takes from the visit to the poke.
+    world.settings = msgspec.structs.replace(world.settings, relay_pace_ms=1_000)
     world.create("s")
     hand = Hand(world)
     hand.drain()

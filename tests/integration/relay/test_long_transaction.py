@@ -17,6 +17,12 @@ FIRST, MORE = 500, 2_000
 """Batches before the first look, while indexes grow their levels, and between the two looks."""
 
 
+@pytest.fixture
+def world(new_world: World) -> World:
+    """Pages without dead rows of other tests."""
+    return new_world
+
+
 def pages(session: RelaySession, name: str, **parameters: Any) -> int:
     """How many pages PostgreSQL looks at to run a named query in the relay's session. Whatever it did is undone."""
     with session.db.transaction() as transaction:

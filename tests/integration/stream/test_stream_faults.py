@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
+import statistics
+import threading
 import time
 
 import pytest
@@ -13,7 +16,7 @@ from support.sse import EventStream
 from support.waiting import eventually
 from support.world import World
 
-from service.stream.feed import LOOK_S
+from service.stream.feed import AHEAD_MOST_S, CONFLATED_S, LOOK_S
 
 
 def shown(world: World) -> list[tuple[int, str, int]]:
@@ -45,6 +48,34 @@ def test_without_redis_the_listener_is_told_and_catches_up(world: World, redis_p
             one.until(lambda one=one: one.failure is None and one.list == shown(world))
         # Told once, however long it lasted.
         assert [event.name for event in other.events].count("unavailable") == 1
+
+
+def test_a_slow_read_does_not_make_changes_older(world: World, redis_proxy: Proxy) -> None:
+    world.submit(("s", "ada", 2))
+    world.carry_everything()
+    url = f"redis://127.0.0.1:{redis_proxy.port}/1"
+    with carrying(world), serving(world, "/readyz", REDIS_URL=url) as api, EventStream(api.port, "s") as stream:
+        stream.take()
+        redis_proxy.delay_s = 0.9 * AHEAD_MOST_S
+        stop = threading.Event()
+
+        def change() -> None:
+            while not stop.wait(0.01):
+                world.submit(("s", "ada", 1))
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        times = []
+        try:
+            for _ in range(16):
+                stream.take()
+                times.append(time.monotonic())
+        finally:
+            stop.set()
+            thread.join()
+        took = [later - earlier for earlier, later in itertools.pairwise(times[3:])]
+        # The time of a read is not added to the pause between two changes.
+        assert statistics.median(took) < CONFLATED_S + AHEAD_MOST_S / 2
 
 
 def test_an_end_of_a_failure_without_a_change_is_told(world: World, redis_proxy: Proxy) -> None:

@@ -11,6 +11,7 @@ import pytest
 from support.http import JSON, Answer, Http, base
 from support.operations import encoded
 from support.processes import relaying, serving
+from support.redis_calls import counting_calls
 from support.submitting import clients, problem
 from support.trouble import OwnRedis
 from support.waiting import eventually
@@ -166,24 +167,18 @@ def test_waiters_share_their_looks(world: World) -> None:
     world.carry_everything()
     with serving(world) as api, clients(api, many) as connections:
         assert connections[0].post("s", "u0", 1).status == 202
-        before = commands(world)
-        began = time.monotonic()
-        for number, http in enumerate(connections):
-            send(http, "s", "wait=4", userId=f"u{number}", delta=1)
-        assert {http.receive().status for http in connections} == {202}
-        took = time.monotonic() - began
-    after = commands(world)
-    reads, looks = after["evalsha_ro"] - before["evalsha_ro"], after["hget"] - before["hget"]
+        with counting_calls(world) as calls:
+            began = time.monotonic()
+            for number, http in enumerate(connections):
+                send(http, "s", "wait=4", userId=f"u{number}", delta=1)
+            assert {http.receive().status for http in connections} == {202}
+            took = time.monotonic() - began
+            reads, looks = calls.count("evalsha_ro"), calls.count("hget")
     # Each is read before its submission, and twice after it, with a look at its board between the two.
     assert reads <= 4 * many < took / PAUSE_MOST_S
     # Looks are closest right after a waiter has come, or was told a state. Each on its own would look as often as all.
     assert looks <= took / PAUSE_MOST_S + 16 * many < many * took / PAUSE_MOST_S / 4
     assert many > 2 * PLAYERS_MOST, "more than fit into a call"
-
-
-def commands(world: World) -> dict[str, int]:
-    stats = world.redis.info("commandstats")
-    return {name: stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha_ro", "hget")}
 
 
 def test_many_waiters_of_several_boards_all_get_their_own_rank(world: World) -> None:

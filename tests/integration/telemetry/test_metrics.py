@@ -10,7 +10,9 @@ import signal
 import pytest
 from support.http import JSON, Http, base, bearer, free_port, raw
 from support.processes import Api, children_of, commandline, leaderboard, relaying, serving
+from support.relays import carrying
 from support.scrape import Scrape, scrape
+from support.sse import EventStream
 from support.waiting import eventually
 from support.world import World
 
@@ -206,6 +208,48 @@ def test_the_outbox_is_shown_with_its_age(world: World) -> None:
             assert isinstance(counted, Scrape)
             assert 3_590 < counted.total("leaderboard_outbox_oldest_seconds") < 3_700
             assert counted.total("leaderboard_outbox_partitions") == 1
+
+
+def test_listeners_are_counted_beside_their_limits(world: World) -> None:
+    port = free_port()
+    world.submit(("s", "ada", 1))
+    world.carry_everything()
+    settings = {"LEADERBOARD_STREAMS": "30", "LEADERBOARD_STREAMS_OF_PLAYERS": "20"}
+    kinds = ("streams", "streams_of_players", "long_polls")
+
+    def shown(name: str) -> list[float]:
+        return [seen(port).total(f"leaderboard_listeners{name}", kind=kind) for kind in kinds]
+
+    with serving(world, "/readyz", LEADERBOARD_METRICS_BIND=f"127.0.0.1:{port}", **settings) as api:
+        eventually(lambda: shown("_limit") == [30, 20, 10_000])
+        with EventStream(api.port, "s") as one, EventStream(api.port, "s", "userId=ada") as other, api.client() as http:
+            one.take()
+            other.take()
+            # A board that streams show is waited for once.
+            eventually(lambda: shown("") == [2, 1, 1])
+            since = http.top("s").json["asOf"]
+            http.send("GET", f"{base('s')}/leaderboard/top?since={since}", headers={"Prefer": "wait=25"})
+            eventually(lambda: shown("") == [2, 1, 2])
+        eventually(lambda: shown("")[:2] == [0, 0])
+        assert seen(port).total("leaderboard_streams_dropped_total") == 0
+
+
+def test_streams_whose_clients_do_not_read_are_counted(world: World) -> None:
+    port = free_port()
+    many = [("s", f"{'x' * 100} {n}", 1_000 + n) for n in range(100)]
+    world.submit(*many)
+    world.carry_everything()
+    with (
+        carrying(world),
+        serving(world, "/readyz", LEADERBOARD_METRICS_BIND=f"127.0.0.1:{port}", LEADERBOARD_SEND_S="1") as api,
+        EventStream(api.port, "s", "limit=100", buffer=4_096),
+    ):
+
+        def dropped() -> float:
+            world.submit(*(("s", user, 1_000) for _, user, _ in many))
+            return seen(port).total("leaderboard_streams_dropped_total")
+
+        assert eventually(dropped) == 1
 
 
 def test_nothing_but_metrics_is_at_the_metrics_address(world: World) -> None:

@@ -47,7 +47,7 @@ def program(request: pytest.FixtureRequest) -> tuple[str, str]:
 def server(servers: Embedded) -> Iterator[Api]:
     with (
         world_on(servers, redis_db=2) as world,
-        carrying(world),
+        carrying(world, calm=True),
         serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api,
     ):
         yield api
@@ -146,7 +146,7 @@ def test_a_quota_is_waited_for(world: World, program: tuple[str, str]) -> None:
     limits = {"LEADERBOARD_LIMIT_KEY": "2", "LEADERBOARD_LIMIT_WINDOW_S": "2", "LEADERBOARD_LIMIT_DEADLINE_MS": "5000"}
     seen: list[bytes] = []
     with (
-        carrying(world),
+        carrying(world, calm=True),
         serving(world, "/readyz", LEADERBOARD_AUTH="keys", **limits) as api,
         Proxy(("127.0.0.1", api.port), watch=seen.append) as proxy,
     ):
@@ -167,7 +167,7 @@ def test_a_database_that_is_away_is_waited_for(world: World, postgres_proxy: Pro
 
     database = world.database_url(f"127.0.0.1:{postgres_proxy.port}")
     with (
-        carrying(world),
+        carrying(world, calm=True),
         serving(world, "/readyz", LEADERBOARD_AUTH="keys", DATABASE_URL=database) as api,
         Proxy(("127.0.0.1", api.port), watch=watch) as proxy,
     ):

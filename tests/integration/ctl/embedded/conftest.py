@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from support.absent import absent
@@ -13,8 +15,14 @@ from support.embedded import installed, sql, start
 
 from ctl.embedded import Prefer
 
+OF_THE_RUN: Final = os.environ.get("LEADERBOARD_TEST_SERVERS", "wheel")
+KINDS: Final = [
+    pytest.param(kind, marks=() if kind == OF_THE_RUN else pytest.mark.walk) for kind in ("wheel", "system")
+]
+"""The kind of this run, and among the walks the other one."""
 
-@pytest.fixture(params=["wheel", "system"])
+
+@pytest.fixture(params=KINDS)
 def prefer(request: pytest.FixtureRequest) -> Prefer:
     if not installed(request.param):
         absent(f"no {request.param} servers here")

@@ -21,6 +21,8 @@ def test_keys_and_tokens_are_masked() -> None:
     for text in (key, f"Authorization: Bearer {key}", f"['authorization', b'bearer {TOKEN}']", TOKEN, f"x={key}&y"):
         assert secret not in masked(text)
         assert "eyJzdWI" not in masked(text)
+    for text in ("?ticket=lbt_xKZzdHJlYW0&limit=1", "Bearer lbp_xKZzdHJlYW0", "a lbs_xKZzdHJlYW0."):
+        assert "xKZ" not in masked(text)
     # Whose key it was may be seen: the id is public.
     assert parts.id in masked(f"key {key} is not valid")
 

@@ -47,6 +47,16 @@ def test_a_row_that_stays_is_not_sent_again() -> None:
     assert [row["userId"] for row in change.rows] == ["c"]
 
 
+def test_numbers_of_64_bits_are_texts_where_that_is_asked() -> None:
+    shown = Shown("s", [{"rank": 1, "userId": "score", "score": 2**62 + 1, "attributes": {"score": 5}}], 1, "1.2")
+    texts = [{"rank": 1, "userId": "score", "score": str(2**62 + 1), "attributes": {"score": 5}}]
+    block = write_snapshot(shown, 1, spelled=True)
+    assert json.loads(block.split(b"data: ")[1]) == {"seasonId": "s", "items": texts, "total": 1, "asOf": "1.2"}
+    block = write_change(Shown("s", [], 0, "1.1"), shown, 1, spelled=True)
+    data = json.loads(block.split(b"data: ")[1])
+    assert data == {"rows": [{"position": 1, **texts[0]}], "left": [], "total": 1, "asOf": "1.2"}
+
+
 @given(st.text(min_size=1))
 def test_no_name_ends_an_event_early(name: str) -> None:
     row = {"rank": 1, "userId": name.encode("utf-8", "ignore").decode(), "score": 1}

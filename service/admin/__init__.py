@@ -1,0 +1,1 @@
+"""For operators: sessions of the page `/admin`, and the state of the system."""

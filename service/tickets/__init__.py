@@ -1,0 +1,1 @@
+"""Tickets and passes: reading a board where no header can be sent."""
