@@ -212,10 +212,10 @@ class BoardReader:
         return self._ask(season, user, 0, partial(_show_rank, season, user), version)
 
     async def _read_rank_with_metadata(self, season: str, user: str, version: int | None) -> Answer:
-        shown, period = await self._ask(season, user, 0, partial(_make_rank, season, user), version)
-        found = await self._run_metadata.find(period, user, shown.version)
+        shown, state = await self._ask(season, user, 0, partial(_make_rank, season, user), version)
+        found = await self._run_metadata.find(state.period, user, shown.version)
         # Without an entity tag: metadata may change while the board does not.
-        return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
+        return Answer(200, state.add_period(_encode(msgspec.structs.replace(shown, metadata=found))))
 
     def read_around(
         self,
@@ -321,8 +321,8 @@ def _show_rank(season: str, user: str, window: Window) -> Answer:
     return window[3].make_answer(_encode(_make_rank(season, user, window)[0]))
 
 
-def _make_rank(season: str, user: str, window: Window) -> tuple[PlayerRank, int]:
-    """The rank of a window without neighbours, and its period."""
+def _make_rank(season: str, user: str, window: Window) -> tuple[PlayerRank, BoardState]:
+    """The rank of a window without neighbours, and its board."""
     rank, member, zscore, state = window
     columns: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     if state.columns:
@@ -335,7 +335,7 @@ def _make_rank(season: str, user: str, window: Window) -> tuple[PlayerRank, int]
     name, segment = split_board(season)
     if segment:
         shown = msgspec.structs.replace(shown, seasonId=name, segment=segment)
-    return shown, state.period
+    return shown, state
 
 
 def _show_around(season: str, user: str, side: int, fill: bool, window: Window) -> Answer:

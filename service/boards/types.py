@@ -66,9 +66,7 @@ _Segment = SegmentName | msgspec.UnsetType
 _Period = (
     Annotated[
         PeriodAsked,
-        msgspec.Meta(
-            description="The period of the board: the one that the query names, else the current one of a season with periods."
-        ),
+        msgspec.Meta(description="The period that the query names, else the current one of a season with a schedule."),
     ]
     | msgspec.UnsetType
 )

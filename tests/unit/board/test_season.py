@@ -36,6 +36,7 @@ from board.season import (
     make_row,
     mark_of,
     merge,
+    number_of,
     order_of,
     parse_rule,
     place_of,
@@ -317,8 +318,10 @@ def test_a_mark_ends_with_the_columns_and_with_whether_ranks_are_shared() -> Non
     assert (ordinal, shared) == (0, 1)
     assert mark_of(ordinal, None) == b"" and mark_of(shared, None) == b".c"
     assert mark_of(ordinal, "<time>moves") == b"<time>moves" and mark_of(shared, "<time") == b"<time.c"
-    for label in (b"", b".c", b"<time>moves", b"<time.c"):
+    assert mark_of(ordinal, None, 12) == b".p12" and mark_of(shared, "<time", 1) == b"<time.p1.c"
+    for label in (b"", b".c", b"<time>moves", b"<time.c", b".p12", b".p1.c", b"<time>moves.p12", b"<time.p1.c"):
         assert label_of(b"12.a1" + label) == label_of(label) == label
+        assert number_of(b"12.a1" + label) == (12 if b"12" in label else 1 if b"p1" in label else 0)
 
 
 @pytest.mark.parametrize(
