@@ -15,7 +15,7 @@ from board.observe.metrics import Row, Sheet
 from board.observe.tracers import tracer_of
 from board.process.beats import Beat
 from board.process.stop import Stop
-from relay.metrics import REGISTRY, run_exporter
+from relay.metrics import REGISTRY
 
 
 def main(argv: list[str]) -> int:
@@ -44,6 +44,8 @@ def main(argv: list[str]) -> int:
             if tracer is not None:
                 tracer.close()
         elif argv[0] == "metrics":
+            from relay.exporter import run_exporter
+
             run_exporter(settings, stop, int(argv[1]), beat)
         elif argv[0] == "keeper":
             from relay.keeper import PeriodKeeper

@@ -99,13 +99,20 @@ class Listener(asyncio.Protocol):
             if not found:
                 self._buffer = head
                 return
-            self._head = False
             if (status := int(head[9:12])) != 200:
+                sizes = [
+                    line.partition(b":")[2] for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"
+                ]
+                if len(buffer) < int(sizes[0] if sizes else 0):
+                    # The problem is still on its way.
+                    self._buffer = head + found + buffer
+                    return
                 self.refused = status
                 self.problem = buffer.decode(errors="replace")
                 self._on_first()
                 self.transport.close()
                 return
+            self._head = False
         while (end := buffer.find(b"\r\n")) > 0:
             size = int(buffer[:end], 16)
             piece = end + 2 + size

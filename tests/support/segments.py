@@ -59,3 +59,21 @@ def are_filtered(world: World, *seasons: str) -> bool:
         if {user.decode(): set(text.decode().split("\n")) for user, text in names.items()} != of_players:
             return False
     return True
+
+
+def divide(world: World, season: str, segments: str | None) -> None:
+    """Give a season these segments, with commas between them, as a change of its definition does."""
+    world.create(season)
+    with world.db.transaction():
+        world.rows("SELECT 1 FROM season WHERE season_id = %s FOR UPDATE", season)
+        world.db.execute(
+            "INSERT INTO ailing (season_id, partition, reason) "
+            "SELECT season_id, partition, 'its segments are loaded' FROM season "
+            "WHERE season_id = %(season)s AND segments IS DISTINCT FROM %(segments)s::text "
+            "ON CONFLICT (season_id) DO UPDATE SET retry_at = now()",
+            {"season": season, "segments": segments},
+        )
+        world.db.execute(
+            "UPDATE season SET segments = %(segments)s WHERE season_id = %(season)s",
+            {"season": season, "segments": segments},
+        )

@@ -272,23 +272,6 @@ class World:
             written = {**place, "name": name, "attributes": msgspec.json.encode(attributes).decode()}
             self.db.execute(queries()["add_profile" if held is None else "change_profile"], written)
 
-    def divide(self, season: str, segments: str | None) -> None:
-        """Give a season these segments, with commas between them, as a change of its definition does."""
-        self.create(season)
-        with self.db.transaction():
-            self.rows("SELECT 1 FROM season WHERE season_id = %s FOR UPDATE", season)
-            self.db.execute(
-                "INSERT INTO ailing (season_id, partition, reason) "
-                "SELECT season_id, partition, 'its segments are loaded' FROM season "
-                "WHERE season_id = %(season)s AND segments IS DISTINCT FROM %(segments)s::text "
-                "ON CONFLICT (season_id) DO UPDATE SET retry_at = now()",
-                {"season": season, "segments": segments},
-            )
-            self.db.execute(
-                "UPDATE season SET segments = %(segments)s WHERE season_id = %(season)s",
-                {"season": season, "segments": segments},
-            )
-
     def profiles(self, partition: int) -> dict[str, str]:
         """The profiles of a partition in Redis, by player."""
         held = self.redis.hgetall(self.keys.profiles[partition])

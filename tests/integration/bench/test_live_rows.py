@@ -44,7 +44,7 @@ def test_each_mark_is_heard_and_the_lists_are_those_of_top(world: World) -> None
 def test_a_listener_with_another_list_is_a_fault(world: World) -> None:
     world.submit(("s", "ada", 5), ("s", "bob", 2))
     world.carry_everything()
-    with serving(world, "/readyz") as api:
+    with serving(world, "/readyz", LEADERBOARD_READ_CACHE_MS="0") as api:
         url = f"http://127.0.0.1:{api.port}"
         with listen_in_background(url, "s", boards=1, listeners=3, marks=0, key="", settle_s=0.2) as heard:
             # A list that changes without a batch: no listener hears of it.

@@ -16,7 +16,8 @@ from board.periods import find_history
 from board.pg.queries import queries
 from board.pg.steps import run_steps
 from board.status import PeriodStatus, describe_periods
-from relay.metrics import PERIODS, Database
+from relay.exporter import Database
+from relay.metrics import PERIODS
 
 
 def read(world: World) -> PeriodStatus:

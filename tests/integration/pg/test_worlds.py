@@ -21,10 +21,10 @@ RELATIONS = (
 
 
 def content(world: World) -> dict[str, str]:
-    """Every row of every table and sequence, but for times."""
+    """Every row of every table and sequence, but for times and secrets."""
     found = {}
     for name, is_sequence in world.rows(RELATIONS):
-        what = "last_value, is_called" if is_sequence else "to_jsonb(t) - 'created_at' - 'applied_at'"
+        what = "last_value, is_called" if is_sequence else "to_jsonb(t) - 'created_at' - 'applied_at' - 'secret'"
         found[name] = repr(world.rows(f'SELECT {what} FROM "{name}" t ORDER BY 1'))
     return found
 

@@ -28,7 +28,8 @@ from ctl.commands.status import REPLICA_LAG, describe_nodes
 from ctl.embedded import Embedded, Prefer
 from ctl.postgres_tools import find_program
 from ctl.status_reader import Standby, read_status
-from relay.metrics import AWAY, MASTERS, Masters
+from relay.exporter import Masters
+from relay.metrics import AWAY, MASTERS
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.relays import POINTS, Hand
-from support.segments import are_filtered
+from support.segments import are_filtered, divide
 from support.waiting import eventually
 from support.world import World
 
@@ -138,7 +138,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(season=seasons, segments=st.sampled_from(["country", None]))
     def divide(self, season: str, segments: str | None) -> None:
-        self.world.divide(season, segments)
+        divide(self.world, season, segments)
 
     @rule(season=seasons)
     def reset(self, season: str) -> None:

@@ -24,6 +24,7 @@ DEFAULTS: Final = {
     "graceS": 0,
     "keepPeriods": None,
     "feeds": [],
+    "segments": [],
     "title": "",
     "metadata": {},
     "display": {"unit": "", "decimals": 0, "format": "number"},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.looks import wait_for_looks
 from support.processes import Api, serving
+from support.redis_calls import wait_for_looks
 from support.relays import carrying
 from support.sse import EventStream
 from support.waiting import eventually

@@ -13,7 +13,11 @@ API = {"falcon", "gunicorn", "uvicorn", "jwt", "service.app"}
 
 @pytest.mark.parametrize(
     ("module", "spared"),
-    [("ctl.main", API), ("relay.__main__", API | {"redis", "relay.actor"}), ("relay.janitor", API | {"redis"})],
+    [
+        ("ctl.main", API),
+        ("relay.__main__", API | {"redis", "relay.actor", "relay.exporter"}),
+        ("relay.janitor", API | {"redis"}),
+    ],
 )
 def test_modules_that_a_process_does_not_need_are_not_imported(module: str, spared: set[str]) -> None:
     code = f"import sys, {module}; print(*sys.modules)"

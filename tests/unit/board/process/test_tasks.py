@@ -21,6 +21,7 @@ SHORT = {
     ("service/boards/profile_cache.py", "_ask"): "one read of profiles, whose callers await it",
     ("service/boards/board_watch.py", "ask_state"): "the looks at boards, which end with the last request that waits",
     ("service/stream/feed.py", "__init__"): "the reads of a board, which end soon after its last listener",
+    ("service/stream/feed.py", "_read"): "one read of a board, which its feed awaits",
     ("service/stream/feed.py", "ask_window"): "one read, which its feed keeps",
     ("service/http/fast_path.py", "_start"): "one request, which `run` looks after",
 }

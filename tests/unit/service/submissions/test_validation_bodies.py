@@ -119,7 +119,7 @@ BAD = {
     '{"userId":"a","delta":1,"columns":{"t":0.5}}': "invalid-columns",
     '{"userId":"a","delta":1,"columns":{"a b":1}}': "invalid-columns",
     '{"userId":"a","delta":1.0,"columns":{"a b":1}}': "invalid-columns",
-    '{"userId":"a","delta":1.0,"columns":{"t":"1"}}': "invalid-columns",
+    '{"userId":"a","delta":1,"columns":{"t":"1"}}': "invalid-columns",
     '{"userId":"a","delta":1,"clientVersion":""}': "invalid-client-version",
     '{"userId":"a","delta":1,"clientVersion":"a\\u0001"}': "invalid-client-version",
     '{"userId":"a","delta":1,"clientVersion":"' + "1" * 65 + '"}': "invalid-client-version",
