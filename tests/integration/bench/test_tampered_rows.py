@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.absent import absent
+from support.marks import walks
 from support.tampering import DOUBLED, SWALLOWED, lose_an_entry, only, options
 from support.world import World
 
@@ -103,7 +104,7 @@ def test_reads_of_sound_data_have_no_faults(world: World, tmp_path: Path) -> Non
         assert measure.faults == () and measure.checks and measure.figures["per_s"] > 0, name
 
 
-@pytest.mark.parametrize("name", [pytest.param("top10", marks=pytest.mark.walk), "rank", "lookup100"])
+@pytest.mark.parametrize("name", ["rank", *walks("top10", "lookup100")])
 def test_reads_that_are_not_postgresqls_are_a_fault(world: World, tmp_path: Path, name: str) -> None:
     mine = options(world, tmp_path)
     with mine.stack() as stack:
@@ -127,6 +128,7 @@ def test_a_period_that_is_closed_as_it_was_has_no_faults(world: World, tmp_path:
     assert measured["past_rank"].figures["p99_ms"] >= measured["past_rank"].figures["p50_ms"] > 0
 
 
+@pytest.mark.walk
 def test_a_closing_that_loses_and_moves_players_is_a_fault(world: World, tmp_path: Path) -> None:
     """The standing of one player is not written, and another event tells of the closing."""
     world.execute(
@@ -166,6 +168,7 @@ def test_a_refusal_that_writes_is_a_fault(world: World, tmp_path: Path) -> None:
         assert any("were accepted" in fault for fault in faults)
 
 
+@pytest.mark.walk
 def test_a_ledger_without_the_good_submission_is_a_fault(world: World, tmp_path: Path) -> None:
     mine = options(world, tmp_path)
     world.execute(

@@ -74,7 +74,7 @@ def check(expected: dict[str, Any] | None, answer: Answer) -> None:
         assert isinstance(found.pop("asOf", None), str) and (answer.status, found) == (200, expected), answer.body
 
 
-exhaustive = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+exhaustive = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @exhaustive

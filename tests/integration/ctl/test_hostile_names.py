@@ -6,9 +6,10 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from support.marks import walks
 from support.processes import leaderboard, serving
 from support.relays import Hand, carrying
 from support.world import World
@@ -28,6 +29,8 @@ HOSTILE = (
     "two\nlines\rone",
     "\u200bhidden",
 )
+FEW: Final = ("[bold red]x[/]", "\x1b[2Jgone", "two\nlines\rone")
+NAMES: Final = [*FEW, *walks(*(name for name in HOSTILE if name not in FEW))]
 Run = subprocess.CompletedProcess[str]
 
 
@@ -46,7 +49,7 @@ def keep(done: Run, find: Callable[[Any], Any], name: str) -> None:
     assert find(json.loads(done.stdout)) == name
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", NAMES)
 def test_verify(world: World, name: str) -> None:
     world.submit((name, name, 1))
     Hand(world).drain()
@@ -56,7 +59,7 @@ def test_verify(world: World, name: str) -> None:
     keep(leaderboard(world, "verify", "--json"), lambda found: found["differences"][0]["season"], name)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", NAMES)
 def test_seasons_set_aside(world: World, name: str) -> None:
     world.submit((name, "ada", 1))
     world.db.execute(
@@ -69,7 +72,7 @@ def test_seasons_set_aside(world: World, name: str) -> None:
     leaderboard(world, "doctor", "--json")
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", NAMES)
 def test_keys(world: World, name: str) -> None:
     _, parts = make_key()
     # The API refuses control characters; a row of another release, or of a person, may have them.
@@ -83,7 +86,7 @@ def test_keys(world: World, name: str) -> None:
     shows(leaderboard(world, "key", "revoke", parts.id), name)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", NAMES)
 def test_seasons(world: World, name: str) -> None:
     # The API refuses control characters; a row of another release, or of a person, may have them.
     world.define(name)
@@ -96,7 +99,7 @@ def test_seasons(world: World, name: str) -> None:
     shows(leaderboard(world, "season", "show", f"{name}!"), f"{name}!", 2)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", NAMES)
 def test_names_in_arguments_and_settings(world: World, tmp_path: Path, name: str) -> None:
     shows(leaderboard(world, "rebuild", "--season", name), name, 2)
     done = leaderboard(world, "rebuild", "--season", name, "--json")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.browser import Browser
 from support.http import Http, base
+from support.marks import walks
 from support.office import Office, assert_sound, enter, go, until_text
 from support.processes import Api
 
@@ -64,8 +65,9 @@ def test_names_cannot_break_the_page(browser: Browser, office: Office) -> None:
     assert_sound(browser, refusals=True)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("device", ["phone", "desktop"])
+@pytest.mark.parametrize(
+    ("device", "scheme"), [("phone", "light"), ("desktop", "dark"), *walks(("phone", "dark"), ("desktop", "light"))]
+)
 def test_it_is_accessible_and_fits(browser: Browser, office: Office, scheme: str, device: str, tmp_path: Path) -> None:
     size = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1440, "height": 900}}[device]
     shots = Path(os.environ.get("LEADERBOARD_TEST_SCREENSHOTS", tmp_path))

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from support.browser import Browser
 from support.http import JSON, Http, base, bearer
+from support.marks import walks
 from support.processes import START_S, Api, Command, answers, relaying, serving
 from support.waiting import eventually
 from support.world import World
@@ -263,8 +264,9 @@ def test_a_private_board_asks_for_a_key_and_does_not_store_it(browser: Browser, 
         assert browser.run(f"return page.evaluate(() => {told})") == "The ticket has been used."
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("device", ["phone", "desktop"])
+@pytest.mark.parametrize(
+    ("device", "scheme"), [("phone", "light"), ("desktop", "dark"), *walks(("phone", "dark"), ("desktop", "light"))]
+)
 def test_it_is_accessible_and_fits(browser: Browser, board: Board, scheme: str, device: str, tmp_path: Path) -> None:
     cup = board._replace(season=f"{board.season} {device} {scheme}")
     ends = datetime.now(UTC) + timedelta(days=2, hours=5)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 from support.http import Http
+from support.marks import walks
 from support.processes import leaderboard, relaying, serving
 from support.waiting import eventually
 from support.world import World
@@ -106,6 +107,7 @@ UNKNOWN: Final = {
 """Values for which PostgreSQL or libpq would refuse a session."""
 
 
+@pytest.mark.walk
 def test_variables_with_unknown_values_break_nothing(world: World) -> None:
     with serving(world, **UNKNOWN) as api, relaying(world, **UNKNOWN), api.client() as http:
         assert http.post("s", "ada", 1).status == 202
@@ -115,7 +117,7 @@ def test_variables_with_unknown_values_break_nothing(world: World) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["serve", "--quiet"], ["relay"], ["verify"]])
+@pytest.mark.parametrize("command", [["serve", "--quiet"], ["verify"], *walks(["migrate"], ["relay"])])
 def test_variables_that_no_connection_can_have_are_refused_in_one_line(world: World, command: list[str]) -> None:
     done = leaderboard(world, *command, PGSSLMODE="nonsense")
     assert done.returncode == 2

@@ -15,6 +15,7 @@ import pytest
 from support.absent import absent
 from support.defects import plant
 from support.http import free_port
+from support.marks import walks
 from support.processes import START_S, Command, answers, leaderboard, serving
 from support.proxy import Proxy
 from support.relays import equal
@@ -111,7 +112,7 @@ def test_variables_of_a_service_called_leaderboard_are_no_settings(world: World)
     assert refused.returncode == 2 and "unknown setting LEADERBOARD_PORTS" in refused.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, *walks(signal.SIGQUIT)])
 def test_a_signal_to_the_master_alone_ends_the_api_cleanly(world: World, number: signal.Signals) -> None:
     world.create("s")
     with serving(world, LEADERBOARD_WORKERS="2", LEADERBOARD_SHUTDOWN_GRACE_S="30") as api, ExitStack() as stack:
@@ -128,7 +129,7 @@ def test_a_signal_to_the_master_alone_ends_the_api_cleanly(world: World, number:
         assert "SIGKILL" not in api.command.text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *walks(signal.SIGQUIT)])
 def test_a_worker_that_has_just_been_forked_hears_of_the_end(
     world: World, tmp_path: Path, number: signal.Signals
 ) -> None:
