@@ -24,7 +24,10 @@ def walk_page(world: World, name: str, least: int) -> None:
         for command, answer in steps:
             shown = json.loads(answer)
             if "/leaderboard/" in command:
-                eventually(lambda command=command, shown=shown: fits(run(command, api.port), shown))
+                eventually(
+                    lambda command=command, shown=shown: fits(run(command, api.port), shown),
+                    tell=lambda command=command: f": {command} answers {run(command, api.port)}",
+                )
             else:
                 found = run(command, api.port)
                 assert fits(found, shown), (command, found)

@@ -60,7 +60,8 @@ def test_the_next_one_has_the_schema_and_nothing_else_of_the_last(servers: Embed
 CHANGES: dict[str, Callable[[World], Any]] = {
     "no table": lambda w: w.execute(
         "DO $$ DECLARE one record; BEGIN FOR one IN SELECT relname, relkind FROM pg_class "
-        "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'S') LOOP EXECUTE "
+        "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'S') ORDER BY relkind = 'S' "
+        "LOOP EXECUTE "
         "format('DROP %s IF EXISTS %I CASCADE', CASE one.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, "
         "one.relname); END LOOP; END $$"
     ),
