@@ -152,6 +152,13 @@ class Generator:
         """Go on."""
         self._hold.clear()
 
+    def note_end(self, season: str) -> None:
+        """Note that a period of the season ends at some time from now on. Only while the clients are paused."""
+        self._op += 1
+        about = {"op": self._op, "client": CLIENTS + 1, "do": "reset", "season": season}
+        self._note("invoke", about)
+        self._note("unknown", about)
+
     async def _rest(self, seconds: float) -> None:
         """Between two operations; longer while the clients are held."""
         await asyncio.sleep(seconds)

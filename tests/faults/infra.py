@@ -262,12 +262,7 @@ def stale_replica(rig: Rig, rng: random.Random, load: Generator) -> None:
     rig.kill_redis()
     client.replicaof("NO", "ONE")
     client.close()
-    rig.redis = other
-    rig.redis_socket = path
-    rig.undo(other.stop)
-    for name in ("api-redis", "relay-redis"):
-        rig.proxies[name].redirect(rig.redis_socket)
-        rig.proxies[name].reset()
+    rig.adopt_redis(other, path)
 
 
 # --- hosts

@@ -348,12 +348,12 @@ def redis_old(rig: Rig, rng: random.Random, load: Generator) -> None:
     with rig.redis_connection() as client:
         client.bgrewriteaof()
         eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 30)
-        shutil.copytree(rig.data.redis, kept)
+        shutil.copytree(rig.redis_files, kept)
     progress(load, 300)
     rig.kill_redis()
     rig.wipe_redis()
-    shutil.copytree(kept, rig.data.redis, dirs_exist_ok=True)
-    rig.give(rig.data.redis)
+    shutil.copytree(kept, rig.redis_files, dirs_exist_ok=True)
+    rig.give(rig.redis_files)
     rig.start_redis()
 
 

@@ -38,14 +38,20 @@ def end_period(rig: Any, season: str) -> bool:
         return False
 
 
-def end_at_once(rig: Any, season: str) -> bool:
-    """As `end_period`. Raises what the servers' clients raise."""
+def let_end(rig: Any, season: str) -> list[Any]:
+    """Let the end of a period have come, by PostgreSQL's clock; returns the row with the period, if it had not."""
     with rig.postgres_connection() as db:
-        rows = db.execute(
+        rows: list[Any] = db.execute(
             "UPDATE season SET ends_at = clock_timestamp() WHERE season_id = %s AND ends_at > clock_timestamp() "
             "RETURNING period_id",
             (season,),
         ).fetchall()
+    return rows
+
+
+def end_at_once(rig: Any, season: str) -> bool:
+    """As `end_period`. Raises what the servers' clients raise."""
+    rows = let_end(rig, season)
     if not rows:
         return False
     key = f"lb:{{{zlib.crc32(season.encode()) % 64}}}:p"
@@ -120,22 +126,32 @@ def pointed(point: str, number: str) -> Inject:
         end_connections(rig)
         # Most seasons are turned by the workers whose submissions find them due.
         passes = 1 if "turn" in point else rng.randint(1, 200 if point.startswith("during") else 3)
+        if "turn" in point:
+            load.pause()
         rig.start("pointed keeper", ["-m", "support.keeper_points", point, number, str(passes)])
         process = rig.forget("pointed keeper")
         try:
+            if "turn" in point:
+                # A submission that finds the season due would turn it first.
+                season = rng.choice(load.seasons)
+                load.note_end(season)
+                let_end(rig, season)
             if number == "SIGKILL":
                 eventually(lambda: load.check() and process.poll() is not None, 60)
+                load.resume()
                 assert process.returncode == -signal.SIGKILL, (process.returncode, rig.report())
                 kill(still, signal.SIGCONT)
                 go_on(rig, load)
                 return
             eventually(lambda: load.check() and stopped(process.pid), 60)
+            load.resume()
             eventually(lambda: end_connections(rig, STUCK), 30)
             kill(still, signal.SIGCONT)
             go_on(rig, load)
             os.kill(process.pid, signal.SIGCONT)
             progress(load, 100)
         finally:
+            load.resume()
             kill(still, signal.SIGCONT)
             if process.poll() is None:
                 process.kill()

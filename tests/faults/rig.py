@@ -80,6 +80,7 @@ class Rig:
             self.admin_url = self.postgres.start(self.sockets, print)
             stack.callback(self.redis.stop)
             self.redis.start(self.sockets, print)
+            self.redis_files = self.data.redis
             self.redis_socket = f"{self.sockets}/redis.sock"
             self._prepare()
             where = {"pg": f"{self.sockets}/.s.PGSQL.5432", "redis": self.redis_socket}
@@ -275,6 +276,15 @@ class Rig:
         server.start(sockets, print)
         return server, f"{sockets}/redis.sock"
 
+    def adopt_redis(self, server: rd.Redis, path: str) -> None:
+        """From now on that server is the one of the rig, which stops it at the end."""
+        self.redis, self.redis_socket = server, path
+        self.redis_files = DataDirectory(Path(path).parent.with_name(Path(path).parent.name.removesuffix("-s"))).redis
+        self.undo(server.stop)
+        for name in ("api-redis", "relay-redis"):
+            self.proxies[name].redirect(path)
+            self.proxies[name].reset()
+
     def redis_at(self, path: str) -> Any:
         """A client of the Redis behind a socket."""
         return redis.Redis.from_url(f"unix://{path}?db=0", socket_timeout=10)
@@ -295,11 +305,11 @@ class Rig:
 
     def start_redis(self) -> None:
         """Start it again on the data on its disk."""
-        self.redis.start(self.sockets, print)
+        self.redis.start(Path(self.redis_socket).parent, print)
 
     def wipe_redis(self) -> None:
         """Take away what a stopped Redis has on its disk."""
-        for path in sorted(self.data.redis.rglob("*"), reverse=True):
+        for path in sorted(self.redis_files.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
 
     def report(self) -> str:
