@@ -80,7 +80,7 @@ def test_a_backlog_that_is_not_carried_is_a_fault(
 @pytest.mark.walk
 def test_memory_of_other_players_than_those_of_postgresql_is_a_fault(world: World, tmp_path: Path) -> None:
     world.execute(*SWALLOWED)
-    faults = only(memory.measure(options(world, tmp_path, lose_an_entry))).faults
+    faults = only(memory.measure(options(world, tmp_path, lose_an_entry), ["memory"])).faults
     assert len(faults) == 2
     assert faults[0] == "not all players were written" and faults[1].startswith(DIFFER)
 
