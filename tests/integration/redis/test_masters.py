@@ -35,12 +35,14 @@ from relay.metrics import AWAY, MASTERS
 @pytest.fixture
 def cluster(prefer_servers: Prefer, tmp_path: Path) -> Iterator[Nodes]:
     with clustered(prefer_servers, tmp_path) as nodes:
+        eventually(lambda: [one.replicas for one in ask(nodes).masters] == [1, 1, 1])
         yield nodes
 
 
 @pytest.fixture
 def pair(prefer_servers: Prefer, tmp_path: Path) -> Iterator[Nodes]:
     with replicated(prefer_servers, tmp_path) as nodes:
+        eventually(lambda: [one.replicas for one in ask(nodes).masters] == [1])
         yield nodes
 
 
