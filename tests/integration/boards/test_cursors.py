@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.http import Http, base
 from support.operations import SPELLING
@@ -62,7 +62,10 @@ def place(row: tuple[str, int, int]) -> tuple[int, int, bytes]:
     return -score, reached, user.encode()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)  # fmt: skip
 @given(data=st.data(), order=st.sampled_from(["desc", "asc"]), ranking=st.sampled_from(["ordinal", "competition"]))
 def test_a_player_who_does_not_move_is_on_one_page(
     served: Served, data: st.DataObject, order: str, ranking: str
