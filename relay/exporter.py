@@ -77,6 +77,7 @@ class Database:
         (periods,) = self.db.execute(queries()["period_status"]).fetchall()
         standbys = self.db.execute(queries()["standbys"]).fetchall()
         lags = [row.lag_bytes for row in standbys if row.lag_bytes is not None]
+        lag = [Sample((), max(lags, default=0))] if lags or not standbys else []
         values: list[float] = [
             1,
             sum(row.pending for row in partitions),
@@ -90,7 +91,7 @@ class Database:
         return [
             *gauges,
             (STANDBYS, [Sample((), len(standbys))]),
-            (STANDBY_LAG, [Sample((), max(lags))] if lags else []),
+            (STANDBY_LAG, lag),
         ]
 
 

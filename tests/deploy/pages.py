@@ -19,6 +19,15 @@ AS_POSTGRES: Final = "cd /; sudo -u postgres"
 SHOWN_BY_PGBACKREST: Final = "sudo -u postgres pgbackrest info"
 """Run by test_pgbackrest.py, on a host that has it."""
 
+OF_SEVERAL_HOSTS: Final = {
+    "redis-cli -p 26379 SENTINEL MASTER NAME",
+    "redis-cli CLUSTER NODES",
+    "redis-cli --cluster check HOST:PORT",
+    "redis-cli --cluster fix HOST:PORT",
+    "redis-cli --cluster rebalance HOST:PORT",
+}
+"""For hosts with Sentinel, or with a cluster."""
+
 WALK: Final = (
     # Looking.
     ("leaderboard doctor", "leaderboard doctor"),
@@ -31,6 +40,9 @@ WALK: Final = (
     ("leaderboard verify", "leaderboard verify"),
     ("systemctl status leaderboard-api", "systemctl status leaderboard-api"),
     ("systemctl status leaderboard-relay", "systemctl status leaderboard-relay"),
+    ("systemctl status redis-server", "systemctl status redis-server"),
+    ("redis-cli INFO replication", f"{AUTH} redis-cli INFO replication | grep role:master"),
+    ("leaderboard season list", "leaderboard season list"),
     ("systemd-analyze security leaderboard-api", "systemd-analyze security leaderboard-api"),
     ("journalctl -u leaderboard-api -n 100", "journalctl -u leaderboard-api -n 100 | grep -F leaderboard"),
     ("journalctl -u leaderboard-relay -n 100", "journalctl -u leaderboard-relay -n 100 | grep -F leaderboard"),
@@ -50,6 +62,10 @@ WALK: Final = (
     (
         "leaderboard key create --name game --scopes read,submit",
         "leaderboard key create --name game --scopes read,submit | grep ^lb_",
+    ),
+    (
+        "leaderboard key create --name operator --scopes read,submit,admin",
+        "leaderboard key create --name operator --scopes read,submit,admin | grep ^lb_",
     ),
     ("leaderboard season set", "leaderboard season set s1 --title S"),
     ("leaderboard rebuild --season S", "leaderboard rebuild --season s1"),
