@@ -91,7 +91,9 @@ def test_resets_under_concurrent_posting(season: str, api: Api) -> None:
                 assert http.post(season, before, 10**6).status == 202
                 answer = http.delete(season)
                 assert answer.status == 200, answer.body
-                shown = {item["userId"] for item in http.top(season, 1000).json["items"]}
+                answer = http.top(season, 1000)
+                assert answer.status == 200, answer.body
+                shown = {item["userId"] for item in answer.json["items"]}
                 assert before not in shown
                 after = f"after {n}"
                 assert http.post(season, after, 10**6).status == 202
