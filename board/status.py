@@ -46,7 +46,7 @@ class AilingRow(msgspec.Struct, frozen=True):
 class PeriodStatus(msgspec.Struct, frozen=True):
     """The row of the query `period_status`. Ages in seconds, 0 where there is nothing of that kind.
 
-    `keeper`: whether one is at work. `overdue`: seasons past their period's end that nobody has turned. `closing`:
+    `keeper`: whether one is at work. `overdue`: seasons past their period's end without a turn. `closing`:
     ended periods without final ranks; `unclosed_s`: the longest time past a grace. `events`: 10,001 stands for more
     than 10,000. `held_back`: events that readers are not shown yet, since an older transaction goes on.
     """

@@ -14,8 +14,8 @@ from bench.system.stack import POLL_S, READY_WITHIN_S, Stack, discard, free_port
 from board.config.settings import Settings
 from board.errors import BoardUnavailable, ChildFailed, ServerUnreachable
 from board.process.children import spawn, terminate
-from board.redis.masters import parse_info
 from board.redis.options import Address, parse_redis_url
+from board.redis.replies import parse_info
 from board.redis.topology.asking import ask
 from board.redis.topology.layout import SLOTS
 from ctl.embedded import Embedded, Prefer

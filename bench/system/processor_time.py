@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from bench.system.stack import Stack
-from board.redis.masters import parse_info
+from board.redis.replies import parse_info
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 

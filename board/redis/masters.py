@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from board.errors import BoardUnavailable
 from board.redis.keyspace import Keyspace
 from board.redis.node import HELLO, read_hello
-from board.redis.replies import ErrorReply
+from board.redis.replies import ErrorReply, parse_info
 from board.redis.topology import LOCATE_TIMEOUT_S, Topology
 from board.redis.topology.asking import ask_all
 from board.redis.topology.layout import NOBODY, Layout, slot_of, tag_of
@@ -92,12 +91,6 @@ def read_master(address: str, partitions: int, answer: Any) -> MasterStatus:
         int(used.get("used_memory", 0)),
         int(used.get("maxmemory", 0)),
     )
-
-
-def parse_info(reply: bytes) -> Mapping[str, str]:
-    """The reply to INFO: field -> value."""
-    lines = reply.decode("utf-8", "replace").splitlines()
-    return dict(line.partition(":")[::2] for line in lines if ":" in line)
 
 
 def _is_of_a_cluster(answer: Any) -> bool:

@@ -7,6 +7,7 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import hiredis
@@ -96,3 +97,9 @@ class RedisRefused(BoardUnavailable):
     def __init__(self, reply: ErrorReply) -> None:
         super().__init__(f"Redis refused: {describe(reply)}")
         self.reply: Final = reply
+
+
+def parse_info(reply: bytes) -> Mapping[str, str]:
+    """The reply to INFO, or to CLUSTER INFO: field -> value."""
+    lines = reply.decode("utf-8", "replace").splitlines()
+    return dict(line.partition(":")[::2] for line in lines if ":" in line)

@@ -10,9 +10,9 @@ import psycopg
 from board.partitions import partition_of
 from board.pg.prefix import read_prefix
 from board.redis.keyspace import Keyspace
-from board.redis.masters import RedisStatus, parse_info
+from board.redis.masters import RedisStatus
 from board.redis.node import HELLO, parse_hello
-from board.redis.replies import code_of, describe
+from board.redis.replies import code_of, describe, parse_info
 from board.redis.sync_node import SyncNode
 from board.redis.sync_redis import ResponseError, SyncRedis
 from board.redis.topology.layout import SLOTS, Layout
@@ -93,7 +93,7 @@ def examine_cluster(layout: Layout) -> Finding:
 
 
 def examine_replicas(status: RedisStatus) -> Iterator[Finding]:
-    """Whether each master that somebody watches over has a replica to be promoted. One Redis alone needs none."""
+    """Whether each master behind Sentinels or in a cluster has a replica to be promoted. One Redis alone needs none."""
     for master in status.masters if status.kind != "standalone" else ():
         if master.replicas is not None:
             yield judge(

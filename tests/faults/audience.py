@@ -168,7 +168,7 @@ class Audience:
         client.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self._port))
-        except BaseException:
+        except (OSError, asyncio.CancelledError):
             client.close()
             raise
         reader, writer = await asyncio.open_connection(sock=client, limit=SMALL if one.rests else 1 << 16)

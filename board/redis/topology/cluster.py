@@ -11,7 +11,7 @@ import msgspec
 from board.errors import BoardUnavailable
 from board.redis.node import WrongNode
 from board.redis.options import Address, RedisOptions
-from board.redis.replies import ErrorReply, describe
+from board.redis.replies import ErrorReply, describe, parse_info
 from board.redis.topology.asking import ask_all, raise_silence
 from board.redis.topology.layout import NOBODY, SLOTS, Layout
 
@@ -55,7 +55,7 @@ def find(options: RedisOptions, addresses: Sequence[Address], timeout_s: float, 
 
 def read_view(address: Address, slots: Any, info: Any) -> ClusterView:
     """The view in the replies of a node at `address` to CLUSTER SLOTS and CLUSTER INFO."""
-    facts = dict(line.split(":", 1) for line in info.decode().split("\r\n") if ":" in line)
+    facts = parse_info(info)
     masters: dict[Address, int] = {}
     replicas: dict[Address, None] = {}
     ids: set[bytes] = set()
