@@ -115,10 +115,16 @@ class Api:
         """A connection of its own."""
         return Http(self.port, timeout_s)
 
-    def until_known(self, key: str) -> None:
-        """Wait until a key that was made while the server runs is known: workers look for new ones twice a second."""
-        with self.client() as http:
-            self.command.until(lambda: http.ask("GET", "/v1/keys", None, bearer(key)).status != 401)
+    def until_known(self, key: str, *clients: Http) -> None:
+        """Wait until a key that was made while the server runs is known: workers look for new ones twice a second.
+
+        Each worker learns it for itself: of several, only those are known to know it that answer these connections.
+        """
+        if not clients:
+            with self.client() as http:
+                return self.until_known(key, http)
+        for http in clients:
+            self.command.until(lambda http=http: http.ask("GET", "/v1/keys", None, bearer(key)).status != 401)
 
 
 def answers(port: int, path: str = "/livez", status: int = 200) -> bool:

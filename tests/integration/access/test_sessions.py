@@ -27,13 +27,11 @@ CHANGES = {"Sec-Fetch-Site": "same-origin", **JSON}
 class Own:
     """A server with a bind for administrators, two workers, and a key of every scope."""
 
-    def __init__(self, world: World, api: Api, admin_port: int) -> None:
+    def __init__(self, world: World, api: Api, admin_port: int, key: str) -> None:
         self.world = world
         self.api = api
         self.admin_port = admin_port
-        self.key = world.key("read", "submit", "admin")
-        for _ in range(8):
-            api.until_known(self.key)
+        self.key = key
         (row,) = world.rows("SELECT secret FROM access")
         self.secret: bytes = row[0]
 
@@ -53,8 +51,10 @@ def own(servers: Embedded) -> Iterator[Own]:
     with world_on(servers, redis_db=3) as world:
         world.submit((SEASON, "ada", 5))
         world.carry_everything()
+        # Made before the workers start: each of them knows it.
+        key = world.key("read", "submit", "admin")
         with serving(world, "/readyz", LEADERBOARD_AUTH="keys", **settings) as api:
-            yield Own(world, Api(world, api.command, admin), api.port)
+            yield Own(world, Api(world, api.command, admin), api.port, key)
 
 
 @pytest.fixture

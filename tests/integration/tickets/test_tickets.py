@@ -26,19 +26,12 @@ HS = Issuer("HS256")
 class Own:
     """A server with keys and tokens, a private season, another one, and a public one."""
 
-    def __init__(self, world: World, api: Api) -> None:
+    def __init__(self, world: World, api: Api, reader: str) -> None:
         self.world = world
         self.api = api
-        self.reader = self.key()
+        self.reader = reader
         (row,) = world.rows("SELECT secret FROM access")
         self.secret: bytes = row[0]
-
-    def key(self) -> str:
-        """A key that every worker knows."""
-        made = self.world.key("read", seasons=[SEASON])
-        for _ in range(8):
-            self.api.until_known(made)
-        return made
 
     def forge(self, **changes: object) -> str:
         """A ticket with a good signature, and another content."""
@@ -57,8 +50,10 @@ def own(servers: Embedded) -> Iterator[Own]:
         world.define(PUBLIC, visibility="public")
         world.submit(*((season, user, 5) for season in (SEASON, OTHER, PUBLIC) for user in ("ada", "bob")))
         world.carry_everything()
+        # Made before the workers start: each of them knows it.
+        reader = world.key("read", seasons=[SEASON])
         with carrying(world), serving(world, "/readyz", **settings("HS256"), LEADERBOARD_WORKERS="2") as api:
-            yield Own(world, api)
+            yield Own(world, api, reader)
 
 
 @pytest.fixture
@@ -195,9 +190,10 @@ def test_a_pass_expires(own: Own, http: Http) -> None:
 
 
 def test_both_end_with_the_key_that_they_were_made_with(own: Own) -> None:
-    key = own.key()
+    key = own.world.key("read", seasons=[SEASON])
     clients = [own.api.client() for _ in range(8)]
     try:
+        own.api.until_known(key, *clients)
         ticket, for_page = (give(clients[0], key, use=use).json["ticket"] for use in ("stream", "page"))
         credential = exchange(clients[0], give(clients[0], key, use="page").json["ticket"]).json["credential"]
         path = f"{base(SEASON)}/leaderboard/top"
