@@ -12,7 +12,7 @@ import resource
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -120,7 +120,7 @@ def post(
     player: str = "player-",
     first: int = 0,
     seasons: int = 0,
-    member: Literal["delta", "score", "columns"] = "delta",
+    member: str = "delta",
     at_end: Callable[[], None] = do_nothing,
     key: str = "",
 ) -> LoadResult:
@@ -128,8 +128,9 @@ def post(
 
     A `size` above 0 sends batches of `size` submissions. The id of a player is `player` and a number: a random one of
     `pool` numbers from `first` on, or a new one each time when `pool` is 0. `seasons` above 0 replaces ``%d`` in the
-    path by a random number below it. `member` is the one that the season takes;
-    `columns`: a score with a column `time`. Raises `ChildFailed`.
+    path by a random number below it. `member` is the one that the season takes:
+    ``delta``, ``score``, or ``columns`` (a score with a column `time`); separated by commas, one for each season.
+    Raises `ChildFailed`.
     """
     arguments = [path, *map(str, (seconds, seed, pool, size, player, first, seasons)), member]
     return run("post.lua", base, seconds + TAIL_S, connections, arguments, do_nothing, at_end, key)

@@ -26,7 +26,7 @@ from bench.system.run_options import RunOptions
 
 POSTS: Final = (
     *("post", "post_hot", "post_best", "post_columns", "post_feeds_4"),
-    *("batch", "post_keys", "post_limited"),
+    *("post_operators", "batch", "post_keys", "post_limited"),
 )
 
 

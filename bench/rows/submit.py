@@ -12,7 +12,14 @@ from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
-from bench.system.totals import audit, audit_best, audit_feeds, read_season_totals
+from bench.system.totals import (
+    audit,
+    audit_best,
+    audit_feeds,
+    compare_counts,
+    find_worse_runs,
+    read_season_totals,
+)
 from board.config.settings import Settings
 
 POOL: Final = 1_000
@@ -35,6 +42,14 @@ FED: Final[dict[str, dict[str, str]]] = {
     "total": {},
 }
 """The seasons that ``post_feeds_4`` feeds, by their definitions."""
+OPERATORS: Final[tuple[tuple[Member, dict[str, Any]], ...]] = (
+    ("delta", {}),
+    ("score", DEFINITIONS["score"]),
+    ("score", {"operator": "best", "order": "asc"}),
+    ("score", {"operator": "last"}),
+    ("columns", DEFINITIONS["columns"]),
+)
+"""The seasons of ``post_operators``, one of each kind: what it takes, and its definition."""
 
 
 def measure(options: RunOptions, name: str) -> Results:
@@ -42,8 +57,11 @@ def measure(options: RunOptions, name: str) -> Results:
 
     ``post_best``: as ``post_hot``, random scores to a season in which the best one counts; ``post_columns``: one of ten
     scores and a random column. ``post_feeds_4``: as ``post_best``, to a season that feeds the four of `FED`.
-    ``post_keys`` and ``post_limited``: see `adjust_settings`.
+    ``post_keys`` and ``post_limited``: see `adjust_settings`; ``post_operators``: see `measure_operators`.
     """
+    if name == "post_operators":
+        yield from measure_operators(options)
+        return
     options = msgspec.structs.replace(options, settings=adjust_settings(options.settings, name))
     feeds = name == "post_feeds_4"
     pool = POOL if name in ("post_hot", *MEMBERS) else 0
@@ -75,6 +93,40 @@ def measure(options: RunOptions, name: str) -> Results:
         accepted = done.accepted * max(1, size)
         checks = (f"{accepted:,} accepted are {accepted:,} ledger rows", "PostgreSQL and Redis are consistent")
         yield name, Measure(figures, () if faults else checks, tuple(faults))
+
+
+def measure_operators(options: RunOptions) -> Results:
+    """``post_operators``: as ``post_hot``, each time to a random one of the seasons of `OPERATORS`."""
+    with options.stack() as stack, stack.relays(), stack.api() as client:
+        for load in ("warm", "measured"):
+            for number, (_, definition) in enumerate(OPERATORS):
+                client.ask("PUT", f"/v1/seasons/{load}-{number}", definition)
+
+        def run(load: str, seconds: int) -> closed_loop.LoadResult:
+            return closed_loop.post(
+                stack.url,
+                f"/v1/seasons/{load}-%d/scores",
+                seconds=seconds,
+                connections=options.connections,
+                seed=options.seed,
+                pool=POOL,
+                seasons=len(OPERATORS),
+                member=",".join(member for member, _ in OPERATORS),
+            )
+
+        run("warm", WARM_S)
+        stack.wait_until_empty()
+        stack.checkpoint()
+        done = run("measured", options.seconds)
+        stack.wait_until_empty()
+        sums, best, lowest, last, columns = (f"measured-{number}" for number in range(len(OPERATORS)))
+        held = read_season_totals(stack, sums)
+        found = [find_worse_runs(stack, best), find_worse_runs(stack, lowest, "asc"), find_worse_runs(stack, columns)]
+        rows = held.ledger + read_season_totals(stack, last).ledger + sum(number for number, _ in found)
+        faults = compare_counts(rows, done.accepted, done.errors) + audit(held, held.ledger, 0)
+        faults += [fault for _, told in found for fault in told] + stack.find_differences()
+        checks = (f"{done.accepted:,} accepted are {rows:,} ledger rows", "PostgreSQL and Redis are consistent")
+        yield "post_operators", Measure(done.figures(options.seconds), () if faults else checks, tuple(faults))
 
 
 def adjust_settings(settings: Settings, name: str) -> Settings:

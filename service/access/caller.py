@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from service.contract.preconditions import Precondition, always
 from service.contract.types import INT64_MAX, INT64_MIN
 
 
@@ -21,19 +22,19 @@ class Player(msgspec.Struct, frozen=True, gc=False):
 class Caller(msgspec.Struct, frozen=True, gc=False):
     """The caller of an operation that writes.
 
-    `player` is the player of the request's token; None for a key, and on an open server. `key` is the
-    text of its `Idempotency-Key` header; an empty text, which is no valid key, if the header was sent
-    twice. `trace` is the `traceparent` of the request's span, if the trace is recorded; the relay's
-    span follows it. `if_match` is the text of its `If-Match` header, and `prefer` that of its `Prefer` header,
-    for operations that take one. `key_id` is the id of the key; `TOKEN` for a player's token; empty on an open server.
-    `is_admin`: the credential has the scope `admin`; everybody has it on an open server. `seasons` are those that it is
-    good for; None: all. `until` is the Unix time in seconds at which the credential ends.
+    `player` is the player of the request's token; None for a key, and on an open server. `key` is the text of its
+    `Idempotency-Key` header; an empty text, which is no valid key, if the header was sent twice. `trace` is the
+    `traceparent` of the request's span, if the trace is recorded; the relay's span follows it. `precondition` is
+    that of its `If-Match` and `If-None-Match`, and `prefer` the text of its `Prefer` header, for operations that
+    take one. `key_id` is the id of the key; `TOKEN` for a player's token; empty on an open server. `is_admin`: the
+    credential has the scope `admin`; everybody has it on an open server. `seasons` are those that it is good for;
+    None: all. `until` is the Unix time in seconds at which the credential ends.
     """
 
     player: Player | None = None
     key: str | None = None
     trace: str | None = None
-    if_match: str | None = None
+    precondition: Precondition = always
     prefer: str | None = None
     key_id: str = ""
     is_admin: bool = True

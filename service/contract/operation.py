@@ -89,8 +89,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return any(parameter.name == "int64" for parameter in self.parameters)
 
     @property
-    def takes_if_match(self) -> bool:
-        """Whether the operation takes an `If-Match` header."""
+    def takes_precondition(self) -> bool:
+        """Whether the change takes an `If-Match` header, and an `If-None-Match`."""
         return any(parameter.name == "If-Match" for parameter in self.parameters)
 
     @property

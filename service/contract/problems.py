@@ -335,7 +335,7 @@ VERSION_NOT_SUPPORTED = add_problem(
 PRECONDITION_FAILED = add_problem(
     "precondition-failed",
     412,
-    "The season, or profile, is not in the state that If-Match names; nothing was changed.",
+    "The season, or profile, is not in the state that If-Match or If-None-Match asks for; nothing was changed.",
     "It was changed or created meanwhile. Read it again.",
 )
 LIMITS_UNAVAILABLE = add_problem(

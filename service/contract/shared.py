@@ -38,3 +38,10 @@ IF_MATCH: Final = Parameter(
     meaning="The `ETag` of the state that the change is based on; `*`: any, if there is one.",
     required=False,
 )
+IF_NEW: Final = Parameter(
+    name="If-None-Match",
+    place="header",
+    kind=str,
+    meaning="`*`: only if there is none yet; the `ETag` of a state: not if this one still holds.",
+    required=False,
+)

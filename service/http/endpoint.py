@@ -26,6 +26,7 @@ from service.access.tickets import Tickets
 from service.contract.answers import Answer, PendingAnswer
 from service.contract.body import ONE_UNIT, Cost
 from service.contract.operation import Operation
+from service.contract.preconditions import Precondition, always
 from service.contract.problems import Rejected, answer_of
 from service.contract.scopes import BITS
 from service.contract.shared import INT64
@@ -111,7 +112,7 @@ class Endpoint:
         content_type: str | None = None,
         key: str | None = None,
         traceparent: str | None = None,
-        if_match: str | None = None,
+        precondition: Precondition | None = None,
         prefer: str | None = None,
     ) -> Order:
         """Prepare an operation that has neither a body nor a caller nor a cost."""
@@ -131,14 +132,14 @@ class Endpoint:
         content_type: str | None = None,
         key: str | None = None,
         traceparent: str | None = None,
-        if_match: str | None = None,
+        precondition: Precondition | None = None,
         prefer: str | None = None,
     ) -> Order:
         """Prepare an operation that has no cost. PERF: nearly all callers are anonymous."""
-        rare = key is not None or traceparent is not None or if_match is not None or prefer is not None
+        rare = key is not None or traceparent is not None or precondition is not None or prefer is not None
         rare = rare or (self._spelling is not None and texts[self._spelling] is not None)
         if rare or (grant is not None and grant.player is not None):
-            return self._prepare(grant, texts, content_type, key, traceparent, if_match, prefer)
+            return self._prepare(grant, texts, content_type, key, traceparent, precondition, prefer)
         try:
             values = list(map(call, self._parsers, texts))
         except Rejected as rejected:
@@ -152,7 +153,7 @@ class Endpoint:
         content_type: str | None = None,
         key: str | None = None,
         traceparent: str | None = None,
-        if_match: str | None = None,
+        precondition: Precondition | None = None,
         prefer: str | None = None,
     ) -> Order:
         """Prepare the order of an admitted request. `key` is the text of its `Idempotency-Key` header."""
@@ -174,7 +175,8 @@ class Endpoint:
             is_admin = grant is None or bool(grant.scopes & BITS["admin"])
             seasons = None if grant is None else grant.seasons
             until = inf if grant is None else grant.until
-            caller = Caller(player, key, format_traceparent(span), if_match, prefer, key_id, is_admin, seasons, until)
+            trace = format_traceparent(span)
+            caller = Caller(player, key, trace, precondition or always, prefer, key_id, is_admin, seasons, until)
         order: Order
         if self._quotas is not None and grant is not None and grant is not READER:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)

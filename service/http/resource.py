@@ -17,6 +17,7 @@ from service.access.authorizer import MALFORMED
 from service.contract import problems
 from service.contract.answers import KEPT, KEPT_PUBLIC, Answer
 from service.contract.operation import Operation
+from service.contract.preconditions import make_precondition
 from service.contract.problems import answer_of, problem_of_status
 from service.http.conditional import NOT_MODIFIED, make_conditional
 from service.http.endpoint import Endpoint
@@ -110,11 +111,11 @@ class Resource:
         keys = req.get_header_values(b"idempotency-key")
         # Sent twice: an empty text, which is not a valid key.
         key = None if not keys else keys[0].decode("latin-1") if len(keys) == 1 else ""
-        if_match = req.get_header("If-Match") if operation.takes_if_match else None
-        prefer = req.get_header("Prefer") if operation.takes_prefer else None
-        order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE), if_match, prefer)
         if_none_match = req.get_header("If-None-Match")
-        if if_none_match is not None:
+        wanted = make_precondition(req.get_header("If-Match"), if_none_match) if operation.takes_precondition else None
+        prefer = req.get_header("Prefer") if operation.takes_prefer else None
+        order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE), wanted, prefer)
+        if if_none_match is not None and not operation.writes:
             order = make_conditional(order, if_none_match)
         answer = await order(body)
         write_answer(resp, answer, is_public=endpoint.is_public(texts))

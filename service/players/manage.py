@@ -13,7 +13,7 @@ from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.merge_patch import Members
-from service.contract.preconditions import make_precondition, make_tag
+from service.contract.preconditions import make_tag
 from service.players.problems import PROFILE_NOT_FOUND
 from service.players.profile import Shown, apply_patch
 from service.players.store import Change, PlayerStore, Stored
@@ -44,7 +44,7 @@ class PlayerManager:
     async def _change(self, user: str, change: Change, caller: Caller, *, create: bool) -> Answer:
         if is_other(user, caller):
             return REFUSALS_BY_CODE[problems.PLAYER_FORBIDDEN.code]
-        stored = await self._store.change(user, change, make_precondition(caller.if_match), create=create)
+        stored = await self._store.change(user, change, caller.precondition, create=create)
         if stored is None:
             return PROFILE_NOT_FOUND.answer
         if stored.changed:
@@ -60,7 +60,7 @@ class PlayerManager:
         """Delete a profile (`ProfileDeleted`, 200; or `PROFILE_NOT_FOUND`)."""
         if is_other(user, caller):
             return REFUSALS_BY_CODE[problems.PLAYER_FORBIDDEN.code]
-        if not await self._store.remove(user, make_precondition(caller.if_match)):
+        if not await self._store.remove(user, caller.precondition):
             return PROFILE_NOT_FOUND.answer
         self._poker.poke({partition_of(user)})
         return Answer(200, _encode(ProfileDeleted(user, True)))

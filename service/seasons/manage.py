@@ -13,7 +13,7 @@ from service.access.caller import Caller
 from service.contract import problems
 from service.contract.answers import Answer
 from service.contract.merge_patch import Members
-from service.contract.preconditions import make_precondition, make_tag
+from service.contract.preconditions import make_tag
 from service.contract.problems import INVALID_CURSOR, Rejected
 from service.contract.season_cursors import encode_cursor, parse_cursor
 from service.seasons.board_sizes import BoardSizes
@@ -55,8 +55,7 @@ class SeasonManager:
             return after
 
         try:
-            precondition = make_precondition(caller.if_match)
-            defined = await self._store.define(season, change_as_allowed, precondition, create=create)
+            defined = await self._store.define(season, change_as_allowed, caller.precondition, create=create)
         except InvalidRule as error:
             return INVALID_DEFINITION.with_detail(str(error))
         except InvalidFeeds as error:

@@ -9,7 +9,7 @@ from service.contract.body import KIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter, make_number_parameter
 from service.contract.season_cursors import parse_cursor
-from service.contract.shared import IF_MATCH, SEASON
+from service.contract.shared import IF_MATCH, IF_NEW, SEASON
 from service.contract.types import SeasonCursor
 from service.contract.validation import JSON_TYPE, MERGE_PATCH_TYPE
 from service.seasons import problems as own
@@ -77,7 +77,7 @@ OPERATIONS: Final = (
         handler=SeasonManager.define,
         scope="admin",
         summary="Define a season: its rule, its bounds, its periods. Missing members become defaults.",
-        parameters=(SEASON, IF_MATCH),
+        parameters=(SEASON, IF_MATCH, IF_NEW),
         body=Body(kind=Definition, most=_BODY_MOST, decode=decode_definition),
         answers={200: ("The season, which existed.", Season), 201: ("The new season.", Season)},
         problems=_CHANGE,
@@ -89,7 +89,7 @@ OPERATIONS: Final = (
         handler=SeasonManager.patch,
         scope="admin",
         summary="Change members of a season (JSON merge patch); `null` sets a member back to its default.",
-        parameters=(SEASON, IF_MATCH),
+        parameters=(SEASON, IF_MATCH, IF_NEW),
         body=Body(
             kind=DefinitionPatch,
             most=_BODY_MOST,

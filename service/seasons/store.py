@@ -20,7 +20,7 @@ from board.pg.read_connection import ReadConnection
 from board.pg.steps import run_steps_async
 from board.schedule import find_next_end
 from board.season import RANKINGS, RULED, Rule
-from service.contract.preconditions import Precondition
+from service.contract.preconditions import Precondition, always
 from service.seasons.definition import check_schedule_of, load_definition, rule_of, store_definition, terms_of
 from service.seasons.types import Definition, ListedPeriod, Period, Season, State
 
@@ -108,7 +108,7 @@ class SeasonStore:
         return partition, period, make_found(changed)
 
     async def define(
-        self, season: str, change: Change, allows: Precondition = lambda revision: True, *, create: bool = True
+        self, season: str, change: Change, allows: Precondition = always, *, create: bool = True
     ) -> Defined | None:
         """Change a season's definition. `create` makes a season that does not exist; otherwise it is None.
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,9 @@ from support.world import World
 NAME: Final = "boards"
 """The name by which Sentinels know the master."""
 NODE_TIMEOUT_MS: Final = 1_000
+"""The silence after which a node is taken for down, in tests that want this."""
+CALM_MS: Final = 60_000
+"""The same for the servers of all other tests: no replica takes over because the machine is busy."""
 ALL: Final = -1
 QUICK: Final = {"save": "", "appendonly": "no", "bind": "127.0.0.1", "repl-diskless-sync-delay": "0"}
 
@@ -129,14 +133,14 @@ def replicated(prefer: Prefer, directory: Path) -> Iterator[Nodes]:
 
 
 @contextmanager
-def guarded_by_sentinels(prefer: Prefer, directory: Path) -> Iterator[Nodes]:
-    """A master and its replica, and three Sentinels that promote the replica after a second of silence."""
+def guarded_by_sentinels(prefer: Prefer, directory: Path, *, node_timeout_ms: int = NODE_TIMEOUT_MS) -> Iterator[Nodes]:
+    """A master and its replica, and three Sentinels that promote the replica after a time of silence."""
     with ExitStack() as stack:
         pair = stack.enter_context(replicated(prefer, directory))
         master = pair.nodes[0]
         lines = [
             f"sentinel monitor {NAME} 127.0.0.1 {master.port} 2",
-            f"sentinel down-after-milliseconds {NAME} {NODE_TIMEOUT_MS}",
+            f"sentinel down-after-milliseconds {NAME} {node_timeout_ms}",
             f"sentinel failover-timeout {NAME} 5000",
         ]
         sentinels = [start(stack, prefer, directory, "--sentinel", lines, bind="127.0.0.1") for _ in range(3)]
@@ -154,19 +158,28 @@ def sees(sentinel: Node, *, sentinels: int, replicas: int) -> bool:
 
 
 @contextmanager
-def clustered(prefer: Prefer, directory: Path, masters: int = 3, replicas: int = 3) -> Iterator[Nodes]:
+def clustered(
+    prefer: Prefer,
+    directory: Path,
+    masters: int = 3,
+    replicas: int = 3,
+    *,
+    node_timeout_ms: int = NODE_TIMEOUT_MS,
+) -> Iterator[Nodes]:
     """A cluster with equal shares of the slots; the first nodes are masters, the next ones their replicas."""
     with ExitStack() as stack:
-        nodes = [start_cluster_node(stack, prefer, directory) for _ in range(masters + replicas)]
+        nodes = [start_cluster_node(stack, prefer, directory, node_timeout_ms) for _ in range(masters + replicas)]
         join(nodes, masters)
         url = "redis://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes[:3])
         yield Nodes(url, nodes, [], lambda: redis.RedisCluster("127.0.0.1", nodes[0].port))
 
 
-def start_cluster_node(stack: ExitStack, prefer: Prefer, directory: Path) -> Node:
+def start_cluster_node(
+    stack: ExitStack, prefer: Prefer, directory: Path, node_timeout_ms: int = NODE_TIMEOUT_MS
+) -> Node:
     """A node in cluster mode, which knows no other one yet."""
     return start(
-        stack, prefer, directory, cluster_enabled="yes", cluster_port=free_port(), cluster_node_timeout=NODE_TIMEOUT_MS,
+        stack, prefer, directory, cluster_enabled="yes", cluster_port=free_port(), cluster_node_timeout=node_timeout_ms,
         cluster_replica_validity_factor=0,
         cluster_allow_replica_migration="no", **QUICK,
     )  # fmt: skip
@@ -254,5 +267,8 @@ def start(
     return node
 
 
-TOPOLOGIES: Final = {"sentinel": guarded_by_sentinels, "cluster": clustered}
+TOPOLOGIES: Final = {
+    "sentinel": partial(guarded_by_sentinels, node_timeout_ms=CALM_MS),
+    "cluster": partial(clustered, node_timeout_ms=CALM_MS),
+}
 """The kinds of Redis on which tests with the mark `topology` run."""

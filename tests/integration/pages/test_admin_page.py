@@ -105,7 +105,7 @@ def test_a_season_is_defined_and_changed(browser: Browser, office: Office) -> No
     # Two operators at a time: the second one is told, and changes nothing.
     assert office.ask("PATCH", base("weekly lap"), {"title": "changed meanwhile"}).status == 200
     browser.run("await page.fill('#d-title', 'mine'); await page.click('button:text-is(\"Save\")')")
-    until_text(browser, "not in the state that If-Match names", ".said.wrong")
+    until_text(browser, "not in the state that If-Match", ".said.wrong")
     assert office.season("weekly lap")["title"] == "changed meanwhile"
     # A name that is taken.
     go(browser, "new-season")

@@ -56,7 +56,8 @@ def test_a_profile_is_written_changed_read_and_deleted(http: Http, user: str) ->
 
 def test_a_change_that_is_based_on_an_older_state_is_refused(http: Http, user: str) -> None:
     assert send(http, "PUT", user, {}, If_Match="*").json["code"] == "precondition-failed"
-    first = send(http, "PUT", user, {"displayName": "Ada"}).headers["etag"]
+    first = send(http, "PUT", user, {"displayName": "Ada"}, If_None_Match="*").headers["etag"]
+    assert send(http, "PUT", user, {"displayName": "Eve"}, If_None_Match="*").json["code"] == "precondition-failed"
     assert send(http, "GET", user).headers["etag"] == first
     assert send(http, "PUT", user, {"displayName": "Ada"}).headers["etag"] == first, "the same content is no change"
     second = send(http, "PATCH", user, {"displayName": "Bob"}, If_Match=first).headers["etag"]

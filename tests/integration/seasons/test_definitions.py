@@ -153,6 +153,21 @@ def test_a_change_on_a_stale_etag_is_refused(http: Http, season: str) -> None:
     assert http.get(base(other)).status == 404, "nothing was made"
 
 
+def test_a_definition_is_made_only_where_there_is_none(http: Http, season: str) -> None:
+    assert change(http, "PUT", season, {"title": "1"}, If_None_Match="*").status == 201
+    for method in ("PUT", "PATCH"):
+        refused = change(http, method, season, {"title": "2"}, If_None_Match="*")
+        assert (refused.status, refused.json["code"]) == (412, "precondition-failed")
+    tag = http.get(base(season)).headers["etag"]
+    assert change(http, "PUT", season, {"title": "3"}, If_None_Match=tag).status == 412
+    assert http.get(base(season)).json["title"] == "1"
+    # Of another state: the change is made, and answered as such.
+    made = change(http, "PUT", season, {"title": "4"}, If_None_Match='"7777"')
+    assert (made.status, made.json["title"]) == (200, "4")
+    same = change(http, "PUT", season, {"title": "4"}, If_None_Match='"7777"')
+    assert (same.status, same.json["title"]) == (200, "4")
+
+
 def test_of_two_who_change_the_same_state_one_is_told(season: str, api: Api) -> None:
     with api.client() as http:
         tag = put(http, season, title="0").headers["etag"]
