@@ -13,6 +13,8 @@ from importlib.resources import files
 from typing import Final
 
 _HEAD: Final = r"(?m)^-- name: (\w+) --\n"
+_BLOCKS: Final = re.compile(r"(?ms)^-- many:\n.*?^-- :many\n")
+_BLOCK_MARKS: Final = re.compile(r"(?m)^-- (many:|:many)\n")
 
 
 @cache
@@ -23,15 +25,24 @@ def queries() -> dict[str, bytes]:
     without any of these lines, `name_keyed` with those of keys, `name_traced` with those of keys and traces, and
     `name_extra` with all three. `name_columned` has those that end in ``-- columned``, too, but none that ends in
     ``-- single``. Lines that end in ``-- fed`` or ``-- dated`` are in `name_full` alone, which has those of columns as
-    well. Each of them is there once more with the lines of defined seasons, as `name_defined`, `name_keyed_defined`, …
-    A text that equals a shorter one is left out.
+    well. `name_once` and `name_once_columned` are for batches without keys and traces in which no player is twice in a
+    season. They have the lines that end in ``-- once``, and none that ends in ``-- many`` or is between ``-- many:``
+    and ``-- :many``. Each of all these is there once more with the lines of defined seasons, as `name_defined`,
+    `name_keyed_defined`, … A text that equals a shorter one is left out.
     """
     found = {}
     for name, whole in _bodies():
         body = _without("defined", whole)
-        for suffix, text in (("_defined", whole), ("", body)):
-            if suffix and text == body:
+        for suffix, all_lines in (("_defined", whole), ("", body)):
+            if suffix and all_lines == body:
                 continue
+            text = _without("once", _without("once_extra", _BLOCK_MARKS.sub("", all_lines)))
+            once = _without("many", _without("fed", _without("dated", _BLOCKS.sub("", all_lines))))
+            once = _without("traced", _without("keyed", once))
+            if _BLOCKS.search(all_lines):
+                found[f"{name}_once_columned{suffix}"] = _without("single", once).strip().encode()
+                once = _without("once_extra", _without("extra", _without("columned", once)))
+                found[f"{name}_once{suffix}"] = once.strip().encode()
             full = _without("single", text)
             columned = _without("fed", _without("dated", full))
             extra = _without("columned", _without("fed", _without("dated", text)))

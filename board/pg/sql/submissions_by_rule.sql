@@ -202,6 +202,7 @@ input AS MATERIALIZED (
     SELECT ord, max(refusal) FILTER (WHERE refusal IN (9, 10)) AS status, -- fed
            min(season_id) FILTER (WHERE refusal = 10) AS due -- fed
     FROM judged WHERE refusal > 0 AND (NOT is_fed OR refusal IN (9, 10)) GROUP BY ord -- fed
+-- many:
 ), placed AS MATERIALIZED (
     -- `best` is the player's best run of this batch up to here, `best_reached` the number that reached it.
     SELECT q.*, min(q.submission) OVER (PARTITION BY q.period_id, q.user_id, q.best) AS best_reached
@@ -227,6 +228,11 @@ input AS MATERIALIZED (
         OR (max(upto) <= 2305843009213693952 AND min(upto) >= -2305843009213693952))
         -- Several runs of one player in another order than that in which they were achieved: one by one, too. -- dated
         AND (operator <> 2 OR min(at) = max(at)) -- dated
+-- :many
+), folded AS ( -- once
+    SELECT period_id, user_id, operator, ascending, 1 AS n, number AS total, submission AS earliest, run, at, -- once
+           submission AS reached -- once
+    FROM judged WHERE refusal = 0 -- once
 ), packed AS MATERIALIZED ( -- columned
     SELECT f.*, CASE WHEN f.period_id >> 59 & 3 > 0 THEN '-9223372036854775808'::bigint ELSE 0 END AS lift, -- columned
            pack_columns(f.period_id, f.run[2], f.run[3], f.run[4]) AS columns -- columned
@@ -338,6 +344,7 @@ input AS MATERIALIZED (
            p.digest, p.print, -- keyed
            p.season_id, p.is_fed, -- fed
            p.run AS given, -- columned
+-- many:
            CASE
                WHEN p.operator = 1 THEN greatest(w.previous, p.best)
                WHEN p.operator = 2 AND w.reached > w.previous_reached THEN p.run
@@ -363,6 +370,19 @@ input AS MATERIALIZED (
     FROM placed p
     JOIN folded f ON f.period_id = p.period_id AND f.user_id = p.user_id
     JOIN written w ON w.period_id = p.period_id AND w.user_id = p.user_id
+-- :many
+           CASE WHEN p.operator = 1 THEN greatest(w.previous, p.run) -- once
+                WHEN p.operator = 2 THEN CASE WHEN w.reached > w.previous_reached THEN p.run ELSE w.previous END -- once
+           END AS run, -- once
+           CASE WHEN p.operator = 0 THEN w.score END AS total, -- once
+           CASE WHEN p.operator = 1 AND w.previous >= p.run THEN w.previous_reached -- once
+                WHEN p.operator = 2 AND w.reached <= w.previous_reached THEN w.previous_reached -- once
+                WHEN p.operator > 0 THEN p.submission -- once
+                ELSE w.reached -- once
+           END AS version, -- once
+           CASE WHEN p.operator > 0 THEN w.previous END AS before -- once
+    FROM judged p JOIN written w ON w.period_id = p.period_id AND w.user_id = p.user_id -- once
+    WHERE p.refusal = 0 -- once
 ), shown AS MATERIALIZED (
     SELECT d.ord, d.user_id, d.number, d.submission, d.period_id, d.period,
            d.digest, d.print, -- keyed
@@ -396,8 +416,12 @@ input AS MATERIALIZED (
     -- that of the row any more. -- extra
     INSERT INTO run_metadata AS m (period_id, user_id, reached, metadata) -- extra
     SELECT w.period_id, w.user_id, w.reached, i.metadata -- extra
+-- many:
     FROM written w JOIN placed p ON p.period_id = w.period_id AND p.user_id = w.user_id -- extra
      AND CASE WHEN p.operator = 0 THEN p.nth = p.n ELSE p.submission = w.reached END -- extra
+-- :many
+    FROM written w JOIN judged p ON p.period_id = w.period_id AND p.user_id = w.user_id AND p.refusal = 0 -- once_extra
+     AND (p.operator = 0 OR p.submission = w.reached) -- once_extra
     JOIN input i ON i.ord = p.ord -- extra
     WHERE i.metadata IS NOT NULL ORDER BY w.period_id, w.user_id -- extra
     ON CONFLICT (period_id, user_id) DO UPDATE SET reached = excluded.reached, metadata = excluded.metadata -- extra
@@ -462,9 +486,11 @@ SELECT i.ord,
            WHEN k.digest IS NOT NULL THEN CASE WHEN k.print = i.print THEN 3 ELSE 4 END -- keyed
            WHEN j.refusal > 0 THEN j.refusal
            WHEN b.status > 0 THEN b.status -- fed
-           WHEN p.operator = 0 THEN 2
-           WHEN p.ord IS NOT NULL THEN 9
-           WHEN j.ord IS NOT NULL THEN 5
+           WHEN p.operator = 0 THEN 2 -- many
+           WHEN p.ord IS NOT NULL THEN 9 -- many
+           WHEN j.ord IS NOT NULL THEN 5 -- many
+           WHEN j.operator = 0 THEN 2 -- once
+           WHEN j.ord IS NOT NULL THEN 9 -- once
            ELSE 1
        END AS status,
        d.score, d.version, d.previous, d.improved, d.period, j.columns AS named
@@ -475,7 +501,7 @@ SELECT i.ord,
 FROM input i
 LEFT JOIN judged j ON j.ord = i.ord
     AND NOT j.is_fed -- fed
-LEFT JOIN placed p ON p.ord = i.ord
+LEFT JOIN placed p ON p.ord = i.ord -- many
     AND NOT p.is_fed -- fed
 LEFT JOIN shown d ON d.ord = i.ord
     AND NOT d.is_fed -- fed
