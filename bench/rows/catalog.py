@@ -40,6 +40,7 @@ ROWS: Final = (
     Row("post_best", "writes", "POST of random scores to a pool of 1,000 players, the best one counts"),
     Row("post_columns", "writes", "POST of scores with a column to a pool of 1,000 players, the best run counts"),
     Row("post_feeds_4", "writes", "as post_best, to a season that feeds four others"),
+    Row("post_seasons", "writes", "as post_hot, to five sums at random"),
     Row("post_operators", "writes", "as post_hot, to a sum, best, lowest, last, and best with a column, at random"),
     Row("batch", "writes", "batches of 1,000 submissions, relays running (scores)"),
     Row("memory", "memory", "Redis memory per player, ids of 10 characters", "bytes", "bytes"),

@@ -26,7 +26,7 @@ from bench.system.run_options import RunOptions
 
 POSTS: Final = (
     *("post", "post_hot", "post_best", "post_columns", "post_feeds_4"),
-    *("post_operators", "batch", "post_keys", "post_limited"),
+    *("post_seasons", "post_operators", "batch", "post_keys", "post_limited"),
 )
 
 

@@ -50,6 +50,8 @@ OPERATORS: Final[tuple[tuple[Member, dict[str, Any]], ...]] = (
     ("columns", DEFINITIONS["columns"]),
 )
 """The seasons of ``post_operators``, one of each kind: what it takes, and its definition."""
+SUMS: Final[tuple[tuple[Member, dict[str, Any]], ...]] = (("delta", {}),) * len(OPERATORS)
+"""The seasons of ``post_seasons``."""
 
 
 def measure(options: RunOptions, name: str) -> Results:
@@ -57,10 +59,10 @@ def measure(options: RunOptions, name: str) -> Results:
 
     ``post_best``: as ``post_hot``, random scores to a season in which the best one counts; ``post_columns``: one of ten
     scores and a random column. ``post_feeds_4``: as ``post_best``, to a season that feeds the four of `FED`.
-    ``post_keys`` and ``post_limited``: see `adjust_settings`; ``post_operators``: see `measure_operators`.
+    ``post_keys`` and ``post_limited``: see `adjust_settings`; ``post_operators``, ``post_seasons``: `measure_seasons`.
     """
-    if name == "post_operators":
-        yield from measure_operators(options)
+    if name in ("post_operators", "post_seasons"):
+        yield from measure_seasons(options, name)
         return
     options = msgspec.structs.replace(options, settings=adjust_settings(options.settings, name))
     feeds = name == "post_feeds_4"
@@ -95,11 +97,12 @@ def measure(options: RunOptions, name: str) -> Results:
         yield name, Measure(figures, () if faults else checks, tuple(faults))
 
 
-def measure_operators(options: RunOptions) -> Results:
-    """``post_operators``: as ``post_hot``, each time to a random one of the seasons of `OPERATORS`."""
+def measure_seasons(options: RunOptions, name: str) -> Results:
+    """``post_operators``: as ``post_hot``, each time to a random one of `OPERATORS`; ``post_seasons``: of `SUMS`."""
+    seasons = OPERATORS if name == "post_operators" else SUMS
     with options.stack() as stack, stack.relays(), stack.api() as client:
         for load in ("warm", "measured"):
-            for number, (_, definition) in enumerate(OPERATORS):
+            for number, (_, definition) in enumerate(seasons):
                 client.ask("PUT", f"/v1/seasons/{load}-{number}", definition)
 
         def run(load: str, seconds: int) -> closed_loop.LoadResult:
@@ -110,8 +113,8 @@ def measure_operators(options: RunOptions) -> Results:
                 connections=options.connections,
                 seed=options.seed,
                 pool=POOL,
-                seasons=len(OPERATORS),
-                member=",".join(member for member, _ in OPERATORS),
+                seasons=len(seasons),
+                member=",".join(member for member, _ in seasons),
             )
 
         run("warm", WARM_S)
@@ -119,14 +122,17 @@ def measure_operators(options: RunOptions) -> Results:
         stack.checkpoint()
         done = run("measured", options.seconds)
         stack.wait_until_empty()
-        sums, best, lowest, last, columns = (f"measured-{number}" for number in range(len(OPERATORS)))
-        held = read_season_totals(stack, sums)
-        found = [find_worse_runs(stack, best), find_worse_runs(stack, lowest, "asc"), find_worse_runs(stack, columns)]
-        rows = held.ledger + read_season_totals(stack, last).ledger + sum(number for number, _ in found)
-        faults = compare_counts(rows, done.accepted, done.errors) + audit(held, held.ledger, 0)
-        faults += [fault for _, told in found for fault in told] + stack.find_differences()
+        rows, faults = 0, []
+        for number, (_, definition) in enumerate(seasons):
+            held = read_season_totals(stack, f"measured-{number}")
+            rows += held.ledger
+            if not definition:
+                faults += audit(held, held.ledger, 0)
+            elif definition["operator"] == "best":
+                faults += find_worse_runs(stack, f"measured-{number}", definition.get("order", "desc"))
+        faults += compare_counts(rows, done.accepted, done.errors) + stack.find_differences()
         checks = (f"{done.accepted:,} accepted are {rows:,} ledger rows", "PostgreSQL and Redis are consistent")
-        yield "post_operators", Measure(done.figures(options.seconds), () if faults else checks, tuple(faults))
+        yield name, Measure(done.figures(options.seconds), () if faults else checks, tuple(faults))
 
 
 def adjust_settings(settings: Settings, name: str) -> Settings:

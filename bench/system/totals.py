@@ -65,26 +65,25 @@ def audit(held: Totals, accepted: int, errors: int) -> list[str]:
 
 def audit_best(stack: Stack, season: str, accepted: int, errors: int) -> list[str]:
     """As `audit`, of a season whose best runs count, with a column or without: each row is the best of the ledger."""
-    ledger, faults = find_worse_runs(stack, season)
-    return compare_counts(ledger, accepted, errors) + faults
+    held = read_season_totals(stack, season)
+    return compare_counts(held.ledger, accepted, errors) + find_worse_runs(stack, season)
 
 
-def find_worse_runs(stack: Stack, season: str, order: Literal["asc", "desc"] = "desc") -> tuple[int, list[str]]:
-    """The rows of a season's ledger, and the fault if not each score is its player's best run there.
+def find_worse_runs(stack: Stack, season: str, order: Literal["asc", "desc"] = "desc") -> list[str]:
+    """The fault if not each score of a season is its player's best run in the ledger.
 
     `order` is that of the season: which scores are the better ones. Ascending ones are turned (0008_pre_seasons.sql).
     """
-    ledger, wrong = stack.db.execute(
+    (wrong,) = stack.db.execute(
         "WITH p AS (SELECT period_id FROM season WHERE season_id = %(season)s), best AS ("
         " SELECT DISTINCT ON (user_id) user_id, delta # %(turn)s AS score, substr(run, 2, 8) AS run"
         " FROM ledger JOIN p USING (period_id) ORDER BY user_id, delta # %(turn)s DESC, run DESC)"
-        " SELECT (SELECT count(*) FROM ledger JOIN p USING (period_id)),"
-        " count(*) FILTER (WHERE (b.score, b.run) IS DISTINCT FROM (s.score, s.run))"
+        " SELECT count(*) FILTER (WHERE (b.score, b.run) IS DISTINCT FROM (s.score, s.run))"
         " FROM best b FULL JOIN (SELECT user_id, score, columns_of(period_id, columns) AS run"
         " FROM score JOIN p USING (period_id)) s USING (user_id)",
         {"season": season, "turn": 0 if order == "desc" else -1},
     ).fetchone()
-    return int(ledger), [f"{wrong} players of {season} do not have the best run of the ledger"] if wrong else []
+    return [f"{wrong} players of {season} do not have the best run of the ledger"] if wrong else []
 
 
 def audit_feeds(stack: Stack, season: str, fed: Sequence[str]) -> list[str]:

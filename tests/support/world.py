@@ -243,9 +243,10 @@ class World:
     ) -> list[tuple[int, int, int, int | None, bool | None]]:
         """One batch of (season, user, number, whether it is a score) by the statement by rule; the seasons exist.
 
-        Returns (status, score, version, previous, improved) of each."""
+        Returns (status, score, version, previous, improved) of each. The text is that which the intake takes."""
+        is_once = len({(season, user) for season, user, _, _ in batch}) == len(batch)
         rows = (db or self.db).execute(
-            queries()["submit_by_rule"],
+            queries()["submit_by_rule_once" if is_once else "submit_by_rule"],
             {
                 "seasons": TextArray(pack_text_array([s for s, _, _, _ in batch])),
                 "users": TextArray(pack_text_array([u for _, u, _, _ in batch])),

@@ -32,6 +32,7 @@ def test_no_hot_statement_reads_all_of_a_table(world: World) -> None:
     [
         ("submit", make_session_settings(1.0), {"season", "score", "ledger", "outbox"}),
         ("submit_by_rule", make_session_settings(1.0), {"season", "score", "ledger", "outbox"}),
+        ("submit_by_rule_once", make_session_settings(1.0), {"season", "score", "ledger", "outbox"}),
         ("take", dict(SESSION), {"outbox", "score"}),
     ],
 )
