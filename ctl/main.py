@@ -15,6 +15,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from typing import Final, NoReturn
 
 from board.errors import UsageError
@@ -38,7 +39,7 @@ from ctl.commands import (
     top,
     verify,
 )
-from ctl.parser import build_parser
+from ctl.parser import Parser, build_parser
 
 COMMANDS: Final = (
     run.COMMAND,
@@ -89,13 +90,19 @@ LEADERBOARD: Final = Command(
 )
 
 
+@cache
+def make_parser() -> Parser:
+    """The parser of all commands, made once."""
+    return build_parser(LEADERBOARD)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run one command; returns the exit status. An error becomes a line and a status; a defect is raised."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Ids may have characters that the encoding of the terminal has not.
             stream.reconfigure(errors="backslashreplace")
-    parser = build_parser(LEADERBOARD)
+    parser = make_parser()
     arguments = parser.parse_args(argv)
     command: Command = arguments.chosen
     try:

@@ -152,8 +152,7 @@ def print_settings(s: Settings, *, to_stdout: bool = False) -> None:
         log.info("settings: %s", ", ".join(f"{name}={value}" for name, value in rows))
         return
     console = stdout if to_stdout else stderr
-    for name, value in rows:
-        console.print(visible(f"{name:<31} {value}"), soft_wrap=True)
+    console.print("\n".join(visible(f"{name:<31} {value}") for name, value in rows), soft_wrap=True)
 
 
 def give_up_stdout() -> None:

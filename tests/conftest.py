@@ -107,8 +107,7 @@ def api(servers: Embedded) -> Iterator[Api]:
     with (
         world_on(servers, redis_db=0) as made,
         relaying(made, 2, **CALM),
-        # With an interpreter of its own, as a person starts it; others may be forks.
-        serving(made, "/readyz", forked=False, LEADERBOARD_WORKERS="2") as api,
+        serving(made, "/readyz", LEADERBOARD_WORKERS="2") as api,
     ):
         yield api
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
 
@@ -485,6 +486,7 @@ def split_origins(text: str) -> frozenset[str]:
     return frozenset(origin for part in text.split(",") if (origin := part.strip()))
 
 
+@cache
 def setting_specs() -> dict[str, SettingSpec]:
     """Field name -> its specification, in order of declaration."""
     hints = get_type_hints(Settings, include_extras=True)

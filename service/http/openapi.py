@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -65,8 +66,9 @@ def list_problems(operation: Operation, *, guarded: bool) -> tuple[Problem, ...]
     return (*own, problems.ORIGIN_FORBIDDEN) if operation.writes else own
 
 
+@cache
 def make_document(*, guarded: bool = True) -> dict[str, Any]:
-    """Make the document, ready for JSON. `guarded`: the server requires credentials."""
+    """Make the document, once, ready for JSON. `guarded`: the server requires credentials."""
     types: list[Any] = [ProblemDetails]
     for operation in OPERATIONS:
         types += [kind for _, kind in operation.answers.values() if kind is not None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import gc
 import json
+import mimetypes
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +34,11 @@ MOST: Final = 1 << 20
 READ_LATER: Final = ("LEADERBOARD_", "DATABASE_URL", "REDIS_URL", "OTEL_", "PYTEST_")
 """Beginnings of names that nothing reads before a command runs, but for `AT_IMPORT`."""
 AT_IMPORT: Final = "LEADERBOARD_IMPL"
+IMPORTED_LATE: Final = (
+    *("relay.actor", "relay.janitor", "relay.keeper", "service.server", "board.pg.migrations", "board.pg.sql"),
+    *("encodings.idna", "gunicorn.glogging", "uvicorn.lifespan.on", "uvicorn.loops.uvloop", "uvloop"),
+)
+"""Modules that the commands import after their start."""
 
 
 def base_of(env: Mapping[str, str]) -> dict[str, str]:
@@ -185,6 +191,18 @@ def run_and_tell(descriptors: list[int]) -> bool:
     return True
 
 
+def warm_up(make_parser: Callable[[], object]) -> None:
+    """Make what every command would make for itself, and always the same."""
+    from board.config.settings import setting_specs
+    from board.pg.queries import queries
+    from service.http.openapi import make_document
+
+    for make in (make_parser, setting_specs, queries, mimetypes.init):
+        make()
+    for guarded in (True, False):
+        make_document(guarded=guarded)
+
+
 def reap() -> None:
     """Forget the processes that have told a status."""
     try:
@@ -196,11 +214,11 @@ def reap() -> None:
 
 def main(descriptor: int) -> NoReturn:
     """Import the commands, then fork; in a fork, run one."""
-    from ctl.main import entry
+    from ctl.main import entry, make_parser
 
-    # The commands import these late.
-    for late in ("relay.actor", "relay.janitor", "relay.keeper", "service.server", "uvloop"):
+    for late in IMPORTED_LATE:
         import_module(late)
+    warm_up(make_parser)
     fork_children(finish)
     requests = socket.socket(fileno=descriptor)
     # The collector would write to the pages that all forks share.

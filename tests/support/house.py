@@ -43,7 +43,7 @@ class House:
     def start(self) -> Command:
         """`leaderboard run`, ready."""
         with ExitStack() as unless_ready:
-            command = unless_ready.enter_context(Command(["run"], self.env, self.tree))
+            command = unless_ready.enter_context(Command(["run"], self.env, self.tree, forked=False))
             command.until(lambda: answers(self.port, "/readyz"), START_S)
             unless_ready.pop_all()
         return command

@@ -30,8 +30,8 @@ TAIL: Final = 60
 class Command:
     """A running `leaderboard …`; its output goes to a file that a failing test can show.
 
-    `tree` has its sources; `through` is a command that runs the one after it, such as `setpriv`. With `forked` it need
-    not have an interpreter of its own, which takes longer to start than the command.
+    `tree` has its sources; `through` is a command that runs the one after it, such as `setpriv`. A `forked` one has no
+    interpreter of its own where it can do without: that takes longer to start than the command.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Command:
         tree: Path = REPOSITORY,
         *,
         through: Sequence[str] = (),
-        forked: bool = False,
+        forked: bool = True,
     ) -> None:
         self.output: Final = tempfile.NamedTemporaryFile(prefix="lb-test-", suffix=".log")  # noqa: SIM115
         self.words: Final = [*through, sys.executable, "-m", "ctl", *arguments]
@@ -137,13 +137,11 @@ def answers(port: int, path: str = "/livez", status: int = 200) -> bool:
 
 
 @contextmanager
-def serving(
-    world: World, ready: str = "/livez", *, tree: Path = REPOSITORY, forked: bool = True, **settings: str
-) -> Iterator[Api]:
+def serving(world: World, ready: str = "/livez", *, tree: Path = REPOSITORY, **settings: str) -> Iterator[Api]:
     """`leaderboard serve` in a world, on a free port, with one worker unless told otherwise; `tree` has its sources."""
     port = free_port()
     env = world.environment(**{"LEADERBOARD_WORKERS": "1", **settings}, LEADERBOARD_BIND=f"127.0.0.1:{port}")
-    with Command(["serve"], env, tree, forked=forked) as command:
+    with Command(["serve"], env, tree) as command:
         command.until(lambda: answers(port, ready), START_S)
         yield Api(world, command, port)
 
@@ -152,7 +150,7 @@ def serving(
 def relaying(world: World, processes: int = 1, **settings: str) -> Iterator[Command]:
     """`leaderboard relay` in a world."""
     words = ["relay", "--processes", str(processes)]
-    with Command(words, world.environment(**settings), forked=True) as command:
+    with Command(words, world.environment(**settings)) as command:
         command.until(lambda: command.text().count("relay is up") >= processes, START_S)
         yield command
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import msgspec
@@ -60,9 +60,13 @@ class Worlds:
         self._servers: Final = servers
         self._url: Final = servers.database_url
         self._free: Final[list[Schema]] = []
+        # A new connection knows none of the catalogs, which costs more than what is asked of it.
+        self._admin: Connection | None = None
 
     def close(self) -> None:
         """Remove the schemas that are left."""
+        if self._admin is not None:
+            self._admin.close()
         for schema in self._free:
             world_on(self._servers, name=schema.name).close()
 
@@ -72,19 +76,24 @@ class Worlds:
         schema = self._free.pop() if self._free else None
         with world_on(self._servers, name=None if schema is None else schema.name) as world:
             if schema is None:
-                with self._connect() as admin:
-                    schema = remember(admin, world.name)
+                schema = remember(self._connected(), world.name)
             yield world
             world.close_sessions()
-            with self._connect() as admin:
-                if is_only_changed_in_rows(admin, schema) and is_left_alone(admin, schema):
-                    empty(admin, schema)
-                    world.drop_keys()
-                    world.leave()
-                    self._free.append(schema)
+            admin = self._connected()
+            if is_only_changed_in_rows(admin, schema) and is_left_alone(admin, schema):
+                empty(admin, schema)
+                world.drop_keys()
+                world.leave()
+                self._free.append(schema)
 
-    def _connect(self) -> Connection:
-        return psycopg.connect(self._url, autocommit=True)
+    def _connected(self) -> Connection:
+        """The connection as a superuser; another one where a test has ended that of the test before."""
+        if self._admin is not None:
+            with suppress(psycopg.OperationalError):
+                self._admin.execute("SELECT")
+        if self._admin is None or self._admin.closed:
+            self._admin = psycopg.connect(self._url, autocommit=True)
+        return self._admin
 
 
 def row(admin: Connection, query: str, **parameters: Any) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-import pytest
 from support.repository import REPOSITORY
 
 PAGES: Final = sorted(
@@ -52,24 +52,25 @@ def sentences(text: str) -> str:
     return re.sub(r"\n[ ]*[-*] (?:\*\*.*?\*\*:? ?)?|[ ]*\|[ ]*", "\n", text)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_lines_are_at_most_100_columns(page: Path) -> None:
+def test_lines_are_at_most_100_columns() -> None:
     # A line of one word cannot be broken: a link.
     long = [
-        line
+        (name(page), line)
+        for page in PAGES
         for line in written(page).splitlines()
         if len(line) > COLUMNS and not line.startswith(EXEMPT) and " " in line.strip().removeprefix("- ")
     ]
     assert not long
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_the_subject_is_the_thing(page: Path) -> None:
-    text = sentences(written(page))
-    found = {*PEOPLE.findall(text), *OPENING.findall(text)}
-    assert not found - EXCEPTIONS.get(name(page), set())
+def test_the_subject_is_the_thing() -> None:
+    for page in PAGES:
+        text = sentences(written(page))
+        found = {*PEOPLE.findall(text), *OPENING.findall(text)}
+        assert not found - EXCEPTIONS.get(name(page), set()), name(page)
 
 
+@cache
 def anchors(page: Path) -> set[str]:
     """Of a page: those of its headings, as forges make them, and its own."""
     text = written(page)
@@ -78,13 +79,13 @@ def anchors(page: Path) -> set[str]:
     return slugs | set(re.findall(r'<a id="([^"]+)">', text))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", written(page)):
-        path, _, anchor = target.partition("#")
-        to = (page.parent / path).resolve() if path else page
-        assert to.exists(), target
-        assert not anchor or anchor in anchors(to), target
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", written(page)):
+            path, _, anchor = target.partition("#")
+            to = (page.parent / path).resolve() if path else page
+            assert to.exists(), (name(page), target)
+            assert not anchor or anchor in anchors(to), (name(page), target)
 
 
 def test_a_decision_is_found_by_its_number_and_has_four_parts() -> None:

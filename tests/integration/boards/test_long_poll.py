@@ -137,20 +137,17 @@ def test_a_stop_does_not_wait_for_it(api: Api) -> None:
         assert time.monotonic() - began < 8
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ("since=", "invalid-since"),
-        ("since=" + "x" * 129, "invalid-since"),
-        ("since=a%0Ab", "invalid-since"),
-        ("since=a&since=b", "invalid-since"),
-        ("since=a&period=1", "since-or-period"),
-    ],
-)
-def test_what_is_no_state_is_refused_by_name(api: Api, query: str, code: str) -> None:
+def test_what_is_no_state_is_refused_by_name(api: Api) -> None:
     with api.client() as http:
-        answer = http.get(f"/v1/seasons/s/leaderboard/top?{query}")
-        assert (answer.status, answer.json["code"]) == (400, code)
+        for query, code in (
+            ("since=", "invalid-since"),
+            ("since=" + "x" * 129, "invalid-since"),
+            ("since=a%0Ab", "invalid-since"),
+            ("since=a&since=b", "invalid-since"),
+            ("since=a&period=1", "since-or-period"),
+        ):
+            answer = http.get(f"/v1/seasons/s/leaderboard/top?{query}")
+            assert (answer.status, answer.json["code"]) == (400, code), query
 
 
 def test_a_page_behind_a_cursor_is_not_waited_for(api: Api) -> None:

@@ -21,7 +21,7 @@ def test_status_goes_on_while_servers_are_away(world: World, redis_proxy: Proxy,
         "REDIS_URL": f"redis://127.0.0.1:{redis_proxy.port}/1",
         "DATABASE_URL": world.database_url(f"127.0.0.1:{postgres_proxy.port}"),
     }
-    with Command(["status", "--watch"], world.environment(**TERMINAL, **settings), forked=True) as command:
+    with Command(["status", "--watch"], world.environment(**TERMINAL, **settings)) as command:
         command.until(lambda: "2 hints pending" in command.text() and "Redis ok" in command.text())
         world.carry_everything()
         command.until(lambda: "\n0 hints pending" in command.text())
@@ -42,7 +42,7 @@ def test_status_goes_on_while_servers_are_away(world: World, redis_proxy: Proxy,
 
 def test_status_as_json_is_a_line_each_time(world: World) -> None:
     world.submit(("s", "ada", 1))
-    with Command(["status", "--watch", "--json"], world.environment(), forked=True) as command:
+    with Command(["status", "--watch", "--json"], world.environment()) as command:
         command.until(lambda: len(command.text().splitlines()) >= 2)
         world.carry_everything()
         command.until(lambda: json.loads(command.text().splitlines()[-1])["pending"] == 0)
@@ -60,8 +60,8 @@ def test_the_demo_moves_what_top_and_streams_show(world: World) -> None:
         url = f"http://127.0.0.1:{api.port}"
         playing = ["demo", "--url", url, "--rate", "100", "--players", "12", "--seed", "4", "--json"]
         with (
-            Command(playing, world.environment(), forked=True) as demo,
-            Command(["top", "demo", "--live", "--url", url], world.environment(**TERMINAL), forked=True) as top,
+            Command(playing, world.environment()) as demo,
+            Command(["top", "demo", "--live", "--url", url], world.environment(**TERMINAL)) as top,
         ):
             demo.until(lambda: top.text().count("season demo") >= 4)
             with api.client() as http:

@@ -29,7 +29,7 @@ def test_live_it_shows_each_change(world: World) -> None:
     world.carry_everything()
     with carrying(world), serving(world, "/readyz") as api:
         words = ["top", "s", "--live", "--json", "--url", f"http://127.0.0.1:{api.port}"]
-        with Command(words, world.environment(), forked=True) as command:
+        with Command(words, world.environment()) as command:
             command.until(lambda: '"ada"' in command.text())
             for score in (5, 6):
                 world.submit(("s", "bob", score))
@@ -43,7 +43,7 @@ def test_live_it_waits_for_a_server_that_is_away(world: World) -> None:
     world.carry_everything()
     with serving(world, "/readyz") as api:
         words = ["top", "s", "--live", "--json", "--url", f"http://127.0.0.1:{api.port}"]
-        command = Command(words, world.environment(), forked=True)
+        command = Command(words, world.environment())
         command.until(lambda: '"ada"' in command.text())
     with command:
         assert command.running()

@@ -122,7 +122,7 @@ def test_it_recovers_when_the_server_restarts(browser: Browser, world: World) ->
         browser.run("await page.waitForSelector('[data-state=away]');")
         world.submit(("s", "bob", 10))
         env = world.environment(LEADERBOARD_WORKERS="1", LEADERBOARD_BIND=f"127.0.0.1:{api.port}")
-        with Command(["serve"], env, forked=True) as again:
+        with Command(["serve"], env) as again:
             again.until(lambda: answers(api.port, "/readyz"), START_S)
             browser.run("await page.waitForSelector('[data-state=live]');")
             browser.run(f"await page.waitForFunction(() => ({ROWS})[0] === 'bob')")

@@ -91,6 +91,17 @@ def test_a_schema_that_was_changed_serves_no_other(worlds: Worlds, what: str) ->
         assert other.name != world.name
 
 
+def test_the_end_of_the_superusers_connection_ends_no_world(servers: Embedded, worlds: Worlds) -> None:
+    assert servers.database_url is not None
+    with worlds.borrow() as world:
+        ended = worlds._connected().info.backend_pid
+        with psycopg.connect(servers.database_url, autocommit=True) as other:
+            assert other.execute("SELECT pg_terminate_backend(%s, 10000)", (ended,)).fetchone() == (True,)
+        world.submit(("s", "ada", 1))
+    with worlds.borrow() as following:
+        assert following.name == world.name and following.counts()["score"] == 0
+
+
 def test_a_schema_in_use_serves_no_other(worlds: Worlds) -> None:
     with worlds.borrow() as world:
         left = psycopg.connect(world.settings.database_url)

@@ -97,34 +97,35 @@ def test_a_reset_has_no_grace_even_behind_a_period_that_has_one(lone: Http, worl
     assert send(lone, "s", "a", 30, period=1).status == 202
 
 
-@pytest.mark.parametrize(
-    ("members", "expected"),
-    [
-        ({"period": 3}, (404, "period-not-found")),
-        ({"period": 999_999_999}, (404, "period-not-found")),
-        ({"period": 0}, (400, "invalid-submission-period")),
-        ({"period": "1"}, (400, "invalid-submission-period")),
-        ({"period": 1.0}, (400, "invalid-submission-period")),
-        ({"period": None}, (400, "invalid-submission-period")),
-        ({"achievedAt": "2999-01-01T00:00:00Z"}, (400, "invalid-achieved-at")),
-        ({"achievedAt": "2026-01-01T00:00:00"}, (400, "invalid-achieved-at")),
-        ({"achievedAt": "1970-01-01T00:00:00Z"}, (400, "invalid-achieved-at")),
-        ({"achievedAt": "0001-01-01T00:00:00+23:59"}, (400, "invalid-achieved-at")),
-        ({"achievedAt": "9999-12-31T23:59:59-23:59"}, (400, "invalid-achieved-at")),
-        ({"achievedAt": 5}, (400, "invalid-achieved-at")),
-        ({"achievedAt": None}, (400, "invalid-achieved-at")),
-        ({"achievedAt": "yesterday"}, (400, "invalid-achieved-at")),
-    ],
-)
-def test_each_wrong_place_has_its_answer(lone: Http, world: World, members: Any, expected: tuple[int, str]) -> None:
+WRONG_PLACES: list[tuple[dict[str, Any], tuple[int, str]]] = [
+    ({"period": 3}, (404, "period-not-found")),
+    ({"period": 999_999_999}, (404, "period-not-found")),
+    ({"period": 0}, (400, "invalid-submission-period")),
+    ({"period": "1"}, (400, "invalid-submission-period")),
+    ({"period": 1.0}, (400, "invalid-submission-period")),
+    ({"period": None}, (400, "invalid-submission-period")),
+    ({"achievedAt": "2999-01-01T00:00:00Z"}, (400, "invalid-achieved-at")),
+    ({"achievedAt": "2026-01-01T00:00:00"}, (400, "invalid-achieved-at")),
+    ({"achievedAt": "1970-01-01T00:00:00Z"}, (400, "invalid-achieved-at")),
+    ({"achievedAt": "0001-01-01T00:00:00+23:59"}, (400, "invalid-achieved-at")),
+    ({"achievedAt": "9999-12-31T23:59:59-23:59"}, (400, "invalid-achieved-at")),
+    ({"achievedAt": 5}, (400, "invalid-achieved-at")),
+    ({"achievedAt": None}, (400, "invalid-achieved-at")),
+    ({"achievedAt": "yesterday"}, (400, "invalid-achieved-at")),
+]
+
+
+def test_each_wrong_place_has_its_answer(lone: Http, world: World) -> None:
     end_with_grace(lone, world, "s")
-    ledger = world.value("SELECT count(*) FROM ledger")
-    assert code(send(lone, "s", "a", 1, **members)) == expected
-    batch = {"submissions": [{"userId": "a", "score": 1, **members}, {"userId": "a", "score": 1}]}
-    wrong, right = lone.ask("POST", f"{base('s')}/scores/batch", json.dumps(batch).encode(), JSON).json["results"]
-    assert (wrong["status"], wrong["code"]) == expected
-    assert (right["status"], right["period"]) == (202, 2)
-    assert world.value("SELECT count(*) FROM ledger") == ledger + 1
+    for members, expected in WRONG_PLACES:
+        ledger = world.value("SELECT count(*) FROM ledger")
+        assert code(send(lone, "s", "a", 1, **members)) == expected, members
+        batch = {"submissions": [{"userId": "a", "score": 1, **members}, {"userId": "a", "score": 1}]}
+        body = json.dumps(batch).encode()
+        wrong, right = lone.ask("POST", f"{base('s')}/scores/batch", body, JSON).json["results"]
+        assert (wrong["status"], wrong["code"]) == expected, members
+        assert (right["status"], right["period"]) == (202, 2)
+        assert world.value("SELECT count(*) FROM ledger") == ledger + 1
 
 
 @pytest.mark.walk
