@@ -10,7 +10,7 @@ import pytest
 from board.columns import make_entry, pack_columns
 from board.season import Column, Order, turn
 from service.boards.calls import BoardState, make_state
-from service.boards.shared_ranks import are_equal, rank_at, render_board, split_rank
+from service.boards.shared_ranks import are_equal, percentile_of, rank_at, render_board, split_rank
 
 TIME = (Column("time", "asc"),)
 
@@ -30,6 +30,22 @@ def entries(*rows: tuple[int, int, str] | tuple[int, int, str, int], order: Orde
 
 FOUR = entries((9, 1, "a"), (7, 2, "b"), (7, 3, "c"), (6, 4, "d"))
 RUNS = entries((9, 1, "a", 5), (9, 2, "b", 5), (9, 3, "c", 6), (8, 4, "d", 6))
+
+
+@pytest.mark.parametrize(
+    ("rank", "total", "percentile"),
+    [
+        (0, 1, 100.0),
+        (0, 3, 100.0),
+        (1, 3, 66.66),
+        (2, 3, 33.33),
+        (99, 100, 1.0),
+        (1, 20_001, 99.99),
+        (20_000, 20_001, 0),
+    ],
+)
+def test_a_percentile_is_rounded_down_so_only_the_first_rank_has_100(rank: int, total: int, percentile: float) -> None:
+    assert percentile_of(rank, total) == percentile
 
 
 def test_a_script_tells_the_first_rank_where_ranks_are_shared() -> None:

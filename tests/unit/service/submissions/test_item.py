@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -81,6 +82,10 @@ def test_the_statement_of_plain_seasons_writes_numbers_alone(extras: Extras, by_
     assert extras_of_key(extras.key_id) == Extras(extras.key_id)
     with pytest.raises(AttributeError):
         extras.period = 5  # type: ignore[misc]
+
+
+def test_extras_are_no_work_for_the_collector_of_cycles() -> None:
+    assert not gc.is_tracked(Extras("key", columns=(("a", 1),)))
 
 
 def test_a_new_item_is_a_plain_one_that_was_not_tried() -> None:
