@@ -63,6 +63,10 @@ def test_errors_that_redis_py_takes_for_a_lost_connection_need_no_judgement(text
     assert concerns_server(hiredis.ReplyError(text))
 
 
+def test_a_key_of_another_type_is_none_of_the_servers_whatever_the_text() -> None:
+    assert not concerns_server(hiredis.ReplyError("WRONGTYPE command not allowed"))
+
+
 def test_a_class_is_enough() -> None:
     assert concerns_server(OutOfMemoryError("command not allowed")) and concerns_server(ReadOnlyError("x"))
 

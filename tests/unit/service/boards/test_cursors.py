@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import struct
 from base64 import urlsafe_b64encode
 from math import inf, nan
@@ -53,10 +52,6 @@ def test_a_cursor_of_an_older_release_leads_to_the_same_row() -> None:
     assert cursor.locate() == (7, 9, "ada", b"")
     with pytest.raises(AttributeError):
         cursor.member = b""  # type: ignore[misc]
-
-
-def test_a_cursor_is_no_work_for_the_collector_of_cycles() -> None:
-    assert not gc.is_tracked(parse(encode_row("s", PLAIN, 7, 9, "ada")))
 
 
 def test_no_cursor_is_the_beginning() -> None:

@@ -87,6 +87,7 @@ def test_a_board_is_shown_from_rank_one_on() -> None:
     assert shown(FOUR, 0, 0, state(shares=True)) == [(1, "a", 9), (2, "b", 7), (2, "c", 7), (4, "d", 6)]
     assert shown(FOUR[2:], 4, 5, state(shares=True)) == [(5, "b", 7), (5, "c", 7), (8, "d", 6)]
     assert shown(FOUR[2:], 4, 5, state()) == [(6, "b", 7), (7, "c", 7), (8, "d", 6)]
+    assert shown(FOUR[2:], 3, 5, state(shares=True)) == [(4, "b", 7), (4, "c", 7), (8, "d", 6)]
 
 
 def test_scores_are_shown_as_they_were_submitted() -> None:
@@ -102,6 +103,7 @@ def test_runs_are_shown_with_their_columns() -> None:
     assert shown(RUNS, 2, 2, shared) == [(3, "a", 9, 5), (3, "b", 9, 5), (5, "c", 9, 6), (6, "d", 8, 6)]
     # The first one shares the rank of rows before the window.
     assert shown(RUNS, 0, 2, shared) == [(1, "a", 9, 5), (1, "b", 9, 5), (5, "c", 9, 6), (6, "d", 8, 6)]
+    assert shown(RUNS[:4], 3, 3, state(columns=TIME)) == [(4, "a", 9, 5), (5, "b", 9, 5)]
     equal = entries((9, 1, "a", 5), (8, 2, "b", 5), (9, 3, "c", 5))
     assert shown(equal, 0, 2, shared) == [(1, "a", 9, 5), (4, "b", 8, 5), (5, "c", 9, 5)], "the last is not before"
     asc = entries((-3, 1, "a", 5), (5, 2, "b", 7), order="asc")
