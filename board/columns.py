@@ -21,7 +21,6 @@ from _speedups import decode_score, encode_entry
 from board.season import Column, turn
 
 _SIGN: Final = 1 << 63
-_ALL: Final = (1 << 64) - 1
 _SIGNED: Final = re.compile(r"[<>]\w+", re.ASCII)
 _INVERTED: Final = bytes(range(255, -1, -1))
 _BARE: Final = 10
@@ -42,7 +41,7 @@ def read_columns(signed: str | None) -> tuple[Column, ...]:
 def pack_columns(columns: Sequence[Column], values: Sequence[int]) -> bytes:
     """The packed values of a run's columns."""
     turned = [turn(value, column.order) for column, value in zip(columns, values, strict=True)]
-    return struct.pack(f">{len(turned)}Q", *((number + _SIGN) & _ALL for number in turned))
+    return struct.pack(f">{len(turned)}Q", *(number + _SIGN for number in turned))
 
 
 def unpack_columns(columns: Sequence[Column], packed: bytes) -> dict[str, int]:

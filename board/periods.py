@@ -165,7 +165,8 @@ def find_history() -> Steps:
     """The number of this history of the database, which the first event of it makes."""
     for _ in range(2):
         if rows := (yield "history", {}):
-            return rows[0][0]
+            ((history,),) = rows
+            return history
         yield "begin_history", {}
     ((history,),) = yield "history", {}
     return history

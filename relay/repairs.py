@@ -159,7 +159,7 @@ class Repairs:
             if session.value("draw_fence") > verdict.fence:
                 log.warning("partition %d: a newer relay has written, batch dropped", partition)
             else:
-                self.schedule.next_check = 0.0
+                self.schedule.next_check = self.schedule.clock()
             self.schedule.retry_soon(partition)
             return
         log.warning(

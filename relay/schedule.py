@@ -29,15 +29,13 @@ class Schedule:
         self.due: Final[dict[int, float]] = {}
         self.rests: Final[dict[int, float]] = {}
         self.failures: Final[dict[int, Backoff]] = {}
-        self.next_check = 0.0
-        self.next_poll = 0.0
-        self.next_sample = 0.0
+        self.next_check = self.next_poll = self.next_sample = clock()
 
     def begin(self) -> None:
         """Start anew on new connections: a check and a poll are due at once."""
         self.due.clear()
         self.rests.clear()
-        self.next_check = self.next_poll = 0.0
+        self.next_check = self.next_poll = self.clock()
 
     def plan_check(self) -> None:
         """The next check comes after the interval, give or take a quarter of it."""

@@ -20,7 +20,7 @@ class Throttle:
     def admits(self, kind: str) -> bool:
         """True if a line of this kind may be written now."""
         now = self._clock()
-        if now < self._next.get(kind, 0.0):
+        if now < self._next.get(kind, now):
             return False
         if len(self._next) >= KEPT_MOST:
             self._next.clear()

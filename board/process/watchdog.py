@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -27,7 +28,7 @@ class Watchdog:
         self.address: Final = "\0" + name[1:] if name.startswith("@") else name
         self.every_s: Final = int(period) / 3e6 if self.address else 0.0
         self.clock: Final = clock
-        self.due = 0.0
+        self.due = -math.inf
 
     def pat(self) -> None:
         """Send the sign if it is due."""

@@ -46,7 +46,7 @@ class Quota(msgspec.Struct, frozen=True, gc=False):
         rest = self.whole_us - left_us
         units = max(0, rest // self.each_us)
         # t: the time until one more unit is free.
-        wait_s = max(1, -((rest - (units + 1) * self.each_us) // SECOND_US))
+        wait_s = -((rest - (units + 1) * self.each_us) // SECOND_US)
         return f'"{self.name}";q={self.units};w={self.window_s}', f'"{self.name}";r={units};t={wait_s}'
 
 

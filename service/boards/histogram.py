@@ -106,7 +106,8 @@ def find_parts(size: int, parts: int) -> list[int]:
 
 def decode_entries(entries: Sequence[Any]) -> list[int]:
     """The scores of entries (member, zscore, …), as they are stored: the higher the better."""
-    return [read_stored_score_of(entries[at], entries[at + 1]) for at in range(0, len(entries), 2)]
+    pairs = zip(entries[::2], entries[1::2], strict=True)
+    return [read_stored_score_of(member, zscore) for member, zscore in pairs]
 
 
 def divide(worst: int, best: int, buckets: int) -> list[int]:

@@ -1,8 +1,8 @@
 """Run the same tests again and again, each time in a fork of a process that has loaded all libraries.
 
-``python -m mutants.forks SOCKET SECONDS ARGUMENTS…`` runs pytest with these arguments. If the tests pass, it serves at
-this Unix socket: each connection gets the status of a further run as one byte. Modules beside the current directory are
-loaded by each run anew. A fork costs a third of a new process.
+``python -m mutants.forks SOCKET SECONDS MODULE ARGUMENTS…`` runs pytest with these arguments. If the tests pass, it
+serves at this Unix socket: each connection gets the status of a further run as one byte. The module, those that import
+it, and tests are loaded by each run anew. All else is loaded once, which saves most of the time of a run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -31,13 +31,17 @@ READY: Final = "ready"
 
 
 @contextmanager
-def serving(arguments: Sequence[str], tree: Path, env: Mapping[str, str], within_s: float) -> Iterator[str]:
+def serving(
+    module: str, arguments: Sequence[str], tree: Path, env: Mapping[str, str], within_s: float
+) -> Iterator[str]:
     """Serve runs of pytest with these arguments in a directory; yields the command that asks for one.
+
+    Each run sees the module as it is then.
 
     Raises `RuntimeError` if the tests fail at the beginning, or if the process is gone at the end.
     """
     path = tree.with_name("runs")
-    command = [sys.executable, "-m", "mutants.forks", str(path), str(within_s), *arguments]
+    command = [sys.executable, "-m", "mutants.forks", str(path), str(within_s), module, *arguments]
     with subprocess.Popen(command, cwd=tree, env=env, stdin=PIPE, stdout=PIPE, text=True) as server:
         assert server.stdout is not None
         output = []
@@ -75,14 +79,15 @@ def fork(act: Callable[[], int], within_s: float) -> int:
 
 
 def run_and_list(arguments: Sequence[str], out: int) -> int:
-    """Run the tests, and write the names of the libraries that they have loaded."""
+    """Run the tests, and write the names of the modules that they have loaded, without tests and their support."""
     status = pytest.main([*arguments])
-    here = os.getcwd()
+    tests = os.path.join(os.getcwd(), "tests")
     names = [
         name
         for name, module in [*sys.modules.items()]
         # Plugins are loaded by pytest itself, which rewrites their assertions.
-        if not (getattr(module, "__file__", None) or here).startswith(here) and not name.startswith(("pytest_", "__"))
+        if not (getattr(module, "__file__", None) or tests).startswith(tests)
+        and not name.startswith(("pytest_", "test_", "__"))
     ]
     os.write(out, "\n".join(names).encode())
     return int(status)
@@ -96,16 +101,29 @@ def run_silently(arguments: Sequence[str]) -> int:
     return int(pytest.main([*arguments]))
 
 
-def main(path: str, seconds: str, *arguments: str) -> int:
+def load_without(module: str, names: Sequence[str]) -> None:
+    """Load modules, but neither this one nor those that import it."""
+    blocked: dict[str, Any] = {module: None}
+    # As an entry of the table, None is an error of each import.
+    sys.modules.update(blocked)
+    for name in names:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    del sys.modules[module]
+
+
+def main(path: str, seconds: str, module: str, *arguments: str) -> int:
     """Run the command."""
     within_s = float(seconds)
     with open(f"{path}.libraries", "w+b") as libraries:
         status = fork(lambda: run_and_list(arguments, libraries.fileno()), within_s)
         if status:
             return status
-        for name in Path(libraries.name).read_text().splitlines():
-            with suppress(ImportError):
-                importlib.import_module(name)
+        load_without(module, Path(libraries.name).read_text().splitlines())
+    # What was loaded here must not change the result.
+    status = fork(lambda: run_silently(arguments), within_s)
+    if status:
+        return status
     # Bytecode of the first run is kept. That of a mutant could pass for another one's, with the same second and size.
     sys.dont_write_bytecode = True
     with socket.socket(socket.AF_UNIX) as listener:

@@ -124,7 +124,8 @@ def run(tree: Path, module: Module) -> Outcome:
         return subprocess.run(command, cwd=tree, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     tests = [f"tests/{name}" for name in module.tests]
-    with serving([*OPTIONS, f"--timeout={TEST_S}", *tests], tree, env, 2 * TEST_S) as command:
+    name = module.path.removesuffix(".py").replace("/", ".")
+    with serving(name, [*OPTIONS, f"--timeout={TEST_S}", *tests], tree, env, 2 * TEST_S) as command:
         config = configure(tree, module, command)
         call("cosmic-ray", "init", config, session)
         call("cr-filter-operators", session, config)

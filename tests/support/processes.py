@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -124,7 +125,12 @@ class Api:
             with self.client() as http:
                 return self.until_known(key, http)
         for http in clients:
-            self.command.until(lambda http=http: http.ask("GET", "/v1/keys", None, bearer(key)).status != 401)
+            self.command.until(partial(knows, http, key))
+
+
+def knows(http: Http, key: str) -> bool:
+    """Whether the worker of a connection knows a key."""
+    return http.ask("GET", "/v1/keys", None, bearer(key)).status != 401
 
 
 def answers(port: int, path: str = "/livez", status: int = 200) -> bool:

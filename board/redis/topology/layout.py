@@ -39,9 +39,8 @@ def tag_of(key: bytes) -> bytes:
 
     https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
     """
-    start = key.find(b"{") + 1
-    end = key.find(b"}", start) if start else -1
-    return key[start:end] if end > start else key
+    tag, closing, _ = key.partition(b"{")[2].partition(b"}")
+    return tag if tag and closing else key
 
 
 def slot_of(tag: bytes) -> int:

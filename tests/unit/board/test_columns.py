@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,12 @@ def test_packed_columns_are_unpacked_by_name(run: list[tuple[Column, int]]) -> N
         if other != packed:
             with pytest.raises(ValueError, match="other columns"):
                 unpack_columns(columns, other)
+
+
+@pytest.mark.parametrize("value", [INT64_MIN - 1, INT64_MAX + 1])
+def test_a_value_beyond_64_bits_is_not_packed_as_another_one(value: int) -> None:
+    with pytest.raises(struct.error):
+        pack_columns([MOVES], [value])
 
 
 def test_a_run_has_one_value_for_each_column() -> None:

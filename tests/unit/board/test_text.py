@@ -16,6 +16,8 @@ ESCAPED = {
     "\x1b[2J": r"\x1b[2J",
     "\x9b31m": r"\x9b31m",
     "\x7f": r"\x7f",
+    "\x00": r"\x00",
+    "\xad": r"\xad",
     "\u202egnp.exe": r"\u202egnp.exe",
     "\u2066a\u2069": r"\u2066a\u2069",
     "\u2028": r"\u2028",
@@ -36,6 +38,10 @@ def test_characters_that_steer_or_hide_are_escaped(text: str) -> None:
 )
 def test_other_text_stays(text: str) -> None:
     assert visible(text) == text
+
+
+def test_json_has_a_pair_of_escapes_for_a_character_beyond_16_bits() -> None:
+    assert visible_json('{"a":"\u202e\U000e0041\x7f"}\n'.encode()) == rb'{"a":"\u202e\udb40\udc41\u007f"}' + b"\n"
 
 
 def test_some_may_stay() -> None:

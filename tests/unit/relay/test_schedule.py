@@ -11,8 +11,8 @@ from relay.schedule import Schedule
 
 
 class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
+    def __init__(self, now: float = 100.0) -> None:
+        self.now = now
 
     def __call__(self) -> float:
         return self.now
@@ -45,8 +45,11 @@ def make_schedule(clock: Clock, randomness: random.Random) -> Schedule:
     return Schedule(settings, clock, randomness)
 
 
-def test_a_new_relay_checks_polls_and_samples_at_once_even_right_after_the_boot(schedule: Schedule) -> None:
-    assert max(schedule.next_check, schedule.next_poll, schedule.next_sample) <= 0.0
+@pytest.mark.parametrize("now", [-1e9, 0.0, 100.0])
+def test_a_new_relay_checks_polls_and_samples_at_once_wherever_the_clock_begins(now: float) -> None:
+    schedule = make_schedule(Clock(now), random.Random(1))
+    assert max(schedule.next_check, schedule.next_poll, schedule.next_sample) <= now
+    assert schedule.wait_s(now) == 0.001
 
 
 def test_new_connections_check_and_poll_at_once(schedule: Schedule, clock: Clock) -> None:
@@ -55,7 +58,7 @@ def test_new_connections_check_and_poll_at_once(schedule: Schedule, clock: Clock
     schedule.retry_soon(3)
     schedule.rest(4)
     schedule.begin()
-    assert schedule.next_check <= 0.0 and schedule.next_poll <= 0.0
+    assert schedule.next_check <= clock.now and schedule.next_poll <= clock.now
     assert not schedule.planned(3) and not schedule.planned(4)
 
 

@@ -28,6 +28,8 @@ def test_a_good_one_is_understood_and_written_as_version_0(text: str) -> None:
     context = sampled(text)
     assert context == Context(TRACE, SPAN)
     assert context.text == f"00-{TRACE}-{SPAN}-01"
+    with pytest.raises(AttributeError):
+        context.span_id = TRACE  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from board.process.backoff import Backoff
@@ -45,3 +46,8 @@ def test_a_failure_that_lasts_for_years_still_has_a_delay() -> None:
     backoff = Backoff(0.1, 5.0, Extreme(1.0))
     for _ in range(5_000):
         assert backoff.failed() <= 5.0
+
+
+def test_without_a_bound_a_delay_doubles_thirty_times() -> None:
+    backoff = Backoff(1.0, math.inf, Extreme(1.0))
+    assert [backoff.failed() for _ in range(40)] == [2.0**n for n in range(30)] + [2.0**30] * 10

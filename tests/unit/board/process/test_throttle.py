@@ -14,6 +14,8 @@ def test_repetitions_wait() -> None:
     assert not throttle.admits("a")
     now = 110.0
     assert throttle.admits("a") and not throttle.admits("a")
+    now = 125.0
+    assert throttle.admits("a") and not throttle.admits("a")
     throttle.forget()
     assert throttle.admits("a")
 
@@ -26,6 +28,11 @@ def test_a_line_is_repeated_every_ten_seconds_from_the_boot_on() -> None:
     assert not throttle.admits("a")
     now = 10.0
     assert throttle.admits("a")
+
+
+def test_the_first_line_is_written_wherever_the_clock_begins() -> None:
+    throttle = Throttle(clock=lambda: -1e9)
+    assert throttle.admits("a") and not throttle.admits("a")
 
 
 def test_it_remembers_a_bounded_number_of_kinds() -> None:

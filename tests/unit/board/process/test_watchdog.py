@@ -52,6 +52,12 @@ def test_the_first_sign_and_each_one_that_is_due_are_sent(listener: tuple[socket
     assert len(signs(server)) == 2
 
 
+def test_the_first_sign_is_sent_wherever_the_clock_begins(listener: tuple[socket.socket, str]) -> None:
+    server, name = listener
+    Watchdog({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1500000"}, clock=lambda: -1e9).pat()
+    assert signs(server) == [b"WATCHDOG=1"]
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"WATCHDOG_USEC": ""}, {"WATCHDOG_PID": "1"}, {"WATCHDOG_PID": "99999999"}, {"NOTIFY_SOCKET": ""}],
@@ -62,8 +68,9 @@ def test_who_was_not_asked_says_nothing(listener: tuple[socket.socket, str], cha
     asked = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}
     Watchdog(asked).pat()
     assert signs(server)
-    Watchdog(asked | changed).pat()
-    assert not signs(server)
+    silent = Watchdog(asked | changed)
+    silent.pat()
+    assert not signs(server) and silent.every_s == 0.0
 
 
 def test_a_sign_that_cannot_be_given_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

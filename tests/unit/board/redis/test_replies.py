@@ -8,7 +8,16 @@ from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-from board.redis.replies import code_of, concerns_server, describe, is_not_master, raise_server_error
+from board.redis.replies import (
+    NodeUnavailable,
+    RedisRefused,
+    code_of,
+    concerns_server,
+    describe,
+    is_not_master,
+    parse_info,
+    raise_server_error,
+)
 
 SERVER = (
     "OOM command not allowed when used memory > 'maxmemory'. script: 8d3c, on @user_script:36.",
@@ -54,6 +63,10 @@ def test_errors_that_redis_py_takes_for_a_lost_connection_need_no_judgement(text
     assert concerns_server(hiredis.ReplyError(text))
 
 
+def test_a_key_of_another_type_is_none_of_the_servers_whatever_the_text() -> None:
+    assert not concerns_server(hiredis.ReplyError("WRONGTYPE command not allowed"))
+
+
 def test_a_class_is_enough() -> None:
     assert concerns_server(OutOfMemoryError("command not allowed")) and concerns_server(ReadOnlyError("x"))
 
@@ -71,3 +84,21 @@ def test_the_first_error_about_the_server_is_raised() -> None:
     raise_server_error(b"OOM", None, about_a_key)
     with pytest.raises(OutOfMemoryError):
         raise_server_error(b"1", about_a_key, OutOfMemoryError("first"), ReadOnlyError("second"))
+
+
+def test_a_node_that_is_away_is_told_in_its_own_words() -> None:
+    away = NodeUnavailable("no node has slot 7")
+    assert describe(away) == "no node has slot 7" and concerns_server(away) and not is_not_master(away)
+
+
+def test_the_error_of_a_refusal_has_the_reply_and_its_code() -> None:
+    reply = BaseParser.parse_error("OOM command not allowed when used memory > 'maxmemory'.")
+    assert isinstance(reply, OutOfMemoryError)
+    refused = RedisRefused(reply)
+    assert refused.reply is reply
+    assert str(refused) == "Redis refused: OOM command not allowed when used memory > 'maxmemory'."
+
+
+def test_lines_of_info_have_a_field_and_all_that_follows() -> None:
+    info = b"# Server\r\nredis_version:7.2.4\r\nos:Linux: x86\r\n\r\nempty:\r\nbytes:\xff\r\n"
+    assert parse_info(info) == {"redis_version": "7.2.4", "os": "Linux: x86", "empty": "", "bytes": "\ufffd"}

@@ -34,6 +34,8 @@ def test_slots_are_those_of_redis(key: bytes, slot: int) -> None:
         (b"a{}b", b"a{}b"),
         (b"a{b", b"a{b"),
         (b"a}b{c}", b"c"),
+        (b"a}b", b"a}b"),
+        (b"{a}}b}", b"a"),
         (b"{{a}}", b"{a"),
         (b"a", b"a"),
     ],
@@ -105,3 +107,9 @@ def test_slots_without_an_owner_are_missing() -> None:
     assert Layout("cluster", masters, [0, -1, 1, -1, -1, 0]).missing == 3
     assert Layout("cluster", masters, [0, 1, 1]).missing == Layout("standalone", masters[:1]).missing == 0
     assert NOBODY == -1 and Layout("standalone", masters[:1]).epoch == 0
+
+
+def test_a_layout_never_changes() -> None:
+    layout = Layout("standalone", (Address("a", 1),))
+    with pytest.raises(AttributeError):
+        layout.epoch = 1  # type: ignore[misc]

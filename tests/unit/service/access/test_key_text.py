@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ def test_what_is_made_is_read_again() -> None:
         assert keytext.parse_key(text) == kept
         assert re.fullmatch(r"lb_[0-9A-Za-z]{10}_[0-9A-Za-z]{38}", text)
         assert len(kept.digest) == 32 and kept.digest.hex() not in text
+    with pytest.raises(AttributeError):
+        kept.id = "0123456789"  # type: ignore[misc]
 
 
 def test_a_key_of_an_older_release_is_read() -> None:

@@ -40,6 +40,12 @@ def test_no_units_are_no_quota() -> None:
     assert make_quota("key", 0, 10) is None
 
 
+def test_a_quota_never_changes() -> None:
+    asked = made("key", 5)
+    with pytest.raises(AttributeError):
+        asked.units = 6  # type: ignore[misc]
+
+
 def test_the_headers_of_a_quota() -> None:
     asked = made("key", 5)
     assert state(asked, 2 * SECOND_US) == (4, 2)
@@ -154,6 +160,12 @@ def test_headers_tell_of_all_players_the_one_with_the_fewest_units_left() -> Non
         ("ratelimit-policy", '"key";q=5;w=10, "player";q=3;w=10'),
         ("ratelimit", '"key";r=4;t=2, "player";r=1;t=4'),
     )
+
+
+@pytest.mark.parametrize("reply", [[0], [0, 0, 0]])
+def test_a_reply_for_another_number_of_quotas_lets_nothing_through(reply: list[int]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        asyncio.run(quotas_on(Recorder(reply)).charge(KEY))
 
 
 def test_a_quota_that_is_used_up_is_named_with_the_time_until_it_is_enough() -> None:

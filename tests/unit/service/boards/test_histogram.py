@@ -68,6 +68,8 @@ def test_scores_of_entries_are_exact() -> None:
         zscore, prefix = make_entry(score, 9)
         entries += [prefix + b"ada", b"%d" % zscore]
     assert decode_entries(entries) == scores and decode_entries([]) == []
+    with pytest.raises(ValueError, match="zip"):
+        decode_entries(entries[:-1])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from board.columns import make_entry, pack_columns
 from board.season import Column, Order, turn
 from service.boards.calls import BoardState, make_state
-from service.boards.shared_ranks import are_equal, rank_at, render_board, split_rank
+from service.boards.shared_ranks import are_equal, percentile_of, rank_at, render_board, split_rank
 
 TIME = (Column("time", "asc"),)
 
@@ -30,6 +30,22 @@ def entries(*rows: tuple[int, int, str] | tuple[int, int, str, int], order: Orde
 
 FOUR = entries((9, 1, "a"), (7, 2, "b"), (7, 3, "c"), (6, 4, "d"))
 RUNS = entries((9, 1, "a", 5), (9, 2, "b", 5), (9, 3, "c", 6), (8, 4, "d", 6))
+
+
+@pytest.mark.parametrize(
+    ("rank", "total", "percentile"),
+    [
+        (0, 1, 100.0),
+        (0, 3, 100.0),
+        (1, 3, 66.66),
+        (2, 3, 33.33),
+        (99, 100, 1.0),
+        (1, 20_001, 99.99),
+        (20_000, 20_001, 0),
+    ],
+)
+def test_a_percentile_is_rounded_down_so_only_the_first_rank_has_100(rank: int, total: int, percentile: float) -> None:
+    assert percentile_of(rank, total) == percentile
 
 
 def test_a_script_tells_the_first_rank_where_ranks_are_shared() -> None:
@@ -71,6 +87,7 @@ def test_a_board_is_shown_from_rank_one_on() -> None:
     assert shown(FOUR, 0, 0, state(shares=True)) == [(1, "a", 9), (2, "b", 7), (2, "c", 7), (4, "d", 6)]
     assert shown(FOUR[2:], 4, 5, state(shares=True)) == [(5, "b", 7), (5, "c", 7), (8, "d", 6)]
     assert shown(FOUR[2:], 4, 5, state()) == [(6, "b", 7), (7, "c", 7), (8, "d", 6)]
+    assert shown(FOUR[2:], 3, 5, state(shares=True)) == [(4, "b", 7), (4, "c", 7), (8, "d", 6)]
 
 
 def test_scores_are_shown_as_they_were_submitted() -> None:
@@ -86,6 +103,7 @@ def test_runs_are_shown_with_their_columns() -> None:
     assert shown(RUNS, 2, 2, shared) == [(3, "a", 9, 5), (3, "b", 9, 5), (5, "c", 9, 6), (6, "d", 8, 6)]
     # The first one shares the rank of rows before the window.
     assert shown(RUNS, 0, 2, shared) == [(1, "a", 9, 5), (1, "b", 9, 5), (5, "c", 9, 6), (6, "d", 8, 6)]
+    assert shown(RUNS[:4], 3, 3, state(columns=TIME)) == [(4, "a", 9, 5), (5, "b", 9, 5)]
     equal = entries((9, 1, "a", 5), (8, 2, "b", 5), (9, 3, "c", 5))
     assert shown(equal, 0, 2, shared) == [(1, "a", 9, 5), (4, "b", 8, 5), (5, "c", 9, 5)], "the last is not before"
     asc = entries((-3, 1, "a", 5), (5, 2, "b", 7), order="asc")

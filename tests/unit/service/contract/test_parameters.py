@@ -97,6 +97,13 @@ def test_only_a_text_that_has_to_be_there_is_required() -> None:
     assert bare.required and bare.parse("text") == "text"
 
 
+def test_a_parameter_never_changes_and_its_members_are_named() -> None:
+    with pytest.raises(AttributeError):
+        USER.required = False  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Parameter("x", "query", int, "Any.")  # type: ignore[misc]
+
+
 def test_bounds_are_those_of_the_type() -> None:
     assert [parameter.bounds for parameter in (COUNT, DECIMAL, USER)] == [(2, 30), (0, 100), None]
     assert Parameter(name="x", place="query", kind=int, meaning="Any.").bounds == (0, 0)

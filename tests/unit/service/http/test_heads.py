@@ -100,6 +100,7 @@ def test_other_versions_are_refused(method: bytes, version: str) -> None:
         (b"GET / HTTP/1.1", b"GET", b"/", (b"", b"GET / HTTP/1.1")),
         (b"", b"GET", b"/", (b"", b"")),
         (b"a word GET / HTTP/1.1\r\n\r\n", b"GET", b"/", (b"HTTP", b"")),
+        (b"\r\nGET / HTTP/1.1\r\n\r\nx", b"GET", b"/", (b"HTTP", b"x")),
     ],
 )
 def test_the_head_of_a_request_is_found_behind_other_bytes(

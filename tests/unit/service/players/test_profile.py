@@ -70,6 +70,11 @@ def test_other_names_are_kept(name: str) -> None:
     assert shown == Shown(unicodedata.normalize("NFC", name), {})
 
 
+def test_a_profile_never_changes() -> None:
+    with pytest.raises(AttributeError):
+        decode_profile(b"{}").name = "Ada"  # type: ignore[misc]
+
+
 def test_a_name_is_measured_and_kept_in_its_normal_form() -> None:
     spelt = "e\u0301" * 64
     assert decode_profile(json.dumps({"displayName": spelt}).encode()).name == "\u00e9" * 64

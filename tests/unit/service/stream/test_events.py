@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.stream.events import find_change, write_change, write_snapshot
+from service.stream.events import find_change, write_change, write_retry, write_snapshot, write_unavailable
 from service.stream.types import Shown
 
 LISTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3)), unique_by=lambda pair: pair[0])
@@ -67,3 +67,8 @@ def test_no_name_ends_an_event_early(name: str) -> None:
         assert "\r" not in block.decode()
         data = json.loads(lines[2].removeprefix("data: "))
         assert (data.get("items") or data["rows"])[0]["userId"] == row["userId"]
+
+
+def test_events_without_a_state_have_no_id() -> None:
+    assert write_retry(2_000) == b"retry: 2000\n\n"
+    assert write_unavailable("board-unavailable") == b'event: unavailable\ndata: {"code":"board-unavailable"}\n\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -81,6 +82,12 @@ def test_the_statement_of_plain_seasons_writes_numbers_alone(extras: Extras, by_
     assert extras_of_key(extras.key_id) == Extras(extras.key_id)
     with pytest.raises(AttributeError):
         extras.period = 5  # type: ignore[misc]
+
+
+def test_extras_are_no_work_for_the_collector_of_cycles() -> None:
+    # As it comes from a body: a tuple that is made at run time is tracked itself.
+    columns = tuple([("a", 1)])
+    assert gc.is_tracked(columns) and not gc.is_tracked(Extras("key", columns=columns))
 
 
 def test_a_new_item_is_a_plain_one_that_was_not_tried() -> None:
