@@ -202,7 +202,7 @@ def test_a_failover_by_sentinels_loses_and_doubles_nothing(world: World, guarded
         eventually(lambda: sum(http.rank(f"s{n}", "ada").json.get("score", 0) for n in range(20)) == accepted)
         assert relays.running() and "Traceback" not in relays.text() + api.command.text()
         assert world.value("SELECT sum(score)::int FROM score") == accepted
-        # On a slow machine Sentinels may promote the first one again, which lacks the last changes: relays rebuild those.
+        # On a slow machine Sentinels may promote the first one again, which lacks the last changes; relays mend it.
         eventually(lambda: leaderboard(world, "verify").returncode == 0)
     if event == "stopped":
         eventually(lambda: sorted(node.role for node in guarded_pair.nodes) == ["master", "slave"])
