@@ -13,6 +13,8 @@ from support.marks import walks
 from support.office import Office, assert_sound, enter, go, until_text
 from support.processes import Api
 
+from service.pages.pages import ASSETS
+
 PARTS = ["status", "seasons", "season/spring", "new-season", "players/ada", "events", "keys"]
 
 
@@ -63,6 +65,43 @@ def test_names_cannot_break_the_page(browser: Browser, office: Office) -> None:
         assert browser.run("return page.evaluate(() => document.documentElement.scrollWidth)") <= 390, part
     # A player without a profile is one that the API does not find.
     assert_sound(browser, refusals=True)
+
+
+def test_names_cannot_break_the_parts_that_others_fill(browser: Browser, office: Office) -> None:
+    """Names of relays, which are those of hosts, and the texts of a schedule, which an answer repeats."""
+    names = strange_names()
+    world = office.world
+    seconds, _ = world.redis.time()
+    notes = {str(n): f"{seconds * 1_000 + 60_000}:{name}" for n, name in enumerate(names)}
+    enter(browser, office, "status", viewport={"width": 390, "height": 844})
+    world.redis.hset(world.keys.held, mapping=notes)
+    try:
+        go(browser, "status")
+        until_text(browser, "<img src=x onerror=alert(1)>", "[aria-label=Relays]")
+        assert_harmless(browser)
+    finally:
+        world.redis.hdel(world.keys.held, *notes)
+    go(browser, "new-season")
+    browser.run("await page.selectOption('#d-schedule', 'cron'); await page.fill('#d-cron', '0 0 * * *')")
+    for name in names:
+        browser.run(
+            """const turn = () => Number(document.getElementById('d-preview').dataset.turn ?? 0);
+            const before = await page.evaluate(turn);
+            await page.fill('#d-timeZone', name.trim() ? name : 'none');
+            await page.waitForFunction(
+              (old) => Number(document.getElementById('d-preview').dataset.turn) > old, before);
+            await page.waitForSelector('#d-preview .wrong');""",
+            name=name,
+        )
+        assert_harmless(browser)
+    assert_sound(browser, refusals=True)
+
+
+def assert_harmless(browser: Browser) -> None:
+    assert browser.run("return page.locator('#main img, #main script, #main i, #main b').count()") == 0
+    assert browser.run("return page.evaluate(() => document.documentElement.scrollWidth)") <= 390
+    shown = browser.run("return page.evaluate(() => document.getElementById('main').innerText)")
+    assert not {*shown} & {*"\u202e\u2066\u2067"}
 
 
 @pytest.mark.parametrize(
@@ -148,9 +187,7 @@ def test_all_of_it_is_small_and_from_this_server(api: Api) -> None:
         page = http.get("/admin").body
         size = len(page)
         parts = ["admin.css", "admin.js", "board.css", "show.js", "stream.js", "icon.svg"]
-        parts += [
-            f"admin-{part}.js" for part in ("definition", "events", "keys", "kit", "players", "seasons", "status")
-        ]
+        parts += [name for name in ASSETS if name.startswith("admin-")]
         for name in parts:
             asset = http.get(f"/assets/{name}")
             assert asset.status == 200
