@@ -43,10 +43,10 @@ function ranges(numbers) {
 }
 
 function relays(state) {
-  const rows = state.relays.map((one) => [name(one.relay), ranges(one.partitions), String(one.partitions.length),
+  const rows = state.relays.map((one) => [name(one.relay), ranges(one.partitions),
     one.held ? badge(`at work on ${one.held}`, "good") : `idle for ${lasts(one.idleS)}`]);
   return card("Relays", el("p", { class: "hint" }, `${count(state.relaysConnected, "relay is", "relays are")} connected. Each takes the partitions that have changes, for milliseconds at a time: these are those that it had last.`),
-    table("Relays", ["Relay", "Partitions it had last", "#Number", "Now"], rows, "No relay had anything to do in the last ten minutes."));
+    table("Relays", ["Relay", "Partitions", "Now"], rows, "No relay had anything to do in the last ten minutes."));
 }
 
 const size = (bytes) => {

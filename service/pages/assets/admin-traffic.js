@@ -1,6 +1,6 @@
 // Submissions and reads of the last hours, and their latencies, as the server that answers has counted them.
 
-import { api, card, count, el, figure, mark, reason, select, when } from "./admin-kit.js";
+import { api, card, count, el, figure, lasts, mark, reason, select, when } from "./admin-kit.js";
 
 const WIDTH = 600, HEIGHT = 110;
 const SPANS = [["15", "15 minutes"], ["60", "an hour"], ["360", "six hours"]];
@@ -19,7 +19,9 @@ function ceiling(value) {
 
 /** Lines over time. A line has a gap where its value is null. `series`: [name, value of a point]; `write` writes a value. */
 function chart(title, points, minutes, series, write) {
-  const end = Date.now(), start = end - 60_000 * minutes;
+  const end = Date.now();
+  // A young server fills the width with what there is.
+  const start = Math.max(end - 60_000 * minutes, Math.min(end - 60_000, Date.parse(points[0].at) - 1_000 * points[0].seconds));
   const most = ceiling(Math.max(0, ...points.flatMap((point) => series.map(([, value]) => value(point) ?? 0))));
   const lines = series.flatMap(([, value], at) => {
     const runs = [[]];
@@ -28,7 +30,7 @@ function chart(title, points, minutes, series, write) {
       if (y === null) runs.push([]);
       else runs.at(-1).push(`${((WIDTH * (Date.parse(point.at) - start)) / (end - start)).toFixed(1)},${(HEIGHT - 2 - ((HEIGHT - 6) * y) / most).toFixed(1)}`);
     }
-    return runs.filter((run) => run.length).map((run) => mark("polyline", { class: `line-${at}`, points: run.length > 1 ? run.join(" ") : `${run[0]} ${run[0]}` }));
+    return runs.filter((run) => run.length).map((run) => mark("polyline", { class: `line-${at}${run.length > 1 ? "" : " dot"}`, points: run.length > 1 ? run.join(" ") : `${run[0]} ${run[0]}` }));
   });
   const told = series.map(([name, value]) => {
     const known = points.map(value).filter((one) => one !== null);
@@ -37,9 +39,9 @@ function chart(title, points, minutes, series, write) {
   const grid = [0, 0.5, 1].map((part) => mark("line", { x1: 0, x2: WIDTH, y1: 2 + part * (HEIGHT - 4), y2: 2 + part * (HEIGHT - 4) }));
   return el("figure", { class: "chart" },
     el("figcaption", {}, el("span", { class: "strong" }, title),
-      series.map(([name], at) => el("span", { class: `key key-${at}` }, name)), el("span", { class: "most" }, `to ${write(most)}`)),
+      series.map(([name], at) => el("span", { class: `key key-${at}` }, name)), el("span", { class: "most" }, `0 \u2013 ${write(most)}`)),
     mark("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${title}. ${told.join("; ")}` }, ...grid, ...lines),
-    el("p", { class: "axis", "aria-hidden": "true" }, el("span", {}, minutes < 120 ? `${minutes} min ago` : `${minutes / 60} h ago`), el("span", {}, "now")));
+    el("p", { class: "axis", "aria-hidden": "true" }, el("span", {}, `${lasts((end - start) / 1_000)} ago`), el("span", {}, "now")));
 }
 
 function shown(data, minutes) {
