@@ -80,13 +80,17 @@ def check_schedule(schedule: Schedule, now: datetime.datetime) -> None:
             f"it has {', '.join(sorted(given)) or 'nothing'}"
         )
     for name, instant in (("startsAt", schedule.startsAt), ("endsAt", schedule.endsAt)):
-        if instant is not None and not 1 < instant.year < 9_999:
-            # In another time zone it might have no date.
+        if not has_dates(instant):
             raise InvalidRule(f"schedule.{name} is out of range, or in the past")
     if schedule.endsAt is not None and schedule.endsAt <= now:
         raise InvalidRule("schedule.endsAt is in the past")
     if find_next_end(schedule, now) is None:
         raise InvalidRule(f"schedule.{'cron' if schedule.cron else 'every'} never comes to an end of a period")
+
+
+def has_dates(instant: datetime.datetime | None) -> bool:
+    """Whether an instant has a date in every time zone; True for none."""
+    return instant is None or 1 < instant.year < 9_999
 
 
 def find_next_end(schedule: Schedule, after: datetime.datetime) -> datetime.datetime | None:
@@ -159,9 +163,21 @@ def _find_by_cron(text: str, zone: ZoneInfo, after: datetime.datetime) -> dateti
     try:
         instants = CronSim(text, after.astimezone(zone))
     except CronSimError as error:
-        raise InvalidRule(f"schedule.cron is wrong, or never comes: {error}") from error
+        if _is_cron(text, month="*") and _is_cron(text, day="1"):
+            raise InvalidRule("schedule.cron never comes: none of its months has such a day") from error
+        raise InvalidRule(f"schedule.cron is wrong: {error}") from error
     # In an hour that comes twice, the first ones may lie before: cron knows them by their time on the wall only.
     for local in instants:
         if (end := local.astimezone(UTC)) > after:
             return end
     return None
+
+
+def _is_cron(text: str, *, day: str | None = None, month: str | None = None) -> bool:
+    """Whether a text of five fields is a cron expression, with another field for the day or the month."""
+    minute, hour, its_day, its_month, weekday = text.split()
+    try:
+        CronSim(" ".join((minute, hour, day or its_day, month or its_month, weekday)), datetime.datetime(2026, 1, 1))
+    except CronSimError:
+        return False
+    return True

@@ -8,7 +8,10 @@ a dead relay costs time only, and expires.
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
+import socket
 from typing import Final
 
 from board.redis.keyspace import Keyspace
@@ -19,12 +22,21 @@ LEASE_MS: Final = 50
 """A hold expires this long after its rest: then its relay is dead, or has a batch of thousands of rows in hand."""
 
 
+def make_name() -> bytes:
+    """The name of this relay for people: host, process, and a random number, since hosts may have equal names."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:64]
+    return f"{host}/{os.getpid()}/{secrets.token_hex(4)}".encode()
+
+
 class Holds:
-    """The holds of one relay; each call is given the connection that the relay has at the time."""
+    """The holds of one relay; each call is given the connection that the relay has at the time.
+
+    A partition that was let go keeps a note of the relay that had it last.
+    """
 
     def __init__(self, keys: Keyspace, rest_ms: int) -> None:
         self._keys: Final = keys
-        self._me: Final = secrets.token_hex(4).encode()
+        self._me: Final = make_name()
         self._most: Final = b"%d" % (rest_ms + LEASE_MS)
 
     def take(self, redis: SyncRedis, partition: int) -> bool:

@@ -24,7 +24,10 @@ from board.pg.write_connection import WriteConnection
 from board.process.tasks import LastingTask
 from board.redis.async_redis import AsyncRedis
 from board.redis.keyspace import Keyspace
+from board.redis.masters import read_masters
+from board.redis.options import parse_redis_url
 from board.redis.poke import Poker
+from board.redis.topology import Topology
 from service.access.authorizer import Authorizer
 from service.access.jwks import Jwks
 from service.access.keyring import Keyring
@@ -34,6 +37,7 @@ from service.access.tickets import Tickets
 from service.access.tokens import Secret, Tokens
 from service.admin.sign_in import OperatorSessions, SignedOperators
 from service.admin.status import SystemStatus
+from service.admin.traffic import TrafficReport
 from service.boards.awaited import AwaitedRanks
 from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
@@ -72,6 +76,7 @@ from service.players.store import PlayerStore
 from service.routes import OPERATIONS
 from service.seasons.board_sizes import BoardSizes
 from service.seasons.manage import SeasonManager
+from service.seasons.preview import SchedulePreview
 from service.seasons.reset import SeasonReset
 from service.seasons.store import SeasonStore
 from service.stream.streams import BoardStreams
@@ -80,6 +85,7 @@ from service.submissions.submit import Submitter
 from service.submissions.submit_batch import BatchSubmitter
 from service.submissions.types import BATCH_MOST
 from service.telemetry.metrics import DROPPED, Traffic, observe_batches, sample_worker
+from service.telemetry.traffic_history import TrafficHistory
 from service.tickets.manage import TicketOffice
 
 log: Final = logging.getLogger(__name__)
@@ -171,9 +177,9 @@ class Lifespan:
         self._limiter.stop()
 
 
-async def build_worker(s: Settings, row: Row) -> WorkerContext:
-    """Build and start the parts of a worker, inside its event loop. It counts in `row`. An error ends
-    the process.
+async def build_worker(s: Settings, row: Row, history: TrafficHistory) -> WorkerContext:
+    """Build and start the parts of a worker, inside its event loop. It counts in `row`; `history` is that of all
+    workers. An error ends the process.
     """
     keys = Keyspace(s.redis_prefix)
     redis = AsyncRedis(
@@ -228,6 +234,7 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
     profiles = ShownProfiles(ProfileCache(redis, keys, poker, board_reads, deadline_s=read_deadline_s))
     waits = VersionWaits(BoardWatch(calls, redis, keys))
     past = PastBoards(board_reads, run_metadata, redis, keys, read_deadline_s)
+    topology = Topology(parse_redis_url(s.redis_url))
     leaving = Leaving()
     # Those who wait for changes wait for long: they may learn of them a little later, and cost less.
     polls = LongPolls(BoardWatch(calls, redis, keys, PAUSE_S, PAUSE_MOST_S), leaving)
@@ -258,11 +265,13 @@ async def build_worker(s: Settings, row: Row) -> WorkerContext:
         StandingsReader(rank_reads, board_reads),
         SeasonReset(seasons, redis, keys, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         SeasonManager(seasons, BoardSizes(redis, keys), poker, None if access is None else access.keyring.hurry),
+        SchedulePreview(),
         PlayerManager(players, poker),
         EventFeed(event_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         OperatorSessions(operators),
-        SystemStatus(admin_reads, redis, keys),
+        SystemStatus(admin_reads, redis, keys, partial(read_masters, topology, s.redis_prefix)),
+        TrafficReport(history.read),
         probes,
         Pages(s.embed),
         Document(make_document(guarded=access is not None)),

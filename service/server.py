@@ -27,6 +27,7 @@ from board.process.children import end_with_parent
 from board.process.watchdog import Watchdog
 from service.telemetry.exporter import ExporterSupervisor
 from service.telemetry.metrics import REGISTRY
+from service.telemetry.traffic_history import TrafficHistory
 from service.worker import STOP_SIGNALS
 
 log: Final = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         # During a reload, old and new workers run at the same time; during several reloads in a row, even more.
         self.sheet: Final = Sheet.create(REGISTRY, 8 * settings.workers + 32)
         self.exporter: Final = ExporterSupervisor(settings, self.sheet)
+        self.history: Final = TrafficHistory(self.sheet)
         self.row = Row.private(REGISTRY)
         self.options: Final = make_options(settings)
         # Here, not in `load_config`: gunicorn would print the error in its own form and end the process.
@@ -62,7 +64,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         from service.app import build_worker
 
         setup(self.settings.log_level, self.settings.log_format)
-        return partial(build_worker, self.settings, self.row)
+        return partial(build_worker, self.settings, self.row, self.history)
 
     def run(self) -> None:
         try:
@@ -109,7 +111,10 @@ def check_options(options: Iterable[str]) -> None:
 
 
 class _Master(Arbiter):  # type: ignore[misc]
-    """gunicorn's master. About once a second it checks its workers, and with them the exporter of the metrics."""
+    """gunicorn's master. About once a second it checks its workers, and with them the exporter of the metrics.
+
+    It also takes the samples of the traffic.
+    """
 
     def __init__(self, app: Server) -> None:
         self.watchdog: Final = Watchdog(os.environ)
@@ -133,6 +138,7 @@ class _Master(Arbiter):  # type: ignore[misc]
         self.beat.give()
         super().manage_workers()
         self.app.exporter.keep_running()
+        self.app.history.keep_sampling()
         self.watchdog.pat()
 
 

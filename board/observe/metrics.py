@@ -12,7 +12,7 @@ import itertools
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -145,6 +145,10 @@ class Sheet:
     def totals(self) -> list[int]:
         """Every slot, summed over all rows."""
         return [sum(self._cells[at :: self.registry.slots]) for at in range(self.registry.slots)]
+
+    def totals_of(self, slots: Iterable[int]) -> dict[int, int]:
+        """These slots, each summed over all rows."""
+        return {at: sum(self._cells[at :: self.registry.slots]) for at in slots}
 
 
 class Sample(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ of a partition is not its number: the slots of `EVEN_TAGS` have equal distances,
                                 watermark has ``s:<season>``: mark of the last batch that wrote them, and the attributes
 ``lb:{17}:t``           set     temporary keys of a rebuild
 ``lb:poke``             zset    partitions with fresh hints (their numbers), seasons that a reader suspects (``!…``)
-``lb:held``             hash    partition -> the relay that holds it, and until when (``poke.lua``)
+``lb:held``             hash    partition -> the relay that holds it, or had it last, and until when (``poke.lua``)
 ``lb:{limits}:<owner>``  string  when the quota of a key (``k:``) or player (``u:``) is full again, in µs
 ``lb:used:<ticket>``     string  a ticket that was used, for as long as it would be valid
 ======================  ======  ==========================================================

@@ -8,11 +8,12 @@ from typing import Final
 from service.access.sessions import SESSION_MISMATCH
 from service.admin.sign_in import OperatorSessions
 from service.admin.status import SystemStatus
-from service.admin.types import OpenSession, SignedOut, SignIn, SystemState
+from service.admin.traffic import TrafficReport
+from service.admin.types import Minutes, OpenSession, SignedOut, SignIn, SystemState, Traffic
 from service.contract import problems as p
 from service.contract.body import KIB, Body, decode_strictly
 from service.contract.operation import Operation
-from service.contract.parameters import Parameter
+from service.contract.parameters import Parameter, make_number_parameter
 from service.contract.scopes import PUBLIC
 
 
@@ -23,6 +24,7 @@ def _make_header(name: str, meaning: str) -> Parameter:
 _COOKIE: Final = _make_header("Cookie", "The browser's cookies, the session's among them.")
 _ORIGIN: Final = _make_header("Origin", "The page's origin: over TLS the cookie is for TLS only.")
 _SITE: Final = _make_header("Sec-Fetch-Site", "Whether the browser sends the request for a page of this server.")
+_MINUTES: Final = make_number_parameter("minutes", Minutes, default=60, meaning="How far back.")
 
 OPERATIONS: Final = (
     Operation(
@@ -31,9 +33,19 @@ OPERATIONS: Final = (
         path="/v1/status",
         handler=SystemStatus.show_status,
         scope="admin",
-        summary="The state of the system: findings in words, partitions with fences and backlog, seasons set aside.",
+        summary="The state of the system: findings in words, partitions with fences and backlog, relays.",
         answers={200: ("The state.", SystemState)},
         problems=(p.STORE_UNAVAILABLE,),
+    ),
+    Operation(
+        name="getTraffic",
+        method="GET",
+        path="/v1/status/traffic",
+        handler=TrafficReport.show_traffic,
+        scope="admin",
+        summary="The traffic of the server that answers: submissions and reads a second, their latencies, failures.",
+        parameters=(_MINUTES,),
+        answers={200: ("The traffic.", Traffic)},
     ),
     Operation(
         name="showSession",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -73,6 +73,44 @@ class SeasonSetAside(msgspec.Struct, frozen=True, rename="camel"):
     retry_at: Instant
 
 
+class RelayState(msgspec.Struct, frozen=True, rename="camel"):
+    """A relay that was at work in the last ten minutes: its host and process, the partitions that it had last, how many
+    of them it holds at this moment, and the seconds since it had one.
+    """
+
+    relay: Annotated[str, msgspec.Meta(examples=["api1/4711/9f3c2a1b"])]
+    partitions: list[Partition]
+    held: Count
+    idle_s: Seconds
+
+
+Bytes = Annotated[int, msgspec.Meta(ge=0, examples=[1_048_576])]
+
+
+class RedisMaster(msgspec.Struct, frozen=True, rename="camel"):
+    """A master of Redis: whether it answers, the partitions that it has, its replicas and how far the last is behind.
+
+    What it does not tell is null. `limitBytes` is the memory that it may use; 0: no limit.
+    """
+
+    address: Annotated[str, msgspec.Meta(examples=["redis1:6379"])]
+    up: Annotated[bool, msgspec.Meta(examples=[True])]
+    partitions: Count
+    replicas: Count | None
+    lag_bytes: Bytes | None
+    used_bytes: Bytes | None
+    limit_bytes: Bytes | None
+
+
+class PostgresStandby(msgspec.Struct, frozen=True, rename="camel"):
+    """A standby of PostgreSQL, and the WAL that it has not replayed; null: not known to this role."""
+
+    name: Annotated[str, msgspec.Meta(examples=["standby1"])]
+    state: Annotated[str, msgspec.Meta(examples=["streaming"])]
+    sync: Annotated[str, msgspec.Meta(examples=["async"])]
+    lag_bytes: Bytes | None
+
+
 class Finding(msgspec.Struct, frozen=True, rename="camel"):
     """A statement about the system; `isWrong`: somebody should do something."""
 
@@ -81,7 +119,10 @@ class Finding(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SystemState(msgspec.Struct, frozen=True, rename="camel"):
-    """The state of the whole system: findings in words, the wrong ones first; totals; partitions; seasons set aside."""
+    """The state of the whole system: findings in words, the wrong ones first; totals; partitions; seasons set aside.
+
+    `relaysConnected`: the relays with a connection to PostgreSQL. `relays`: those of them that had something to do.
+    """
 
     findings: list[Finding]
     redis: Annotated[str, msgspec.Meta(examples=["ok"])]
@@ -90,3 +131,51 @@ class SystemState(msgspec.Struct, frozen=True, rename="camel"):
     seasons: Count
     set_aside: list[SeasonSetAside]
     partitions: list[PartitionState]
+    relays_connected: Count
+    relays: list[RelayState]
+    masters: list[RedisMaster]
+    standbys: list[PostgresStandby]
+
+
+Rate = Annotated[float, msgspec.Meta(ge=0, examples=[812.5])]
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, examples=[2.4])]
+MINUTES_MOST: Final = 360
+Minutes = Annotated[int, msgspec.Meta(ge=1, le=MINUTES_MOST, examples=[60])]
+
+
+class Latency(msgspec.Struct, frozen=True, rename="camel"):
+    """From the head of a request to its answer: the median, and the time that 99 of 100 did not exceed."""
+
+    p50_ms: Milliseconds
+    p99_ms: Milliseconds
+
+
+class TrafficPoint(msgspec.Struct, frozen=True, rename="camel"):
+    """The traffic of the `seconds` before an instant.
+
+    Submissions are counted at their commit, each one of a batch; reads are those of boards. `failuresPerS`: answers
+    with a status from 500 on, of all operations. Latencies are null where nothing was answered.
+    """
+
+    at: Instant
+    seconds: Seconds
+    submissions_per_s: Rate
+    reads_per_s: Rate
+    failures_per_s: Rate
+    submission: Latency | None
+    read: Latency | None
+
+
+class Traffic(msgspec.Struct, frozen=True, rename="camel"):
+    """The traffic of the server that answers: all workers of one host. Other hosts have figures of their own.
+
+    `since`: what is known begins there; null right after a start. `latest`: the last seconds; null, too, until there
+    are some. `points`: the earlier traffic, the oldest first. `longPolls` are reads that wait for a change.
+    """
+
+    workers: Count
+    streams: Count
+    long_polls: Count
+    since: Instant | None
+    latest: TrafficPoint | None
+    points: list[TrafficPoint]

@@ -322,6 +322,11 @@ class Connection(HttpProtocol):
         """Once a second: end the connection if its client is too slow, or silent for too long."""
         if self.transport.is_closing():
             return
+        if self.is_streaming() and not self._open:
+            # PERF: thousands of streams are swept each second. Nothing of the below is about them.
+            if self._is_stuck(tick):
+                self._reset()
+            return
         limits = self._limiter.limits
         silent = tick - self._since
         if self._is_stuck(tick) or (self._ended and silent > REFUSED_GRACE_S and not self.is_answering()):

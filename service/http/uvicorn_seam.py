@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -32,6 +33,7 @@ RELIED_ON: Final = {
     ),
     "RequestResponseCycle": (
         "body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete", "response_started",
+        "scope",
     ),
     "ServerState": ("default_headers", "total_requests", "connections", "tasks"),
     "FlowControl": ("read_paused", "write_paused", "pause_reading", "resume_reading", "_transport"),
@@ -76,11 +78,19 @@ class FastCycle:
     response_complete: bool
 
 
+@lru_cache(maxsize=64)
+def frame_chunk(piece: bytes) -> bytes:
+    """A piece as a chunk (RFC 9112, 7.1). PERF: a piece that goes to many connections is framed once."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, with named methods for its state and its steps."""
 
     flow: HoldableFlow
     _earlier_due = False  # a broken request was taken out of the queue, and one before it is being answered
+    _answered: Any = None  # the request that the application answers, or has answered last
+    _streamed: Any = None  # the request whose answer has no end, once its head is sent
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -97,7 +107,7 @@ class HttpProtocol(HttpToolsProtocol):
     def is_answering(self) -> bool:
         """Whether the client waits for an answer that is being made."""
         cycle: Any = self.cycle
-        if self.pipeline or self._earlier_due:
+        if self.pipeline or self._earlier_due or self._streamed is not None:
             return True
         return cycle is not None and not cycle.response_complete and not cycle.disconnected
 
@@ -133,9 +143,36 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether the connection is closed, or closes."""
         return self.transport.is_closing()
 
+    def is_streaming(self) -> bool:
+        """Whether the answer in progress has no end, and its head is sent."""
+        return self._streamed is not None
+
+    def begin_stream(self) -> None:
+        """The head of an answer without an end is sent: from now on only `write_chunk` writes, until `end_stream`.
+
+        uvicorn takes the client for gone. So it lets the application go on without writing what that sends, and frees
+        all of the request: a stream that lasts is a connection and no task.
+        """
+        self._streamed = cycle = self._answered
+        cycle.disconnected = True
+        cycle.scope = self.scope = {}  # type: ignore[typeddict-item]
+        cycle.message_event = _NoEvent
+
     def write_chunk(self, piece: bytes) -> None:
-        """Send a piece of an answer without an end. uvicorn sends those in chunks (RFC 9112, 7.1)."""
-        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        """Send a piece of an answer without an end, in a chunk as uvicorn does."""
+        self.transport.write(frame_chunk(piece))
+
+    def end_stream(self) -> None:
+        """End an answer without an end. Does nothing where there is none."""
+        cycle, self._streamed = self._streamed, None
+        if cycle is None:
+            return
+        cycle.response_complete = True
+        if not self.transport.is_closing():
+            self.transport.write(b"0\r\n\r\n")
+            if not cycle.keep_alive:
+                self.transport.close()
+        self.on_response_complete()
 
     def hold_reading(self) -> None:
         """Read nothing until `release_reading`, whatever uvicorn does."""
@@ -176,6 +213,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Keep a task or future of the fast path alive, and let the stop of the worker wait for it."""
         self.tasks.add(task)  # type: ignore[arg-type]
         task.add_done_callback(then)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """uvicorn starts the application for a request, also for one that was queued."""
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def start_next(self) -> bool:
         """Count an answer, and start the next queued request; False if the connection has to wait for one.

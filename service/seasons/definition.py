@@ -10,7 +10,7 @@ import msgspec
 
 from board.errors import InvalidRule
 from board.periods import Terms, find_end
-from board.schedule import check_schedule
+from board.schedule import check_schedule, has_dates
 from board.season import Rule, check_rule
 from service.contract.body import decode_strictly
 from service.contract.merge_patch import Members, merge
@@ -49,6 +49,8 @@ def check_schedule_of(definition: Definition, before: Definition, now: datetime.
 def check_definition(definition: Definition) -> Definition:
     """The definition, if its members fit together and within their bounds. Raises `InvalidRule`."""
     check_rule(rule_of(definition))
+    if not has_dates(definition.opensAt):
+        raise InvalidRule("opensAt is out of range")
     if len({*definition.segments}) < len(definition.segments):
         raise InvalidRule("segments names an attribute twice")
     for name, text in (("title", definition.title), ("display.unit", definition.display.unit)):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from service.contract import problems as p
-from service.contract.body import KIB, Body
+from service.contract.body import KIB, Body, decode_strictly
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter, make_number_parameter
 from service.contract.season_cursors import parse_cursor
@@ -15,6 +16,7 @@ from service.contract.validation import JSON_TYPE, MERGE_PATCH_TYPE
 from service.seasons import problems as own
 from service.seasons.definition import decode_definition, decode_patch
 from service.seasons.manage import SeasonManager, parse_period_cursor, parse_state
+from service.seasons.preview import SchedulePreview
 from service.seasons.reset import SeasonReset
 from service.seasons.types import (
     Definition,
@@ -24,6 +26,8 @@ from service.seasons.types import (
     PeriodBegun,
     PeriodCursor,
     PeriodList,
+    ScheduleToTry,
+    ScheduleTried,
     Season,
     SeasonList,
     State,
@@ -131,6 +135,17 @@ OPERATIONS: Final = (
         parameters=(SEASON, _PERIOD_CURSOR, _PERIODS),
         answers={200: ("A page of the periods.", PeriodList)},
         problems=(p.SEASON_NOT_FOUND, p.STORE_UNAVAILABLE),
+    ),
+    Operation(
+        name="previewSchedule",
+        method="POST",
+        path="/v1/schedules/preview",
+        handler=SchedulePreview.show_ends,
+        scope="admin",
+        summary="The next ends of a schedule, before a season has it. Nothing is changed.",
+        body=Body(kind=ScheduleToTry, most=4 * KIB, decode=partial(decode_strictly, ScheduleToTry)),
+        answers={200: ("The next ends.", ScheduleTried)},
+        problems=(own.INVALID_SCHEDULE,),
     ),
     Operation(
         name="endPeriod",

@@ -11,6 +11,13 @@ INVALID_DEFINITION = add_problem(
     "The members of the season do not fit together or are out of bounds.",
     "A member of the definition is wrong by itself or beside another one; `detail` names it.",
 )
+INVALID_SCHEDULE = add_problem(
+    "invalid-schedule",
+    400,
+    "The schedule is none, or no period would ever end by it.",
+    "A member is wrong or missing, the time zone is not known, or the schedule never comes to an end of a period; "
+    "`detail` says which. A definition with such a schedule is refused as `invalid-season`.",
+)
 INVALID_FEEDS = add_problem(
     "invalid-feeds",
     400,

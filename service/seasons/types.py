@@ -17,6 +17,8 @@ from service.contract.types import Metadata, SeasonCursor, SeasonId
 
 TITLE_MAX: Final = 200
 UNIT_MAX: Final = 32
+ENDS_SHOWN: Final = 5
+"""The next ends of a schedule that is tried."""
 
 State = Literal["upcoming", "open", "closing", "closed", "final"]
 Visibility = Literal["private", "public"]
@@ -130,6 +132,26 @@ class DefinitionPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Metadata | msgspec.UnsetType | None = msgspec.UNSET
     display: Display | msgspec.UnsetType | None = msgspec.UNSET
     visibility: VisibilityOfSeason | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class ScheduleToTry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A schedule, and the instant before which the season takes no submissions."""
+
+    schedule: ScheduleOfSeason
+    opensAt: Instant | None = None
+
+
+class End(msgspec.Struct, frozen=True):
+    """An end of a period: the instant, and the same as clocks in the schedule's own zone show it."""
+
+    at: Instant
+    local: Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-30T00:00:00+01:00"])]
+
+
+class ScheduleTried(msgspec.Struct, frozen=True):
+    """The next ends of a schedule, the first ones of all: a schedule with a single end has one."""
+
+    ends: Annotated[list[End], msgspec.Meta(min_length=1, max_length=ENDS_SHOWN)]
 
 
 class Period(msgspec.Struct, frozen=True):

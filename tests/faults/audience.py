@@ -12,6 +12,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,11 @@ LIMIT: Final = 20
 SILENT_S: Final = 40.0
 """A stream without a heartbeat for so long is dead."""
 AGAIN_S: Final = (0.05, 0.4)
+THERE_MOST_S: Final = 3_600.0
+"""No fault lasts for so long: an audience that is still there was forgotten."""
+RESTED_MOST_S: Final = 600.0
+"""Nor does a rest of its clients."""
+ENDED_WITHIN_S: Final = 60.0
 SMALL: Final = 4_096
 """The receive buffer of clients that rest, in bytes."""
 
@@ -93,7 +99,8 @@ class Audience:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(ENDED_WITHIN_S)
+        assert not self._thread.is_alive(), f"the listeners did not end within {ENDED_WITHIN_S:.0f} s"
 
     def check(self) -> bool:
         """True; raises what ended a listener that should not have ended."""
@@ -157,8 +164,7 @@ class Audience:
             self._failed = self._failed or (None if task.cancelled() else task.exception())
 
     async def _watch(self) -> None:
-        while not self._stop.is_set():
-            await asyncio.sleep(0.05)
+        await poll(self._stop.is_set, THERE_MOST_S, "the end of the audience")
 
     async def _ask(self, one: Heard, path: str, headers: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Send a request on a connection of its own."""
@@ -198,8 +204,8 @@ class Audience:
         """Take the events of a stream until it ends. Raises OSError, EOFError and TimeoutError."""
         text = b""
         while True:
-            while one.rests and self.rest.is_set():
-                await asyncio.sleep(0.05)
+            if one.rests:
+                await poll(lambda: not self.rest.is_set(), RESTED_MOST_S, "the end of a rest")
             async with asyncio.timeout(SILENT_S):
                 size = int((await reader.readuntil(b"\r\n")).strip(), 16)
                 text += (await reader.readexactly(size + 2))[:-2]
@@ -229,6 +235,15 @@ class Audience:
                 if writer is not None:
                     writer.transport.abort()
             await asyncio.sleep(random.uniform(*AGAIN_S))
+
+
+async def poll(is_so: Callable[[], bool], within_s: float, what: str) -> None:
+    """Wait until something is so that a thread decides. Raises AssertionError when the time is up."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_s
+    while not is_so():
+        assert loop.time() < until, f"{what} did not come within {within_s:.0f} s"
+        await asyncio.sleep(0.05)
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[int, int]:

@@ -21,6 +21,7 @@ BODIES: dict[str, Any] = {
     "lookUpPlayers": {"userIds": ["ada", "bob"]},
     "givePass": {"ticket": "lbt_none"},
     "signIn": {"key": "lb_none"},
+    "previewSchedule": {"schedule": {"cron": "0 0 * * MON", "timeZone": "Europe/Berlin"}},
     "createKey": {"name": "made by the matrix", "scopes": ["read"]},
 }
 

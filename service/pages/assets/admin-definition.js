@@ -1,11 +1,12 @@
 // The definition of a season as a form. The API checks it; what it says is shown as it is.
 
 import { el, field, form, input, parse, select, write } from "./admin-kit.js";
+import { preview } from "./admin-schedule.js";
 
 const LOW = -(2n ** 63n), HIGH = 2n ** 63n - 1n;
 const DEFAULTS = {
   operator: "sum", order: "desc", columns: [], ranking: "ordinal", bounds: { min: LOW, max: HIGH }, opensAt: null, schedule: null,
-  graceS: 0, keepPeriods: null, feeds: [], title: "", metadata: {}, display: { unit: "", decimals: 0, format: "number" }, visibility: "private",
+  graceS: 0, keepPeriods: null, feeds: [], segments: [], title: "", metadata: {}, display: { unit: "", decimals: 0, format: "number" }, visibility: "private",
 };
 const KINDS = { cron: ["cron", "timeZone"], every: ["every", "startsAt"], once: ["endsAt"] };
 const LABELS = { cron: "Cron", timeZone: "Time zone", every: "Every", startsAt: "Counted from", endsAt: "The only end" };
@@ -85,12 +86,16 @@ function controls(now) {
   const kind = select([["", "no end"], ["cron", "by a calendar (cron)"], ["every", "in equal steps"], ["once", "once"]], kindOf(now.schedule), { id: "d-schedule" });
   const parts = Object.fromEntries(Object.keys(LABELS).map((one) => [one, input({ value: now.schedule?.[one] ?? "", id: `d-${one}` })]));
   const rows = Object.entries(parts).map(([one, control]) => [one, field(LABELS[one], control, HINTS[one])]);
+  const readSchedule = () => (kind.value ? Object.fromEntries(KINDS[kind.value].map((one) => [one, parts[one].value.trim()])) : null);
+  const ends = preview(() => kind.value && { schedule: readSchedule(), opensAt: optional(opensAt) });
   const choose = () => { for (const [one, row] of rows) row.hidden = !(KINDS[kind.value] ?? []).includes(one); };
-  kind.addEventListener("change", choose);
+  kind.addEventListener("change", () => { choose(); ends.look(); });
+  for (const control of [opensAt, ...Object.values(parts)]) control.addEventListener("input", ends.look);
   choose();
   const grace = input({ value: String(now.graceS), inputmode: "numeric", id: "d-grace" });
   const keep = input({ value: now.keepPeriods ?? "", inputmode: "numeric", id: "d-keep" });
   const feeds = lines(now.feeds, { id: "d-feeds" });
+  const segments = lines(now.segments, { id: "d-segments" });
   const unit = input({ value: now.display.unit, maxlength: 32, dir: "auto", id: "d-unit" });
   const decimals = input({ value: String(now.display.decimals), inputmode: "numeric", id: "d-decimals" });
   const format = select([["number", "number"], ["time", "time, as 1:21.950"]], now.display.format, { id: "d-format" });
@@ -101,9 +106,9 @@ function controls(now) {
       field("Unit", unit, "Behind each score: pts, m"), field("Digits behind the point", decimals), field("Scores are shown as", format)]],
     ["How scores count", [field("Operator", operator), field("Order", order), field("Equal scores", ranking),
       field("Least score", min), field("Greatest score", max), field("Columns", columns, "Up to three further numbers of a run, compared after the score. One a line: time asc")]],
-    ["Periods", [field("Opens at", opensAt, "Empty: it is open. Else an instant: 2026-12-01T00:00:00Z"), field("Periods end", kind), ...rows.map(([, row]) => row),
+    ["Periods", [field("Opens at", opensAt, "Empty: it is open. Else an instant: 2026-12-01T00:00:00Z"), field("Periods end", kind), ...rows.map(([, row]) => row), ends.place,
       field("Seconds of grace", grace, "After the end, for late submissions of game servers."), field("Ended periods to keep", keep, "Empty: all.")]],
-    ["For programs", [field("Feeds", feeds, "Seasons in which each submission counts, too. One a line."), field("Metadata", metadata, "A JSON object for clients.")]],
+    ["For programs", [field("Segments", segments, "Attributes of players of which each value has a board. One a line: country"), field("Feeds", feeds, "Seasons in which each submission counts, too. One a line."), field("Metadata", metadata, "A JSON object for clients.")]],
   ];
   const read = () => {
     let object;
@@ -113,9 +118,9 @@ function controls(now) {
       bounds: { min: integer(min, "The least score"), max: integer(max, "The greatest score") },
       columns: listed(columns).map((line) => { const [, called, way] = /^(.*?)(?:\s+(asc|desc))?$/.exec(line); return { name: called, order: way ?? "desc" }; }),
       opensAt: optional(opensAt),
-      schedule: kind.value ? Object.fromEntries(KINDS[kind.value].map((one) => [one, parts[one].value.trim()])) : null,
+      schedule: readSchedule(),
       graceS: Number(integer(grace, "Grace")), keepPeriods: optional(keep) === null ? null : Number(integer(keep, "The number of periods")),
-      feeds: listed(feeds), metadata: object,
+      feeds: listed(feeds), segments: listed(segments), metadata: object,
       display: { unit: unit.value, decimals: Number(integer(decimals, "The number of digits")), format: format.value },
     };
   };

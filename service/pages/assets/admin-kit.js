@@ -102,6 +102,19 @@ export function table(label, heads, rows, empty = "There is nothing yet.") {
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el("td", { class: is[at] }, cell)))))));
 }
 
+/** A number with its name, in a row of them. */
+export function figure(label, value, note = "", kind = "") {
+  return el("div", { class: `figure ${kind}` }, el("dt", {}, label), el("dd", {}, value), note ? el("dd", { class: "hint" }, note) : null);
+}
+
+/** An element of a drawing. */
+export function mark(tag, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
 export const badge = (text, kind = "") => el("span", { class: `badge ${kind}` }, text);
 
 let ids = 0;

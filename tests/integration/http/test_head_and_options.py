@@ -21,6 +21,9 @@ from support.world import World
 from service.contract.operation import Operation
 from service.routes import OPERATIONS
 
+OF_THE_MOMENT = ("getStatus", "getTraffic")
+"""Operations whose answers are of other figures each time, and so perhaps of another length."""
+
 GETS = pytest.mark.parametrize("op", [op for op in OPERATIONS if op.method == "GET"], ids=lambda op: op.name)
 
 
@@ -39,9 +42,9 @@ def keys(guarded: Api) -> list[str]:
     return made
 
 
-def told(answer: Answer) -> tuple[int, dict[str, str]]:
+def told(answer: Answer, *more: str) -> tuple[int, dict[str, str]]:
     """Status and headers, but for those that differ between any two answers, and those of a body (RFC 9110, 9.3.2)."""
-    different = ("date", "x-request-id", "transfer-encoding")
+    different = ("date", "x-request-id", "transfer-encoding", *more)
     return answer.status, {k: v for k, v in answer.headers.items() if k not in different}
 
 
@@ -53,6 +56,10 @@ def test_head_is_get_without_its_body(
     _, path, _ = request_of(op, spelt(OWN))
     for headers in ({}, *map(bearer, keys)):
         got, head = (client.ask(method, path, None, headers) for method in ("GET", "HEAD"))
+        if op.name in OF_THE_MOMENT and got.status == 200:
+            assert head.body == b"" and told(head, "content-length") == told(got, "content-length")
+            assert int(head.headers["content-length"]) > 0
+            continue
         assert head.body == b"" and told(head) == told(got), headers
         # A stream has no length.
         assert got.body and int(head.headers.get("content-length", len(got.body))) == len(got.body)

@@ -13,6 +13,8 @@ from support.marks import walks
 from support.office import Office, assert_sound, enter, go, until_text
 from support.processes import Api
 
+from service.pages.pages import ASSETS
+
 PARTS = ["status", "seasons", "season/spring", "new-season", "players/ada", "events", "keys"]
 
 
@@ -65,6 +67,43 @@ def test_names_cannot_break_the_page(browser: Browser, office: Office) -> None:
     assert_sound(browser, refusals=True)
 
 
+def test_names_cannot_break_the_parts_that_others_fill(browser: Browser, office: Office) -> None:
+    """Names of relays, which are those of hosts, and the texts of a schedule, which an answer repeats."""
+    names = strange_names()
+    world = office.world
+    seconds, _ = world.redis.time()
+    notes = {str(n): f"{seconds * 1_000 + 60_000}:{name}" for n, name in enumerate(names)}
+    enter(browser, office, "status", viewport={"width": 390, "height": 844})
+    world.redis.hset(world.keys.held, mapping=notes)
+    try:
+        go(browser, "status")
+        until_text(browser, "<img src=x onerror=alert(1)>", "[aria-label=Relays]")
+        assert_harmless(browser)
+    finally:
+        world.redis.hdel(world.keys.held, *notes)
+    go(browser, "new-season")
+    browser.run("await page.selectOption('#d-schedule', 'cron'); await page.fill('#d-cron', '0 0 * * *')")
+    for name in names:
+        browser.run(
+            """const turn = () => Number(document.getElementById('d-preview').dataset.turn ?? 0);
+            const before = await page.evaluate(turn);
+            await page.fill('#d-timeZone', name.trim() ? name : 'none');
+            await page.waitForFunction(
+              (old) => Number(document.getElementById('d-preview').dataset.turn) > old, before);
+            await page.waitForSelector('#d-preview .wrong');""",
+            name=name,
+        )
+        assert_harmless(browser)
+    assert_sound(browser, refusals=True)
+
+
+def assert_harmless(browser: Browser) -> None:
+    assert browser.run("return page.locator('#main img, #main script, #main i, #main b').count()") == 0
+    assert browser.run("return page.evaluate(() => document.documentElement.scrollWidth)") <= 390
+    shown = browser.run("return page.evaluate(() => document.getElementById('main').innerText)")
+    assert not {*shown} & {*"\u202e\u2066\u2067"}
+
+
 @pytest.mark.parametrize(
     ("device", "scheme"), [("phone", "light"), ("desktop", "dark"), *walks(("phone", "dark"), ("desktop", "light"))]
 )
@@ -80,6 +119,11 @@ def test_it_is_accessible_and_fits(browser: Browser, office: Office, scheme: str
         if part != "entry":
             go(browser, part)
         name = part.partition("/")[0]
+        if part == "new-season":
+            browser.run(
+                """await page.selectOption('#d-schedule', 'cron'); await page.fill('#d-cron', '0 0 * * MON');
+                await page.fill('#d-timeZone', 'Europe/Berlin'); await page.waitForSelector('#d-preview li');"""
+            )
         # CI keeps them.
         path = str(shots / f"admin-{name}-{device}-{scheme}.png")
         browser.run(
@@ -96,7 +140,9 @@ def test_it_is_accessible_and_fits(browser: Browser, office: Office, scheme: str
     assert_sound(browser, refusals=True)
 
 
-def test_the_keyboard_reaches_everything_and_right_to_left_is_mirrored(browser: Browser, office: Office) -> None:
+def test_the_keyboard_reaches_everything_and_right_to_left_is_mirrored(
+    browser: Browser, office: Office, tmp_path: Path
+) -> None:
     browser.open(f"{office.url}?dir=rtl", viewport={"width": 1440, "height": 900})
     browser.run("await page.waitForSelector('#entry:not([hidden])')")
     browser.run("await page.keyboard.type(key); await page.keyboard.press('Enter')", key=office.key)
@@ -105,6 +151,9 @@ def test_the_keyboard_reaches_everything_and_right_to_left_is_mirrored(browser: 
         browser.run("return page.locator(where).boundingBox()", where=where)["x"] for where in (".bar", "#main")
     )
     assert bar > main
+    shots = Path(os.environ.get("LEADERBOARD_TEST_SCREENSHOTS", tmp_path))
+    browser.run("await page.waitForSelector('#traffic .figures-row'); await page.screenshot({ path, fullPage: true })",
+                path=str(shots / "admin-status-rtl.png"))  # fmt: skip
     go(browser, "seasons")
     browser.run("await page.keyboard.press('Tab'); await page.keyboard.press('Tab')")
     assert browser.run("return page.evaluate(() => document.activeElement.tagName)") in ("A", "SELECT")
@@ -148,9 +197,7 @@ def test_all_of_it_is_small_and_from_this_server(api: Api) -> None:
         page = http.get("/admin").body
         size = len(page)
         parts = ["admin.css", "admin.js", "board.css", "show.js", "stream.js", "icon.svg"]
-        parts += [
-            f"admin-{part}.js" for part in ("definition", "events", "keys", "kit", "players", "seasons", "status")
-        ]
+        parts += [name for name in ASSETS if name.startswith("admin-")]
         for name in parts:
             asset = http.get(f"/assets/{name}")
             assert asset.status == 200

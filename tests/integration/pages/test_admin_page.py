@@ -114,6 +114,49 @@ def test_a_season_is_defined_and_changed(browser: Browser, office: Office) -> No
     assert_sound(browser, refusals=True)
 
 
+def test_a_schedule_shows_its_next_ends_before_it_is_saved(browser: Browser, office: Office) -> None:
+    enter(browser, office, "new-season")
+    assert not browser.run("return page.locator('#d-preview').isVisible()")
+    browser.run("await page.selectOption('#d-schedule', 'cron'); await page.fill('#d-cron', '0 0 29 2 *')")
+    until_text(browser, "as soon as both parts are there", "#d-preview")
+    browser.run("await page.fill('#d-timeZone', 'Europe/Berlin')")
+    until_text(browser, "Its next periods end", "#d-preview")
+    ends = browser.run("return page.locator('#d-preview li time').evaluateAll((all) => all.map((one) => one.dateTime))")
+    # In Berlin a leap day begins an hour before midnight in UTC.
+    assert len(ends) == 5 and all(end.endswith("-02-28T23:00:00Z") for end in ends)
+    shown = text(browser, "#d-preview")
+    assert "February 29" in shown and "Europe/Berlin, UTC+01:00, in" in shown
+    browser.run("await page.fill('#d-cron', '0 0 30 2 *')")
+    until_text(browser, "never comes: none of its months has such a day", "#d-preview .wrong")
+    browser.run("await page.fill('#d-timeZone', '\u202eMars<b>')")
+    until_text(browser, "no IANA time zone: Mars<b>", "#d-preview .wrong")
+    browser.run("await page.selectOption('#d-schedule', '')")
+    browser.run("await page.waitForSelector('#d-preview', { state: 'hidden' })")
+    with office.api.client() as http:
+        assert http.ask("GET", "/v1/seasons?state=upcoming", None, bearer(office.key)).json["items"] == []
+    # A season that has a schedule shows its ends at once.
+    definition = {"schedule": {"endsAt": "2199-01-01T00:00:00+03:00"}}
+    assert office.ask("PUT", base("ends once"), definition).status == 201
+    go(browser, "season/ends once")
+    until_text(browser, "It ends", "#d-preview")
+    until_text(browser, "2198", "#d-preview")
+    assert_sound(browser, refusals=True)
+
+
+def test_segments_are_defined_too(browser: Browser, office: Office) -> None:
+    enter(browser, office, "new-season")
+    browser.run(
+        """await page.fill('#season-id', 'by country'); await page.fill('#d-segments', 'country');
+        await page.click('text=Define the season');"""
+    )
+    until_text(browser, "What cannot be undone")
+    assert office.season("by country")["segments"] == ["country"]
+    browser.run("await page.fill('#d-title', 'Countries'); await page.click('button:text-is(\"Save\")')")
+    until_text(browser, "The definition is saved.")
+    assert office.season("by country")["segments"] == ["country"], "a change of another member leaves them"
+    assert_sound(browser, refusals=True)
+
+
 def test_what_hurts_says_its_consequence_and_waits_for_the_name(browser: Browser, office: Office) -> None:
     name = "to be ended"
     assert office.ask("POST", f"{base(name)}/scores", {"userId": "ada", "delta": 7}).status == 202
@@ -208,6 +251,22 @@ def test_events_are_told_newest_first(browser: Browser, office: Office) -> None:
         "await page.waitForFunction(() => !document.getElementById('events').innerText.includes('leader.changed'))"
     )
     until_text(browser, "The period ended.", "#events")
+    assert_sound(browser)
+
+
+def test_the_traffic_is_told_and_drawn(browser: Browser, office: Office) -> None:
+    enter(browser, office, "status")
+    browser.run("await page.waitForSelector('#traffic .figures-row')")
+    for number in range(3):
+        assert office.ask("POST", f"{base('busy')}/scores", {"userId": "ada", "delta": 1}).status == 202
+        assert office.ask("GET", f"{base(SEASON)}/leaderboard/top?limit={number + 1}").status == 200
+    until_text(browser, "p99", "#traffic .figure:nth-child(1)")
+    until_text(browser, "p99", "#traffic .figure:nth-child(2)")
+    until_text(browser, "1 worker of the server that answered", "#traffic")
+    browser.run("await page.waitForSelector('#traffic .chart svg polyline')")
+    browser.run("await page.selectOption('select[aria-label=\"How far back\"]', '15')")
+    until_text(browser, " ago", "#traffic .chart .axis")
+    until_text(browser, "Relays")
     assert_sound(browser)
 
 

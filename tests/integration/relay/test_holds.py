@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 
 import msgspec
@@ -69,6 +71,20 @@ def test_without_a_poke_letting_go_wakes_nobody(world: World) -> None:
     assert poked(world) == []
     poke(world)
     assert poked(world) == [S], "nobody holds it any more"
+
+
+def test_a_note_tells_who_had_it_last_and_holds_nothing(world: World) -> None:
+    relays = Relays(world)
+    for n in (0, 1):
+        assert relays.take(n), "a note holds nothing"
+        relays.leave(n)
+        until, _, name = world.redis.hget(world.keys.held, str(S)).partition(b":")
+        now_s, us = world.redis.time()
+        assert int(until) <= 1_000 * now_s + us / 1_000
+        host, process, _ = name.decode().split("/")
+        assert (host, process) == (socket.gethostname(), str(os.getpid()))
+        assert name == relays.holds[n]._me
+    assert world.redis.hlen(world.keys.held) == 1
 
 
 def test_another_relay_is_refused_and_its_poke_kept(world: World) -> None:
