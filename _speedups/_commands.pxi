@@ -363,8 +363,7 @@ cdef int check_placed(Rows* rows) except -1:
     at += 24
     if has_columns:
         run = check_field(rows, at, False) - 4
-        if run not in (8, 16, 24):
-            raise ValueError("columns are not 8, 16 or 24 bytes")
+        check_run(at + 4, run)
         at += 4 + run
     at += check_field(rows, at, False)
     rows.at = at + check_field(rows, at, True)
