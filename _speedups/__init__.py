@@ -17,6 +17,7 @@ __all__ = [
     "IMPLEMENTATION",
     "build_apply",
     "build_load",
+    "build_segments",
     "decode_score",
     "encode_entry",
     "pack_int8_array",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from _speedups._py import (
         build_apply,
         build_load,
+        build_segments,
         decode_score,
         encode_entry,
         pack_int8_array,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 else:
     build_apply = _module.build_apply
     build_load = _module.build_load
+    build_segments = _module.build_segments
     decode_score = _module.decode_score
     encode_entry = _module.encode_entry
     pack_int8_array = _module.pack_int8_array

@@ -302,3 +302,184 @@ def build_load(zkey, hkey, rows, pairs):
         return result_of(&buffer, 0), commands, total
     finally:
         PyMem_Free(buffer.data)
+
+
+# --- build_segments -------------------------------------------------------------------------------------
+
+cdef struct Placed:
+    const uint8_t* row        # a tuple, as `put_zadd` reads it
+    Py_ssize_t run
+    const uint8_t* segment
+    Py_ssize_t segment_size
+    const uint8_t* names
+    Py_ssize_t names_size     # -1: NULL
+    const uint8_t* after
+
+
+cdef inline Placed placed_at(const uint8_t* row) noexcept nogil:
+    """The parts of a checked tuple."""
+    cdef Placed found
+    cdef const uint8_t* at
+    cdef const uint8_t* numbers = row + 6 + get32(row + 2)
+    found.row = row
+    found.run = <Py_ssize_t>get32(numbers + 24) if row[1] == 6 else 0
+    at = row_after(numbers, found.run)
+    found.segment, found.segment_size = at + 4, <Py_ssize_t>get32(at)
+    at += 4 + found.segment_size
+    found.names, found.names_size = at + 4, <Py_ssize_t><int32_t>get32(at)
+    found.after = found.names + (found.names_size if found.names_size > 0 else 0)
+    return found
+
+
+cdef Py_ssize_t check_field(Rows* rows, const uint8_t* at, bint may_be_null) except -1:
+    """Check a field of any length; its bytes, with those of the length."""
+    cdef Py_ssize_t left = rows.end - at
+    cdef int32_t size
+    if left < 4:
+        raise malformed("rows", at - rows.start)
+    size = <int32_t>get32(at)
+    if size == -1 and may_be_null:
+        return 4
+    if size < 0 or size > left - 4:
+        raise malformed("rows", at - rows.start)
+    return 4 + <Py_ssize_t>size
+
+
+cdef int check_placed(Rows* rows) except -1:
+    """Check the next tuple and step over it."""
+    cdef const uint8_t* row = rows.at
+    cdef const uint8_t* at = row
+    cdef bint has_columns
+    cdef Py_ssize_t run
+    if rows.end - at < 2 or at[0] != 0 or (at[1] != 5 and at[1] != 6):
+        raise malformed("rows", at - rows.start)
+    has_columns = at[1] == 6
+    at += 2
+    at += check_field(rows, at, False)
+    if rows.end - at < 24 or get32(at) != 8 or get32(at + 12) != 8:
+        raise malformed("rows", at - rows.start)
+    if has_columns != (at[16] >> 7):
+        raise ValueError("reached is negative, or not that of a row with columns")
+    at += 24
+    if has_columns:
+        run = check_field(rows, at, False) - 4
+        check_run(at + 4, run)
+        at += 4 + run
+    at += check_field(rows, at, False)
+    rows.at = at + check_field(rows, at, True)
+    return 0
+
+
+cdef Py_ssize_t check_group(Rows* rows, Py_ssize_t limit, Py_ssize_t* named) except -1:
+    """Check and step over up to ``limit`` tuples of one segment; their number. ``named`` counts those with names."""
+    cdef Placed first, placed
+    cdef const uint8_t* at
+    cdef Py_ssize_t count = 0
+    while count < limit and rows.at < rows.end:
+        at = rows.at
+        if rows.end - at == 2 and at[0] == 0xFF and at[1] == 0xFF:
+            rows.end = at
+            break
+        check_placed(rows)
+        placed = placed_at(at)
+        if count == 0:
+            first = placed
+        elif placed.segment_size != first.segment_size or memcmp(
+            placed.segment, first.segment, <size_t>first.segment_size
+        ) != 0:
+            # Of the next group, which checks it again.
+            rows.at = at
+            break
+        named[0] += placed.names_size >= 0
+        count += 1
+    return count
+
+
+cdef int put_placed(Buffer* buffer, bytes base, const uint8_t* at, Py_ssize_t count, Py_ssize_t size) except -1:
+    """The ZADD of ``count`` checked tuples of one segment, ``size`` bytes in all."""
+    cdef Placed placed = placed_at(at)
+    cdef Py_ssize_t user, key = PyBytes_GET_SIZE(base) + placed.segment_size
+    cdef const uint8_t* numbers
+    cdef uint8_t* to
+    cdef uint32_t low = 0
+    # The user of each tuple is written once; the prefix fits within its other bytes.
+    reserve(buffer, size + count * (BULK_ROOM + ZSCORE_ROOM) + COUNT_ROOM + 2 * BULK_ROOM + 4 + key)
+    to = put_bulk(put_count(tail(buffer), c"*", 2 + 2 * <uint64_t>count), b"ZADD", 4)
+    to = put_count(to, c"$", <uint64_t>key)
+    memcpy(to, PyBytes_AS_STRING(base), <size_t>PyBytes_GET_SIZE(base))
+    to += PyBytes_GET_SIZE(base)
+    memcpy(to, placed.segment, <size_t>placed.segment_size)
+    to = put_line_end(to + placed.segment_size)
+    for _ in range(count):
+        placed = placed_at(at)
+        user = <Py_ssize_t>get32(at + 2)
+        numbers = at + 6 + user
+        to = put_bulk_int(to, to_zscore(<int64_t>get64(numbers + 4), &low))
+        to = put_row_prefix(to, low, numbers, placed.run, user)
+        memcpy(to, at + 6, <size_t>user)
+        to = put_line_end(to + user)
+        at = placed.after
+    end_at(buffer, to)
+    return 0
+
+
+cdef int put_names(
+    Buffer* buffer, bytes hkey, const uint8_t* at, Py_ssize_t count, Py_ssize_t named, Py_ssize_t size
+) except -1:
+    """The HSET of those of ``count`` checked tuples, ``size`` bytes in all, that have names."""
+    cdef Placed placed
+    cdef uint8_t* to
+    reserve(buffer, size + 2 * BULK_ROOM * named + COUNT_ROOM + 2 * BULK_ROOM + 4 + PyBytes_GET_SIZE(hkey))
+    to = put_command(tail(buffer), b"HSET", hkey, named)
+    for _ in range(count):
+        placed = placed_at(at)
+        if placed.names_size >= 0:
+            to = put_bulk(to, at + 6, <Py_ssize_t>get32(at + 2))
+            to = put_bulk(to, placed.names, placed.names_size)
+        at = placed.after
+    end_at(buffer, to)
+    return 0
+
+
+def build_segments(base, hkey, rows, pairs):
+    """ZADD and HSET commands that load the boards of segments: (payload, commands, rows)."""
+    cdef Buffer buffer = Buffer(NULL, 0, 0)
+    cdef int64_t limit = 0
+    cdef Py_ssize_t commands = 0, total = 0, count, chunk, named
+    cdef Rows piece
+    cdef const uint8_t* first
+    cdef const uint8_t* group
+    check_bytes(base, "base")
+    check_bytes(hkey, "hkey")
+    check_bytes(rows, "rows")
+    if PyBytes_GET_SIZE(rows) > PY_SSIZE_T_MAX // 16:
+        raise MemoryError()
+    if to_int64(pairs, "pairs", &limit):
+        limit = PY_SSIZE_T_MAX if pairs > 0 else 0
+    if limit < 1:
+        raise ValueError("pairs must be at least 1")
+    piece.start = piece.at = <const uint8_t*>PyBytes_AS_STRING(rows)
+    piece.end = piece.start + PyBytes_GET_SIZE(rows)
+    skip_copy_header(&piece)
+    try:
+        reserve(&buffer, 256 + 3 * (piece.end - piece.at))
+        while True:
+            first = piece.at
+            chunk = named = 0
+            while chunk < limit:
+                group = piece.at
+                count = check_group(&piece, min(limit, PY_SSIZE_T_MAX) - chunk, &named)
+                if count == 0:
+                    break
+                put_placed(&buffer, <bytes>base, group, count, piece.at - group)
+                commands += 1
+                chunk += count
+            if chunk == 0:
+                break
+            if named > 0:
+                put_names(&buffer, <bytes>hkey, first, chunk, named, piece.at - first)
+                commands += 1
+            total += chunk
+        return result_of(&buffer, 0), commands, total
+    finally:
+        PyMem_Free(buffer.data)

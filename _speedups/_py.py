@@ -14,6 +14,8 @@ import json
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 from _speedups._py_http import split_request as split_request
 
@@ -232,7 +234,39 @@ def build_load(zkey: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[bytes
     return b"".join(commands), len(commands), len(entries)
 
 
-def _copy_rows(rows: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+def build_segments(base: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[bytes, int, int]:
+    """``ZADD`` and ``HSET`` commands that load the boards of segments, as `build_load`: (payload, commands, rows).
+
+    ``rows`` are tuples as those of `build_load` with two further fields: a segment, and the names of all segments of
+    the user, or NULL where another tuple has them. Neighbours of the same segment become one ``ZADD base+segment
+    zscore member ...``, and every ``pairs`` rows (the last time fewer) end with one ``HSET hkey user names ...``, if
+    there are names.
+    """
+    _check_bytes(base, "base")
+    _check_bytes(hkey, "hkey")
+    _check_bytes(rows, "rows")
+    _check_int(pairs, "pairs")
+    if pairs < 1:
+        raise ValueError("pairs must be at least 1")
+    entries = list(_copy_rows(rows, 2))
+    if any(segment is None for _, _, _, segment, _ in entries):
+        raise ValueError("rows: a segment is NULL")
+    commands: list[bytes] = []
+    for start in range(0, len(entries), pairs):
+        chunk = entries[start : start + pairs]
+        for segment, group in groupby(chunk, key=lambda entry: entry[3]):
+            zadd = [b"ZADD", base + segment]
+            for user, zscore, prefix, *_ in group:
+                zadd += b"%d" % zscore, prefix + user
+            commands.append(_command(zadd))
+        hset = [part for user, _, _, _, names in chunk if names is not None for part in (user, names)]
+        if hset:
+            commands.append(_command([b"HSET", hkey, *hset]))
+    return b"".join(commands), len(commands), len(entries)
+
+
+def _copy_rows(rows: bytes, more: int = 0) -> Iterator[tuple[Any, ...]]:
+    """User, zscore and prefix of each tuple, and ``more`` fields that follow."""
     reader = _Reader(rows, "rows")
     # A tuple begins with its column count, 3 or 4, so a piece that begins like the signature has the header.
     if rows.startswith(_COPY_SIGNATURE):
@@ -248,15 +282,14 @@ def _copy_rows(rows: bytes) -> Iterator[tuple[bytes, int, bytes]]:
             if not reader.at_end():
                 raise reader.malformed()
             return
-        if columns not in (3, 4):
+        if columns - more not in (3, 4):
             raise reader.malformed()
         user, score, reached = reader.field(), reader.field(), reader.field()
         if user is None or score is None or len(score) != 8 or reached is None or len(reached) != 8:
             raise reader.malformed()
-        if columns == 3:
-            yield user, *_entry(score, reached)
-        else:
-            yield user, *_entry_of_run(score, reached, reader.field())
+        is_plain = columns - more == 3
+        entry = _entry(score, reached) if is_plain else _entry_of_run(score, reached, reader.field())
+        yield user, *entry, *(reader.field() for _ in range(more))
 
 
 def _entry(score: bytes, reached: bytes | None) -> tuple[int, bytes]:

@@ -28,6 +28,12 @@ def split_board(board: str) -> tuple[str, str]:
     return season, segment
 
 
+def name_attributes(segments: str) -> dict[str, str | None]:
+    """The attributes of a season's segments as the parameters `first` and `second` of queries; None: there is none."""
+    first, _, second = segments.partition(",")
+    return {"first": first, "second": second or None}
+
+
 def label_segments(label: bytes, segments: str, full: Collection[str]) -> bytes:
     """The label of a board in a season with these segments, as the scripts that write boards expect it.
 

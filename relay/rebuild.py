@@ -7,23 +7,20 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
-import psycopg
 
 from _speedups import build_load
-from board.pg.queries import queries
 from board.redis.scripts import script
 from board.redis.sync_redis import ResponseError
 from board.season import count_columns, mark_of
 from relay.batch import Refused, Verdict, claim, verdict_of
 from relay.leaders import find_changes, leave_hints
+from relay.pieces import PAIRS, send_pieces
 from relay.segments import load_segments
 from relay.session import RelaySession
 from relay.watermarks import FIELDS, watermark
 
 log: Final = logging.getLogger(__name__)
 
-PIECE_BYTES: Final = 256 * 1024
-PAIRS: Final = 1_000
 PROFILES: Final = ""
 """In the place of a season: the profiles of a partition, which belong to none."""
 
@@ -116,27 +113,10 @@ def rebuild(
 
 def load(session: RelaySession, board: bytes, members: bytes, period: int) -> Iterator[int]:
     """Stream a period's rows into two temporary keys; yields the number of players of each piece."""
-    # COPY takes no parameters; the period is a number that PostgreSQL has given.
     name = "season_runs" if count_columns(period) else "season_rows"
-    rows_of = queries()[name].replace(b"{period}", b"%d" % period)
-    redis, waiting = session.redis.node_of(board), 0
-    try:
-        with session.db.cursor() as cursor, cursor.copy(b"COPY (%b) TO STDOUT (FORMAT binary)" % rows_of) as copy:
-            for piece in pieces(copy):
-                payload, commands, rows = build_load(board, members, piece, PAIRS)
-                if commands:
-                    # PERF: Redis loads one piece while PostgreSQL and this process prepare the next one.
-                    redis.send(payload)
-                    before, waiting = waiting, waiting + commands
-                    redis.receive(before)
-                    waiting -= before
-                yield rows
-        redis.receive(waiting)
-        waiting = 0
-    finally:
-        if waiting:
-            # Replies are on their way that will not be read.
-            redis.close()
+    return send_pieces(
+        session, board, session.sql[name], {"period": period}, lambda piece: build_load(board, members, piece, PAIRS)
+    )
 
 
 def load_profiles(session: RelaySession, partition: int) -> int:
@@ -149,21 +129,6 @@ def load_profiles(session: RelaySession, partition: int) -> int:
         after = rows[-1].user_id
         loaded += len(rows)
     return loaded
-
-
-def pieces(copy: psycopg.Copy) -> Iterator[bytes]:
-    """Join the row-sized messages of a COPY to pieces of about `PIECE_BYTES`, cut between rows."""
-    parts: list[bytes] = []
-    size = 0
-    for data in copy:
-        parts.append(bytes(data))
-        size += len(data)
-        if size >= PIECE_BYTES:
-            yield b"".join(parts)
-            parts.clear()
-            size = 0
-    if parts:
-        yield b"".join(parts)
 
 
 def drop_temporary(session: RelaySession, partition: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from board.redis.replies import describe, raise_server_error
 from board.redis.sync_redis import ResponseError
-from board.segments import is_carried
+from board.segments import is_carried, name_attributes
 from relay.session import RelaySession
 
 CROWDED: Final = "values of its segments have no board"
@@ -20,8 +20,9 @@ def find_odd_segments(session: RelaySession, partition: int, row: Any, users: Co
         return set()
     season, keys = row.season_id.encode(), session.keys
     names = sorted(users)
-    rows = session.fetch("segments_of_players", period=row.period_id, segments=row.segments, users=names)
-    wanted = {one.user_id: one.names for one in rows}
+    attributes = name_attributes(row.segments)
+    rows = session.fetch("segment_players", period=row.period_id, users=names, **attributes)
+    wanted = {one.user_id: one.names for one in rows if one.user_id is not None and one.names}
     held: list[Any] = session.redis.call("HMGET", keys.segments(partition, season), *names)
     odd = {
         user
@@ -103,7 +104,7 @@ def confirm_segments(
         return why
     changing = {one.user_id for one in session.fetch("profiles_unsettled")}
     if count and not changing:
-        rows = session.fetch("count_segments", period=row.period_id, segments=row.segments)
+        rows = session.fetch("count_segments", period=row.period_id, **name_attributes(row.segments))
         if {one.segment.encode(): b"%d" % one.players for one in rows} != noted:
             return "players of segments"
     odd = find_odd_segments(session, partition, row, {*users} - changing)

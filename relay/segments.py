@@ -6,22 +6,19 @@ the take, or an earlier one, has found. A rebuild loads the boards of segments b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any, Final
 
 import msgspec
 
-from board.columns import make_entry
+from _speedups import build_segments
 from board.pg.arrays import TextArray
-from board.redis.sync_redis import ResponseError
-from board.segments import VALUES_MOST, label_segments
+from board.season import count_columns
+from board.segments import VALUES_MOST, label_segments, name_attributes
+from relay.pieces import PAIRS, send_pieces
 from relay.session import RelaySession
 
-PAIRS: Final = 1_000
-"""Players of one round of loading."""
-COMMANDS: Final = 250
-"""Commands of one pipeline."""
+COLUMNS: Final = b"h.columns,"
+"""What the rows of a season with columns have further."""
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -37,32 +34,26 @@ class Carried(msgspec.Struct, frozen=True):
 
 def read_segments(session: RelaySession, row: Any) -> Carried:
     """The segments of a season's players in a batch; `row` is of the query `take`."""
-    found = session.fetch("segment_players", period=row.period_id, segments=row.segments, users=TextArray(row.users))
-    full = {one.attribute for one in found if one.user_id is None}
-    players = [one for one in found if one.user_id is not None]
-    fresh = sorted({(one.attribute, one.value) for one in players if not one.has_board and one.attribute not in full})
-    added: set[tuple[str, str]] = set()
+    full, players = fetch_segments(session, row)
+    fresh = {
+        name for one in players if one.others for name in one.others.split("\n") if name.partition(":")[0] not in full
+    }
     if fresh:
-        attributes, values = map(list, zip(*fresh, strict=True))
-        rows = session.fetch(
-            "add_segment_values", period=row.period_id, attributes=attributes, values=values, most=VALUES_MOST
-        )
-        added = {(one.attribute, one.value) for one in rows}
-        full |= {attribute for attribute, value in added if not value}
-    names: dict[str, dict[str, str]] = {}
-    left_out = 0
-    for one in players:
-        if one.has_board or (one.attribute, one.value) in added:
-            names.setdefault(one.user_id, {})[one.attribute] = one.value
-        else:
-            left_out += 1
-    pairs: list[bytes] = []
-    for user, values_of in names.items():
-        held = (
-            f"{attribute}:{values_of[attribute]}" for attribute in row.segments.split(",") if attribute in values_of
-        )
-        pairs += (user.encode(), "\n".join(held).encode())
+        attributes, _, values = zip(*(name.partition(":") for name in sorted(fresh)), strict=True)
+        parameters = {"attributes": [*attributes], "values": [*values], "most": VALUES_MOST}
+        session.execute("add_segment_values", period=row.period_id, **parameters)
+        full, players = fetch_segments(session, row)
+    # PERF: two objects for each player.
+    pairs = [text.encode() for one in players if one.names for text in (one.user_id, one.names)]
+    left_out = sum(one.others.count("\n") + 1 for one in players if one.others)
     return Carried(pairs, frozenset(full), left_out)
+
+
+def fetch_segments(session: RelaySession, row: Any) -> tuple[set[str], list[Any]]:
+    """The attributes with values beyond those that have boards, and the players of a batch in segments."""
+    attributes = name_attributes(row.segments)
+    found = session.fetch("segment_players", period=row.period_id, users=TextArray(row.users), **attributes)
+    return {one.names for one in found if one.user_id is None}, [one for one in found if one.user_id is not None]
 
 
 def hint_segments(session: RelaySession, players: str) -> list[int]:
@@ -76,40 +67,19 @@ def load_segments(session: RelaySession, partition: int, row: Any, label: bytes)
     `row` is of the query `partition_seasons`, in whose transaction this is. The values with the most players get
     boards.
     """
-    session.execute("forget_segment_values", period=row.period_id)
-    chosen = session.fetch("choose_segment_values", period=row.period_id, segments=row.segments, most=VALUES_MOST)
     season, keys, redis = row.season_id.encode(), session.keys, session.redis
+    parameters = {"period": row.period_id, **name_attributes(row.segments)}
+    session.execute("forget_segment_values", period=row.period_id)
+    chosen = session.fetch("choose_segment_values", most=VALUES_MOST, **parameters)
+    full = {one.attribute for one in chosen if not one.value}
+    players = {f"{one.attribute}:{one.value}".encode(): one.players for one in chosen if one.value}
     held, numbers = keys.loaded_segments(partition, season), keys.loaded_numbers(partition, season)
-    redis.call("SADD", keys.temporary[partition], held, numbers)
-    players: dict[bytes, int] = {}
-    for page in read_pages(session, row):
-        entries: dict[bytes, list[Any]] = {}
-        names: list[str] = []
-        for user, score, reached, columns, of in page:
-            zscore, prefix = make_entry(score, reached, columns or b"")
-            names += (user, of)
-            for segment in of.encode().split(b"\n"):
-                entries.setdefault(segment, []).extend((zscore, prefix + user.encode()))
-        commands: list[tuple[Any, ...]] = [("HSET", held, *names)]
-        boards = {segment: keys.loaded_segment(partition, season, segment) for segment in entries}
-        commands.append(("SADD", keys.temporary[partition], *boards.values()))
-        commands += [("ZADD", boards[segment], *pairs) for segment, pairs in entries.items()]
-        for at in range(0, len(commands), COMMANDS):
-            for reply in redis.pipeline(*commands[at : at + COMMANDS]):
-                if isinstance(reply, ResponseError):
-                    raise reply
-        for segment, pairs in entries.items():
-            players[segment] = players.get(segment, 0) + len(pairs) // 2
+    boards = [keys.loaded_segment(partition, season, segment) for segment in players]
+    redis.call("SADD", keys.temporary[partition], held, numbers, *boards)
+    if players:
+        redis.call("HSET", numbers, *(text for pair in players.items() for text in pair))
+    base = keys.loaded_segment(partition, season, b"")
+    rows_of = session.sql["segment_rows"].replace(b"{columns}", COLUMNS if count_columns(row.period_id) else b"")
+    for _ in send_pieces(session, base, rows_of, parameters, lambda piece: build_segments(base, held, piece, PAIRS)):
         session.beat.give()
-    counts = [text for segment, number in players.items() for text in (segment, number)]
-    for at in range(0, len(counts), 2 * PAIRS):
-        redis.call("HSET", numbers, *counts[at : at + 2 * PAIRS])
-    return label_segments(label, row.segments, {one.attribute for one in chosen})
-
-
-def read_pages(session: RelaySession, row: Any) -> Iterator[list[Any]]:
-    """The rows of a season whose players are in segments, in pages."""
-    with closing(session.db.cursor(name="segments")) as cursor:
-        cursor.execute(session.sql["segmented_rows"], {"period": row.period_id, "segments": row.segments})
-        while page := cursor.fetchmany(PAIRS):
-            yield page
+    return label_segments(label, row.segments, full)

@@ -43,6 +43,7 @@ KERNELS: Final = {
     "build_apply": "k.build_apply(b'0' * 40, [b'w', b'p', b'z', b'h'], [b'1', b'0', b'x'],"
     " [((b's', b'1'), texts, ints, marks)])",
     "build_load": "k.build_load(b'z', b'h', copied, 1000)",
+    "build_segments": "k.build_segments(b's', b'g', placed, 1000)",
     "render_items": "k.render_items(replies, 0)",
 }
 """The call of each kernel that is counted, with `ROWS` rows."""
@@ -53,6 +54,13 @@ def row(u, s, r):
     return struct.pack(">hi", 3, len(u)) + u + struct.pack(">iqiq", 8, s, 8, r)
 copied = b"PGCOPY\\n\\xff\\r\\n\\0" + struct.pack(">ii", 0, 0)
 copied += b"".join(map(row, users, scores, reached)) + b"\\xff\\xff"
+""",
+    "build_segments": """
+def row(u, s, r):
+    u, of = u.encode(), b"country:%d" % (r * 200 // (rows + 1))
+    return b"".join((
+        struct.pack(">hi", 5, len(u)), u, struct.pack(">iqiq", 8, s, 8, r), *2 * (struct.pack(">i", len(of)), of)))
+placed = b"".join(map(row, users, scores, reached)) + b"\\xff\\xff"
 """,
     "render_items": """
 replies = [x for u, s, r in zip(users, scores, reached)

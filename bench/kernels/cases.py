@@ -132,6 +132,28 @@ def load_case(c: Any, rows: int) -> Case:
     )
 
 
+def segments_case(c: Any, rows: int) -> Case:
+    """``build_segments``: rows of a binary COPY, in ten segments, to commands for Redis."""
+    tuples = []
+    for at, (user, score, reached) in enumerate(zip(*players(rows), strict=True)):
+        name, of = user.encode(), b"country:%d" % (10 * at // rows)
+        tuples.append(
+            struct.pack(f">hi{len(name)}siqiq", 5, len(name), name, 8, score, 8, reached)
+            + 2 * (struct.pack(">i", len(of)) + of)
+        )
+    piece = b"".join(tuples)
+    whole = "COPY rows to commands of 1,000 pairs"
+    keys = (b"lb:{17}:ts:1\n", b"lb:{17}:tg:1")
+    return Case(
+        "build_segments",
+        rows,
+        [
+            Implementation("C kernel", whole, lambda: bytes(c.build_segments(*keys, piece, 1000)[0])),
+            Implementation("Python twin", whole, lambda: _py.build_segments(*keys, piece, 1000)[0]),
+        ],
+    )
+
+
 def pack_case(name: str, values: list[Any], c: Any) -> Case:
     """``pack_text_array`` or ``pack_int8_array``: a list to an array in PostgreSQL's binary format."""
     transformer = Transformer()
@@ -215,6 +237,7 @@ def make_cases(rows: int, window: int) -> list[Case]:
     return [
         apply_case(c, rows),
         load_case(c, rows),
+        segments_case(c, rows),
         pack_case("pack_int8_array", scores, c),
         pack_case("pack_text_array", users, c),
         items_case(c, window),

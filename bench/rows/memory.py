@@ -7,6 +7,7 @@ from typing import Final
 
 from bench.rows.figures import Measure, Results
 from bench.rows.read import SEASON
+from bench.rows.segmented import ATTRIBUTE, give_attributes
 from bench.system.redis_memory import read_used_bytes
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
@@ -61,16 +62,6 @@ def fill_board(stack: Stack, players: int) -> None:
 
 def fill_segments(stack: Stack) -> None:
     """Divide the season by country, and give each player one."""
-    stack.db.execute("UPDATE season SET segments = 'country' WHERE season_id = %s", (SEASON,))
-    stack.db.execute("CREATE TEMPORARY TABLE place (user_id text, partition smallint)")
-    with stack.db.cursor() as cursor:
-        users = [user for (user,) in cursor.execute("SELECT user_id FROM score").fetchall()]
-        with cursor.copy("COPY place FROM STDIN") as copy:
-            for user in users:
-                copy.write_row((user, partition_of(user)))
-    stack.db.execute(
-        "INSERT INTO player (partition, user_id, attributes, revision) "
-        'SELECT partition, user_id, format(\'{"country":"%%s"}\', right(user_id, 6)::integer %% %s), '
-        "nextval('profile_revision') FROM place",
-        (COUNTRIES,),
-    )
+    stack.db.execute("UPDATE season SET segments = %s WHERE season_id = %s", (ATTRIBUTE, SEASON))
+    users = stack.db.execute("SELECT user_id FROM score").fetchall()
+    give_attributes(stack, {user: str(int(user[-6:]) % COUNTRIES) for (user,) in users})

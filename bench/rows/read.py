@@ -15,6 +15,7 @@ import msgspec
 from bench.load import closed_loop
 from bench.rows.figures import Measure, Results
 from bench.rows.named import name_of, name_players
+from bench.rows.segmented import SEGMENT, SHARE, divide_board
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack
 from board.partitions import partition_of
@@ -63,8 +64,11 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
                 return
             truth = read_order(stack)
             with stack.api() as client:
-                # Profiles stay for all reads that follow.
-                for name in sorted(reads, key=lambda name: READS[name].named):
+                # Profiles and segments stay for all reads that follow.
+                for name in sorted(reads, key=lambda name: (READS[name].share, READS[name].named)):
+                    if READS[name].share > 1 and len(truth.order) == options.players:
+                        divide_board(stack, SEASON, [f"{PLAYER}{n}" for n in range(options.players // SHARE)])
+                        truth = truth.limit_to(options.players // SHARE)
                     # Every answer comes from the board, so its faults are those of each row.
                     yield name, measure_read(stack, options, name, truth, client, faults)
 
@@ -91,6 +95,11 @@ class ExpectedOrder(msgspec.Struct, frozen=True):
     order: list[tuple[str, int]]
     place: dict[str, int]
 
+    def limit_to(self, players: int) -> ExpectedOrder:
+        """The order of so many players, those with the lowest numbers."""
+        order = [(user, score) for user, score in self.order if int(user.removeprefix(PLAYER)) < players]
+        return ExpectedOrder(order, {user: at for at, (user, _) in enumerate(order)})
+
 
 def read_order(stack: Stack) -> ExpectedOrder:
     """Read the whole order of the season."""
@@ -108,8 +117,8 @@ class BoardRead(msgspec.Struct, frozen=True):
     `path` comes after that of the board. `players` is the number of players that a request names: one ends the path,
     several are in the body. `check` gets the truth, these players and the answer; it returns the difference, or an
     empty text. `before` is the path of a page whose `nextCursor` ends the path; an empty text: there is none. `named`
-    are the players, from the best on, that get profiles before. Another `root` may
-    come before the path, and an `end` behind the player.
+    are the players, from the best on, that get profiles before. Another `root` may come before the path, and an `end`
+    behind the player. One player of `share` is on the board that is asked: with more than one that of a segment.
     """
 
     path: str
@@ -119,6 +128,11 @@ class BoardRead(msgspec.Struct, frozen=True):
     named: int = 0
     root: str = PATH
     end: str = ""
+    share: int = 1
+
+    def count_players(self, options: RunOptions) -> int:
+        """Players of the board that is asked: those with the lowest numbers."""
+        return options.players // self.share
 
     def find_cursor(self, client: Client) -> BoardRead:
         """The read with its whole path."""
@@ -138,12 +152,13 @@ class BoardRead(msgspec.Struct, frozen=True):
         self, stack: Stack, options: RunOptions, seconds: int, meanwhile: Callable[[], None]
     ) -> closed_loop.LoadResult:
         """Send such requests for `seconds`, about other players each time."""
-        players, script, arguments, url = str(options.players), "get.lua", [], stack.url + PATH + self.path
-        stride = str(closed_loop.stride(options.players))
+        count = self.count_players(options)
+        players, script, arguments, url = str(count), "get.lua", [], stack.url + PATH + self.path
+        stride = str(closed_loop.stride(count))
         if self.players == 1:
             script, arguments, url = "player.lua", [self.root + self.path, self.end, players, stride], stack.url
         elif self.players > 1:
-            arguments = [PATH + self.path, str(self.players), PLAYER, players, stride]
+            arguments = [PATH + self.path, str(min(self.players, count)), PLAYER, players, stride]
             script, url = "lookup.lua", stack.url
         return closed_loop.get(
             url, seconds=seconds, connections=options.connections, script=script, arguments=arguments,
@@ -156,12 +171,13 @@ def measure_read(
 ) -> Measure:
     """One row of reads; `SAMPLES` answers are checked against `truth` during the load. `faults`: of the board."""
     read = {**READS, **PAST_READS}[name].find_cursor(client)
+    players = range(read.count_players(options))
     dice = random.Random(options.seed)
     wrong: list[str] = []
 
     def sample() -> None:
         for _ in range(SAMPLES):
-            users = [f"{PLAYER}{n}" for n in dice.sample(range(options.players), min(read.players, options.players))]
+            users = [f"{PLAYER}{n}" for n in dice.sample(players, min(read.players, len(players)))]
             status, body = read.ask(client, users)
             if status != 200:
                 wrong.append(f"{read.root}{read.path} answers {status}")
@@ -295,6 +311,9 @@ READS: Final = {
     "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),
     "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
     "top100_names": BoardRead("/top?limit=100", 0, partial(check_names, 100), named=100),
+    "top10_segment": BoardRead(f"/top?limit=10&segment={SEGMENT}", 0, partial(check_top, 10), share=SHARE),
+    "rank_segment": BoardRead(f"/rank?segment={SEGMENT}&userId={PLAYER}", 1, check_rank, share=SHARE),
+    "lookup100_segment": BoardRead(f"/lookup?segment={SEGMENT}", LOOKUP, check_lookup, share=SHARE),
 }
 """The reads, by the names of their rows."""
 NAMES: Final = tuple(READS)

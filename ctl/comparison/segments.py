@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from board.redis.sync_redis import ResponseError
-from board.segments import is_carried
+from board.segments import is_carried, name_attributes
 from ctl.comparison.difference import Differences
 from ctl.comparison.sides import Sides
 
@@ -55,9 +55,9 @@ def compare_segments(
 def read_pages(sides: Sides, period: int, segments: str) -> Iterator[list[tuple[str, str]]]:
     """The players of a period who are in segments, with the names of these, in pages."""
     with sides.reads.cursor(name="segments") as cursor:
-        cursor.execute(sides.sql["segmented_rows"], {"period": period, "segments": segments})
+        cursor.execute(sides.sql["segmented_players"], {"period": period, **name_attributes(segments)})
         while page := cursor.fetchmany(PAGE):
-            yield [(user, names) for user, *_, names in page]
+            yield page
 
 
 def held_segments(sides: Sides, partition: int, season: bytes, users: Sequence[str]) -> list[bytes]:

@@ -17,8 +17,10 @@ import msgspec
 from _speedups import encode_entry
 from board.redis.scripts import script
 from board.season import Order, order_of, turn
+from board.segments import name_segment_board, split_board
 from service.boards.calls import BoardCalls, make_state, read_state, read_stored_score_of
 from service.boards.past_boards import Past, PastBoards
+from service.boards.segments import SEGMENT_OR_PERIOD, segment_of
 from service.boards.types import Bucket, BucketsBy, Histogram
 from service.contract.answers import Answer
 
@@ -41,12 +43,18 @@ class Histograms:
         self._call: Final = calls.call
         self._reading: Final = calls.reading
 
-    async def read_histogram(self, season: str, buckets: int, by: BucketsBy, period: int | None = None) -> Answer:
+    async def read_histogram(
+        self, season: str, buckets: int, by: BucketsBy, period: int | None = None, segment: str | None = None
+    ) -> Answer:
         """Count the players in up to so many ranges of scores (`Histogram`); an unknown season has no bucket.
 
         The ranges are of equal width, or have about the same number of players each. Raises `BoardRebuilding` and
         `BoardUnavailable`.
         """
+        if segment is not None:
+            if period is not None:
+                return SEGMENT_OR_PERIOD.answer
+            season = name_segment_board(season, segment)
         if period is not None:
             return await self._read_past(season, buckets, by, period)
         found = await self._call(QUANTILES, season, b"%d" % (buckets if by == "quantile" else 1))
@@ -72,7 +80,8 @@ class Histograms:
             )
         made = make_buckets(edges, ahead, state.total, ends) if ends else []
         shown = [turn_bucket(bucket, state.order) for bucket in made]
-        return state.make_answer(_encode(Histogram(season, shown, state.as_of)))
+        answer = Histogram(split_board(season)[0], shown, state.as_of, segment=segment_of(season))
+        return state.make_answer(_encode(answer))
 
     async def _read_past(self, season: str, buckets: int, by: BucketsBy, period: int) -> Answer:
         read_standings = self._past.read_standings

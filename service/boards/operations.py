@@ -262,9 +262,9 @@ OPERATIONS: Final = (
         handler=RankedScores.read_score,
         scope="read",
         summary="The score of a rank, or the worst score whose percentile is that or better: one of the two.",
-        parameters=(SEASON, _RANK, _PERCENTILE, _PERIOD, INT64, IF_NONE_MATCH),
+        parameters=(SEASON, _RANK, _PERCENTILE, _PERIOD, SEGMENT, INT64, IF_NONE_MATCH),
         answers={200: ("The score, and its rank.", ScoreAtRank), **_NOT_MODIFIED},
-        problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(RANK_OR_PERCENTILE, *_READ, RANK_NOT_FOUND, p.SEASON_NOT_FOUND, *_OF_PERIOD, *_OF_SEGMENT),
     ),
     Operation(
         name="getHistogram",
@@ -273,9 +273,9 @@ OPERATIONS: Final = (
         handler=Histograms.read_histogram,
         scope="read",
         summary="How many players have which scores. A season without a submission has no bucket.",
-        parameters=(SEASON, _BUCKETS, _BY, _PERIOD, INT64, IF_NONE_MATCH),
+        parameters=(SEASON, _BUCKETS, _BY, _PERIOD, SEGMENT, INT64, IF_NONE_MATCH),
         answers={200: ("The buckets, worst scores first.", Histogram), **_NOT_MODIFIED},
-        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD),
+        problems=(*_READ, p.SEASON_NOT_FOUND, *_OF_PERIOD, *_OF_SEGMENT),
     ),
     Operation(
         name="getStandings",

@@ -10,8 +10,10 @@ from typing import Final
 import msgspec
 
 from board.redis.scripts import script
+from board.segments import name_segment_board, split_board
 from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.past_boards import Past, PastBoards
+from service.boards.segments import SEGMENT_OR_PERIOD, segment_of
 from service.boards.shared_ranks import rank_at, split_rank
 from service.boards.types import ScoreAtRank
 from service.contract.answers import Answer
@@ -44,13 +46,22 @@ class RankedScores:
         self._reading: Final = calls.reading
 
     async def read_score(
-        self, season: str, rank: int | None, percentile: Fraction | None, period: int | None = None
+        self,
+        season: str,
+        rank: int | None,
+        percentile: Fraction | None,
+        period: int | None = None,
+        segment: str | None = None,
     ) -> Answer:
         """Read the score at a rank, or the worst one whose percentile is that or better (`ScoreAtRank`).
 
         Exactly one of `rank` (from 1) and `percentile` (0 to 100) is given. Raises `Rejected`, `BoardRebuilding` and
         `BoardUnavailable`.
         """
+        if segment is not None:
+            if period is not None:
+                raise Rejected(SEGMENT_OR_PERIOD.answer)
+            season = name_segment_board(season, segment)
         if period is not None and (rank is None) != (percentile is None):
             return await self._read_past(season, rank, percentile, period)
         if rank is not None and percentile is None:
@@ -70,7 +81,8 @@ class RankedScores:
             member, zscore = entries[2 * (at - first) : 2 * (at - first) + 2]
             score = read_score_of(member, zscore, state.order)
             shown = rank_at(entries, at - first, first, shared, state) + 1
-        return state.make_answer(_encode(ScoreAtRank(season, shown, score, state.as_of)))
+        name = split_board(season)[0]
+        return state.make_answer(_encode(ScoreAtRank(name, shown, score, state.as_of, segment=segment_of(season))))
 
     async def _read_past(self, season: str, rank: int | None, percentile: Fraction | None, period: int) -> Answer:
         async def read(past: Past) -> Answer:

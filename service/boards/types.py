@@ -248,6 +248,7 @@ class ScoreAtRank(msgspec.Struct, frozen=True):
     score: Score
     asOf: AsOf
     period: _Period = msgspec.UNSET
+    segment: _Segment = msgspec.UNSET
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -265,3 +266,4 @@ class Histogram(msgspec.Struct, frozen=True):
     buckets: Annotated[list[Bucket], msgspec.Meta(max_length=100)]
     asOf: AsOf
     period: _Period = msgspec.UNSET
+    segment: _Segment = msgspec.UNSET

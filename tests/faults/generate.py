@@ -4,7 +4,8 @@ A line is an event: `invoke` when a request is sent; then `ok`, `fail` (the answ
 happened) or `unknown` (no answer, a broken connection, 504). A submission is named by its `op`, which is also its
 `delta`, or the end of its `score`, or in its metadata, so every row of the ledger tells which submission wrote it.
 Tries of one submission share the `op`. Seasons are of several kinds (`faults.kinds`); what an event calls `define`
-tells the rule of one. The end of a period by its schedule or by hand is a `reset`, too.
+tells the rule of one. The end of a period by its schedule or by hand is a `reset`, too. A `move` gives a player other
+attributes, and so other segments; a `segment` is the top list of one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from faults.kinds import definition_of, depth_of, draw_run, is_default, kind_of
+from faults.kinds import definition_of, depth_of, draw_attributes, draw_run, is_default, kind_of
 
 CLIENTS: Final = 24
 ANSWER_WITHIN_S: Final = 12.0
@@ -112,6 +114,8 @@ class Generator:
         self.figures: dict[str, Any] = {}
         """What a fault has measured, by name; of several rounds a list."""
         self._seed: Final = seed
+        self._values: Final = [f"{seed} {letter}" for letter in "abcd"]
+        """Values of attributes. Players may have those of other histories, too."""
         self._file: Final = history.open("w", buffering=1 << 16)
         self._op = first_op
         self._seen: Final[dict[str, list[str]]] = {season: [] for season in self.seasons}
@@ -230,8 +234,13 @@ class Generator:
                 await self._batch(connection, number, rng, season)
             elif kind < 0.84 and self._seen[season]:
                 await self._read(connection, number, "rank", season, rng.choice(self._seen[season]))
-            elif kind < 0.93:
+            elif kind < 0.90:
                 await self._read(connection, number, "top", season)
+            elif kind < 0.93:
+                await self._move(connection, number, rng)
+            elif kind < 0.96 and self.kinds[season].segments:
+                segment = f"{rng.choice(self.kinds[season].segments)}:{rng.choice(self._values)}"
+                await self._read(connection, number, "segment", season, segment=segment)
             elif self._seen[season]:
                 await self._read(connection, number, "around", season, rng.choice(self._seen[season]))
         connection.drop()
@@ -324,11 +333,34 @@ class Generator:
             if asked:
                 await asyncio.sleep(rng.uniform(0.02, 0.2))
 
-    async def _read(self, connection: Connection, client: int, do: str, season: str, user: str = "") -> None:
+    async def _move(self, connection: Connection, client: int, rng: random.Random) -> None:
+        """Give a player other attributes, once: nobody may send it again, for another move may have come after it."""
         self._op += 1
-        about = {"op": self._op, "client": client, "do": do, "season": season, "user": user}
-        path = f"/v1/seasons/{season}/leaderboard/{do}"
-        path += "?limit=1000" if do == "top" else f"?userId={user}"
+        user = f"hot{rng.randrange(HOT)}" if rng.random() < 0.3 else f"p{rng.randrange(PLAYERS)}"
+        about: dict[str, Any] = {"op": self._op, "client": client, "do": "move", "season": "", "user": user}
+        about["attributes"] = attributes = draw_attributes(rng, self._values)
+        self._note("invoke", about)
+        status: int | None = None
+        try:
+            await connection.send("PUT", f"/v1/players/{user}", json.dumps({"attributes": attributes}).encode())
+            status, _ = await connection.receive()
+        except Unanswered:
+            pass
+        except OSError:
+            status = 0
+        kind = {200: "ok", 201: "ok", 0: "fail"}.get(-1 if status is None else status, "unknown")
+        self.refused += status in (0, 503)
+        self.unknown += kind == "unknown" and status != 503
+        self._note(kind, about | {"status": status})
+
+    async def _read(
+        self, connection: Connection, client: int, do: str, season: str, user: str = "", segment: str = ""
+    ) -> None:
+        self._op += 1
+        about = {"op": self._op, "client": client, "do": do, "season": season, "user": user, "segment": segment}
+        path = f"/v1/seasons/{season}/leaderboard/{'top' if segment else do}"
+        path += f"?userId={user}" if user else "?limit=1000"
+        path += f"&segment={quote(segment, safe='')}" if segment else ""
         self._note("invoke", about)
         try:
             await connection.send("GET", path)

@@ -53,6 +53,8 @@ class History:
         self.heard: list[dict[str, Any]] = []
         """What each listener has in the end."""
         self.resets: list[dict[str, Any]] = []
+        self.moves: dict[int, dict[str, Any]] = {}
+        """Changes of players' attributes by `op`, but for those that certainly did not happen."""
         self.rules: dict[str, Rule] = {}
         self.lines = 0
         self.since = 0.0
@@ -69,6 +71,8 @@ class History:
                 self.heard.append(event)
             elif event["do"] == "submit":
                 self._add_try(event)
+            elif event["do"] == "move":
+                self._add_move(event)
             elif kind == "invoke":
                 begun[op] = event["t"]
                 if event["do"] == "reset":
@@ -93,6 +97,15 @@ class History:
         if kind == "ok":
             one.answers.add(answer_of(event))
             one.answered = one.answered or event["t"]
+
+    def _add_move(self, event: dict[str, Any]) -> None:
+        kind, op = event["kind"], event["op"]
+        if kind == "invoke":
+            self.moves[op] = event | {"began": event["t"], "ended": float("inf")}
+        elif kind == "ok":
+            self.moves[op]["ended"] = event["t"]
+        elif kind == "fail":
+            del self.moves[op]
 
     def rule(self, season: str) -> Rule:
         """The rule of a season."""

@@ -22,17 +22,18 @@ import redis
 from faults.counts import Counted, count, judge_rows, judge_runs_told
 from faults.history import History, Submission
 from faults.model import NUMBER, Row, Run, entry_of, place, prefix_of, row_of, run_of
+from faults.moves import judge_moves, judge_segment_reads, judge_segments
 from faults.periods import Periods, judge_leaders, judge_periods
 
 INVARIANTS: Final = {
-    "I1": "every acknowledged submission is in PostgreSQL",
+    "I1": "every acknowledged submission is in PostgreSQL, and every change of a player's attributes",
     "I2": "no submission counts twice, and none that was refused counts",
-    "I3": "every board equals PostgreSQL: members, scores, columns, order",
+    "I3": "every board, and every segment of it, equals PostgreSQL: members, scores, columns, order",
     "I4": "per player, what readers see only moves forward, and was once true",
     "I5": "the backlog is gone",
     "I6": "the watermark of every partition is this PostgreSQL's, and not below what it has committed",
     "I7": "no temporary key, no hint, no connection is left behind",
-    "I8": "no reader saw an empty or half-built board",
+    "I8": "no reader saw an empty or half-built board, or a player in a segment of others",
     "feeds": "a submission counts once in each season that it reaches and that takes it, or in none",
     "reset": "nothing accepted before a reset counts after it, nothing accepted after it is lost",
     "period": "an answer names the period that its submission counts in, and no read shows rows of two",
@@ -79,6 +80,9 @@ class Store:
                 )
             }
             """By period and player: the number of the run that the metadata are of, and their `op`."""
+            self.attributes: dict[str, dict[str, str]] = dict(
+                db.execute("SELECT user_id, attributes::json FROM player").fetchall()
+            )
             self.fences: list[tuple[int, int, str]] = db.execute("SELECT id, fence, identity FROM partition").fetchall()
             self.hints: int = db.execute("SELECT count(*) FROM outbox").fetchall()[0][0]
             self.connections: dict[str, int] = dict(
@@ -103,9 +107,12 @@ def judge(history: History, database: str, redis_url: str, *, prefix: str = "lb"
     judge_runs_told(history, store, counted, breaches)
     with redis.Redis.from_url(redis_url, socket_timeout=30) as client:
         boards(history, store, client, prefix, breaches)
+        judge_segments(history, store, client, prefix, breaches)
         watermarks(store, client, prefix, breaches)
     moves_forward(history, store, breaches)
     never_empty(history, breaches)
+    judge_moves(history, store, breaches)
+    judge_segment_reads(history, breaches)
     resets(history, counted, breaches)
     listeners(history, store, breaches)
     with psycopg.connect(database) as db:
@@ -249,7 +256,7 @@ def shown_runs(history: History, read: dict[str, Any]) -> list[tuple[int, bytes]
 def ranks(read: dict[str, Any], runs: list[tuple[int, bytes]], are_shared: bool) -> list[int]:
     """The ranks that the rows of a read must have; those of `around` go on from the first one that it shows."""
     found: list[int] = read.get("ranks", [])
-    if read["do"] != "top" or not found:
+    if read["do"] not in ("top", "segment") or not found:
         return found if are_shared else [*range(found[0], found[0] + len(found))] if found else []
     return [1 + runs.index(run) for run in runs] if are_shared else [*range(1, len(runs) + 1)]
 

@@ -1,4 +1,4 @@
-"""The kinds of seasons under load, in turn: every operator and order, columns that decide ties, and feeds.
+"""The kinds of seasons under load, in turn: every operator and order, columns that decide ties, feeds, and segments.
 
 A submission to the second one counts in three others: in the plain one, in one that has its columns in another order
 and bounds, and through that one in a sum. One to the fifth reaches two that refuse its columns, each time.
@@ -18,7 +18,10 @@ SCHEDULE: Final = {"every": "P3650D", "startsAt": "2020-01-01T00:00:00Z"}
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A kind of season. `scores` are the few that are submitted, so that many runs are equal; `feeds` are places."""
+    """A kind of season. `scores` are the few that are submitted, so that many runs are equal; `feeds` are places.
+
+    Each value of the attributes in `segments` has a board.
+    """
 
     operator: str
     order: str
@@ -26,18 +29,21 @@ class Kind(msgspec.Struct, frozen=True):
     feeds: tuple[int, ...] = ()
     least: int | None = None
     scores: range | None = None
+    segments: tuple[str, ...] = ()
 
 
 KINDS: Final = (
     Kind("sum", "desc"),
-    Kind("best", "asc", (("time", "asc"), ("moves", "desc")), feeds=(0, 2), scores=range(12)),
+    Kind("best", "asc", (("time", "asc"), ("moves", "desc")), feeds=(0, 2), scores=range(12), segments=("country",)),
     Kind("last", "desc", (("moves", "desc"), ("time", "asc")), feeds=(3,), least=4, scores=range(4, 16)),
-    Kind("sum", "asc", (("time", "desc"), ("moves", "asc"))),
+    Kind("sum", "asc", (("time", "desc"), ("moves", "asc")), segments=("country", "platform")),
     Kind("best", "desc", (("moves", "desc"),), feeds=(2, 5), scores=range(12)),
-    Kind("last", "asc"),
+    Kind("last", "asc", segments=("platform",)),
 )
 COLUMN: Final = range(-2, 3)
 """The values of columns: few, so that whole runs are equal, too."""
+ATTRIBUTES: Final = ("country", "platform")
+"""Those that players get."""
 
 
 def kind_of(number: int) -> Kind:
@@ -65,6 +71,8 @@ def definition_of(number: int, seasons: list[str], *, ends: bool) -> dict[str, A
         made["feeds"] = fed
     if kind.least is not None:
         made["bounds"] = {"min": kind.least}
+    if kind.segments:
+        made["segments"] = [*kind.segments]
     if ends:
         made |= {"schedule": SCHEDULE, "ranking": ("ordinal", "competition")[number % 2]}
     return made
@@ -81,3 +89,9 @@ def draw_run(rng: random.Random, kind: Kind, op: int) -> dict[str, Any]:
     if kind.columns:
         made |= {"columns": {name: rng.choice(COLUMN) for name, _ in kind.columns}, "metadata": {"op": op}}
     return made
+
+
+def draw_attributes(rng: random.Random, values: list[str]) -> dict[str, str]:
+    """All attributes of a player from now on: each has one of these values, or is not there."""
+    drawn = {name: rng.choice([*values, ""]) for name in ATTRIBUTES}
+    return {name: value for name, value in drawn.items() if value}

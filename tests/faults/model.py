@@ -32,6 +32,7 @@ class Rule(msgspec.Struct, frozen=True):
     feeds: tuple[str, ...] = ()
     is_shared: bool = False
     is_scheduled: bool = False
+    segments: tuple[str, ...] = ()
 
     @property
     def fold(self) -> int:
@@ -77,6 +78,7 @@ def rule_of(event: Mapping[str, Any]) -> Rule:
         feeds=tuple(event.get("feeds", ())),
         is_shared=event.get("ranking") == "competition",
         is_scheduled=bool(event.get("schedule")),
+        segments=tuple(event.get("segments", ())),
     )
 
 

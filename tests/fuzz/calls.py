@@ -21,9 +21,17 @@ NAMES: Final = (
     "build_load",
     "render_items",
     "split_request",
+    "build_segments",
 )
 WILD: Final = 0x80
-_ARGUMENTS: Final = {"encode_entry": 2, "decode_score": 2, "build_apply": 4, "build_load": 4, "render_items": 4}
+_ARGUMENTS: Final = {
+    "encode_entry": 2,
+    "decode_score": 2,
+    "build_apply": 4,
+    "build_load": 4,
+    "build_segments": 4,
+    "render_items": 4,
+}
 
 
 class _Bytes(bytes):
@@ -117,7 +125,7 @@ def _sound(name: str, cursor: Cursor) -> tuple[Any, ...]:
     if name == "build_apply":
         groups = cursor.many(lambda: _group(cursor))
         return cursor.field(), cursor.many(cursor.field), cursor.many(cursor.field), groups
-    if name == "build_load":
+    if name in ("build_load", "build_segments"):
         return cursor.field(), cursor.field(), cursor.field(), cursor.number()
     if name == "split_request":
         return (cursor.rest(),)

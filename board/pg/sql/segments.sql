@@ -1,21 +1,27 @@
 -- Segments: boards of the players who have the same value of an attribute.
 
 -- name: segment_players --
--- After `take`, in its transaction, as a statement of its own: which segments these players of a period are in, and whether
--- the value has a board. A null player: values of this attribute are beyond the number that have one.
-SELECT NULL AS user_id, v.attribute, '' AS value, true AS has_board
-FROM segment_value v WHERE v.period_id = %(period)s AND v.attribute = ANY (string_to_array(%(segments)s, ',')) AND v.value = ''
+-- After `take`, in its transaction, as a statement of its own: the segments of these players of a period, a line each. `names`
+-- are those that have a board, `others` those that have none. Players without a row, or without a segment, are left out. A null
+-- player: values of the attribute in `names` are beyond the number that have one.
+SELECT NULL AS user_id, v.attribute AS names, NULL AS others
+FROM segment_value v WHERE v.period_id = %(period)s AND v.attribute IN (%(first)s, %(second)s) AND v.value = ''
 UNION ALL
-SELECT h.user_id, h.attribute, h.value,
-       EXISTS (SELECT FROM segment_value v WHERE v.period_id = %(period)s AND v.attribute = h.attribute AND v.value = h.value)
+SELECT h.user_id,
+       concat_ws(E'\n', CASE WHEN h.is_first THEN %(first)s || ':' || h.first END, CASE WHEN h.is_second THEN %(second)s || ':' || h.second END),
+       concat_ws(E'\n', CASE WHEN NOT h.is_first THEN %(first)s || ':' || h.first END, CASE WHEN NOT h.is_second THEN %(second)s || ':' || h.second END)
 FROM (
-    SELECT p.user_id, n.attribute COLLATE "C" AS attribute, (p.attributes::json ->> n.attribute) COLLATE "C" AS value
+    SELECT u.user_id, v.first, v.second,
+           EXISTS (SELECT FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(first)s AND b.value = v.first) AS is_first,
+           EXISTS (SELECT FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(second)s AND b.value = v.second) AS is_second
     FROM unnest(%(users)s::text[]) AS u (user_id)
     JOIN player p ON p.user_id = u.user_id
-    CROSS JOIN unnest(string_to_array(%(segments)s, ',')) AS n (attribute)
-    WHERE EXISTS (SELECT FROM score r WHERE r.period_id = %(period)s AND r.user_id = u.user_id)
+    CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
+    CROSS JOIN LATERAL (SELECT a.held ->> %(first)s::text AS first, a.held ->> %(second)s::text AS second OFFSET 0) AS v
+    WHERE (v.first IS NOT NULL OR v.second IS NOT NULL)
+      AND EXISTS (SELECT FROM score r WHERE r.period_id = %(period)s AND r.user_id = u.user_id)
+    OFFSET 0
 ) AS h
-WHERE h.value IS NOT NULL
 
 -- name: add_segment_values --
 -- Give these values boards, as many as the attribute may have. Once one has got none, no further one gets a board: those who
@@ -37,48 +43,55 @@ RETURNING attribute, value
 DELETE FROM segment_value WHERE period_id = %(period)s
 
 -- name: choose_segment_values --
--- The values that have boards from now on: those with the most players. Returns the attributes that have more values.
+-- The values that have boards from now on: those with the most players. Returns them, with the number of their players, and an
+-- empty value for each attribute that has more values.
 WITH counted AS MATERIALIZED (
-    SELECT n.attribute, p.attributes::json ->> n.attribute AS value, count(*) AS players
+    SELECT n.attribute, n.value, count(*) AS players
     FROM score r JOIN player p ON p.user_id = r.user_id
-    CROSS JOIN unnest(string_to_array(%(segments)s, ',')) AS n (attribute)
-    WHERE r.period_id = %(period)s AND p.attributes::json ->> n.attribute IS NOT NULL
+    CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
+    CROSS JOIN LATERAL (VALUES (%(first)s::text, a.held ->> %(first)s::text), (%(second)s::text, a.held ->> %(second)s::text)) AS n (attribute, value)
+    WHERE r.period_id = %(period)s AND n.value IS NOT NULL
     GROUP BY 1, 2
-), ranked AS (
-    SELECT attribute, value, row_number() OVER (PARTITION BY attribute ORDER BY players DESC, value COLLATE "C") AS nth
+), ranked AS MATERIALIZED (
+    SELECT attribute, value, players, row_number() OVER (PARTITION BY attribute ORDER BY players DESC, value COLLATE "C") AS nth
     FROM counted
 ), chosen AS (
     INSERT INTO segment_value (period_id, attribute, value)
     SELECT %(period)s, attribute, CASE WHEN nth <= %(most)s THEN value ELSE '' END FROM ranked WHERE nth <= %(most)s + 1
-    RETURNING attribute, value
 )
-SELECT attribute FROM chosen WHERE value = ''
+SELECT attribute, CASE WHEN nth <= %(most)s THEN value ELSE '' END AS value, players FROM ranked WHERE nth <= %(most)s + 1
 
--- name: segmented_rows --
--- The rows of a period whose players are in a segment that has a board, with the names of these segments, a line each. In
--- the order of the board, last first: each one is inserted before all others.
-SELECT r.user_id, r.score, r.reached & 9223372036854775807 AS reached, columns_of(r.period_id, r.columns) AS columns, g.names
-FROM score r JOIN player p ON p.user_id = r.user_id
-CROSS JOIN LATERAL (
-    SELECT string_agg(v.attribute || ':' || v.value, E'\n' ORDER BY n.nth) AS names
-    FROM unnest(string_to_array(%(segments)s, ',')) WITH ORDINALITY AS n (attribute, nth)
-    JOIN segment_value v ON v.period_id = r.period_id AND v.attribute = n.attribute AND v.value = p.attributes::json ->> n.attribute
-) AS g
-WHERE r.period_id = %(period)s AND g.names IS NOT NULL
-ORDER BY r.score, 4, r.reached DESC
+-- name: segment_rows --
+-- The rows of a period in segments that have boards, once for each of these, inside COPY … TO STDOUT (FORMAT binary): as
+-- `season_rows`, then the segment, and with the first one the names of all, a line each. In the order of the boards, last first:
+-- each row is inserted before all others. A list in CASE is read once: a join would be a look-up for each row, or a walk
+-- over all values.
+SELECT h.user_id, h.score, h.reached, {columns} g.segment, CASE WHEN g.nth = 1 THEN h.names END
+FROM (
+    SELECT r.user_id, r.score, r.reached, columns_of(r.period_id, r.columns) AS columns, concat_ws(E'\n',
+        CASE WHEN v.first IN (SELECT b.value FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(first)s) THEN %(first)s || ':' || v.first END,
+        CASE WHEN v.second IN (SELECT b.value FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(second)s) THEN %(second)s || ':' || v.second END) AS names
+    FROM score r JOIN player p ON p.user_id = r.user_id
+    CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
+    CROSS JOIN LATERAL (SELECT a.held ->> %(first)s::text AS first, a.held ->> %(second)s::text AS second OFFSET 0) AS v
+    WHERE r.period_id = %(period)s
+    OFFSET 0
+) AS h CROSS JOIN LATERAL unnest(string_to_array(h.names, E'\n')) WITH ORDINALITY AS g (segment, nth)
+ORDER BY g.segment COLLATE "C", h.score, h.columns, h.reached DESC
 
--- name: segments_of_players --
--- As `segmented_rows`, for these players: the names of their segments; none for a player without a row or a segment.
-SELECT r.user_id, g.names
-FROM unnest(%(users)s::text[]) AS u (user_id)
-JOIN score r ON r.period_id = %(period)s AND r.user_id = u.user_id
-JOIN player p ON p.user_id = u.user_id
-CROSS JOIN LATERAL (
-    SELECT string_agg(v.attribute || ':' || v.value, E'\n' ORDER BY n.nth) AS names
-    FROM unnest(string_to_array(%(segments)s, ',')) WITH ORDINALITY AS n (attribute, nth)
-    JOIN segment_value v ON v.period_id = r.period_id AND v.attribute = n.attribute AND v.value = p.attributes::json ->> n.attribute
-) AS g
-WHERE g.names IS NOT NULL
+-- name: segmented_players --
+-- The players of a period who are in segments that have boards, with the names of these, a line each.
+SELECT h.user_id, h.names
+FROM (
+    SELECT r.user_id, concat_ws(E'\n',
+        CASE WHEN v.first IN (SELECT b.value FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(first)s) THEN %(first)s || ':' || v.first END,
+        CASE WHEN v.second IN (SELECT b.value FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(second)s) THEN %(second)s || ':' || v.second END) AS names
+    FROM score r JOIN player p ON p.user_id = r.user_id
+    CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
+    CROSS JOIN LATERAL (SELECT a.held ->> %(first)s::text AS first, a.held ->> %(second)s::text AS second OFFSET 0) AS v
+    WHERE r.period_id = %(period)s
+    OFFSET 0
+) AS h WHERE h.names <> ''
 
 -- name: hint_segments --
 -- After `take` has taken hints of these players' profiles, in its transaction: a hint for each of their rows in seasons with
@@ -116,10 +129,15 @@ DELETE FROM segment_value WHERE ctid = ANY (ARRAY(
     SELECT v.ctid FROM segment_value v WHERE v.period_id = %(period)s LIMIT %(limit)s))
 
 -- name: count_segments --
--- The numbers of players of a period's segments that have boards.
-SELECT v.attribute || ':' || v.value AS segment, count(*) AS players
-FROM score r JOIN player p ON p.user_id = r.user_id
-CROSS JOIN unnest(string_to_array(%(segments)s, ',')) AS n (attribute)
-JOIN segment_value v ON v.period_id = r.period_id AND v.attribute = n.attribute AND v.value = p.attributes::json ->> n.attribute
-WHERE r.period_id = %(period)s
-GROUP BY v.attribute, v.value
+-- The numbers of players of a period's segments that have boards. Values are counted before they are looked up.
+SELECT c.attribute || ':' || c.value AS segment, c.players
+FROM (
+    SELECT n.attribute, n.value, count(*) AS players
+    FROM score r JOIN player p ON p.user_id = r.user_id
+    CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
+    CROSS JOIN LATERAL (VALUES (%(first)s::text, a.held ->> %(first)s::text), (%(second)s::text, a.held ->> %(second)s::text)) AS n (attribute, value)
+    WHERE r.period_id = %(period)s AND n.value IS NOT NULL
+    GROUP BY 1, 2
+    OFFSET 0
+) AS c
+WHERE EXISTS (SELECT FROM segment_value v WHERE v.period_id = %(period)s AND v.attribute = c.attribute AND v.value = c.value)

@@ -97,7 +97,7 @@ def test_a_rebuild_of_fewer_players_and_its_reads_are_faults(world: World, tmp_p
 @pytest.mark.walk
 def test_reads_of_sound_data_have_no_faults(world: World, tmp_path: Path) -> None:
     names = {"top_page", "top_cursor", "around_fill", "around_score", "standings", "score", "histogram", "lookup100"}
-    names |= {"top100_names"}
+    names |= {"top100_names", "top10_segment", "rank_segment", "lookup100_segment"}
     measured = dict(read.measure(options(world, tmp_path), names))
     assert measured.keys() == names
     for name, measure in measured.items():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.http import JSON, Answer, Http, base
 from support.naive import NaiveBoard
@@ -23,6 +24,8 @@ from board.partitions import partition_of
 from ctl.comparison.report import compare
 from ctl.embedded import Embedded
 from relay.rebuild import rebuild
+
+pytestmark = pytest.mark.topology
 
 PLAYERS = [f"p{n}" for n in range(8)] + ["J\u00f6rg", "a b", '"\\']
 VALUES = ["KR", "GB", 'a "b\\":c', "\u00e9t\u00e9"]
@@ -85,7 +88,12 @@ def check(expected: dict[str, Any], segment: str, answer: Answer) -> None:
     assert (answer.status, found) == (200, {**expected, "segment": segment}), answer.body
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(batches=batches, limit=st.integers(1, 5), side=st.integers(0, 4))
 def test_every_read_is_that_of_a_naive_filter(served: Served, batches: Any, limit: int, side: int) -> None:
     world, http, hand = served
@@ -112,6 +120,14 @@ def read_all(http: Http, naive: NaiveBoard, segment: str, limit: int, side: int)
     body = json.dumps({"userIds": [*PLAYERS, "nobody"]}).encode()
     check(naive.lookup([*PLAYERS, "nobody"]), segment, http.ask("POST", f"{board}/lookup?{asked}", body, JSON))
     check(naive.place(1, side, False), segment, http.get(f"{board}/around?score=1&range={side}&{asked}"))
+    parts = naive.histogram(naive.quantiles(limit)) if naive.rows else {"seasonId": naive.season, "buckets": []}
+    check(parts, segment, http.get(f"{board}/histogram?by=quantile&buckets={limit}&{asked}"))
+    for query, found in (("rank=2", naive.score(2)), ("percentile=50", naive.percentile(Fraction(50)))):
+        answer = http.get(f"{board}/score?{query}&{asked}")
+        if found is None:
+            assert (answer.status, answer.json["code"]) == (404, "rank-not-found")
+        else:
+            check(found, segment, answer)
     walked: list[Any] = []
     cursor = ""
     while True:
@@ -181,7 +197,8 @@ def test_a_segment_that_is_none_has_its_own_problem(http: Http, query: str, stat
     define(http, "asked for segments", segments=["country"])
     board = f"{base('asked for segments')}/leaderboard"
     eventually(lambda: http.get(f"{board}/count?segment=country:KR").status == 200)
-    for path in ("top?", "count?", "rank?userId=a&", "around?userId=a&", "around?score=1&"):
+    user, number = ("rank?userId=a&", "around?userId=a&"), ("around?score=1&", "score?rank=1&", "histogram?")
+    for path in ("top?", "count?", *user, *number):
         answer = http.get(f"{board}/{path}{query}")
         assert (answer.status, answer.json["code"]) == (status, code), path
     answer = http.ask("POST", f"{board}/lookup?{query}", b'{"userIds":["a"]}', JSON)

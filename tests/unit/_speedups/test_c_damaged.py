@@ -30,11 +30,14 @@ def valid_calls() -> list[tuple[str, list[Any], list[tuple[int, ...]]]]:
     numbers = [1, INT64_MIN, INT64_MAX, 2**52, None]
     group = ((b"S",), text_array(names[:4]), int8_array([*numbers[:3], None]), int8_array([1, 2, 3, None]))
     rows = COPY_HEADER + copy_row(b"ann", 1, 1) + copy_row(b"", INT64_MIN, 2) + copy_row(b"b" * 40, 7, 3)
+    more = b"\0\0\0\4c:KR\0\0\0\4c:KR"
+    placed = b"".join(b"\0\5" + copy_row(user, 1, 1)[2:] + more for user in (b"ann", b"", b"b" * 40))
     window = [*reply("ann", 5), *reply("Zoë😀", INT64_MIN), *reply("\n", -(2**60)), bytes(10), b"4.5e+2"]
     return [
         ("decode_score", [-1500, bytes(10) + b"ann"], [(1,)]),
         ("build_apply", [b"sha", (b"k",), (b"h",), (group,)], [(3, 0, 1), (3, 0, 2), (3, 0, 3)]),
         ("build_load", [b"z", b"h", rows + COPY_TRAILER, 2], [(2,)]),
+        ("build_segments", [b"s:", b"g", placed + COPY_TRAILER, 2], [(2,)]),
         ("render_items", [tuple(window), 1], [(0, index) for index in range(len(window))]),
     ]
 
@@ -56,7 +59,7 @@ def replaced(value: Any, path: tuple[int, ...], part: bytes) -> Any:
 def answer_is_well_formed(name: str, answer: Any) -> None:
     if name == "build_apply":
         assert len(commands_of(answer)) == 1
-    elif name == "build_load":
+    elif name in ("build_load", "build_segments"):
         assert len(commands_of(answer[0])) == answer[1]
     elif name == "render_items":
         json.loads(answer)
