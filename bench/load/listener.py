@@ -69,7 +69,7 @@ def apply_change(rows: Rows, change: dict[str, Any]) -> Rows:
 
 
 class Listener(asyncio.Protocol):
-    """One stream. `on_first` is called for its first event, and for an answer that is not one."""
+    """One stream. `on_first` is called for its first event, for an answer that is not one, and at its end."""
 
     def __init__(self, board: Board, request: bytes, on_first: Callable[[], None]) -> None:
         self.board: Final = board
@@ -139,3 +139,4 @@ class Listener(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
+        self._on_first()

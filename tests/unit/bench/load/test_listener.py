@@ -65,6 +65,20 @@ def test_another_answer_is_no_stream() -> None:
     assert (made.refused, called, made.transport.closed) == (503, [1], True)  # type: ignore[attr-defined]
 
 
+def test_a_stream_that_ends_before_its_first_event_is_told() -> None:
+    called: list[int] = []
+
+    async def take() -> Listener:
+        made = Listener(Board("s", [0] * 60_001), b"", lambda: called.append(1))
+        made.data_received(HEAD)
+        assert not called
+        made.connection_lost(None)
+        return made
+
+    made = asyncio.run(take())
+    assert (made.ended, made.events, called) == (True, 0, [1])
+
+
 def test_each_mark_between_two_lists_is_counted_once_with_its_delay() -> None:
     board = Board("s", [0] * 60_001)
     board.sent[:] = [100, 400_000, 900_000, 1_700_000]
