@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from _speedups._py_checks import Reader, all_bytes, check_bytes, check_int, check_sequence
 from _speedups._py_http import split_request as split_request
 
 INT8_OID = 20
@@ -47,8 +48,8 @@ def encode_entry(score: int, reached: int) -> tuple[int, bytes]:
     Ascending (zscore, prefix + user id) is the board order: score descending, then reached ascending, then
     user id. `OverflowError` when ``score`` is no int64 or ``reached`` is outside 0 .. 2**63 - 1.
     """
-    _check_int(score, "score")
-    _check_int(reached, "reached")
+    check_int(score, "score")
+    check_int(reached, "reached")
     if not _INT64_MIN <= score <= _INT64_MAX:
         raise OverflowError("score is outside int64")
     if not 0 <= reached <= _INT64_MAX:
@@ -69,8 +70,8 @@ def decode_score(zscore: int, member: bytes) -> int:
 
     `ValueError` when the member is shorter than a prefix, or when no int64 score gives this pair.
     """
-    _check_int(zscore, "zscore")
-    _check_bytes(member, "member")
+    check_int(zscore, "zscore")
+    check_bytes(member, "member")
     if len(member) < PREFIX_SIZE:
         raise ValueError("member is shorter than its prefix")
     low = int.from_bytes(member[:2], "big")
@@ -92,7 +93,7 @@ def decode_score(zscore: int, member: bytes) -> int:
 
 def pack_int8_array(values: Sequence[int | None]) -> bytes:
     """A PostgreSQL ``int8[]`` in binary form; `None` is NULL. `OverflowError` for a value outside int64."""
-    _check_sequence(values, "values")
+    check_sequence(values, "values")
     return _pack_array(INT8_OID, [None if value is None else _int8(value) for value in values])
 
 
@@ -101,12 +102,12 @@ def pack_text_array(values: Sequence[str | None]) -> bytes:
 
     `UnicodeEncodeError` for a lone surrogate, `ValueError` for a NUL character: PostgreSQL refuses both.
     """
-    _check_sequence(values, "values")
+    check_sequence(values, "values")
     return _pack_array(TEXT_OID, [None if value is None else _text(value) for value in values])
 
 
 def _int8(value: int) -> bytes:
-    _check_int(value, "element")
+    check_int(value, "element")
     if not _INT64_MIN <= value <= _INT64_MAX:
         raise OverflowError("element is outside int64")
     return value.to_bytes(8, "big", signed=True)
@@ -132,8 +133,8 @@ def _pack_array(oid: int, items: list[bytes | None]) -> bytes:
 
 def _parse_array(data: bytes, oid: int, name: str) -> list[bytes | None]:
     """The elements of a PostgreSQL array of at most one dimension."""
-    _check_bytes(data, name)
-    reader = _Reader(data, name)
+    check_bytes(data, name)
+    reader = Reader(data, name)
     dimensions, flags, found = reader.int32(), reader.int32(), reader.int32()
     if dimensions not in (0, 1) or flags not in (0, 1) or found != oid:
         raise reader.malformed()
@@ -176,13 +177,13 @@ def build_apply(
     and so are columns of another length. The prefix is ``low (2) | first column (8) | 0xff | other columns | reached
     (8)``, the bytes of the columns inverted, and ``reached`` without that bit.
     """
-    _check_bytes(sha, "sha")
-    arguments = [b"EVALSHA", sha, b"%d" % len(_all_bytes(keys, "keys")), *keys, *_all_bytes(head, "head")]
-    _check_sequence(groups, "groups")
+    check_bytes(sha, "sha")
+    arguments = [b"EVALSHA", sha, b"%d" % len(all_bytes(keys, "keys")), *keys, *all_bytes(head, "head")]
+    check_sequence(groups, "groups")
     for group in groups:
         if not isinstance(group, tuple) or len(group) not in (4, 5):
             raise TypeError("a group must be a tuple (labels, users, scores, reached), perhaps with columns")
-        labels = _all_bytes(group[0], "labels")
+        labels = all_bytes(group[0], "labels")
         users = _parse_array(group[1], TEXT_OID, "users")
         scores = _parse_array(group[2], INT8_OID, "scores")
         times = _parse_array(group[3], INT8_OID, "reached")
@@ -217,10 +218,10 @@ def build_load(zkey: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[bytes
     zscore member ...`` and one ``HSET hkey user prefix ...``. No rows: ``(b"", 0, 0)``. `ValueError` for a
     malformed piece, a negative ``reached`` or ``pairs`` < 1.
     """
-    _check_bytes(zkey, "zkey")
-    _check_bytes(hkey, "hkey")
-    _check_bytes(rows, "rows")
-    _check_int(pairs, "pairs")
+    check_bytes(zkey, "zkey")
+    check_bytes(hkey, "hkey")
+    check_bytes(rows, "rows")
+    check_int(pairs, "pairs")
     if pairs < 1:
         raise ValueError("pairs must be at least 1")
     entries = list(_copy_rows(rows))
@@ -242,10 +243,10 @@ def build_segments(base: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[b
     zscore member ...``, and every ``pairs`` rows (the last time fewer) end with one ``HSET hkey user names ...``, if
     there are names.
     """
-    _check_bytes(base, "base")
-    _check_bytes(hkey, "hkey")
-    _check_bytes(rows, "rows")
-    _check_int(pairs, "pairs")
+    check_bytes(base, "base")
+    check_bytes(hkey, "hkey")
+    check_bytes(rows, "rows")
+    check_int(pairs, "pairs")
     if pairs < 1:
         raise ValueError("pairs must be at least 1")
     entries = list(_copy_rows(rows, 2))
@@ -267,7 +268,7 @@ def build_segments(base: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[b
 
 def _copy_rows(rows: bytes, more: int = 0) -> Iterator[tuple[Any, ...]]:
     """User, zscore and prefix of each tuple, and ``more`` fields that follow."""
-    reader = _Reader(rows, "rows")
+    reader = Reader(rows, "rows")
     # A tuple begins with its column count, 3 or 4, so a piece that begins like the signature has the header.
     if rows.startswith(_COPY_SIGNATURE):
         reader.take(len(_COPY_SIGNATURE))
@@ -329,15 +330,15 @@ def render_items(replies: Sequence[bytes], first_rank: int, turned: bool = False
     prints it, also in exponent form. `ValueError` for an odd number of replies, a rank outside 0 .. 2**53, a
     bad number, a pair that no score gives, and invalid UTF-8.
     """
-    _check_int(first_rank, "first_rank")
+    check_int(first_rank, "first_rank")
     if not 0 <= first_rank <= _RANK_MAX:
         raise ValueError("first_rank is outside 0 .. 2**53")
     if not isinstance(turned, bool):
         raise TypeError(f"turned must be bool, not {type(turned).__name__}")
-    _check_int(shared_rank, "shared_rank")
+    check_int(shared_rank, "shared_rank")
     if not 0 <= shared_rank <= _RANK_MAX:
         raise ValueError("shared_rank is outside 0 .. 2**53")
-    if len(_all_bytes(replies, "replies")) % 2:
+    if len(all_bytes(replies, "replies")) % 2:
         raise ValueError("replies must be pairs of member and zscore")
     items = []
     last, shown = None, 0
@@ -373,60 +374,3 @@ def _number(text: bytes) -> int:
     if rest or value > 1 << 53:
         raise ValueError("zscore is not an integer that a double holds exactly")
     return -value if sign else value
-
-
-# --- Checks ----------------------------------------------------------------------------------------------
-
-
-class _Reader:
-    """Big-endian fields of a byte string, read in order; a read past the end is a `ValueError`."""
-
-    def __init__(self, data: bytes, name: str) -> None:
-        self._data = data
-        self._name = name
-        self._at = 0
-
-    def malformed(self) -> ValueError:
-        return ValueError(f"{self._name}: malformed near byte {self._at}")
-
-    def at_end(self) -> bool:
-        return self._at == len(self._data)
-
-    def take(self, size: int) -> bytes:
-        if size < 0 or size > len(self._data) - self._at:
-            raise self.malformed()
-        self._at += size
-        return self._data[self._at - size : self._at]
-
-    def int16(self) -> int:
-        return int.from_bytes(self.take(2), "big", signed=True)
-
-    def int32(self) -> int:
-        return int.from_bytes(self.take(4), "big", signed=True)
-
-    def field(self) -> bytes | None:
-        """The bytes after a length; `None` (NULL) for length -1."""
-        size = self.int32()
-        return None if size == -1 else self.take(size)
-
-
-def _check_bytes(value: bytes, name: str) -> None:
-    if not isinstance(value, bytes):
-        raise TypeError(f"{name} must be bytes, not {type(value).__name__}")
-
-
-def _check_int(value: int, name: str) -> None:
-    if not isinstance(value, int):
-        raise TypeError(f"{name} must be int, not {type(value).__name__}")
-
-
-def _check_sequence(value: object, name: str) -> None:
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{name} must be a list or tuple, not {type(value).__name__}")
-
-
-def _all_bytes(values: Sequence[bytes], name: str) -> Sequence[bytes]:
-    _check_sequence(values, name)
-    for value in values:
-        _check_bytes(value, name)
-    return values

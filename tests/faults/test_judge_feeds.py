@@ -89,6 +89,9 @@ class Feeds(Case):
             told["skipped"] = json.loads(skipped)
         self.note("ok", "submit", op, season, **about, **told)
         self.hand.drain()
+        # The boards of a season with segments are loaded.
+        self.hand.relay.repairs.retry_set_aside(self.hand.session)
+        self.hand.drain()
 
     def read(self, do: str, op: int, user: str = "", **answer: Any) -> None:
         self.note("invoke", do, op, "g1", user=user)

@@ -119,4 +119,5 @@ def test_every_read_of_a_board_by_get_says_that_it_may_be_kept() -> None:
     # An answer without an end is kept by nobody.
     assert {op.name for op in OPERATIONS if op.is_kept} == reads - {"streamTop"} | {op.name for op in pages.OPERATIONS}
     for op in OPERATIONS:
-        assert ("If-None-Match" in {one.name for one in op.parameters}) == op.is_kept
+        names = {one.name for one in op.parameters}
+        assert ("If-None-Match" in names) == (op.is_kept or "If-Match" in names)
