@@ -18,6 +18,27 @@ LIFE_BEATS: Final = (50, 70)
 """The bounds of a stream's life in heartbeats: a quarter of an hour. Its client then shows its credential again."""
 
 
+class Farewell:
+    """The stream of a client that came as the worker stops (`Stream`): it is to come again, to another one.
+
+    A browser gives up at an answer that is an error, and comes again after the end of a stream.
+    """
+
+    def spell(self) -> None:
+        """No number is sent."""
+
+    def begin(self, sink: Sink) -> None:
+        """Send when to come again, and end."""
+        sink.push(write_retry(random.randint(*RETRY_MS)))
+        sink.end()
+
+    def resume(self) -> None:
+        """Nothing is left to send."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class Listener:
     """A listener (`Stream`). It keeps the name of the state that its client has, and nothing else of it.
 

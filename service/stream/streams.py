@@ -15,7 +15,7 @@ from service.contract.leaving import Leaving
 from service.contract.problems import add_problem, answer_of
 from service.contract.streams import EVENT_STREAM
 from service.stream.feed import Boards, Feed
-from service.stream.listener import Listener
+from service.stream.listener import Farewell, Listener
 
 BEAT_S: Final = 15
 """Seconds between two heartbeats of a stream; proxies give up after half a minute or more."""
@@ -78,13 +78,15 @@ class BoardStreams:
 
         Raises `Rejected` where there are too many, and what reading the board raises.
         """
+        if self._leaving.began:
+            return Answer(200, b"", EVENT_STREAM, headers=HEADERS, stream=Farewell())
         feed = self._feeds.get(season)
         too_many = (
             len(self._open) + self._opening >= self._most
             or (user is not None and self._players >= self._players_most)
             or (feed is None and len(self._feeds) >= self._most)
         )
-        if too_many or self._leaving.began:
+        if too_many:
             return msgspec.structs.replace(TOO_MANY_STREAMS.answer, retry_after_s=random.randint(*AGAIN_S))
         if feed is None:
             feed = self._feeds[season] = Feed(self._boards, season, partial(self._forget, season))
