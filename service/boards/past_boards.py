@@ -32,12 +32,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Past(msgspec.Struct, frozen=True):
-    """A period that has ended: its state, whether it has standings, and whether it is final."""
+    """A period that has ended: its state, whether it has standings, and whether it is final.
+
+    `standing` is the position, rank, id, score, columns and version of the player that was asked for with it, or None.
+    It counts only if there are standings: they may be being written anew.
+    """
 
     state: BoardState
     number: int
     has_standings: bool
     is_final: bool
+    standing: tuple[Any, ...] | None = None
 
 
 class PastBoards:
@@ -109,7 +114,7 @@ class PastBoards:
                 return Answer(200, _encode(msgspec.structs.replace(shown, metadata=found)))
             return state.make_answer(_encode(shown))
 
-        return await self.read_steadily(season, number, live, read)
+        return await self.read_steadily(season, number, live, read, user)
 
     async def read_around(
         self,
@@ -130,7 +135,7 @@ class PastBoards:
             shown = Around(seasonId=season, userId=user, range=side, items=items, **describe(past))
             return past.state.make_answer(_encode(shown))
 
-        return await self.read_steadily(season, number, live, read)
+        return await self.read_steadily(season, number, live, read, user)
 
     async def read_place(
         self, season: str, number: int, score: int, side: int, fill: bool, live: Callable[[], PendingAnswer]
@@ -158,20 +163,27 @@ class PastBoards:
         return past.state.make_answer(_encode(Count(season, past.state.total, past.state.as_of, number)))
 
     async def read_steadily(
-        self, season: str, number: int, live: Callable[[], PendingAnswer], read: Callable[[Past], Awaitable[Answer]]
+        self,
+        season: str,
+        number: int,
+        live: Callable[[], PendingAnswer],
+        read: Callable[[Past], Awaitable[Answer]],
+        user: str | None = None,
     ) -> Answer:
         """Read a period, again if its standings have become outdated meanwhile: they may be being written anew.
 
+        With a `user` the period comes with this player's standing.
+
         Final standings never change, and rows are sorted in the statement that reads them.
         """
-        past = await self._find(season, number, live)
+        past = await self._find(season, number, live, user)
         while isinstance(past, Past):
             answer: Answer | PlayerNotFound | BoardRebuilding
             try:
                 answer = await read(past)
             except (PlayerNotFound, BoardRebuilding) as error:
                 answer = error
-            again = past if past.is_final or not past.has_standings else await self._find(season, number, live)
+            again = past if past.is_final or not past.has_standings else await self._find(season, number, live, user)
             if isinstance(again, Past) and again.state == past.state and again.has_standings == past.has_standings:
                 if not isinstance(answer, Answer):
                     raise answer
@@ -179,14 +191,16 @@ class PastBoards:
             past = again
         return past
 
-    async def _find(self, season: str, number: int, live: Callable[[], PendingAnswer]) -> Past | Answer:
+    async def _find(
+        self, season: str, number: int, live: Callable[[], PendingAnswer], user: str | None = None
+    ) -> Past | Answer:
         """Find a period; for the current one it is the answer of `live`, which reads Redis."""
         deadline = self._loop.time() + self._deadline_s
         while True:
-            rows = await self._read("named_period", {"season": season, "number": number})
+            rows = await self._read("named_period", {"season": season, "number": number, "user": user})
             if not rows:
                 raise SeasonNotFound("there is no such season")
-            current, period, is_kept, is_current, has_standings, players, ranking, late, is_final, named = rows[0]
+            current, period, is_kept, is_current, has_standings, players, ranking, late, is_final, named = rows[0][:10]
             if number > current:
                 raise Rejected(PERIOD_NOT_FOUND.answer)
             if not is_kept:
@@ -195,7 +209,9 @@ class PastBoards:
                 if players is None:
                     ((players,),) = await self._read("count_players", {"period": period})
                 state = make_past_state(period, players, late, ranking == RANKINGS["competition"], read_columns(named))
-                return Past(state, number, has_standings, is_final)
+                position, shared, *row = rows[0][10:]
+                standing = None if position is None else (position, shared if state.shares else position, *row)
+                return Past(state, number, has_standings, is_final, standing)
             # The board may be replaced by that of another period at any time: it is this one's if Redis shows this
             # period before and after.
             if await self._shows(season, period):
@@ -230,12 +246,16 @@ class PastBoards:
 
     async def _find_player(self, past: Past, user: str, version: int | None) -> Any:
         """A player's position, rank, id, score and version; at least this version, if one is given."""
-        rows = await self.read_standings(past, "standing", "ranked_player", user=user)
-        if not rows:
+        found = past.standing
+        if not past.has_standings:
+            state = past.state
+            known = {"period": state.period, "shares": state.shares, "user": user}
+            found = next(iter(await self._read("ranked_player", known)), None)
+        if found is None:
             raise PlayerNotFound("the player is not on this board")
-        if version is not None and rows[0][-1] < version:
+        if version is not None and found[-1] < version:
             raise Rejected(NOT_YET_VISIBLE.answer)
-        return rows[0]
+        return found
 
     async def _count_until(self, past: Past, cursor: Cursor) -> int:
         """The number of players that are not behind a cursor's row. Raises `Rejected` for one of another period."""

@@ -2,23 +2,21 @@
 
 -- name: named_period --
 -- A period of a season by its number: whether there has been one, whether it is kept, current, has standings, and is final.
--- `late` rises while late submissions come.
+-- `late` rises while late submissions come. With a `user` there is this player's standing, too: a final rank is one query.
 SELECT c.number AS current_number, p.period_id,
        p.period_id IS NOT NULL AND p.ended_at IS NULL AND p.expired_at IS NULL AS is_kept,
        p.period_id = s.period_id AS is_current, p.players IS NOT NULL AS has_standings, p.players, s.ranking,
-       p.late, p.final_at IS NOT NULL AS is_final, p.columns
+       p.late, p.final_at IS NOT NULL AS is_final, p.columns,
+       t.position, t.shared, t.user_id, t.score, t.columns AS run, t.reached
 FROM season s JOIN period c ON c.period_id = s.period_id
 LEFT JOIN period p ON p.season_id = s.season_id AND p.number = %(number)s
+LEFT JOIN standing t ON t.period_id = p.period_id AND t.user_id = %(user)s
 WHERE s.season_id = %(season)s
 
 -- name: standings --
 -- The standings from one position to another one. Where equal rows share a rank, it is that of the first one of them.
 SELECT position, CASE WHEN %(shares)s THEN shared ELSE position END AS rank, user_id, score, columns, reached FROM standing
 WHERE period_id = %(period)s AND position BETWEEN %(first)s AND %(last)s ORDER BY position
-
--- name: standing --
-SELECT position, CASE WHEN %(shares)s THEN shared ELSE position END AS rank, user_id, score, columns, reached FROM standing
-WHERE period_id = %(period)s AND user_id = %(user)s
 
 -- name: ranked --
 -- As `standings`, of a period that has ended and has no standings yet: its rows are sorted for each read.
@@ -35,7 +33,7 @@ SELECT position, CASE WHEN %(shares)s THEN shared ELSE position END AS rank,
 WHERE position BETWEEN %(first)s AND %(last)s ORDER BY position
 
 -- name: ranked_player --
--- As `standing`.
+-- A player's place, as `ranked` has it.
 SELECT 1 + better + earlier AS position, 1 + better + CASE WHEN %(shares)s THEN 0 ELSE earlier END AS rank,
        s.user_id, CASE WHEN s.period_id >> 56 & 1 = 1 THEN ~s.score ELSE s.score END AS score,
        columns_of(s.period_id, s.columns) AS run, s.reached & 9223372036854775807 AS reached
