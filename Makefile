@@ -89,7 +89,7 @@ test-deploy: $(VENV)/.deploy ## test the container files, and Ansible on booted 
 test-faults: $(VENV)/.dev ## run the fault suite on real servers, about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
 	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) IDLE_LISTENERS=$(or $(IDLE_LISTENERS),$(if $(SHORT),500,10000)) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(ARGS)
-	@[ -n "$(ONLY)" ] || $(BIN)/python -m pytest -q -m faults tests/faults
+	@[ -n "$(ONLY)" ] || $(BIN)/python -m pytest -q -n 2 --dist worksteal -m faults tests/faults
 	@[ -n "$(ONLY)$(SHORT)" ] || MODEL_EXAMPLES=200 MODEL_STEPS=40 $(BIN)/python -m pytest -q tests/integration/relay/test_model.py
 
 soak: $(VENV)/.dev ## inject faults at random (MINUTES=60)
