@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from support.processes import serving
 from support.relays import carrying
-from support.tampering import lose_an_entry, only, options
+from support.tampering import alter_an_entry, only, options
 from support.waiting import eventually
 from support.world import World
 
@@ -78,8 +78,8 @@ def test_sound_rows_have_no_faults(world: World, tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.walk
-def test_a_board_that_lost_an_entry_is_a_fault(world: World, tmp_path: Path) -> None:
-    faults = only(live.measure(short(world, tmp_path, lose_an_entry), "live_idle")).faults
+def test_a_board_with_another_score_is_a_fault(world: World, tmp_path: Path) -> None:
+    faults = only(live.measure(short(world, tmp_path, alter_an_entry), "live_idle")).faults
     assert len(faults) == 1 and faults[0].startswith("PostgreSQL and Redis differ: 1 differences")
 
 

@@ -52,7 +52,7 @@ def test_a_row_that_is_not_the_best_run_is_a_fault(world: World, tmp_path: Path)
             "UPDATE score SET columns = overlay(columns placing '\\x00'::bytea from 1) WHERE columns IS NOT NULL"
         )
         faults = audit_best(stack, "measured", accepted, 0)
-        assert len(faults) == 1 and faults[0].endswith("players do not have the best run of the ledger")
+        assert len(faults) == 1 and faults[0].endswith("players of measured do not have the best run of the ledger")
 
 
 @pytest.mark.walk
