@@ -82,7 +82,7 @@ def worlds(servers: Embedded) -> Iterator[Worlds]:
 def world(worlds: Worlds) -> Iterator[World]:
     """A migrated world in Redis database 1, which no other test uses at the same time."""
     with worlds.borrow() as made:
-        made.redis.flushdb()
+        made.flush()
         yield made
 
 
@@ -90,7 +90,7 @@ def world(worlds: Worlds) -> Iterator[World]:
 def new_world(servers: Embedded) -> Iterator[World]:
     """The same, with tables that never had a row: for a test of plans and pages."""
     with world_on(servers) as made:
-        made.redis.flushdb()
+        made.flush()
         yield made
 
 

@@ -166,6 +166,13 @@ class World:
         node = self.redis.get_node_from_key(self.keys.watermark[partition_of(season)])
         return self.redis.get_redis_connection(node)
 
+    def flush(self) -> None:
+        """Empty the Redis of this world; on a cluster, which has one database for all worlds, take only its keys."""
+        if is_cluster(self.settings.redis_url):
+            self.drop_keys()
+        else:
+            self.redis.flushdb()
+
     def drop_keys(self) -> int:
         """Take away every key of this world."""
         found = list(self.redis.scan_iter(match=f"{self.name}:*", count=1_000))

@@ -192,7 +192,7 @@ def test_no_row_shows_half_of_what_redis_has_lost(world: World) -> None:
     with serving(world, "/livez") as api, api.client() as http:
         name(http, "ada", "Ada")
         hand.drain()
-        world.redis.flushdb()
+        world.flush()
         hand.drain()
         (partition,) = world.rows("SELECT partition FROM player")[0]
         world.redis.delete(world.keys.watermark[partition], world.keys.profiles[partition])

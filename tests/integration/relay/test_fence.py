@@ -25,7 +25,7 @@ def refusal(world: World, session: RelaySession) -> str:
 
 
 def test_fence_lost_everything(world: World, carried: RelaySession) -> None:
-    world.redis.flushdb()
+    world.flush()
     assert refusal(world, carried) == "lost"
 
 
@@ -81,11 +81,11 @@ def test_what_redis_lost_is_rebuilt(world: World, carried: RelaySession, loss: s
         hand.serve(S)
         world.submit(("s", "bob", 9))
         hand.serve(S)
-        world.redis.flushdb()
+        world.flush()
         for key, value in stale.items():
             world.redis.restore(key, 0, value)
     elif loss == "everything":
-        world.redis.flushdb()
+        world.flush()
     elif loss == "watermark":
         world.redis.delete(world.keys.watermark[S])
     elif loss == "latest":

@@ -116,7 +116,7 @@ def test_a_row_that_commits_beside_a_change_of_the_profile_gets_the_new_value(wo
 def test_what_redis_has_lost_is_rebuilt(world: World, hand: Hand, lost: str) -> None:
     keys = world.keys
     if lost == "all":
-        world.redis.flushdb()
+        world.flush()
     elif lost == "the partition":
         world.redis.delete(*world.redis.keys(keys.tag[S] + b"*"))
     elif lost == "the watermark":
