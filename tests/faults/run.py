@@ -69,6 +69,12 @@ Place = Rig | under_run.RunRig
 """Where the load goes."""
 
 
+def read_history(path: Path) -> History:
+    """The history that a file has so far."""
+    with path.open() as lines:
+        return History(lines)
+
+
 def whole(rig: Place, seasons: list[str], rng: random.Random, deadline_s: float) -> float:
     """Seconds until a new submission to every partition touched is accepted and visible."""
     began = time.monotonic()
@@ -135,20 +141,23 @@ def attempt(
             # Something that had to happen by itself did not: progress, a restart, an answer.
             unwell.append(f"not whole: {error}")
         load.stop()
-        audience.settle(patience_s)
-        audience.note(history)
-    silent = time.monotonic()
-    with history.open() as lines:
-        told = History(lines)
-    found = judge(told, rig.database_url, rig.redis_url)
-    # The backlog drains and altered boards are mended by themselves; I3 and I5 are judged when that has had its time.
-    while (
-        any(found[name] for name in ("I3", "I5", "I6", "I7", "ends", "leader"))
-        and time.monotonic() - silent < patience_s
-    ):
-        time.sleep(0.1)
+        silent = time.monotonic()
+        told = read_history(history)
         found = judge(told, rig.database_url, rig.redis_url)
-    settled = time.monotonic() - silent
+        # The backlog drains and altered boards are mended by themselves; I3 and I5 are judged after their time for that.
+        while (
+            any(found[name] for name in ("I3", "I5", "I6", "I7", "ends", "leader"))
+            and time.monotonic() - silent < patience_s
+        ):
+            time.sleep(0.1)
+            found = judge(told, rig.database_url, rig.redis_url)
+        settled = time.monotonic() - silent
+        if audience.heard:
+            # Not before: with a backlog, listeners agree with a board that is still to change.
+            audience.settle(patience_s)
+            audience.note(history)
+            told = read_history(history)
+            found = judge(told, rig.database_url, rig.redis_url)
     found["I5"] += unwell
     if fault.no_failure and (load.refused or load.unknown):
         found["I5"].append(f"{load.refused} requests refused and {load.unknown} unanswered where none may fail")
