@@ -144,7 +144,7 @@ def attempt(
         silent = time.monotonic()
         told = read_history(history)
         found = judge(told, rig.database_url, rig.redis_url)
-        # The backlog drains and altered boards are mended by themselves; I3 and I5 are judged after their time for that.
+        # The backlog drains and altered boards are mended by themselves; I3 and I5 are judged when that is over.
         while (
             any(found[name] for name in ("I3", "I5", "I6", "I7", "ends", "leader"))
             and time.monotonic() - silent < patience_s
