@@ -334,7 +334,7 @@ class Generator:
                 await asyncio.sleep(rng.uniform(0.02, 0.2))
 
     async def _move(self, connection: Connection, client: int, rng: random.Random) -> None:
-        """Give a player other attributes, once: nobody may send it again, for another move may have come after it."""
+        """Give a player other attributes, once: it is never sent again, for another move may have come after it."""
         self._op += 1
         user = f"hot{rng.randrange(HOT)}" if rng.random() < 0.3 else f"p{rng.randrange(PLAYERS)}"
         about: dict[str, Any] = {"op": self._op, "client": client, "do": "move", "season": "", "user": user}

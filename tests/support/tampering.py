@@ -41,7 +41,7 @@ def lose_an_entry(stack: Stack) -> None:
 
 
 def alter_an_entry(stack: Stack) -> None:
-    """Alter the score of the best player of a board in Redis. No read sees that, so nobody asks a relay to mend it."""
+    """Alter the score of the best player of a board in Redis. No read sees that, so no relay is asked to mend it."""
     (key, *_) = stack.redis.call("KEYS", f"{stack.settings.redis_prefix}:*}}:z:*")
     (member,) = stack.redis.call("ZRANGE", key, 0, 0)
     stack.redis.call("ZINCRBY", key, -1, member)

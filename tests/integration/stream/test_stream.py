@@ -237,7 +237,7 @@ def test_a_worker_is_replaced_while_streams_are_open(filled: World) -> None:
             with EventStream(api.port, "s", headers=(f"Last-Event-ID: {known}",)) as stream:
                 assert stream.status == 200
                 stream.rows = rows
-                # A worker that stops meanwhile sends nobody away with an error.
+                # A worker that stops meanwhile ends the stream, and answers no error.
                 return stream.take() is not None and stream.list == top(api)
 
         eventually(has_come_again)

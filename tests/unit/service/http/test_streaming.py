@@ -41,7 +41,7 @@ class Told:
             sink.end()
 
     def resume(self) -> None:
-        """Nobody is slow here."""
+        """No client is slow here."""
 
     def close(self) -> None:
         self.closed += 1
