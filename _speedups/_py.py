@@ -219,12 +219,7 @@ def build_load(zkey: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[bytes
     malformed piece, a negative ``reached`` or ``pairs`` < 1.
     """
     check_bytes(zkey, "zkey")
-    check_bytes(hkey, "hkey")
-    check_bytes(rows, "rows")
-    check_int(pairs, "pairs")
-    if pairs < 1:
-        raise ValueError("pairs must be at least 1")
-    entries = list(_copy_rows(rows))
+    entries = _entries_of(hkey, rows, pairs)
     commands: list[bytes] = []
     for start in range(0, len(entries), pairs):
         zadd, hset = [b"ZADD", zkey], [b"HSET", hkey]
@@ -244,12 +239,7 @@ def build_segments(base: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[b
     there are names.
     """
     check_bytes(base, "base")
-    check_bytes(hkey, "hkey")
-    check_bytes(rows, "rows")
-    check_int(pairs, "pairs")
-    if pairs < 1:
-        raise ValueError("pairs must be at least 1")
-    entries = list(_copy_rows(rows, 2))
+    entries = _entries_of(hkey, rows, pairs, 2)
     if any(segment is None for _, _, _, segment, _ in entries):
         raise ValueError("rows: a segment is NULL")
     commands: list[bytes] = []
@@ -264,6 +254,16 @@ def build_segments(base: bytes, hkey: bytes, rows: bytes, pairs: int) -> tuple[b
         if hset:
             commands.append(_command([b"HSET", hkey, *hset]))
     return b"".join(commands), len(commands), len(entries)
+
+
+def _entries_of(hkey: bytes, rows: bytes, pairs: int, more: int = 0) -> list[tuple[Any, ...]]:
+    """All of `_copy_rows`, after the checks of the arguments that both kinds of loading have."""
+    check_bytes(hkey, "hkey")
+    check_bytes(rows, "rows")
+    check_int(pairs, "pairs")
+    if pairs < 1:
+        raise ValueError("pairs must be at least 1")
+    return list(_copy_rows(rows, more))
 
 
 def _copy_rows(rows: bytes, more: int = 0) -> Iterator[tuple[Any, ...]]:
