@@ -26,8 +26,9 @@ def test_script(script: str, api: Api, season: str) -> None:
         "BASE": f"http://127.0.0.1:{api.port}",
         "SEASON": season.replace(" ", "-"),
         "DURATION": "1s",
-        "VUS": "4",
-        "RATE": "50",
+        # An arrival at 20 a second has a client of its own, so none is dropped however busy the machine is.
+        "VUS": "24" if script == "arrival" else "4",
+        "RATE": "20",
         # A busy machine is no reason to fail; whether answers are right is.
         "P99": "20000",
     }
