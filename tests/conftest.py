@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -33,6 +34,12 @@ LONGEST_PATHS = {Path(__file__).with_name(folder) for folder in ("upgrade", "acc
 
 LONG_S = 3_600
 """The time limit of a test that boots hosts, or runs many faults."""
+
+
+def pytest_configure() -> None:
+    """What the tests start gets Ctrl-C, also where the run itself is in the background of a script."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

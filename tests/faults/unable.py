@@ -56,7 +56,7 @@ def read_only(rig: Rig, rng: random.Random, load: Generator) -> None:
             assert load.acknowledged == accepted, "a submission was accepted by a database that accepts no changes"
         finally:
             db.execute(f"ALTER DATABASE {APP} RESET default_transaction_read_only".encode())
-    assert children_of(pool) == before, f"relays or janitor have ended\n{rig.report()}"
+    assert before <= children_of(pool), f"relays or janitor have ended\n{rig.report()}"
 
 
 @fault("redis: master demoted, follows a stale server", rounds=2, excuses=LOST | {"I8": LOST["I4"]})

@@ -97,7 +97,7 @@ def test_the_pool_outlives_it(own_redis: OwnRedis, kind: str) -> None:
             said = "connection lost" if kind == "demoted" else "cannot be written"
             relay.until(lambda: said in relay.text())
         relay.until(lambda: equal(world, *SEASONS))
-        assert children_of(relay.process.pid) == relays, "no relay has ended"
+        assert relays <= children_of(relay.process.pid), "no relay has ended"
         assert world.rows("SELECT season_id FROM ailing") == []
         assert compare(world.settings, wait_s=20).equal
         assert "Traceback" not in relay.text()
