@@ -84,7 +84,7 @@ test-topologies: $(VENV)/.dev ## run the tests of boards with Sentinel, and on a
 	  LEADERBOARD_TEST_TOPOLOGY=$$topology $(SUITE) -m topology tests/integration $(ARGS) || exit; done
 
 test-deploy: $(VENV)/.deploy ## test the container files, and Ansible on booted hosts (needs root, systemd-nspawn; SHORT=1: one host, no fleet)
-	@$(BIN)/python -m pytest -m 'deploy$(if $(SHORT), and not full)' tests/deploy $(ARGS)
+	@$(BIN)/python -m pytest $(if $(SHORT),-n 2 --dist loadfile) -m 'deploy$(if $(SHORT), and not full)' tests/deploy $(ARGS)
 
 test-faults: $(VENV)/.dev ## run the fault suite on real servers, about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
 	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) IDLE_LISTENERS=$(or $(IDLE_LISTENERS),$(if $(SHORT),500,10000)) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \
