@@ -21,6 +21,7 @@ import pytest
 from support.http import Http
 from support.processes import CALM, Api, relaying, serving
 from support.proxy import Proxy
+from support.relays import until_visited
 from support.topologies import TOPOLOGIES
 from support.trouble import PASSWORD, USER, OwnRedis, admit_user
 from support.world import World, private, socket_directory, world_on
@@ -116,6 +117,7 @@ def api(servers: Embedded) -> Iterator[Api]:
         relaying(made, 2, **CALM),
         serving(made, "/readyz", LEADERBOARD_WORKERS="2") as api,
     ):
+        until_visited(made)
         yield api
 
 
@@ -126,6 +128,7 @@ def guarded(servers: Embedded) -> Iterator[Api]:
         # Where a key exists, the first start makes none.
         made.key("read", life_s=1)
         with serving(made, "/readyz", LEADERBOARD_AUTH="keys") as api:
+            until_visited(made)
             yield api
 
 

@@ -71,6 +71,11 @@ class Awaited(Unsignalled):
         return self._event.wait(seconds)
 
 
+def until_visited(world: World) -> None:
+    """Wait until relays have visited every partition: before, it has no boards, not even empty ones."""
+    eventually(lambda: all(world.redis.exists(mark) for mark in world.keys.watermark))
+
+
 @contextmanager
 def carrying(world: World, *, calm: bool = False) -> Iterator[None]:
     """A relay at work in a thread: for a test that needs boards, and no process that makes them (`relaying`).
@@ -83,6 +88,7 @@ def carrying(world: World, *, calm: bool = False) -> Iterator[None]:
     thread = threading.Thread(target=Relay(settings, stop).run)
     thread.start()
     try:
+        until_visited(world)
         yield
     finally:
         stop.request()

@@ -258,6 +258,7 @@ def test_keys_from_a_url_are_loaded_and_new_ones_found(world: World, publisher: 
         assert publisher.asked <= asked + 1, "unknown names must not make the worker hammer the issuer"
 
 
+@pytest.mark.walk
 def test_keys_from_a_url_are_withdrawn_and_outlive_their_issuer(world: World, publisher: Publisher) -> None:
     old, new = Issuer("ES256", "old"), Issuer("ES256", "new")
     publisher.text = jwks(old.jwk(), new.jwk())

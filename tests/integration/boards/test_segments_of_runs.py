@@ -122,6 +122,7 @@ def check(http: Http, board: NaiveBoard, segment: str) -> None:
 
 @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(drawn=seasons())
+@pytest.mark.walk
 def test_every_read_is_that_of_a_naive_filter_whatever_the_rule(served: Served, drawn: Any) -> None:
     """After each batch, and after boards were loaded whole."""
     world, http, hand = served

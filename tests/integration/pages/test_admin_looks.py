@@ -37,6 +37,7 @@ def strange_names() -> list[str]:
     return given
 
 
+@pytest.mark.walk
 def test_names_cannot_break_the_page(browser: Browser, office: Office) -> None:
     names = [name for name in strange_names() if office.ask("PUT", base(name), {"title": name}).status in (200, 201)]
     assert len(names) > 14
@@ -67,6 +68,7 @@ def test_names_cannot_break_the_page(browser: Browser, office: Office) -> None:
     assert_sound(browser, refusals=True)
 
 
+@pytest.mark.walk
 def test_names_cannot_break_the_parts_that_others_fill(browser: Browser, office: Office) -> None:
     """Names of relays, which are those of hosts, and the texts of a schedule, which an answer repeats."""
     names = strange_names()
@@ -105,7 +107,7 @@ def assert_harmless(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "scheme"), [("phone", "light"), ("desktop", "dark"), *walks(("phone", "dark"), ("desktop", "light"))]
+    ("device", "scheme"), [("phone", "light"), *walks(("desktop", "dark"), ("phone", "dark"), ("desktop", "light"))]
 )
 def test_it_is_accessible_and_fits(browser: Browser, office: Office, scheme: str, device: str, tmp_path: Path) -> None:
     size = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1440, "height": 900}}[device]

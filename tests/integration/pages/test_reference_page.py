@@ -10,7 +10,7 @@ from support.processes import Api
 from service.routes import OPERATIONS
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark"), *walks((390, "dark"), (1440, "light"))])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), *walks((1440, "dark"), (390, "dark"), (1440, "light"))])
 def test_it_shows_every_operation_and_is_accessible(browser: Browser, api: Api, scheme: str, width: int) -> None:
     size = {"width": width, "height": 900}
     browser.open(f"http://127.0.0.1:{api.port}/docs", viewport=size, colorScheme=scheme)

@@ -106,9 +106,9 @@ def test_a_network_that_hangs(behind_postgres_proxy: World, postgres_proxy: Prox
         serving(world, LEADERBOARD_WRITE_DEADLINE_MS="300", LEADERBOARD_PROBE_DEADLINE_MS="200") as api,
         api.client() as http,
     ):
-        assert http.post("s", "before", 1).status == 202
-        assert http.get("/readyz").json["postgres"] == "ok"
-        assert http.get("/v1/seasons/s").status == 200
+        eventually(lambda: http.post("s", "before", 1).status == 202)
+        eventually(lambda: http.get("/readyz").json["postgres"] == "ok")
+        eventually(lambda: http.get("/v1/seasons/s").status == 200)
         postgres_proxy.freeze()
         began = time.monotonic()
         first = http.post("s", "hanging", 1)

@@ -274,6 +274,7 @@ def served(world: World) -> Iterator[Http]:
         yield http
 
 
+@pytest.mark.walk
 def test_whatever_feeds_whatever_the_ledger_is_the_naive_one(world: World, served: Http) -> None:
     class Here(Model):
         pass

@@ -25,6 +25,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root switches users
 
 
 @as_root
+@pytest.mark.walk
 @pytest.mark.parametrize("prefer", ["wheel"], indirect=True)
 def test_root_runs_wheels_that_lie_below_a_private_home(data: Path, place: Path) -> None:
     home = place / "home"
