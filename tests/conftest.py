@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
@@ -19,7 +19,7 @@ from typing import cast
 import msgspec
 import pytest
 from support.http import Http
-from support.processes import CALM, Api, relaying, serving
+from support.processes import CALM, Api, Command, relaying, serving
 from support.proxy import Proxy
 from support.relays import until_visited
 from support.topologies import TOPOLOGIES
@@ -49,6 +49,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("deploy") or item.get_closest_marker("faults"):
             item.add_marker(pytest.mark.timeout(LONG_S))
+
+
+shared: list[Command] = []
+"""The processes that several tests use."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test that uses shared processes shows the end of their output."""
+    report = yield
+    if report.failed and {"api", "guarded", "lone_api"} & {*getattr(item, "fixturenames", ())}:
+        report.sections += [("shared process", command.tail()) for command in shared]
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +127,10 @@ def api(servers: Embedded) -> Iterator[Api]:
     """The real API and a real relay pool, kept for the whole run. Tests keep apart by their seasons."""
     with (
         world_on(servers, redis_db=0) as made,
-        relaying(made, 2, **CALM),
+        relaying(made, 2, **CALM) as relays,
         serving(made, "/readyz", LEADERBOARD_WORKERS="2") as api,
     ):
+        shared.extend((relays, api.command))
         until_visited(made)
         yield api
 
@@ -124,10 +138,11 @@ def api(servers: Embedded) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def guarded(servers: Embedded) -> Iterator[Api]:
     """The same, but requests need credentials."""
-    with world_on(servers, redis_db=2) as made, relaying(made, 1, **CALM):
+    with world_on(servers, redis_db=2) as made, relaying(made, 1, **CALM) as relays:
         # Where a key exists, the first start makes none.
         made.key("read", life_s=1)
         with serving(made, "/readyz", LEADERBOARD_AUTH="keys") as api:
+            shared.extend((relays, api.command))
             until_visited(made)
             yield api
 
@@ -138,6 +153,7 @@ def lone_api(servers: Embedded) -> Iterator[Api]:
     with world_on(servers, redis_db=2) as made:
         made.create("s")
         with serving(made) as api:
+            shared.append(api.command)
             yield api
 
 
