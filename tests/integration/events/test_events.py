@@ -78,6 +78,22 @@ def test_the_ten_best_of_a_season_with_columns_are_told_with_them(lone: Http, wo
     assert [row["columns"] for row in closed["data"]["top"]] == [{"time": 7}, {"time": 9}]
 
 
+def test_scores_of_events_are_texts_for_clients_with_doubles(lone: Http, world: World) -> None:
+    put(lone, "s", operator="best", columns=[{"name": "time"}], schedule=GRID)
+    assert lone.post_raw("s", b'{"userId":"ada","score":9007199254740993,"columns":{"time":-7}}').status == 202
+    world.carry_everything()
+    end_now(world, "s")
+    keeper = keeper_of(world)
+    keeper.turn_seasons(world.db)
+    keeper.close_periods(world.db)
+    leader, ended, closed = listed(lone, "?int64=string")["items"]
+    assert leader["data"] == {"userId": "ada", "score": "9007199254740993", "previousUserId": None}
+    assert ended["period"] == 1
+    assert closed["data"]["top"] == [
+        {"rank": 1, "userId": "ada", "score": "9007199254740993", "columns": {"time": "-7"}}
+    ]
+
+
 @pytest.mark.walk
 def test_a_reset_by_hand_is_told_and_a_deleted_period_is_not(lone: Http, world: World) -> None:
     put(lone, "s")
@@ -147,6 +163,7 @@ def test_events_are_kept_for_90_days(lone: Http, world: World) -> None:
         ("kind=period", "invalid-kind"),
         ("limit=0", "invalid-limit"),
         ("limit=1001", "invalid-limit"),
+        ("int64=text", "invalid-number-spelling"),
     ],
 )
 def test_what_no_query_has_is_refused(http: Http, query: str, code: str) -> None:
