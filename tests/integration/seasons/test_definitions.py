@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
+from support.periods import GRID, end_now, turn_all
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
 from support.waiting import eventually
@@ -80,6 +81,26 @@ def test_answers_have_the_number_of_players_on_the_board(http: Http, season: str
     assert listed[season] == 2
     assert http.delete(season).status == 200
     assert http.get(base(season)).json["players"] == 0
+
+
+def test_the_number_of_players_is_that_of_the_period_beside_it(world: World) -> None:
+    """Redis shows the board of the period before until a relay has carried the turn."""
+    world.define("s", schedule=GRID)
+    world.submit_by_rule(("s", "ada", 1, False), ("s", "bob", 2, False))
+    world.carry_everything()
+    with serving(world) as api, api.client() as http:
+
+        def told() -> list[tuple[int, int]]:
+            one, (listed,) = http.get(base("s")).json, http.get("/v1/seasons").json["items"]
+            return [(season["period"]["number"], season["players"]) for season in (one, listed)]
+
+        assert told() == [(1, 2), (1, 2)]
+        end_now(world, "s")
+        assert turn_all(world) == 1
+        world.submit_by_rule(("s", "cy", 1, False))
+        assert told() == [(2, 0), (2, 0)]
+        world.carry_everything()
+        assert told() == [(2, 1), (2, 1)]
 
 
 def test_a_season_can_be_read_while_redis_is_away(world: World, redis_proxy: Proxy) -> None:
