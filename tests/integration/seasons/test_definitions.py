@@ -113,6 +113,17 @@ def test_a_season_can_be_read_while_redis_is_away(world: World, redis_proxy: Pro
         assert (read.status, read.json["title"], read.json["players"]) == (200, "Spring", None)
 
 
+def test_a_season_of_the_last_year_of_all_hides_no_other_one(http: Http, season: str) -> None:
+    """Its first period ends with the calendar, and the next one never."""
+    schedule = {"cron": "0 0 1 1 *", "timeZone": "UTC"}
+    made = put(http, season, opensAt="9998-06-01T00:00:00Z", schedule=schedule)
+    assert (made.status, made.json["nextEndsAt"]) == (201, None)
+    assert made.json["period"]["endsAt"] == "9999-01-01T00:00:00Z"
+    assert http.get("/v1/seasons?limit=1000").status == 200
+    never = put(http, season, opensAt="9998-06-01T00:00:00Z", schedule={"cron": "0 0 29 2 *", "timeZone": "UTC"})
+    assert (never.status, never.json["code"]) == (400, "invalid-season")
+
+
 def test_a_season_of_a_time_zone_that_this_machine_lacks_hides_no_other_one(http: Http, season: str, api: Api) -> None:
     """Another host of this database may have newer zones."""
     cron = {"cron": "0 0 * * MON", "timeZone": "Europe/Berlin"}
