@@ -157,20 +157,19 @@ def _find_in_grid(
 
 
 def _find_by_cron(text: str, zone: ZoneInfo, after: datetime.datetime) -> datetime.datetime | None:
-    """The first instant of a cron expression after another one; both in UTC."""
+    """The first instant of a cron expression after another one; both in UTC. None after the year 9999."""
     if len(text.split()) != 5:
         raise InvalidRule("schedule.cron must have five fields: minute, hour, day of month, month, day of week")
     try:
-        instants = CronSim(text, after.astimezone(zone))
+        # In an hour that comes twice, the first ones may lie before: cron knows them by their time on the wall only.
+        ends = (local.astimezone(UTC) for local in CronSim(text, after.astimezone(zone)))
+        return next((end for end in ends if end > after), None)
+    except OverflowError:
+        return None
     except CronSimError as error:
         if _is_cron(text, month="*") and _is_cron(text, day="1"):
             raise InvalidRule("schedule.cron never comes: none of its months has such a day") from error
         raise InvalidRule(f"schedule.cron is wrong: {error}") from error
-    # In an hour that comes twice, the first ones may lie before: cron knows them by their time on the wall only.
-    for local in instants:
-        if (end := local.astimezone(UTC)) > after:
-            return end
-    return None
 
 
 def _is_cron(text: str, *, day: str | None = None, month: str | None = None) -> bool:

@@ -101,7 +101,7 @@ def relay_batch(session: RelaySession, partition: int, *, check: bool = False) -
             transaction.force_rollback = True
             return BatchResult(0, 0, False, 0.0)
         profiles = read_profiles(session, partition, first.profiles) if first.profiles is not None else []
-        touched = hint_segments(session, first.profiles) if first.profiles is not None else []
+        touched = hint_segments(session, first.moved) if first.moved is not None else []
         seasons = [row for row in rows if row.season_id is not None]
         # PERF: seasons without segments cost no statement, and their payload is the same.
         carried = {row.season_id: read_segments(session, row) for row in seasons if row.segments is not None}

@@ -57,7 +57,7 @@ def fetch_segments(session: RelaySession, row: Any) -> tuple[set[str], list[Any]
 
 
 def hint_segments(session: RelaySession, players: str) -> list[int]:
-    """Leave hints for the rows of players, one a line, whose profiles' hints were taken; returns their partitions."""
+    """Leave hints for the rows of players, one a line, whose attributes' hints were taken; returns their partitions."""
     return [one.partition for one in session.fetch("hint_segments", users=players.split("\n"))]
 
 

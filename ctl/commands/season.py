@@ -31,6 +31,11 @@ SCHEDULE: Final = {
     "endsAt": "ends_at",
 }
 """Members of a schedule, with the options of `season set`."""
+WRITTEN_AS_JSON: Final[dict[str, tuple[Any, str]]] = {
+    "metadata": (dict[str, Any], "object"),
+    **dict.fromkeys(("columns", "feeds", "segments"), (list[Any], "list")),
+}
+"""Members whose option of `season set` takes JSON: the type, and what it is called."""
 COLUMNS: Final = tuple(map(output.Column, ("season", "title", "operator", "order", "period", "state")))
 
 T = TypeVar("T")
@@ -122,8 +127,7 @@ def make_patch(arguments: dict[str, Any]) -> Members:
     patch["schedule"] = drop_missing({name: arguments[option] for name, option in SCHEDULE.items()})
     patch["bounds"] = drop_missing({name: arguments[name] for name in ("min", "max")})
     patch["display"] = drop_missing({name: arguments[name] for name in ("unit", "decimals", "format")})
-    kinds = (("metadata", dict[str, Any], "object"), ("columns", list[Any], "list"), ("feeds", list[Any], "list"))
-    for name, kind, noun in kinds:
+    for name, (kind, noun) in WRITTEN_AS_JSON.items():
         if arguments[name] is not None:
             try:
                 patch[name] = msgspec.json.decode(arguments[name], type=kind)
@@ -200,6 +204,7 @@ COMMAND: Final = Command(
                 argument("--grace-s", type=int, metavar="N", help="seconds from a period's end to its final ranks"),
                 argument("--keep-periods", type=int, metavar="N", help="how many ended periods stay readable"),
                 argument("--feeds", metavar="JSON", help='seasons in which submissions count, too, as ["all-time"]'),
+                argument("--segments", metavar="JSON", help='attributes whose values have boards, as ["country"]'),
                 argument("--visibility", choices=get_args(Visibility), help="public: reads need no credential"),
                 argument("--title", metavar="TEXT", help="a title for people"),
                 argument("--metadata", metavar="JSON", help="a JSON object of yours"),

@@ -72,7 +72,12 @@ def encode_cursor(season: str, period: int, zscore: bytes, member: bytes) -> str
     """The cursor that leads to the rows behind this one. `zscore` is as Redis writes it."""
     number = float(zscore)
     head = _HEAD.pack(VERSION, compute_checksum(season, period, number, member), period, number)
-    return urlsafe_b64encode(head + member).rstrip(b"=").decode()
+    return spell(head + member)
+
+
+def spell(data: bytes) -> str:
+    """The text of a cursor's bytes."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def encode_row(season: str, period: int, score: int, reached: int, user: str, columns: bytes = b"") -> str:
@@ -92,6 +97,7 @@ def parse_cursor(text: str | None) -> Cursor | None:
         version, checksum, period, zscore = _HEAD.unpack_from(data)
     except (binascii.Error, struct.error) as error:
         raise Rejected(INVALID_CURSOR.answer) from error
-    if version != VERSION or not abs(zscore) <= ZSCORE_MOST:
+    # Bits of the text that belong to no byte are in no checksum.
+    if version != VERSION or not abs(zscore) <= ZSCORE_MOST or spell(data) != text:
         raise Rejected(INVALID_CURSOR.answer)
     return Cursor(checksum, period, zscore, data[_HEAD.size :])

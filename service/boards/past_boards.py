@@ -147,7 +147,8 @@ class PastBoards:
             stored = turn(score, order_of(state.period))
             ahead = await self._count_from(past, stored)
             rank = ahead
-            if state.shares:
+            # A score without columns equals no row that has some.
+            if state.shares and not state.columns:
                 rank = 0 if stored == INT64_MAX else await self._count_from(past, stored + 1)
             items = await self._window(past, *place_window(ahead + 1 - side, 2 * side, state.total, fill))
             shown = Around(seasonId=season, score=score, rank=rank + 1, range=side, items=items, **describe(past))

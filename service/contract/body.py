@@ -9,10 +9,20 @@ import msgspec
 
 from service.contract import problems
 from service.contract.problems import Problem, Rejected
-from service.contract.validation import DUPLICATE_MEMBER, JSON_TYPE, UNDECODABLE, has_duplicate_member, is_media_type
+from service.contract.validation import (
+    DUPLICATE_MEMBER,
+    JSON_TYPE,
+    UNDECODABLE,
+    has_duplicate_member,
+    is_media_type,
+    measure_depth,
+)
 
 MIB: Final = 1024 * 1024
 KIB: Final = 1024
+
+DEPTH_MOST: Final = 32
+"""Levels of objects and arrays in a body. What follows may go through them by calls."""
 
 T = TypeVar("T")
 
@@ -88,7 +98,7 @@ def format_size(size: int) -> str:
 
 def decode_strictly(kind: type[T], body: bytes) -> T:
     """Decode a body of a type that forbids unknown members. Raises `Rejected`, also for a duplicate
-    member.
+    member, and for more levels than `DEPTH_MOST`.
     """
     try:
         decoded = msgspec.json.decode(body, type=kind)
@@ -96,6 +106,9 @@ def decode_strictly(kind: type[T], body: bytes) -> T:
         raise Rejected(problems.INVALID_BODY.with_detail(str(error))) from error
     except UNDECODABLE as error:
         raise Rejected(problems.MALFORMED_JSON.answer) from error
+    # First: the parser that looks for duplicates reaches fewer levels than the one before.
+    if measure_depth(decoded) > DEPTH_MOST:
+        raise Rejected(problems.INVALID_BODY.with_detail(f"The body has more than {DEPTH_MOST} levels."))
     if has_duplicate_member(body):
         raise Rejected(problems.INVALID_BODY.with_detail(DUPLICATE_MEMBER))
     return decoded

@@ -93,7 +93,7 @@ INVALID_BODY = add_problem(
     "invalid-body",
     400,
     "The body does not match the schema.",
-    "A member is missing, unknown, present twice, or of the wrong type.",
+    "A member is missing, unknown, present twice, or of the wrong type, or the body has too many levels.",
 )
 INVALID_USER = add_problem(
     "invalid-user-id",

@@ -35,12 +35,13 @@ def is_media_type(content_type: str, wanted: tuple[str, ...]) -> bool:
 
 
 def measure_depth(value: Any) -> int:
-    """The levels of objects and arrays in a JSON value; 0 for anything else."""
-    if isinstance(value, dict):
-        return 1 + max(map(measure_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(measure_depth, value), default=0)
-    return 0
+    """The levels of objects and arrays in a JSON value, however many; 0 for anything else."""
+    depth, level = 0, [value]
+    # Level by level: a call for each would end where Python's stack does.
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [member for one in level for member in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def has_duplicate_member(text: bytes) -> bool:

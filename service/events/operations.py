@@ -7,6 +7,7 @@ from typing import Final
 from service.contract import problems as p
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter, make_choice_parameter, make_number_parameter
+from service.contract.shared import INT64
 from service.events.feed import INVALID_AFTER, EventFeed, parse_after
 from service.events.types import EventId, EventKind, EventList, Limit
 
@@ -30,7 +31,7 @@ OPERATIONS: Final = (
         handler=EventFeed.list_events,
         scope="read",
         summary="Periods that ended, those that are closed, and changes of the leader, the oldest first.",
-        parameters=(_AFTER, _LIMIT, _KIND),
+        parameters=(_AFTER, _LIMIT, _KIND, INT64),
         answers={200: ("The next events.", EventList)},
         problems=(p.STORE_UNAVAILABLE,),
     ),

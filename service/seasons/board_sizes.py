@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,6 +12,8 @@ from board.errors import BoardUnavailable
 from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
+from board.season import sequence_of
+from service.seasons.store import Found
 from service.seasons.types import Season
 
 
@@ -22,15 +24,26 @@ class BoardSizes:
         self._redis: Final = redis
         self._keys: Final = keys
 
-    async def add(self, seasons: Sequence[Season]) -> list[Season]:
-        """The seasons with their `players`. Null where Redis does not answer: a definition can be read without it."""
-        sizes = await asyncio.gather(*(self._measure(season.seasonId) for season in seasons))
-        return [msgspec.structs.replace(season, players=size) for season, size in zip(seasons, sizes, strict=True)]
+    async def add(self, found: Sequence[Found]) -> list[Season]:
+        """The seasons with their `players`.
 
-    async def _measure(self, season: str) -> int | None:
-        key = self._keys.board(partition_of(season), season.encode())
+        Null where Redis does not answer, or shows a later period already: a definition can be read without it.
+        """
+        sizes = await asyncio.gather(*(self._measure(one.season.seasonId, one.period) for one in found))
+        return [msgspec.structs.replace(one.season, players=size) for one, size in zip(found, sizes, strict=True)]
+
+    async def _measure(self, season: str, period: int) -> int | None:
+        """The players on the board of this period: 0 while Redis shows an earlier one."""
+        partition, name = partition_of(season), season.encode()
+        ask, which = self._redis.ask, pack((b"HGET", self._keys.periods[partition], name))
         try:
-            size: Any = await self._redis.ask(pack((b"ZCARD", key)))
+            # The board may be replaced by that of another period at any time.
+            before, size, after = await asyncio.gather(
+                ask(which), ask(pack((b"ZCARD", self._keys.board(partition, name)))), ask(which)
+            )
         except BoardUnavailable:
             return None
-        return int(size)
+        if before == after == b"%d" % period:
+            return int(size)
+        is_earlier = after is None or (after.isdigit() and sequence_of(int(after)) < sequence_of(period))
+        return 0 if is_earlier else None

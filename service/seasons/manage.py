@@ -72,7 +72,7 @@ class SeasonManager:
         return await self._make_answer(status, defined.found)
 
     async def _make_answer(self, status: int, found: Found) -> Answer:
-        (season,) = await self._sizes.add([found.season])
+        (season,) = await self._sizes.add([found])
         return Answer(status, _encode(season), headers=(("etag", make_tag(found.revision)),))
 
     async def read(self, season: str) -> Answer:
@@ -86,7 +86,7 @@ class SeasonManager:
         """List `limit` seasons by name after the season `after`, in one state or in any (`SeasonList`, 200)."""
         # One more than asked for tells whether there is a next page.
         found = await self._store.list_after(after, limit + 1, state)
-        items = await self._sizes.add([one.season for one in found[:limit]])
+        items = await self._sizes.add(found[:limit])
         cursor = encode_cursor(items[-1].seasonId) if len(found) > limit else None
         return Answer(200, _encode(SeasonList(items, cursor)))
 

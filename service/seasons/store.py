@@ -34,10 +34,11 @@ Change = Callable[[Definition], Definition]
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A season, and the revision of its definition; 0: it was never defined."""
+    """A season, the revision of its definition (0: it was never defined), and the `period_id` of its period."""
 
     season: Season
     revision: int
+    period: int
 
 
 class Defined(msgspec.Struct, frozen=True):
@@ -257,7 +258,7 @@ class SeasonStore:
 
 def make_found(row: Any) -> Found:
     """A season of a row of the queries `season` and `seasons`."""
-    season, revision, text, number, started_at, ends_at, state, full = row
+    season, revision, text, number, started_at, ends_at, state, full, period_id = row
     d = load_definition(text)
     starts_at = started_at if d.opensAt is None else max(started_at, d.opensAt)
     period = Period(number, starts_at, ends_at, state)
@@ -270,4 +271,5 @@ def make_found(row: Any) -> Found:
     return Found(
         Season(seasonId=season, period=period, nextEndsAt=following, fullSegments=full or msgspec.UNSET, **members),
         revision,
+        period_id,
     )

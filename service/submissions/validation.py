@@ -261,11 +261,8 @@ def is_fitting(metadata: dict[str, Any] | msgspec.UnsetType) -> bool:
     """Whether metadata, if there are any, are within their bounds. What follows may go through them level by level."""
     if metadata is msgspec.UNSET:
         return True
-    try:
-        # The length bounds the levels that are measured.
-        return len(encode_metadata(metadata)) <= METADATA_MOST_BYTES and measure_depth(metadata) <= METADATA_DEPTH_MOST
-    except RecursionError:
-        return False
+    # The depth first: the encoder goes through all levels by calls.
+    return measure_depth(metadata) <= METADATA_DEPTH_MOST and len(encode_metadata(metadata)) <= METADATA_MOST_BYTES
 
 
 def encode_metadata(metadata: dict[str, Any]) -> bytes:

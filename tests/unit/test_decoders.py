@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -28,7 +29,7 @@ from service.access.grant import Grant
 from service.access.jwks import KEY_TYPES, Unusable, is_usable, parse_keys
 from service.access.key_text import make_key, parse_key
 from service.access.tokens import Secret, Tokens
-from service.contract.body import decode_strictly
+from service.contract.body import DEPTH_MOST, decode_strictly
 from service.contract.parameters import parse_number
 from service.contract.problems import Rejected
 from service.contract.types import INT64_MAX, INT64_MIN
@@ -36,6 +37,8 @@ from service.contract.validation import has_duplicate_member
 from service.http.fast_routes import FastRoutes
 from service.http.request import Request
 from service.keys.types import Rotation, Wanted
+from service.players import profile
+from service.seasons import definition
 from service.submissions.group_commit import Intake
 from service.submissions.item import Item, Outcome
 from service.submissions.submit_batch import BatchSubmitter
@@ -187,6 +190,18 @@ def test_depth_is_malformed_and_nothing_worse(text: bytes) -> None:
         assert refused.value.answer.status == 400
     with pytest.raises(Unusable):
         parse_keys(text, "RS256")
+
+
+@pytest.mark.parametrize(
+    "decode", [definition.decode_definition, definition.decode_patch, profile.decode_profile, profile.decode_patch]
+)
+@pytest.mark.parametrize(("opens", "closes"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_no_number_of_levels_breaks_a_decoder(decode: Callable[[bytes], Any], opens: bytes, closes: bytes) -> None:
+    """Several parts go through a body. Each has a depth of its own that it cannot go beyond."""
+    for levels in range(DEPTH_MOST, 1_100):
+        with pytest.raises(Rejected) as refused:
+            decode(b'{"metadata":{"a":%b0%b}}' % (opens * levels, closes * levels))
+        assert refused.value.answer.status == 400
 
 
 def test_one_item_too_many_is_refused_before_any_is_decoded() -> None:

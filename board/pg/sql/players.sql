@@ -1,4 +1,5 @@
--- Profiles of players.
+-- Profiles of players. A change leaves a hint of the period 0; one of the attributes a second one, of the period -1: only these
+-- move players between boards of segments.
 
 -- name: profile --
 SELECT display_name, attributes, revision FROM player WHERE partition = %(partition)s AND user_id = %(user)s
@@ -14,26 +15,35 @@ WITH added AS (
     ON CONFLICT (partition, user_id) DO NOTHING
     RETURNING partition, user_id, revision
 ), hinted AS (
-    INSERT INTO outbox (partition, period_id, user_id) SELECT partition, 0, user_id FROM added
+    INSERT INTO outbox (partition, period_id, user_id)
+    SELECT partition, 0, user_id FROM added
+    UNION ALL SELECT partition, -1, user_id FROM added WHERE %(attributes)s::text <> '{}'
 )
 SELECT revision FROM added
 
 -- name: change_profile --
-WITH changed AS (
+-- After `lock_profile`, in its transaction.
+WITH held AS (
+    SELECT attributes FROM player WHERE partition = %(partition)s AND user_id = %(user)s
+), changed AS (
     UPDATE player SET display_name = %(name)s, attributes = %(attributes)s, revision = nextval('profile_revision'),
                       changed_at = now()
     WHERE partition = %(partition)s AND user_id = %(user)s
     RETURNING partition, user_id, revision
 ), hinted AS (
-    INSERT INTO outbox (partition, period_id, user_id) SELECT partition, 0, user_id FROM changed
+    INSERT INTO outbox (partition, period_id, user_id)
+    SELECT partition, 0, user_id FROM changed
+    UNION ALL SELECT partition, -1, user_id FROM changed, held WHERE held.attributes <> %(attributes)s::text
 )
 SELECT revision FROM changed
 
 -- name: remove_profile --
 WITH removed AS (
-    DELETE FROM player WHERE partition = %(partition)s AND user_id = %(user)s RETURNING partition, user_id
+    DELETE FROM player WHERE partition = %(partition)s AND user_id = %(user)s RETURNING partition, user_id, attributes
 )
-INSERT INTO outbox (partition, period_id, user_id) SELECT partition, 0, user_id FROM removed
+INSERT INTO outbox (partition, period_id, user_id)
+SELECT partition, 0, user_id FROM removed
+UNION ALL SELECT partition, -1, user_id FROM removed WHERE attributes <> '{}'
 
 -- name: has_profiles --
 SELECT EXISTS (SELECT FROM player) AS found

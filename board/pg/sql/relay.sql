@@ -43,7 +43,8 @@ FOR UPDATE SKIP LOCKED
 -- After `claim`, as a statement of its own: its snapshot must be younger than the claim. Otherwise a relay could read
 -- rows older than those that the previous holder has applied. Output: one row for each season, with arrays of players,
 -- scores, versions and columns; several hints of one player are one entry. Without hints: one row, its season null.
--- `profiles` are the players with a hint of the period 0: their profiles are read afterwards (`shown_profiles`).
+-- `profiles` are the players with a hint of the period 0: their profiles are read afterwards (`shown_profiles`). `moved` are
+-- those with one of the period -1: other attributes (`hint_segments`).
 -- `take_traced` also takes the traces of the hints: "parent@seconds since queued", separated by spaces.
 WITH taken AS (
     DELETE FROM outbox WHERE ctid = ANY (ARRAY(
@@ -65,7 +66,8 @@ WITH taken AS (
            END AS low_xid,
            extract(epoch FROM clock_timestamp() - min(t.queued_at))::float8 AS oldest_s,
            -- Players whose profiles have changed. An id has no line break.
-           string_agg(DISTINCT t.user_id, E'\n') FILTER (WHERE t.period_id = 0) AS profiles
+           string_agg(DISTINCT t.user_id, E'\n') FILTER (WHERE t.period_id = 0) AS profiles,
+           string_agg(DISTINCT t.user_id, E'\n') FILTER (WHERE t.period_id = -1) AS moved
     FROM taken t
 ), changed AS (
     SELECT DISTINCT period_id, user_id FROM taken
@@ -84,8 +86,8 @@ WITH taken AS (
     LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
     GROUP BY s.season_id, s.period_id, s.ranking, s.columns, s.period_number, s.segments
 )
-SELECT t.fence, t.hints, t.low_xid, t.oldest_s, t.profiles, g.season_id, g.period_id, g.ranking, g.named, g.period_number, g.segments,
-       l.user_id AS leader, g.users, g.scores, g.reached, g.columns
+SELECT t.fence, t.hints, t.low_xid, t.oldest_s, t.profiles, t.moved, g.season_id, g.period_id, g.ranking, g.named, g.period_number,
+       g.segments, l.user_id AS leader, g.users, g.scores, g.reached, g.columns
        , (SELECT string_agg(parent || '@' || extract(epoch FROM clock_timestamp() - queued_at)::float8, ' ') -- traced
           FROM traces) AS traces -- traced
 FROM stats t LEFT JOIN grouped g ON true

@@ -89,8 +89,8 @@ UPDATE season SET ranking = %(ranking)s, revision = revision + 1,
 WHERE season_id = %(season)s
 
 -- name: season --
-SELECT season_id, revision, definition, number, started_at, ends_at, state, full_segments FROM (
-    SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(p.ends_at, s.ends_at) AS ends_at,
+SELECT season_id, revision, definition, number, started_at, ends_at, state, full_segments, period_id FROM (
+    SELECT s.season_id, s.period_id, s.revision, d.definition, p.number, p.started_at, coalesce(p.ends_at, s.ends_at) AS ends_at,
            CASE
                WHEN p.final_at IS NOT NULL THEN 'final'
                WHEN p.closes_at <= now() THEN 'closed'
@@ -110,8 +110,8 @@ WHERE season_id = %(season)s
 
 -- name: seasons --
 -- The next seasons by name, their period in this state, or in any (null).
-SELECT season_id, revision, definition, number, started_at, ends_at, state, full_segments FROM (
-    SELECT s.season_id, s.revision, d.definition, p.number, p.started_at, coalesce(p.ends_at, s.ends_at) AS ends_at,
+SELECT season_id, revision, definition, number, started_at, ends_at, state, full_segments, period_id FROM (
+    SELECT s.season_id, s.period_id, s.revision, d.definition, p.number, p.started_at, coalesce(p.ends_at, s.ends_at) AS ends_at,
            CASE
                WHEN p.final_at IS NOT NULL THEN 'final'
                WHEN p.closes_at <= now() THEN 'closed'

@@ -94,7 +94,7 @@ FROM (
 ) AS h WHERE h.names <> ''
 
 -- name: hint_segments --
--- After `take` has taken hints of these players' profiles, in its transaction: a hint for each of their rows in seasons with
+-- After `take` has taken hints of these players' attributes, in its transaction: a hint for each of their rows in seasons with
 -- segments. The statement is younger than the change of the profile. A row that it does not see yet has a hint of its own,
 -- and the relay that takes it sees the profile. Returns the partitions of the hints.
 WITH hinted AS (
@@ -115,7 +115,7 @@ ON CONFLICT (season_id) DO NOTHING
 
 -- name: profiles_unsettled --
 -- Players whose profiles' hints no relay has taken yet.
-SELECT DISTINCT user_id FROM outbox WHERE period_id = 0
+SELECT DISTINCT user_id FROM outbox WHERE period_id <= 0
 
 -- name: old_segment_values --
 -- Periods with values of segments that no season shows.

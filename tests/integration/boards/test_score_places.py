@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.http import Http, base
 from support.naive import NaiveBoard
-from support.periods import GRID, end_now, keeper_of
+from support.periods import GRID, end_now, keeper_of, put
 from support.processes import serving
 from support.world import World, world_on
 
@@ -72,6 +72,28 @@ def test_a_score_stands_where_a_new_row_with_it_would(served: Served, order: str
         found = around(http, query + ("" if stage == "live" else "&period=1"), season).json
         assert found.pop("asOf") and found.pop("period", 1) == 1
         assert (found if order == "desc" else turned(found)) == naive.place(score, side, fill)
+
+
+@pytest.mark.parametrize("ranking", ["ordinal", "competition"])
+def test_a_score_without_columns_equals_no_row(served: Served, ranking: Ranking) -> None:
+    """In a season with columns rows with one score share no rank, unless their columns are equal, too."""
+    world, http = served
+    season = f"place {next(numbers)}"
+    put(http, season, operator="best", columns=[{"name": "time"}], ranking=ranking, schedule=GRID)
+    for user, score, time in (("ada", 8, 1), ("bob", 7, 2), ("cy", 7, 2), ("dan", 6, 3)):
+        body = f'{{"userId":"{user}","score":{score},"columns":{{"time":{time}}}}}'
+        assert http.post_raw(season, body.encode()).status == 202
+    relay_batch(world.session(), partition_of(season), check=True)
+
+    def ranks(period: str) -> list[int]:
+        return [around(http, f"score={score}{period}", season).json["rank"] for score in (9, 8, 7, 6, 5)]
+
+    assert ranks("") == [1, 2, 4, 5, 5]
+    end_now(world, season)
+    assert keeper_of(world).turn_seasons(world.db) == 1
+    assert ranks("&period=1") == [1, 2, 4, 5, 5]
+    assert keeper_of(world).close_periods(world.db) >= 1
+    assert ranks("&period=1") == [1, 2, 4, 5, 5]
 
 
 @pytest.mark.parametrize(

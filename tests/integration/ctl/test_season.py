@@ -9,6 +9,9 @@ import pytest
 from support.processes import run
 from support.world import World
 
+from ctl.commands.season import COMMAND, make_patch
+from service.seasons.types import Definition
+
 
 def ask(world: World, *words: str, status: int = 0) -> str:
     """The output of one command."""
@@ -78,6 +81,21 @@ def test_feeds_are_set_and_taken_back(world: World) -> None:
     assert json.loads(ask(world, "set", "week", "--feeds", "[]", "--json"))["feeds"] == []
 
 
+def test_segments_are_set_and_taken_back(world: World) -> None:
+    made = json.loads(ask(world, "set", "world", "--segments", '["country","platform"]', "--json"))
+    assert made["segments"] == ["country", "platform"]
+    assert world.value("SELECT segments FROM season WHERE season_id = 'world'") == "country,platform"
+    assert json.loads(ask(world, "set", "world", "--title", "World", "--json"))["segments"] == ["country", "platform"]
+    assert json.loads(ask(world, "set", "world", "--segments", "[]", "--json"))["segments"] == []
+
+
+def test_every_member_of_a_definition_has_an_option() -> None:
+    (verb,) = (verb for verb in COMMAND.subcommands if verb.name == "set")
+    options = [one.names[0].removeprefix("--").replace("-", "_") for one in verb.arguments]
+    texts = {"metadata": "{}", "columns": "[]", "feeds": "[]", "segments": "[]"}
+    assert make_patch({option: texts.get(option, "1") for option in options}).keys() == {*Definition.__struct_fields__}
+
+
 def test_all_seasons_are_listed(world: World) -> None:
     world.create("b", "a")
     world.define("c", operator="last", title="C")
@@ -102,6 +120,8 @@ def test_all_seasons_are_listed(world: World) -> None:
         (["set", "s", "--columns", "{}"], "--columns must be a JSON list"),
         (["set", "s", "--columns", '[{"name":"a b"}]'], "columns"),
         (["set", "s", "--feeds", "all"], "--feeds must be a JSON list"),
+        (["set", "s", "--segments", "country"], "--segments must be a JSON list"),
+        (["set", "s", "--segments", '["a","b","c"]'], "segments"),
         (["set", "s", "--feeds", '["none"]'], "feeds names a season that does not exist: none"),
         (["set", "best", "--feeds", '["best"]'], "a season cannot feed itself"),
     ],

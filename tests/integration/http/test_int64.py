@@ -120,4 +120,6 @@ def test_every_read_of_a_board_has_the_choice() -> None:
     assert {op.name for op in OPERATIONS if op.takes_int64} >= reads - {"getCount"} | {
         "submitScore",
         "submitScores",
+        "getStandings",
+        "listEvents",
     }

@@ -63,6 +63,31 @@ def test_each_change_of_a_player_moves_it_at_once(world: World, hand: Hand) -> N
     assert "p5" not in {user for rows in held(world, "s").values() for user, _, _ in rows}
 
 
+def test_only_a_change_of_attributes_touches_a_board_of_segments(world: World, hand: Hand) -> None:
+    """A name is joined at the read: the state of the board keeps its name, and no row is carried."""
+
+    def state() -> list[bytes]:
+        hand.drain()
+        assert is_well(world)
+        return list(world.redis.hmget(world.keys.watermark[S], "n:s", "s:s"))
+
+    before = state()
+    world.name_player("p1", "Another name", country=VALUES[1], platform="pc")
+    world.name_player("p0", "A first profile")
+    assert state() == before
+    world.name_player("p0", None)
+    assert state() == before
+    for change in (
+        lambda: world.name_player("p0", "With attributes at once", country="KR"),
+        lambda: world.name_player("p1", "Another name", country="other", platform="pc"),
+        lambda: world.name_player("p1", "Another name"),
+        lambda: world.name_player("p2", None),
+    ):
+        change()
+        assert state()[0] != before[0]
+        before = state()
+
+
 def test_a_value_without_players_leaves_no_key(world: World, hand: Hand) -> None:
     world.name_player("p1", "Name", country="once")
     hand.drain()
@@ -208,7 +233,7 @@ def test_what_a_release_without_segments_has_written_is_found(world: World, hand
 def test_changes_that_a_release_without_profiles_has_dropped_are_found(world: World, hand: Hand) -> None:
     partition = partition_of("p1")
     world.name_player("p1", "Name", country="KR")
-    world.execute("DELETE FROM outbox WHERE period_id = 0")
+    world.execute("DELETE FROM outbox WHERE period_id <= 0")
     world.redis.hset(world.keys.watermark[partition], "profiled", 1)
     hand.relay.repairs.rebuild_season(hand.session, partition, PROFILES)
     settle(hand)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
+from support.periods import GRID, end_now, turn_all
 from support.processes import Api, relaying, serving
 from support.proxy import Proxy
 from support.waiting import eventually
@@ -82,6 +83,26 @@ def test_answers_have_the_number_of_players_on_the_board(http: Http, season: str
     assert http.get(base(season)).json["players"] == 0
 
 
+def test_the_number_of_players_is_that_of_the_period_beside_it(world: World) -> None:
+    """Redis shows the board of the period before until a relay has carried the turn."""
+    world.define("s", schedule=GRID)
+    world.submit_by_rule(("s", "ada", 1, False), ("s", "bob", 2, False))
+    world.carry_everything()
+    with serving(world) as api, api.client() as http:
+
+        def told() -> list[tuple[int, int]]:
+            one, (listed,) = http.get(base("s")).json, http.get("/v1/seasons").json["items"]
+            return [(season["period"]["number"], season["players"]) for season in (one, listed)]
+
+        assert told() == [(1, 2), (1, 2)]
+        end_now(world, "s")
+        assert turn_all(world) == 1
+        world.submit_by_rule(("s", "cy", 1, False))
+        assert told() == [(2, 0), (2, 0)]
+        world.carry_everything()
+        assert told() == [(2, 1), (2, 1)]
+
+
 def test_a_season_can_be_read_while_redis_is_away(world: World, redis_proxy: Proxy) -> None:
     world.define("s", title="Spring")
     with serving(world, REDIS_URL=f"redis://127.0.0.1:{redis_proxy.port}/1") as api, api.client() as http:
@@ -90,6 +111,17 @@ def test_a_season_can_be_read_while_redis_is_away(world: World, redis_proxy: Pro
         eventually(lambda: http.get(base("s")).json["players"] is None)
         read = http.get(base("s"))
         assert (read.status, read.json["title"], read.json["players"]) == (200, "Spring", None)
+
+
+def test_a_season_of_the_last_year_of_all_hides_no_other_one(http: Http, season: str) -> None:
+    """Its first period ends with the calendar, and the next one never."""
+    schedule = {"cron": "0 0 1 1 *", "timeZone": "UTC"}
+    made = put(http, season, opensAt="9998-06-01T00:00:00Z", schedule=schedule)
+    assert (made.status, made.json["nextEndsAt"]) == (201, None)
+    assert made.json["period"]["endsAt"] == "9999-01-01T00:00:00Z"
+    assert http.get("/v1/seasons?limit=1000").status == 200
+    never = put(http, season, opensAt="9998-06-01T00:00:00Z", schedule={"cron": "0 0 29 2 *", "timeZone": "UTC"})
+    assert (never.status, never.json["code"]) == (400, "invalid-season")
 
 
 def test_a_season_of_a_time_zone_that_this_machine_lacks_hides_no_other_one(http: Http, season: str, api: Api) -> None:

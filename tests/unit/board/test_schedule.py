@@ -88,6 +88,17 @@ def test_cron_ends_at_these_instants(zone: str, text: str, instant: str) -> None
     assert find_next_end(cron(text, zone), at("2026-01-01T12:00:00Z")) == at(instant)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Etc/GMT-14", "Etc/GMT+12", "Europe/Berlin"])
+@pytest.mark.parametrize("text", ["0 0 1 1 *", "0 0 31 12 *", "*/30 * * * *", "30 2 * * *", "0 0 29 2 *"])
+@pytest.mark.parametrize("after", ["9996-03-01T00:00:00Z", "9999-06-01T00:00:00Z", "9999-12-31T20:50:00Z"])
+def test_cron_has_no_end_after_the_calendar(text: str, zone: str, after: str) -> None:
+    """Dates go until the end of 9999: what would come later never comes."""
+    schedule = Schedule(cron=text, timeZone=zone)
+    last = max(at(after), at("9999-12-31T09:50:00Z")) if text.startswith("*") else at(after)
+    ends = [end for end in list_ends(schedule, last, datetime.datetime.max.replace(tzinfo=UTC), 2_000)]
+    assert len(ends) < 2_000 and ends == sorted({*ends})
+
+
 def test_in_an_hour_that_comes_twice_an_end_is_never_before_the_instant_asked_for() -> None:
     second = at("2026-10-25T01:10:00Z")  # 02:10 in Berlin, for the second time
     assert find_next_end(cron("30 2 * * *", "Europe/Berlin"), second) == at("2026-10-26T01:30:00Z")

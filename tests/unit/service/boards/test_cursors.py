@@ -54,6 +54,16 @@ def test_a_cursor_of_an_older_release_leads_to_the_same_row() -> None:
         cursor.member = b""  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("user", ["ada", "adam", "adams"])
+def test_no_two_texts_are_one_cursor(user: str) -> None:
+    """The last character may have bits that belong to no byte."""
+    whole = encode_row("s", PLAIN, 7, 9, user)
+    texts = [whole[:-1] + chr(code) for code in range(128) if chr(code).isalnum() or chr(code) in "-_"]
+    taken = [text for text in texts if not refused(text)]
+    assert whole in taken
+    assert len({parse(text) for text in taken}) == len(taken)
+
+
 def test_no_cursor_is_the_beginning() -> None:
     assert parse_cursor(None) is None
 
