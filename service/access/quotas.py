@@ -52,8 +52,10 @@ class Quota(msgspec.Struct, frozen=True, gc=False):
 
 def make_quota(name: str, units: int, window_s: int) -> Quota | None:
     """Make a quota; None for 0 units, which means no limit."""
-    each_us = window_s * SECOND_US // units if units else 0
-    return Quota(name, units, window_s, each_us, each_us * units) if units else None
+    if not units:
+        return None
+    each_us = window_s * SECOND_US // units
+    return Quota(name, units, window_s, each_us, each_us * units)
 
 
 def make_quotas(s: Settings, redis: AsyncRedis, keys: Keyspace) -> Quotas | None:

@@ -113,6 +113,17 @@ def test_each_board_that_changes_is_told(world: World, change: str) -> None:
         watching(world, work)
 
 
+def test_boards_are_told_after_a_batch_that_left_no_marks(world: World) -> None:
+    async def work(watched: Watched) -> None:
+        # As a release without marks leaves it: the fence has moved, the number of the last batch with marks has not.
+        world.redis.hincrby(world.keys.watermark[partition_of(NEIGHBOURS[0])], "fence", 1)
+        waits = [watched.watch.ask_state(season) for season in NEIGHBOURS[:2]]
+        told = await asyncio.wait_for(asyncio.gather(*waits), 20)
+        assert told == [await watched.state(season) for season in NEIGHBOURS[:2]]
+
+    watching(world, work)
+
+
 def test_reads_beyond_the_number_that_may_wait_are_answered_at_once(world: World) -> None:
     async def work(watched: Watched) -> None:
         polls = LongPolls(watched.watch, Leaving(), 2)

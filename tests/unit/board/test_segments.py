@@ -10,6 +10,7 @@ from board.segments import (
     describe_segments,
     is_carried,
     label_segments,
+    name_attributes,
     name_segment_board,
     split_board,
     strip_label,
@@ -28,6 +29,13 @@ def test_the_board_of_a_segment_has_a_name_that_no_season_has() -> None:
 
 def test_segments_are_bounded() -> None:
     assert (SEGMENTS_MOST, VALUES_MOST) == (2, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("segments", "first", "second"), [("country,platform", "country", "platform"), ("country", "country", None)]
+)
+def test_queries_have_a_parameter_for_each_of_two_attributes(segments: str, first: str, second: str | None) -> None:
+    assert name_attributes(segments) == {"first": first, "second": second}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +70,8 @@ NOTED, HELD = b"5:77:" + MARK, MARK + b":country,platform"
     [
         (NOTED, HELD, "country,platform", True),
         (NOTED + b"<time.p3.c", MARK + b":country!,platform", "country,platform", True),
+        # The label of a board is not read here, whatever it has.
+        (NOTED + b"<a:b", HELD, "country,platform", True),
         # Neither the season nor Redis has segments: there is nothing to carry.
         (NOTED, None, None, True),
         (None, None, None, True),
@@ -72,6 +82,7 @@ NOTED, HELD = b"5:77:" + MARK, MARK + b":country,platform"
         (NOTED, HELD, "platform,country", False),
         # The note of the board is that of another batch, or of a form that is not known.
         (b"5:77:13.0a1b2c3d", HELD, "country,platform", False),
+        (b"5:77:11.0a1b2c3d", HELD, "country,platform", False),
         (b"5:77:12.ffffffff", HELD, "country,platform", False),
         (b"5:" + MARK, HELD, "country,platform", False),
         (b"5:77:" + MARK + b":more", HELD, "country,platform", False),

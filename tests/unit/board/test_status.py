@@ -54,12 +54,12 @@ def test_without_anything_to_tell_the_keeper_is_told() -> None:
     assert describe(keeper=False) == [("no keeper is at work: periods do not end by themselves", True)]
 
 
-@pytest.mark.parametrize(("age_s", "wrong"), [(59.9, False), (60.0, True)])
+@pytest.mark.parametrize(("age_s", "wrong"), [(59.9, False), (60.0, True), (60.1, True)])
 def test_a_period_that_is_overdue_for_a_minute_is_wrong(age_s: float, wrong: bool) -> None:
     assert describe(overdue=1, overdue_s=age_s)[1:] == [(f"1 periods overdue, the oldest for {age_s} s", wrong)]
 
 
-@pytest.mark.parametrize(("age_s", "wrong"), [(599.9, False), (600.0, True)])
+@pytest.mark.parametrize(("age_s", "wrong"), [(599.9, False), (600.0, True), (600.1, True)])
 def test_a_period_that_is_without_final_ranks_for_ten_minutes_is_wrong(age_s: float, wrong: bool) -> None:
     assert describe(closing=1_234, unclosed_s=age_s)[1:] == [
         (f"1,234 ended periods without final ranks, the oldest for {age_s} s past its grace", wrong)
@@ -68,13 +68,13 @@ def test_a_period_that_is_without_final_ranks_for_ten_minutes_is_wrong(age_s: fl
 
 
 def test_events_are_counted_up_to_a_bound() -> None:
-    two_days_s = 2 * 86_400.0
-    assert describe(events=1, oldest_event_s=two_days_s)[1:] == [("1 events, the oldest of 2.0 days ago", False)]
+    long_s = 10_000.5 * 86_400.0
+    assert describe(events=1, oldest_event_s=long_s)[1:] == [("1 events, the oldest of 10000.5 days ago", False)]
     for events, number in ((EVENTS_MOST, "10,000"), (EVENTS_MOST + 1, "more than 10,000")):
         assert describe(events=events)[1:] == [(f"{number} events, the oldest of 0.0 days ago", False)]
 
 
-@pytest.mark.parametrize(("age_s", "wrong"), [(59.9, False), (60.0, True)])
+@pytest.mark.parametrize(("age_s", "wrong"), [(59.9, False), (60.0, True), (60.1, True)])
 def test_events_that_are_held_back_for_a_minute_are_wrong(age_s: float, wrong: bool) -> None:
     text = f"2 events are held back by an older transaction, the oldest for {age_s} s"
     assert describe(held_back=2, held_back_s=age_s)[1:] == [(text, wrong)]

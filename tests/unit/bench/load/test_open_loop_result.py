@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from bench.load.open_loop_result import Latency, OpenLoopResult, find_knee, summarize_latency
+from bench.load.open_loop_result import POINTS, Latency, OpenLoopResult, find_knee, summarize_latency
 from bench.report.report import build_row
 from bench.rows.catalog import ROWS
 from bench.rows.figures import Measure
@@ -21,7 +21,10 @@ def paced(*, p99_ms: float = 10.0, lag_p99_ms: float = 1.0, offered_per_s: float
 def test_percentiles_are_exact_to_three_digits() -> None:
     found = summarize_latency(range(1, 100_001))
     assert found.count == 100_000
-    assert [found.p50_ms, found.p90_ms, found.p99_ms, found.max_ms] == pytest.approx([50, 90, 99, 100], rel=0.001)
+    shown = [found.p50_ms, found.p90_ms, found.p99_ms, found.p999_ms, found.max_ms]
+    assert shown == pytest.approx([50, 90, 99, 99.9, 100], rel=0.001)
+    assert [percent for percent, _ in found.curve] == [*POINTS]
+    assert POINTS == (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.99, 100.0)
     assert found.curve[-1] == (100.0, pytest.approx(100, rel=0.001))
 
 
@@ -29,6 +32,28 @@ def test_the_whole_histogram_goes_along() -> None:
     held = HdrHistogram.decode(summarize_latency([1_000, 2_000, 3_000]).hdr)
     assert held.get_total_count() == 3
     assert held.get_max_value() == pytest.approx(3_000, rel=0.001)
+
+
+@pytest.mark.parametrize(("value_us", "ms"), [(0, 0.001), (1, 0.001), (1_500, 1.5)])
+def test_small_latencies_are_exact_from_a_microsecond_on(value_us: int, ms: float) -> None:
+    found = summarize_latency([value_us])
+    assert (found.count, found.p50_ms, found.p999_ms, found.max_ms) == (1, ms, ms, ms)
+
+
+def test_latencies_are_kept_up_to_a_minute() -> None:
+    found = summarize_latency([10**9])
+    assert (found.p50_ms, found.max_ms) == (pytest.approx(60_000, rel=0.001), pytest.approx(60_000, rel=0.001))
+    assert HdrHistogram.decode(found.hdr).significant_figures == 3
+
+
+def test_errors_are_refusals_and_requests_without_an_answer() -> None:
+    assert paced().errors == 10
+
+
+@pytest.mark.parametrize(("result", "member"), [(paced(), "rate"), (summarize_latency([]), "count")])
+def test_a_result_never_changes(result: OpenLoopResult | Latency, member: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(result, member, 1)
 
 
 def test_no_request_no_figure() -> None:
@@ -41,8 +66,12 @@ def test_no_request_no_figure() -> None:
         (paced(), ""),
         (paced(p99_ms=100.0, lag_p99_ms=15.0), ""),  # Small beside what the server took.
         (paced(p99_ms=0.5, lag_p99_ms=1.5), ""),  # Within two turns of its clock.
-        (paced(p99_ms=10.0, lag_p99_ms=3.0), "lagged"),
-        (paced(offered_per_s=900.0), "offered"),
+        (paced(p99_ms=10.0, lag_p99_ms=2.0), ""),
+        (paced(p99_ms=100.0, lag_p99_ms=20.0), ""),
+        (paced(offered_per_s=980.0), ""),
+        (paced(p99_ms=10.0, lag_p99_ms=3.0), "the generator lagged by 3.0 ms (p99) behind latencies of 10.0 ms"),
+        (paced(p99_ms=100.0, lag_p99_ms=20.1), "lagged"),
+        (paced(offered_per_s=979.0), "only 979 of 1,000 requests/s were offered"),
     ],
 )
 def test_a_run_whose_generator_lagged_is_invalid(run: OpenLoopResult, reason: str) -> None:

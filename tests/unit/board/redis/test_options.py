@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.certificates import write_certificate
 
 from board.errors import InvalidSetting
 from board.redis.async_redis import AsyncRedis
@@ -136,6 +138,68 @@ def test_a_context_checks_what_the_options_say(tls: dict[str, Any], mode: ssl.Ve
     assert context.verify_mode == mode and context.check_hostname is hostname
 
 
-def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("url", "addresses"),
+    [
+        ("redis://h", ["h:6379"]),
+        ("redis://[::1]:7,h2", ["[::1]:7", "h2:6379"]),
+        ("unix:///run/r.sock", ["/run/r.sock"]),
+        ("redis+sentinel://h1,h2:8/boards", ["h1:26379", "h2:8"]),
+    ],
+)
+def test_addresses_are_told_as_they_can_be_typed(url: str, addresses: list[str]) -> None:
+    assert [str(address) for address in parse_redis_url(url).addresses] == addresses
+
+
+def test_sentinels_have_credentials_of_their_own_and_no_database() -> None:
+    options = parse_redis_url("rediss+sentinel://ada:p@h/boards?db=3&sentinel_username=eve&sentinel_password=q")
+    ours = options.for_sentinels()
+    assert (options.credentials, options.db, ours.credentials, ours.db) == (("ada", "p"), 3, ("eve", "q"), 0)
+    assert (ours.addresses, ours.tls) == (options.addresses, TlsOptions())
+
+
+@pytest.mark.parametrize("options", [RedisOptions(tls=TlsOptions()), TlsOptions()], ids=["redis", "tls"])
+def test_options_never_change_and_are_named(options: Any) -> None:
+    with pytest.raises(AttributeError):
+        setattr(options, options.__struct_fields__[0], "other")
+    with pytest.raises(TypeError):
+        type(options)("h")
+
+
+def test_an_unknown_option_is_told_by_its_beginning() -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        parse_redis_url(f"redis://h?{'x' * 61}=1")
+    assert str(refused.value) == f"REDIS_URL: unknown option '{'x' * 60}'"
+
+
+def test_authorities_of_the_url_replace_those_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_certificate(tmp_path, "system")
+    write_certificate(tmp_path, "ours")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    (tmp_path / "none").mkdir()
+
+    def names(tls: TlsOptions) -> list[str]:
+        return [dict(one["subject"][0])["commonName"] for one in tls.context().get_ca_certs()]
+
+    assert names(TlsOptions()) == ["system"]
+    assert names(TlsOptions(ca_certs=str(tmp_path / "ours.pem"))) == ["ours"]
+    assert names(TlsOptions(ca_path=str(tmp_path / "none"))) == []
+
+
+def test_a_certificate_has_its_key_in_the_same_file_or_in_another_one(tmp_path: Path) -> None:
+    write_certificate(tmp_path, "a")
+    certificate, key, both = (tmp_path / name for name in ("a.pem", "a.key", "both.pem"))
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    TlsOptions(certfile=str(certificate), keyfile=str(key)).context()
+    TlsOptions(certfile=str(both)).context()
+    with pytest.raises(ssl.SSLError):
+        TlsOptions(certfile=str(certificate)).context()
+
+
+def test_without_a_number_the_database_is_the_first() -> None:
+    assert (RedisOptions().db, RedisOptions().port) == (0, 6379)
+
+
+def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         TlsOptions(ca_certs=str(tmp_path / "none.pem")).context()

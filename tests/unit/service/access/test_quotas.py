@@ -52,6 +52,7 @@ def test_the_headers_of_a_quota() -> None:
     assert state(asked, 2 * SECOND_US + 1) == (3, 1)
     assert state(asked, 10 * SECOND_US) == (0, 2)
     assert state(asked, 9 * SECOND_US) == (0, 1)
+    assert state(asked, 12 * SECOND_US) == (0, 4), "of a time when it was larger, more may be spent than it has"
 
 
 @given(st.integers(1, 1_000_000), st.integers(1, 3_600), st.data())

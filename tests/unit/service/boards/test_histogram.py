@@ -27,6 +27,7 @@ def test_ranges_have_about_the_same_width() -> None:
 
 def test_players_with_the_same_score_are_not_divided() -> None:
     assert find_edges([1, 1, 3, 3, 7]) == [3, 7]
+    assert find_edges([1, 3, 7]) == [3, 7]
     assert find_edges([4, 4, 4]) == find_edges([]) == []
 
 
@@ -44,6 +45,11 @@ def test_players_with_the_same_score_are_not_divided() -> None:
 )
 def test_buckets_end_where_the_board_ends_now(ends: tuple[int, int], ahead: list[int], expected: list[Bucket]) -> None:
     assert make_buckets([10, 20], ahead, 10, ends) == expected
+
+
+def test_a_reply_with_another_number_of_edges_makes_no_buckets() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        make_buckets([10, 20], [6], 10, (30, 1))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +88,7 @@ def test_scores_of_entries_are_exact() -> None:
         # Further away the first bytes of the member tell the scores with one zscore apart.
         (2**52, b"-4503599627370496", b"2047"),
         (-(2**52), b"4503599627370496", b"0"),
+        (-(2**52) - 1, b"4503599627370496", b"1"),
         (2**52 + 1, b"-4503599627370496", b"2046"),
         (2**60 + 3, b"-5064350557536256", b"2044"),
         (INT64_MAX, b"-9005000231485439", b"0"),

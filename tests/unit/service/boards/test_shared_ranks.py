@@ -59,6 +59,10 @@ def test_entries_with_the_same_score_and_columns_are_equal() -> None:
     pairs = [(one, other) for one in range(4) for other in range(one + 1, 4)]
     assert [pair for pair in pairs if are_equal(FOUR, *pair, plain)] == [(1, 2)]
     assert [pair for pair in pairs if are_equal(RUNS, *pair, runs)] == [(0, 1)]
+    four = entries(*((7, at, user) for at, user in enumerate("abcd")))
+    assert all(are_equal(four, *pair, plain) for pair in pairs)
+    below = entries((-1, 1, "a"), (-2, 2, "b"))
+    assert not are_equal(below, 0, 1, plain) and not are_equal(below, 1, 0, plain)
     near = entries((2**60, 1, "a"), (2**60 + 1, 2, "a"))
     assert near[1] == near[3] and not are_equal(near, 0, 1, plain), "their zscores are equal, their scores are not"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import Annotated, Any, Literal
 from unittest.mock import patch
 
@@ -114,6 +115,24 @@ def test_bounds_are_those_of_the_type() -> None:
         "test-flag must be true or false.",
         "test-choice must be a or b.",
     ]
+
+
+def test_a_parameter_that_is_out_of_bounds_is_a_bad_request() -> None:
+    assert [parameter.problem.status for parameter in (COUNT, FLAG, CHOICE, DECIMAL) if parameter.problem] == [400] * 4
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_a_text_has_a_greatest_length(kind: Any) -> None:
+    with pytest.raises(AssertionError):
+        make_text_parameter("x", "query", kind, INVALID_USER, "Any.")
+
+
+@pytest.mark.parametrize("make", [partial(make_number_parameter, default=None), make_decimal_parameter])
+def test_a_number_has_both_bounds(make: Any) -> None:
+    number = int if make is not make_decimal_parameter else float
+    for kind in (str, number, Annotated[number, msgspec.Meta(ge=1)], Annotated[number, msgspec.Meta(le=1)]):
+        with pytest.raises(AssertionError):
+            make("x", kind, meaning="Any.")
 
 
 def test_names_of_problems_are_in_kebab_case() -> None:

@@ -61,13 +61,16 @@ def test_a_head_has_a_size(url: bytes, headers: Headers, code: str) -> None:
     ("method", "version", "url", "headers", "code"),
     [
         (b"GET", "1.1", b"/", [HOST], ""),
+        (b"TRACE", "1.1", b"/", [HOST], ""),
         (b"GET", "1.0", b"/", [], ""),
         (b"GET", "1.0", b"/", [HOST], ""),
         (b"GET", "1.1", b"/", [], "Host"),
+        (b"GET", "1.1", b"/", [(b"accept", b"*/*")], "Host"),
         (b"GET", "1.1", b"/", [HOST, HOST], "Host"),
         (b"GET", "1.0", b"/", [HOST, HOST], "Host"),
         (b"GET", "1.1", b"/#a", [HOST], "fragment"),
         (b"POST", "1.1", b"/", [HOST, (b"transfer-encoding", b" Chunked ")], ""),
+        (b"POST", "1.1", b"/", [HOST, (b"x", b"gzip")], ""),
         (b"POST", "1.0", b"/", [HOST, (b"transfer-encoding", b"chunked")], "Transfer-Encoding"),
         (b"POST", "1.1", b"/", [HOST, (b"transfer-encoding", b"gzip, chunked")], "Transfer-Encoding"),
         (b"POST", "1.1", b"/", [HOST, *[(b"transfer-encoding", b"chunked")] * 2], "Transfer-Encoding"),
@@ -95,6 +98,7 @@ def test_other_versions_are_refused(method: bytes, version: str) -> None:
         (b"a\r\nb\r\n\r\nGET / HTTP/1.1\r\n\r\nx", b"GET", b"/", (b"HTTP", b"x")),
         (b"GET /b HTTP/1.1\r\n\r\nGET / RTSP/1.0\r\n\r\nx", b"GET", b"/", (b"RTSP", b"x")),
         (b"POST / HTTP/1.1\r\n\r\n", b"GET", b"/", (b"", b"POST / HTTP/1.1\r\n\r\n")),
+        (b"GET /a HTTP/1.1\r\n\r\n", b"GET", b"/b", (b"", b"GET /a HTTP/1.1\r\n\r\n")),
         (b"GET / HTTP/11\r\n\r\n", b"GET", b"/", (b"", b"GET / HTTP/11\r\n\r\n")),
         (b"/ HTTP/1.1\r\n\r\n", b"GET", b"/", (b"", b"/ HTTP/1.1\r\n\r\n")),
         (b"GET / HTTP/1.1", b"GET", b"/", (b"", b"GET / HTTP/1.1")),
@@ -116,6 +120,7 @@ def test_the_head_of_a_request_is_found_behind_other_bytes(
         ([HOST, (b"connection", b"Upgrade"), (b"upgrade", b"websocket")], b"host: h\r\n"),
         ([(b"connection", b"Upgrade, Close"), (b"upgrade", b"h2c"), HOST], b"host: h\r\nconnection: close\r\n"),
         ([(b"x", b"close"), HOST], b"x: close\r\nhost: h\r\n"),
+        ([(b"accept", b"close"), HOST], b"accept: close\r\nhost: h\r\n"),
     ],
 )
 def test_a_wish_for_another_protocol_is_left_out(headers: Headers, lines: bytes) -> None:

@@ -20,6 +20,7 @@ def test_these_members_are_texts(name: str) -> None:
 
 
 def test_columns_are_texts_and_what_clients_have_sent_stays() -> None:
+    assert spell({"a": {"b": 5}, "z": {"b": 5}}) == {"a": {"b": 5}, "z": {"b": 5}}
     assert spell({"columns": {"time": 5, "score": 6}}) == {"columns": {"time": "5", "score": "6"}}
     assert spell({"columns": [{"name": "time", "to": 1}]}) == {"columns": [{"name": "time", "to": "1"}]}
     for name in ("metadata", "attributes"):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from board.errors import InvalidRule
-from service.seasons.preview import find_ends
+from service.seasons.preview import find_ends, to_local
 from service.seasons.types import ENDS_SHOWN, ScheduleToTry
 
 NOW = datetime.datetime(2026, 10, 20, 12, tzinfo=datetime.UTC)
@@ -43,6 +43,16 @@ def test_a_schedule_without_a_zone_has_the_offset_of_its_instant() -> None:
     assert ends({"endsAt": "2027-01-01T00:00:00+05:30"}) == [("2026-12-31T18:30:00Z", "2027-01-01T00:00:00+05:30")]
     grid = ends({"every": "P14D", "startsAt": "2026-10-19T00:00:00+02:00"})
     assert len(grid) == ENDS_SHOWN and grid[0] == ("2026-11-01T22:00:00Z", "2026-11-02T00:00:00+02:00")
+
+
+def test_an_end_without_a_date_in_the_zone_is_told_in_utc() -> None:
+    last = datetime.datetime(9999, 12, 31, 23, tzinfo=datetime.UTC)
+    found = [to_local(last, datetime.timezone(datetime.timedelta(hours=hours))) for hours in (-1, 0, 1)]
+    assert [one.isoformat() for one in found] == [
+        "9999-12-31T22:00:00-01:00",
+        "9999-12-31T23:00:00+00:00",
+        "9999-12-31T23:00:00+00:00",
+    ]
 
 
 def test_the_first_end_comes_after_the_season_opens() -> None:

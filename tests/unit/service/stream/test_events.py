@@ -8,7 +8,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.stream.events import find_change, write_change, write_retry, write_snapshot, write_unavailable
+from service.stream.events import (
+    find_change,
+    write_change,
+    write_event,
+    write_retry,
+    write_snapshot,
+    write_unavailable,
+)
 from service.stream.types import Shown
 
 LISTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3)), unique_by=lambda pair: pair[0])
@@ -55,6 +62,18 @@ def test_numbers_of_64_bits_are_texts_where_that_is_asked() -> None:
     block = write_change(Shown("s", [], 0, "1.1"), shown, 1, spelled=True)
     data = json.loads(block.split(b"data: ")[1])
     assert data == {"rows": [{"position": 1, **texts[0]}], "left": [], "total": 1, "asOf": "1.2"}
+
+
+def test_numbers_stay_where_texts_are_not_asked() -> None:
+    shown = Shown("s", rows_of([("a", 3), ("b", 2)]), 2, "1.2")
+    one = b'{"rank":1,"userId":"a","score":3}'
+    snapshot = b'{"seasonId":"s","items":[%b],"total":2,"asOf":"1.2"}' % one
+    assert write_snapshot(shown, 1) == b"id: 1.2\nevent: snapshot\ndata: %b\n\n" % snapshot
+    change = b'{"rows":[{"position":1,%b],"left":[],"total":2,"asOf":"1.2"}' % one[1:]
+    assert write_change(Shown("s", [], 0, "1.1"), shown, 1) == b"id: 1.2\nevent: change\ndata: %b\n\n" % change
+    assert write_event(b"around", one) == b"event: around\ndata: %b\n\n" % one
+    texts = b'{"rank":1,"userId":"a","score":"3"}'
+    assert write_event(b"around", one, "1.2", spelled=True) == b"id: 1.2\nevent: around\ndata: %b\n\n" % texts
 
 
 @given(st.text(min_size=1))
