@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from support.keeper_points import POINTS
-from support.periods import end_now, events_of, keeper_of
+from support.periods import GRID, end_now, events_of, keeper_of
 from support.processes import children_of, commandline, relaying
 from support.repository import REPOSITORY
 from support.waiting import eventually
@@ -80,7 +80,7 @@ def test_a_keeper_that_is_killed_leaves_each_end_and_each_close_once(world: Worl
 @pytest.mark.parametrize("point", ["during write_standings", "committed write_standings"])
 def test_standings_are_gone_on_from_whatever_bite_was_the_last(world: World, point: str) -> None:
     """Bites of 5,000: the second one of three is broken off."""
-    world.define("s", operator="best", schedule=MINUTES)
+    world.define("s", operator="best", schedule=GRID)
     world.submit_by_rule(("s", "first", 3, True))
     world.rows(
         "INSERT INTO score (period_id, user_id, score, reached, submissions) "
