@@ -172,8 +172,11 @@ def test_missed_ends_come_in_order_and_bounded() -> None:
         ({"every": "P1D"}, "it has every$"),
         ({"cron": "0 0 * * *", "timeZone": "UTC", "endsAt": "2027-01-01T00:00:00Z"}, "has cron, endsAt, timeZone$"),
         ({"cron": "0 0 * * *", "timeZone": "UTC", "every": "P1D", "startsAt": "2026-01-01T00:00:00Z"}, "every"),
-        ({"cron": "0 0 30 2 *", "timeZone": "UTC"}, "cron"),  # never
-        ({"cron": "0 0 30 2 *", "timeZone": "Europe/Berlin"}, "cron"),
+        ({"cron": "0 0 30 2 *", "timeZone": "UTC"}, "cron never comes: none of its months has such a day$"),
+        ({"cron": "0 0 31 4,6 *", "timeZone": "Europe/Berlin"}, "cron never comes: none of its months"),
+        ({"cron": "0 0 32 * *", "timeZone": "UTC"}, "cron is wrong: Bad day-of-month"),
+        ({"cron": "0 0 1 13 *", "timeZone": "UTC"}, "cron is wrong: Bad month"),
+        ({"cron": "0 0 30 2 8", "timeZone": "UTC"}, "cron is wrong: Bad day-of-week"),
         ({"cron": "0 0 * *", "timeZone": "UTC"}, "five fields"),
         ({"cron": "* * * * * *", "timeZone": "UTC"}, "five fields"),  # each second
         ({"cron": "60 0 * * *", "timeZone": "UTC"}, "cron"),

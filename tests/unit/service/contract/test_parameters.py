@@ -10,6 +10,7 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
+from service.contract import parameters
 from service.contract.parameters import (
     Parameter,
     make_choice_parameter,
@@ -86,6 +87,15 @@ def test_a_text_becomes_its_value(parameter: Parameter, text: str | None, value:
 def test_any_other_text_is_refused_with_the_parameters_code(parameter: Parameter, text: str | None, code: str) -> None:
     assert code_of(parameter, text) == code
     assert parameter.problem is not None and parameter.problem.code == code
+
+
+def test_printable_ascii_takes_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(text: str, longest: int) -> bool:
+        raise AssertionError
+
+    monkeypatch.setattr(parameters, "is_plain", refuse)
+    for text in ("a", " ", "~" * 128):
+        assert USER.parse(text) == FREE.parse(text) == text
 
 
 def test_only_a_text_that_has_to_be_there_is_required() -> None:

@@ -11,6 +11,7 @@ import pytest
 from service.access.grant import Player
 from service.contract.body import Cost
 from service.contract.problems import Problem, Rejected
+from service.submissions import validation
 from service.submissions.item import NO_EXTRAS, Extras
 from service.submissions.types import Submission
 from service.submissions.validation import (
@@ -100,6 +101,43 @@ TWICE = [
 def test_a_member_that_is_there_twice_is_refused(text: str) -> None:
     assert judge_alone(text) == ("invalid-body", DUPLICATE)
     assert judge_in_batch('{"userId":"b","delta":1}', text) == [Submission("b", 1), "invalid-body"]
+
+
+def refuse(*_: Any) -> Any:
+    raise AssertionError
+
+
+PLAIN = [text for text in GOOD if not any(part in text for part in ("\\", "metadata", "null"))]
+
+
+@pytest.mark.parametrize("text", PLAIN, ids=lambda text: text[:60])
+def test_json_without_escapes_is_parsed_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exact look for members that are there twice costs it nothing."""
+    alone = judge_alone(text)
+    monkeypatch.setattr(validation, "has_duplicate_member", refuse)
+    assert judge_alone(text) == alone and judge_in_batch(text, text, "{}") == [alone, alone, "invalid-body"]
+    if "1.0," not in text:
+        monkeypatch.setattr(validation, "judge_raw", refuse)
+        assert judge_in_batch(text, PLAIN[0]) == [alone, judge_alone(PLAIN[0])]
+
+
+@pytest.mark.parametrize("user", ["a", "a" * 128])
+@pytest.mark.parametrize("more", ["", ',"submissionId":"k"'])
+def test_what_nearly_every_body_is_takes_one_look(user: str, more: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for looks in ("find_problem", "has_duplicates", "is_fitting"):
+        monkeypatch.setattr(validation, looks, refuse)
+    text = f'{{"userId":"{user}","delta":-5{more}}}'
+    assert judge_alone(text) == Submission(user, -5, "k" if more else None)
+
+
+def test_metadata_of_any_depth_are_refused_in_words() -> None:
+    codes = {code_of_depth(depth) for depth in range(9, 1_100)}
+    assert codes == {"invalid-metadata", "malformed-json"}
+
+
+def code_of_depth(depth: int) -> str:
+    found = judge_alone(f'{{"userId":"a","delta":1,"metadata":{{"a":{"[" * depth}{"]" * depth}}}}}')
+    return "" if isinstance(found, Submission) else found[0]
 
 
 EPOCH = '{"userId":"a","delta":1,"achievedAt":"1970-01-01T00:00:00Z"}'

@@ -240,6 +240,6 @@ def test_the_gauges_are_those_of_the_moment() -> None:
     for row in server.rows:
         row.put(WORKERS, 1)
         row.put(LISTENERS, 3, "streams")
-        row.put(LISTENERS, 1, "long_polls")
+        row.put(LISTENERS, 2, "long_polls")
     traffic = server.history.read(60)
-    assert (traffic.workers, traffic.streams, traffic.long_polls) == (2, 6, 2)
+    assert (traffic.workers, traffic.streams, traffic.long_polls) == (2, 6, 4)
