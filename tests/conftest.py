@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
+import hypothesis
 import msgspec
 import pytest
 from support.http import Http
@@ -38,7 +39,12 @@ LONG_S = 3_600
 
 
 def pytest_configure() -> None:
-    """What the tests start gets Ctrl-C, also where the run itself is in the background of a script."""
+    """What the tests start gets Ctrl-C, also where the run itself is in the background of a script.
+
+    A busy machine is no reason for an example of Hypothesis to fail.
+    """
+    hypothesis.settings.register_profile("suite", hypothesis.settings.default, deadline=None)
+    hypothesis.settings.load_profile("suite")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
