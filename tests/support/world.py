@@ -167,8 +167,8 @@ class World:
         return self.redis.get_redis_connection(node)
 
     def flush(self) -> None:
-        """Empty the Redis of this world; on a cluster, which has one database for all worlds, take only its keys."""
-        take_away: Any = self.drop_keys if is_cluster(self.settings.redis_url) else self.redis.flushdb
+        """Empty the Redis of this world; where all worlds have one database, with several nodes, take only its keys."""
+        take_away: Any = self.redis.flushdb if self.socket.startswith("unix:") else self.drop_keys
         take_away()
 
     def drop_keys(self) -> int:
