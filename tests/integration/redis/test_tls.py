@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,9 @@ from board.redis.sync_redis import SyncRedis
 
 
 class TlsEndpoint:
-    """Accepts TLS on a local port, and passes each connection on to Redis' Unix socket."""
+    """Accepts TLS on a local port, and passes each connection on to Redis' Unix socket. All in one thread: two of them
+    may not read and write one TLS connection at the same time.
+    """
 
     def __init__(self, target: str, directory: Path) -> None:
         self.target = target
@@ -29,61 +31,40 @@ class TlsEndpoint:
         self.context.load_verify_locations(directory / "client.pem")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
-        self.stack = ExitStack()
-        self.thread = threading.Thread(target=self.accept)
-        self.threads: list[threading.Thread] = []
+        self.stop = asyncio.Event()
+        self.loops: queue.SimpleQueue[asyncio.AbstractEventLoop] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.serve()))
 
     def __enter__(self) -> TlsEndpoint:
         self.thread.start()
+        self.loop = self.loops.get(timeout=20)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
+        self.loop.call_soon_threadsafe(self.stop.set)
         self.thread.join(20)
-        self.stack.close()
-        for thread in self.threads:
-            thread.join(20)
-        self.listener.close()
+        assert not self.thread.is_alive()
 
-    def accept(self) -> None:
-        while True:
-            try:
-                plain, _ = self.listener.accept()
-            except OSError:
-                return
-            plain.settimeout(20)
-            try:
-                client = self.context.wrap_socket(plain, server_side=True)
-            except OSError:
-                plain.close()
-                continue
-            server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            server.connect(self.target)
-            for end in (client, server):
-                self.stack.callback(end.close)
-                self.stack.callback(shut, end)
-            for source, sink in ((client, server), (server, client)):
-                thread = threading.Thread(target=pump, args=(source, sink))
-                self.threads.append(thread)
-                thread.start()
+    async def serve(self) -> None:
+        server = await asyncio.start_server(self.pass_on, sock=self.listener, ssl=self.context)
+        self.loops.put(asyncio.get_running_loop())
+        await self.stop.wait()
+        server.close()
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_redis, to_redis = await asyncio.open_unix_connection(self.target)
+        await asyncio.gather(pump(reader, to_redis), pump(from_redis, writer))
 
 
-def shut(end: socket.socket) -> None:
+async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     try:
-        end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
-
-
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while data := source.recv(65_536):
-            sink.sendall(data)
+        while data := await source.read(65_536):
+            sink.write(data)
+            await sink.drain()
     except OSError:
         return
     finally:
-        shut(source)
-        shut(sink)
+        sink.close()
 
 
 @pytest.fixture(scope="module")
