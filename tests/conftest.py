@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -58,7 +58,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 shared: list[Command] = []
-"""The processes that several tests use."""
+"""The running processes that several tests use."""
+
+
+@contextmanager
+def shown(*commands: Command) -> Iterator[None]:
+    """Show the output of these processes with failures, as long as it is there."""
+    shared.extend(commands)
+    try:
+        yield
+    finally:
+        for command in commands:
+            shared.remove(command)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -136,9 +147,9 @@ def api(servers: Embedded) -> Iterator[Api]:
         relaying(made, 2, **CALM) as relays,
         serving(made, "/readyz", LEADERBOARD_WORKERS="2") as api,
     ):
-        shared.extend((relays, api.command))
         until_visited(made)
-        yield api
+        with shown(relays, api.command):
+            yield api
 
 
 @pytest.fixture(scope="session")
@@ -148,9 +159,9 @@ def guarded(servers: Embedded) -> Iterator[Api]:
         # Where a key exists, the first start makes none.
         made.key("read", life_s=1)
         with serving(made, "/readyz", LEADERBOARD_AUTH="keys") as api:
-            shared.extend((relays, api.command))
             until_visited(made)
-            yield api
+            with shown(relays, api.command):
+                yield api
 
 
 @pytest.fixture(scope="session")
@@ -158,8 +169,7 @@ def lone_api(servers: Embedded) -> Iterator[Api]:
     """One worker, so that a test decides what is in a batch, and the season "s"."""
     with world_on(servers, redis_db=2) as made:
         made.create("s")
-        with serving(made) as api:
-            shared.append(api.command)
+        with serving(made) as api, shown(api.command):
             yield api
 
 
