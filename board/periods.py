@@ -162,7 +162,11 @@ def describe_end(start: datetime.datetime | None, end: datetime.datetime | None)
 
 
 def find_history() -> Steps:
-    """The number of this history of the database, which the first event of it makes."""
+    """The number of this history of the database, which the first call makes.
+
+    Call it before a transaction that writes events, too: one that made the history while it held a season's lock would
+    be in a deadlock with a batch of a relay, which takes that lock last.
+    """
     for _ in range(2):
         if rows := (yield "history", {}):
             ((history,),) = rows

@@ -117,6 +117,7 @@ class PeriodKeeper:
 
     def turn(self, db: Db, season: str) -> int:
         """Turn a season, `TURNS_MOST` ends at most; returns their number. One that cannot be turned is set aside."""
+        run_steps(db, find_history())
         try:
             with db.transaction():
                 ended: int = run_steps(db, turn_season(season))
@@ -220,12 +221,13 @@ class PeriodKeeper:
             "top": [describe_row(*row) for row in best],
             "link": f"/v1/seasons/{quote(season, safe='')}/leaderboard/top?period={number}",
         }
+        history = run_steps(db, find_history())
         with db.transaction():
             parameters = {
                 "period": period,
                 "players": players,
                 "late": late,
-                "history": run_steps(db, find_history()),
+                "history": history,
                 "data": _encode(data).decode(),
             }
             done = db.execute(self.sql["finish_period"], parameters).fetchall()

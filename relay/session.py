@@ -10,9 +10,11 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from board.errors import ServerUnreachable
+from board.periods import find_history
 from board.pg.arrays import adapt_arrays
 from board.pg.connections import connect, first_line
 from board.pg.queries import queries
+from board.pg.steps import run_steps
 from board.process.beats import Beat
 from board.redis.keyspace import Keyspace
 from board.redis.sync_redis import SyncRedis
@@ -65,6 +67,7 @@ class RelaySession:
         self.cursor: Final[psycopg.Cursor[Any]] = self.db.cursor(binary=True, row_factory=namedtuple_row)
         self.identity: Final[str] = self.value("identity")
         self.epoch: Final[str] = self.value("epoch")
+        run_steps(self.db, find_history())
 
     def stamp(self, fence: int) -> str:
         """The stamp of a batch with this fence, for PostgreSQL and Redis."""

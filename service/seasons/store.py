@@ -13,7 +13,7 @@ from board.columns import sign_columns
 from board.errors import InvalidRule, PreconditionFailed, SettingFixed, StoreUnavailable
 from board.feeds import check_feeds
 from board.partitions import partition_of
-from board.periods import Terms, end_period, find_end, reopen_season, turn_locked_season
+from board.periods import Terms, end_period, find_end, find_history, reopen_season, turn_locked_season
 from board.pg.connections import connect_async, lifeline, make_write_error
 from board.pg.queries import queries
 from board.pg.read_connection import ReadConnection
@@ -244,6 +244,7 @@ class SeasonStore:
         connection = await self._open()
         try:
             with lifeline(connection, self._deadline_s):
+                await run_steps_async(connection, find_history())
                 async with connection.transaction():
                     yield connection
         except psycopg.Error as error:

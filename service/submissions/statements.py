@@ -10,7 +10,7 @@ import psycopg
 from _speedups import pack_int8_array, pack_text_array
 from board.errors import OutcomeUnknown
 from board.partitions import partition_of
-from board.periods import turn_season
+from board.periods import find_history, turn_season
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.connections import connect_async, first_line, is_open, lifeline, make_write_error
 from board.pg.queries import queries
@@ -308,6 +308,7 @@ class Writer:
         """
         try:
             with lifeline(self._connection, self._patience_s):
+                await run_steps_async(self._connection, find_history())
                 async with self._connection.transaction():
                     await run_steps_async(self._connection, turn_season(season))
         except psycopg.Error as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import queue
+import select
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from board.redis.sync_redis import SyncRedis
 
 
 class TlsEndpoint:
-    """Accepts TLS on a local port, and passes each connection on to Redis' Unix socket. All in one thread: two of them
-    may not read and write one TLS connection at the same time.
+    """Accepts TLS on a local port, and passes each connection on to Redis' Unix socket.
+
+    A connection has one thread: two of them may not read and write one TLS connection at the same time.
     """
 
     def __init__(self, target: str, directory: Path) -> None:
@@ -31,40 +33,48 @@ class TlsEndpoint:
         self.context.load_verify_locations(directory / "client.pem")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
-        self.stop = asyncio.Event()
-        self.loops: queue.SimpleQueue[asyncio.AbstractEventLoop] = queue.SimpleQueue()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.serve()))
+        self.connections: list[threading.Thread] = []
+        self.thread = threading.Thread(target=self.serve)
 
     def __enter__(self) -> TlsEndpoint:
         self.thread.start()
-        self.loop = self.loops.get(timeout=20)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self.stop.set)
-        self.thread.join(20)
-        assert not self.thread.is_alive()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        for thread in (self.thread, *self.connections):
+            thread.join(20)
+            assert not thread.is_alive()
 
-    async def serve(self) -> None:
-        server = await asyncio.start_server(self.pass_on, sock=self.listener, ssl=self.context)
-        self.loops.put(asyncio.get_running_loop())
-        await self.stop.wait()
-        server.close()
+    def serve(self) -> None:
+        with self.listener:
+            while True:
+                try:
+                    connection, _ = self.listener.accept()
+                except OSError:
+                    return
+                thread = threading.Thread(target=self.pass_on, args=(connection,))
+                self.connections.append(thread)
+                thread.start()
 
-    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_redis, to_redis = await asyncio.open_unix_connection(self.target)
-        await asyncio.gather(pump(reader, to_redis), pump(from_redis, writer))
+    def pass_on(self, connection: socket.socket) -> None:
+        with connection, socket.socket(socket.AF_UNIX) as redis:
+            connection.settimeout(15)
+            redis.connect(self.target)
+            # A client that refuses this endpoint's certificate, or that it refuses, ends in an OSError.
+            with suppress(OSError), self.context.wrap_socket(connection, server_side=True) as client:
+                sinks = {client: redis, redis: client}
+                while all(pass_once(source, sinks[source]) for source in select.select([*sinks], [], [], 15)[0]):
+                    pass
 
 
-async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    try:
-        while data := await source.read(65_536):
-            sink.write(data)
-            await sink.drain()
-    except OSError:
-        return
-    finally:
-        sink.close()
+def pass_once(source: socket.socket, sink: socket.socket) -> bool:
+    """Pass on what can be read; False at the end of the connection."""
+    data = source.recv(65_536)
+    while isinstance(source, ssl.SSLSocket) and source.pending():
+        data += source.recv(65_536)
+    sink.sendall(data)
+    return bool(data)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,7 @@ from support.waiting import eventually
 from support.world import World
 
 from board.periods import TURNS_MOST
+from relay.session import RelaySession
 
 
 @pytest.fixture
@@ -327,3 +328,33 @@ def test_what_no_season_has_is_refused_by_name(
     assert (refused.status, refused.json["code"]) == (400, code)
     assert named in refused.json["detail"]
     assert http.get(base(season)).status == 404, "nothing was made"
+
+
+@pytest.mark.parametrize("changer", ["reset", "submission", "keeper"])
+def test_the_history_of_events_is_begun_before_a_season_is_locked(lone: Http, world: World, changer: str) -> None:
+    # A relay's batch begins it, if need be, and then takes the locks of its seasons: the other order is a deadlock.
+    put(lone, "s", operator="best", schedule=GRID)
+    submit(lone, "s", "ada", score=1)
+    end_now(world, "s")
+    change = {
+        "reset": lambda: lone.ask("POST", f"{base('s')}/reset").json["code"] == "reset-pending",  # no relay runs
+        "submission": lambda: submit(lone, "s", "ada", score=1).json["period"] == 2,
+        "keeper": lambda: turn_all(world) == 1,
+    }[changer]
+    world.execute("TRUNCATE history CASCADE")
+    found: list[bool] = []
+    thread = threading.Thread(target=lambda: found.append(change()))
+    with psycopg.connect(world.settings.database_url) as batch:
+        batch.execute("SELECT FROM season WHERE season_id = 's' FOR KEY SHARE")
+        thread.start()
+        eventually(lambda: world.value("SELECT count(*) FROM history") == 1)
+        eventually(lambda: world.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1)
+    thread.join(20)
+    assert found == [True]
+
+
+def test_a_relay_begins_the_history_before_its_batches(world: World) -> None:
+    world.execute("TRUNCATE history CASCADE")
+    settings = world.settings
+    with closing(RelaySession(settings.database_url, settings.redis_url, world.keys, limit=1, redis_timeout_s=10)):
+        assert world.value("SELECT count(*) FROM history") == 1

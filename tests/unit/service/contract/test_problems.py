@@ -10,6 +10,7 @@ import pytest
 from support.repository import REPOSITORY
 
 import ctl.main
+import service.app  # noqa: F401 - it adds the problems of every feature to the table
 from board import errors
 from board.errors import LeaderboardError
 from service.boards.version_waits import NOT_YET_VISIBLE
@@ -96,3 +97,20 @@ def test_statuses_mean_what_clients_think() -> None:
 )
 def test_errors_of_the_family_become_problems(error: LeaderboardError, status: int) -> None:
     assert problems.problem_of(error).status == status
+
+
+def test_the_log_tells_once_why_postgresql_did_not_carry_out_a_request(caplog: pytest.LogCaptureFixture) -> None:
+    for failure in (
+        errors.StoreUnavailable("deadlock detected"),
+        errors.StoreUnavailable("deadlock detected"),
+        errors.ServerUnreachable("PostgreSQL does not answer: no such host"),
+        errors.OutcomeUnknown("the connection is lost"),
+        errors.BoardUnavailable("Redis does not answer"),
+        errors.SeasonNotFound("s"),
+    ):
+        assert problems.answer_of(failure) is problems.problem_of(failure).answer
+    assert [record.getMessage() for record in caplog.records] == [
+        "a request was answered store-unavailable: deadlock detected",
+        "a request was answered store-unavailable: PostgreSQL does not answer: no such host",
+        "a request was answered outcome-unknown: the connection is lost",
+    ]
