@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import msgspec
 
 from board import errors
 from board.observe.log import masked
-from board.process.throttle import Throttle
 from service.contract.answers import PROBLEM_JSON, Answer
 from service.contract.types import SEASON_ID_MAX, USER_ID_MAX, ProblemDetails
-
-log: Final = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1
 DETAIL_MOST: Final = 300
@@ -374,29 +370,12 @@ OUTCOME_UNKNOWN = add_problem(
 )
 
 
-_OF_STORE: Final = (STORE_UNAVAILABLE, OUTCOME_UNKNOWN)
-_THROTTLE: Final = Throttle()
-
-
 def problem_of(error: errors.LeaderboardError) -> Problem:
     """The problem with the code of an error; `INTERNAL` if there is none."""
     # A PostgreSQL that cannot be reached has written nothing, either.
     if isinstance(error, errors.ServerUnreachable):
         return STORE_UNAVAILABLE
     return PROBLEMS.get(error.code, INTERNAL)
-
-
-def answer_of(error: errors.LeaderboardError) -> Answer:
-    """The answer to a request that ended with an error.
-
-    Clients are not told why PostgreSQL did not carry it out; the log is, each reason once in ten seconds.
-    """
-    if isinstance(error, Rejected):
-        return error.answer
-    problem = problem_of(error)
-    if problem in _OF_STORE and _THROTTLE.admits(str(error)):
-        log.warning("a request was answered %s: %s", problem.code, error)
-    return problem.answer
 
 
 _OF_HTTP: Final = (BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, BODY_TOO_LARGE, URI_TOO_LONG)

@@ -25,9 +25,10 @@ from service.access.quotas import Quotas
 from service.access.tickets import Tickets
 from service.contract.answers import Answer, PendingAnswer
 from service.contract.body import ONE_UNIT, Cost
+from service.contract.failures import answer_of
 from service.contract.operation import Operation
 from service.contract.preconditions import Precondition, always
-from service.contract.problems import Rejected, answer_of
+from service.contract.problems import Rejected
 from service.contract.scopes import BITS
 from service.contract.shared import INT64
 from service.http.spelling import make_spelled

@@ -19,7 +19,7 @@ from typing import Any, Final
 from board.errors import LeaderboardError
 from service.contract import problems
 from service.contract.answers import KEPT, KEPT_PUBLIC, NOT_KEPT, Answer
-from service.contract.problems import answer_of
+from service.contract.failures import answer_of
 from service.http.conditional import NOT_MODIFIED
 from service.http.connection import Connection, Dropped
 from service.http.connection_limits import ConnectionLimiter

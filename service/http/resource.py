@@ -16,9 +16,10 @@ from board.errors import LeaderboardError
 from service.access.authorizer import MALFORMED
 from service.contract import problems
 from service.contract.answers import KEPT, KEPT_PUBLIC, Answer
+from service.contract.failures import answer_of
 from service.contract.operation import Operation
 from service.contract.preconditions import make_precondition
-from service.contract.problems import answer_of, problem_of_status
+from service.contract.problems import problem_of_status
 from service.http.conditional import NOT_MODIFIED, make_conditional
 from service.http.endpoint import Endpoint
 from service.http.request import EncodedBody, Request, Response

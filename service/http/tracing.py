@@ -9,7 +9,7 @@ from typing import Final
 from board.errors import LeaderboardError
 from board.observe.trace import HEADER, Span, Tracer, sampled
 from service.contract.answers import Answer, PendingAnswer
-from service.contract.problems import answer_of
+from service.contract.failures import answer_of
 
 __all__ = ["HEADER", "Traces", "format_traceparent", "run_in_span"]
 

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from service.contract.answers import Answer
+from service.contract.failures import answer_of
 from service.contract.leaving import Leaving
-from service.contract.problems import add_problem, answer_of
+from service.contract.problems import add_problem
 from service.contract.streams import EVENT_STREAM
 from service.stream.feed import Boards, Feed
 from service.stream.listener import Farewell, Listener

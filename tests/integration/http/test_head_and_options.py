@@ -131,12 +131,13 @@ defaults
     timeout connect 5s
     timeout client 5s
     timeout server 5s
+    timeout check 10s
 frontend front
     bind 127.0.0.1:{port}
     default_backend api
 backend api
     {check}
-    server one 127.0.0.1:{api} check inter 100ms fall 1 rise 1
+    server one 127.0.0.1:{api} check inter 5s fastinter 100ms fall 1 rise 1
 """
 
 

@@ -15,6 +15,7 @@ from board import errors
 from board.errors import LeaderboardError
 from service.boards.version_waits import NOT_YET_VISIBLE
 from service.contract import problems
+from service.contract.failures import answer_of
 from service.contract.types import ProblemDetails
 
 TEXT = (REPOSITORY / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -108,7 +109,7 @@ def test_the_log_tells_once_why_postgresql_did_not_carry_out_a_request(caplog: p
         errors.BoardUnavailable("Redis does not answer"),
         errors.SeasonNotFound("s"),
     ):
-        assert problems.answer_of(failure) is problems.problem_of(failure).answer
+        assert answer_of(failure) is problems.problem_of(failure).answer
     assert [record.getMessage() for record in caplog.records] == [
         "a request was answered store-unavailable: deadlock detected",
         "a request was answered store-unavailable: PostgreSQL does not answer: no such host",
