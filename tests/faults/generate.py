@@ -15,7 +15,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -119,6 +120,7 @@ class Generator:
         self._file: Final = history.open("w", buffering=1 << 16)
         self._op = first_op
         self._seen: Final[dict[str, list[str]]] = {season: [] for season in self.seasons}
+        self._again: Final[deque[tuple[str, str]]] = deque()
         self._stop: Final = threading.Event()
         self._hold: Final = threading.Event()
         self._parked = 0
@@ -162,6 +164,10 @@ class Generator:
         about = {"op": self._op, "client": CLIENTS + 1, "do": "reset", "season": season}
         self._note("invoke", about)
         self._note("unknown", about)
+
+    def repeat(self, found: Iterable[tuple[str, str]]) -> None:
+        """Let the clients' next submissions be for these players: season and user of each."""
+        self._again.extend((season, user) for season, user in found if season in self.kinds)
 
     async def _rest(self, seconds: float) -> None:
         """Between two operations; longer while the clients are held."""
@@ -226,6 +232,9 @@ class Generator:
         connection = Connection(self.port)
         while not self._stop.is_set():
             await self._rest(rng.expovariate(self.rate / CLIENTS))
+            if self._again:
+                await self._submit(connection, number, rng, *self._again.popleft())
+                continue
             season = rng.choice(self.seasons)
             kind = rng.random()
             if kind < 0.60:
@@ -252,9 +261,11 @@ class Generator:
             return f"hot{rng.randrange(HOT)}"
         return f"once{op}" if kind < 0.35 else f"p{rng.randrange(PLAYERS)}"
 
-    async def _submit(self, connection: Connection, client: int, rng: random.Random, season: str) -> None:
+    async def _submit(
+        self, connection: Connection, client: int, rng: random.Random, season: str, user: str = ""
+    ) -> None:
         self._op += 1
-        op, user = self._op, self._player(rng, self._op)
+        op, user = self._op, user or self._player(rng, self._op)
         key = rng.choice(("", "", "header", "body"))
         item: dict[str, Any] = {"userId": user, **draw_run(rng, self.kinds[season], op)}
         about = {"op": op, "client": client, "do": "submit", "season": season, "keyed": bool(key), **said(item)}

@@ -107,6 +107,8 @@ def pointed(point: str, number: str) -> Inject:
             # Its connection to PostgreSQL is lost, and with it the claim; the others take over and go on. Only then
             # does it wake up, and what it still has to say to Redis is old.
             with rig.postgres_connection() as db:
+                # What is old then differs from what is there: the players of the batch go on, too.
+                load.repeat(db.execute(WAITING).fetchall())
                 ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s " + STUCK
                 eventually(lambda: db.execute(ended.encode(), ("leaderboard-relay",)).fetchall(), 30)
             progress(load, 200)
@@ -127,6 +129,11 @@ def stopped(pid: int) -> bool:
     """Whether a process stands still by SIGSTOP."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
+
+WAITING: Final = (
+    "SELECT s.season_id, o.user_id FROM outbox o JOIN season s USING (period_id) WHERE o.user_id IS NOT NULL"
+)
+"""Hints that no relay has committed: those of the batch in hand among them."""
 
 STUCK: Final = "AND state LIKE 'idle in transaction%%' AND clock_timestamp() - state_change > interval '300 ms'"
 """A relay's transaction is over within milliseconds, unless the relay stands still."""
