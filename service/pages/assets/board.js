@@ -158,6 +158,7 @@ function tick() {
     learn();
   }
   $("clock").hidden = ends === null || past !== null;
+  $("period").hidden = past !== null;
   if (ends === null) return;
   const left = Math.max(0, Math.ceil((ends - Date.now()) / 1000));
   const two = (n) => String(n).padStart(2, "0");

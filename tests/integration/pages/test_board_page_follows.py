@@ -34,6 +34,8 @@ def test_a_period_that_begins_is_told_without_loading_the_page_again(
         assert http.ask("POST", f"{base(season)}/reset", b"", JSON).status == 200
     browser.run("await page.waitForFunction(() => document.getElementById('period').textContent === 'Period 2')")
     browser.run("await page.waitForFunction(() => document.getElementById('periods').options.length === 2)")
+    browser.run("await page.selectOption('#periods', '1'); await page.waitForSelector('[data-state=final]')")
+    assert browser.run("return page.locator('#period').isHidden()")
 
 
 def test_a_definition_that_could_not_be_read_is_read_later(browser: Browser, board: str, api: Api, season: str) -> None:
@@ -50,7 +52,7 @@ def test_a_definition_that_could_not_be_read_is_read_later(browser: Browser, boa
 
 
 def test_a_season_that_is_over_is_not_asked_about_again(browser: Browser, api: Api, season: str) -> None:
-    ends = datetime.now(UTC) + timedelta(seconds=1)
+    ends = datetime.now(UTC) + timedelta(seconds=4)
     with Http(api.port) as http:
         definition = b'{"schedule":{"endsAt":"%b"}}' % f"{ends:%Y-%m-%dT%H:%M:%SZ}".encode()
         assert http.ask("PUT", base(season), definition, JSON).status == 201
