@@ -16,15 +16,21 @@ TIMEOUT_S: Final = 5
 class Client:
     """One keep-alive connection to `url` (http://host:port), with `key` as its bearer token. Not for several threads.
 
-    Raises `UsageError` for another kind of URL.
+    Raises `UsageError` for another kind of URL, and for a key that no header can hold.
     """
 
     def __init__(self, url: str, key: str = "") -> None:
+        if not (key.isascii() and key.isprintable()):
+            raise UsageError("LEADERBOARD_KEY is no key: it has characters that no key has")
         self.headers: Final = {"Authorization": f"Bearer {key}"} if key else {}
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or 80
+        except ValueError:
+            host, port = None, 0
+        if host is None or parts.scheme != "http":
             raise UsageError(f"--url must be http://host:port, not {url!r}")
-        self.connection: Final = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_S)
+        self.connection: Final = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
 
     def ask(self, method: str, path: str, body: Any = None, more: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """Send one request, `body` as JSON, with `more` headers; returns status and body of the answer.

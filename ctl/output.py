@@ -10,7 +10,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -130,6 +131,16 @@ def make_live(console: Console, *, transient: bool = False) -> Live:
 def show(live: Live, *parts: Block) -> None:
     """Draw these parts instead of the last ones."""
     live.update(Group(*parts), refresh=True)
+
+
+@contextmanager
+def redrawing() -> Iterator[Callable[..., None]]:
+    """Draw parts on stdout, each time instead of the last ones; below them, if stdout is no terminal."""
+    if not stdout.is_terminal:
+        yield print_parts
+        return
+    with make_live(stdout) as live:
+        yield lambda *parts: show(live, *parts)
 
 
 def make_progress(verb: str, unit: str, *, quiet: bool) -> Progress:

@@ -140,6 +140,8 @@ def _split_hosts(url: str) -> tuple[str, tuple[Address, ...], str]:
         sentinel = unquote(parts.path.strip("/"))
         if not sentinel or "/" in sentinel:
             raise InvalidSetting("REDIS_URL: redis+sentinel:// needs the name of the master: …://host:26379/NAME")
+        if not parts.netloc:
+            raise InvalidSetting("REDIS_URL: redis+sentinel:// needs the address of a Sentinel: …://host:26379/NAME")
         # The path is the name: redis-py would take it for a database.
         url = parts._replace(scheme=found[1], path="").geturl()
     elif not re.match(r"rediss?://", url):
@@ -150,6 +152,14 @@ def _split_hosts(url: str) -> tuple[str, tuple[Address, ...], str]:
     ends = re.search(r"[/?#]|$", rest)
     netloc, tail = rest[: ends.start()], rest[ends.start() :]  # type: ignore[union-attr]
     user, at, hosts = netloc.rpartition("@")
+    if "@" in user and "," in user:
+        raise InvalidSetting(
+            "REDIS_URL: all hosts have one user and password, before the first host; in them @ is %40, and a comma %2C"
+        )
+    database = tail.partition("?")[0].partition("#")[0].strip("/")
+    if database and not (database.isascii() and database.isdigit()):
+        # redis-py ignores it: the database would be 0, and hosts behind it would be lost.
+        raise InvalidSetting("REDIS_URL: the path is the number of a database, behind the last host")
     first, *others = hosts.split(",")
     if others and not all((first, *others)):
         raise InvalidSetting("REDIS_URL: a host of the list is empty")

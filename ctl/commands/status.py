@@ -39,11 +39,14 @@ def run(call: Invocation) -> int:
 
 
 def watch(s: Settings, status: Status, *, show_idle: bool) -> NoReturn:
-    """Refresh the table every second, whatever is away; ends only by Ctrl-C."""
+    """Refresh the table every second, whatever is away; ends only by Ctrl-C.
+
+    The table comes last: it may have more rows than the terminal, which cuts off what is below.
+    """
     parts = render(status, show_idle=show_idle)
-    with output.make_live(output.stdout) as live:
+    with output.redrawing() as draw:
         while True:
-            output.show(live, *parts)
+            draw(*parts[1:], parts[0])
             time.sleep(REFRESH_S)
             try:
                 parts = render(read_status(s), show_idle=show_idle)

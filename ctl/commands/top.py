@@ -38,6 +38,13 @@ class Top(msgspec.Struct):
     asOf: str
 
 
+class Problem(msgspec.Struct):
+    """A refusal, as far as it is shown."""
+
+    detail: str
+    code: str
+
+
 def run(call: Invocation) -> int:
     """Show the board. Raises `ServerUnreachable`, and `UsageError` for a request that the server refuses."""
     s, args = call.settings(), call.arguments
@@ -57,11 +64,13 @@ def run(call: Invocation) -> int:
         output.print_parts(*render(args.season, top))
         return 0
     try:
-        with output.make_live(output.stdout) as live:
-            output.show(live, *render(args.season, top))
+        with output.redrawing() as draw:
+            state, drawn = (top, ""), None
             while True:
-                top, trouble = wait_for_change(client, path, top)
-                output.show(live, *render(args.season, top, trouble))
+                if state != drawn:
+                    draw(*render(args.season, *state))
+                    drawn = state
+                state = wait_for_change(client, path, state[0])
     except KeyboardInterrupt:
         return 0
 
@@ -88,11 +97,20 @@ def read(client: Client, path: str, since: str | None = None) -> Top | None:
         status, body = client.ask("GET", f"{path}&since={quote(since)}", None, {"Prefer": f"wait={WAIT_S}"})
     if status == 304:
         return None
-    if status >= 500:
+    if status >= 500 or (status == 429 and since is not None):
         raise http.client.HTTPException(body.decode("utf-8", "replace")[:200])
     if status != 200:
-        raise UsageError(f"the server says {body.decode('utf-8', 'replace')[:300]}")
+        raise UsageError(f"the server says: {describe(body)}")
     return msgspec.json.decode(body, type=Top)
+
+
+def describe(body: bytes) -> str:
+    """The text of a problem for people, with its code; another body as it is."""
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except msgspec.MsgspecError:
+        return body.decode("utf-8", "replace")[:300]
+    return f"{problem.detail} ({problem.code})"
 
 
 def wait_for_change(client: Client, path: str, top: Top) -> tuple[Top, str]:

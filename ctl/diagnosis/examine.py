@@ -23,7 +23,14 @@ from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding
 from ctl.diagnosis.host import examine_host
 from ctl.diagnosis.postgres import examine_buffers, examine_pooling, examine_postgres
-from ctl.diagnosis.redis import examine_cluster, examine_keys, examine_prefix, examine_redis, examine_replicas
+from ctl.diagnosis.redis import (
+    examine_cluster,
+    examine_keys,
+    examine_prefix,
+    examine_redis,
+    examine_replicas,
+    examine_sentinels,
+)
 from ctl.diagnosis.relays import examine_relays
 
 WRONG_NODE: Final = f"boards need {OLDEST[0]}.{OLDEST[1]} at least, and masters (docs/ops/topologies.md)"
@@ -52,11 +59,14 @@ def examine(s: Settings) -> Iterator[Finding]:
     with closing(make_redis(s)) as redis:
         try:
             redis.connect()
+            options = parse_redis_url(s.redis_url)
+            if options.sentinel:
+                yield examine_sentinels(options)
             if redis.layout is not None:
                 yield examine_cluster(redis.layout)
             for node in redis.nodes():
                 yield from examine_redis(node, "Redis" if redis.layout is None else f"Redis {node.address}")
-            yield from examine_replicas(read_masters(Topology(parse_redis_url(s.redis_url)), s.redis_prefix))
+            yield from examine_replicas(read_masters(Topology(options), s.redis_prefix))
             if seasons is not None:
                 yield examine_keys(redis, s.redis_prefix, seasons)
         except WrongNode as error:

@@ -12,10 +12,13 @@ from board.pg.prefix import read_prefix
 from board.redis.keyspace import Keyspace
 from board.redis.masters import RedisStatus
 from board.redis.node import HELLO, parse_hello
+from board.redis.options import RedisOptions
 from board.redis.replies import code_of, describe, parse_info
 from board.redis.sync_node import SyncNode
 from board.redis.sync_redis import ResponseError, SyncRedis
+from board.redis.topology import LOCATE_TIMEOUT_S
 from board.redis.topology.layout import SLOTS, Layout
+from board.redis.topology.sentinel import EVEN, count_sentinels, look
 from ctl.diagnosis.finding import Finding, judge
 
 MEMORY_MOST: Final = 0.8
@@ -90,6 +93,14 @@ def examine_cluster(layout: Layout) -> Finding:
         "error",
         "boards in slots without a master cannot be kept: assign them",
     )
+
+
+def examine_sentinels(options: RedisOptions) -> Finding:
+    """The number of Sentinels. Raises `BoardUnavailable`, `WrongNode`."""
+    views = look(options, LOCATE_TIMEOUT_S)
+    number = count_sentinels(views)
+    found = f"{number}, of which REDIS_URL names {len(options.addresses)}; {len(views)} of these answer"
+    return judge("Sentinels", found, number % 2 == 1, "warning", EVEN)
 
 
 def examine_replicas(status: RedisStatus) -> Iterator[Finding]:

@@ -53,6 +53,8 @@ class ProfileCache:
         self._kept: Final[list[Kept]] = [{} for _ in range(PARTITIONS)]
         self._unknown_has_some = True
         self._has_some = True
+        self.changes = 0
+        """The number of looks that have found other profiles."""
         self._looked_at = -LOOK_LATEST_S
         self._look: asyncio.Task[LeaderboardError | None] | None = None
 
@@ -151,12 +153,14 @@ class ProfileCache:
             return error
         finally:
             self._look = None
+        known = [*self._marks]
         for partition, note in enumerate(notes):
             mark = read_mark(note)
             # A partition that is being rebuilt has no mark: the worker goes on with what it knew before.
             if mark is not None and mark != self._marks[partition]:
                 self._marks[partition] = mark
                 self._kept[partition] = {}
+        self.changes += self._marks != known
         if None in self._marks:
             self._unknown_has_some = await self._exist()
         self._has_some = any(self._marks) or (None in self._marks and self._unknown_has_some)

@@ -39,6 +39,11 @@ class ShownProfiles:
     async def _show_pending(self, pending: PendingAnswer, attributes: Sequence[str]) -> Answer:
         return await self.show(await pending, attributes)
 
+    async def count_changes(self) -> int:
+        """A number that is another one after profiles have changed. Raises `BoardUnavailable`."""
+        await self._cache.has_some()
+        return self._cache.changes
+
     async def show(self, answer: Answer, attributes: Sequence[str]) -> Answer:
         """As `join`, for an answer that is there."""
         if not await self._cache.has_some():

@@ -90,6 +90,7 @@ class BoardReader:
         self._cached: dict[TopKey, asyncio.Future[Answer]] = {}
         self._cached_since = 0.0
         self._asked: dict[TopKey, tuple[asyncio.Task[Answer], float]] = {}
+        self._name_changes = 0
 
     def read_top(
         self,
@@ -133,6 +134,20 @@ class BoardReader:
         elif (answer := self._cached.get(key)) is not None:
             return answer
         return self._join_read(key, now)
+
+    async def look_at_names(self) -> int:
+        """A number that is another one after players' names have changed: lists that are read from now on show them.
+
+        Raises `BoardUnavailable`.
+        """
+        changes = await self._profiles.count_changes()
+        if changes != self._name_changes:
+            self._name_changes = changes
+            # A list that is kept, or read now, may have the names before. `_cached_since`: the latter is not kept.
+            self._cached.clear()
+            self._asked.clear()
+            self._cached_since = self._loop.time()
+        return changes
 
     async def _join_read(self, key: TopKey, now: float) -> Answer:
         """Wait for the read of a list that is under way, or begin it."""

@@ -22,6 +22,8 @@ CONFLATED_S: Final = 0.25
 """A listener gets one change in this time at most, however many submissions there are."""
 LOOK_S: Final = 25
 """One wait for a change."""
+NAMES_S: Final = 0.5
+"""Between two looks for other names of players: a rename changes no board."""
 LINGER_S: Final = 10
 """A board that nobody listens to is given up after this time. A client that comes back until then resumes."""
 KEPT: Final = 32
@@ -39,6 +41,9 @@ class Boards(Protocol):
 
     def read_top(self, season: str, limit: int, *, since: str | None = None, wait: int = 0) -> PendingAnswer:
         """Read the best players; with `since` as soon as the board has another state, or 304 after `wait` seconds."""
+
+    async def look_at_names(self) -> int:
+        """A number that is another one after players' names have changed. Raises `BoardUnavailable`."""
 
     def read_around(
         self, season: str, user: str | None, score: int | None, side: int, fill: bool, version: int | None
@@ -68,11 +73,18 @@ class Feed:
         self._rows_shown = 0
         self._reading: asyncio.Task[Answer] | None = None
         self._is_widened = False
-        """Whether the read under way was ended, to be begun again with more rows."""
+        """Whether the read under way was ended, to be begun again: with more rows, or with other names."""
+        self._names = 0
+        self._names_shown = 0
+        """The last look at names, and the one before the read of the rows that are shown."""
+        self._renamed: str | None = None
+        """The state whose rows were shown with different names: clients that have it may have either."""
         self._windows: Final[set[asyncio.Task[None]]] = set()
         self._loop: Final = asyncio.get_running_loop()
         self._task: Final = self._loop.create_task(self._run())
         self._task.add_done_callback(self._end)
+        self._namer: Final = self._loop.create_task(self._follow_names())
+        self._namer.add_done_callback(self._end)
         self.let_go()
 
     def let_go(self) -> None:
@@ -91,6 +103,7 @@ class Feed:
         self.stopped = True
         self._on_stop()
         self._task.cancel()
+        self._namer.cancel()
         for task in self._windows:
             task.cancel()
         for listener in list(self.listeners):
@@ -108,10 +121,26 @@ class Feed:
             self._rows = rows
             if self.failure is None:
                 self._tried.clear()
-            if self._reading is not None:
-                self._is_widened = True
-                self._reading.cancel()
+            self._begin_again()
         await self._tried.wait()
+
+    def _begin_again(self) -> None:
+        """End the read under way, for one that fits."""
+        if self._reading is not None:
+            self._is_widened = True
+            self._reading.cancel()
+
+    async def _follow_names(self) -> None:
+        """Read the rows again when names have changed."""
+        while True:
+            try:
+                names = await self._boards.look_at_names()
+            except LeaderboardError:
+                names = self._names  # the reads tell what is wrong
+            if names != self._names:
+                self._names = names
+                self._begin_again()
+            await asyncio.sleep(NAMES_S)
 
     async def _run(self) -> None:
         """Read the board whenever it has changed.
@@ -122,9 +151,9 @@ class Feed:
         backoff = Backoff(0.1, 2.0)
         wait, took, due = 0, 0.0, 0.0
         while True:
-            rows, began = self._rows, self._loop.time()
+            rows, names, began = self._rows, self._names, self._loop.time()
             try:
-                answer = await self._read(rows, wait)
+                answer = await self._read(rows, names, wait)
             except asyncio.CancelledError:
                 if self.stopped or not self._is_widened:
                     raise
@@ -140,7 +169,7 @@ class Feed:
             if answer.status == 200:
                 await asyncio.sleep(max(0.0, due - self._loop.time()))
                 due = self._loop.time() + CONFLATED_S
-            await self._take(answer, rows)
+            await self._take(answer, rows, names)
             if answer.status == 200:
                 following, wait = due - took, 0
             else:
@@ -148,9 +177,9 @@ class Feed:
                 following, wait = began + CONFLATED_S if wait else 0.0, LOOK_S
             await asyncio.sleep(max(0.0, following - self._loop.time()))
 
-    async def _read(self, rows: int, wait: int) -> Answer:
+    async def _read(self, rows: int, names: int, wait: int) -> Answer:
         """Read the board as soon as it has another state than the one that is shown; 304 after `wait` seconds."""
-        shown = self.shown if self._rows_shown >= rows else None
+        shown = self.shown if self._rows_shown >= rows and self._names_shown == names else None
         self._is_widened = False
         read = self._boards.read_top(self.season, rows, since=None if shown is None else shown.asOf, wait=wait)
         self._reading = asyncio.ensure_future(read)
@@ -159,16 +188,28 @@ class Feed:
         finally:
             self._reading = None
 
-    async def _take(self, answer: Answer, rows: int) -> None:
-        """Take a read of so many rows: show it, if it is of another state, or the first one after a failure."""
+    async def _take(self, answer: Answer, rows: int, names: int) -> None:
+        """Take a read of so many rows, as of a look at names: show it, if there is anything new in it.
+
+        That is another state, the first one after a failure, or another name on a row.
+        """
         before = self.shown
         failed, self.failure = self.failure, None
+        has_names = is_renamed = False
         if answer.status == 200:
-            self._keep(_decode(answer.body), rows)
+            has_names, self._names_shown = names != self._names_shown, names
+            shown = _decode(answer.body)
+            is_renamed = before is not None and before.asOf == shown.asOf and has_other_rows(before, shown)
+            self._keep(shown, rows)
         if rows >= self._rows:
             self._tried.set()
         assert self.shown is not None
-        if failed is None and before is not None and before.asOf == self.shown.asOf:
+        if is_renamed:
+            self._renamed = self.shown.asOf
+            self._states.pop(self._renamed, None)
+        elif failed is None and before is not None and before.asOf == self.shown.asOf:
+            if has_names:
+                await self._show_windows()
             return
         await self._each(lambda listener: listener.show())
         await self._show_windows()
@@ -180,8 +221,9 @@ class Feed:
                 if old == new:
                     shown.items[at] = old
         self.shown, self._rows_shown = shown, rows
-        self._states[shown.asOf] = shown
-        self._states.move_to_end(shown.asOf)
+        if shown.asOf != self._renamed:
+            self._states[shown.asOf] = shown
+            self._states.move_to_end(shown.asOf)
         if len(self._states) > KEPT:
             self._states.popitem(last=False)
         self._blocks.clear()
@@ -246,6 +288,11 @@ class Feed:
             if (block := blocks.get(listener.is_spelled)) is None:
                 block = blocks[listener.is_spelled] = write_event(b"around", data, spelled=listener.is_spelled)
             listener.push(block)
+
+
+def has_other_rows(before: Shown, after: Shown) -> bool:
+    """Whether a row of both lists differs. They may be of different lengths."""
+    return any(old != new for old, new in zip(before.items, after.items, strict=False))
 
 
 def leads_on(before: Shown, after: Shown, limit: int) -> bool:

@@ -133,7 +133,9 @@ def replicated(prefer: Prefer, directory: Path) -> Iterator[Nodes]:
 
 
 @contextmanager
-def guarded_by_sentinels(prefer: Prefer, directory: Path, *, node_timeout_ms: int = NODE_TIMEOUT_MS) -> Iterator[Nodes]:
+def guarded_by_sentinels(
+    prefer: Prefer, directory: Path, *, node_timeout_ms: int = NODE_TIMEOUT_MS, number: int = 3
+) -> Iterator[Nodes]:
     """A master and its replica, and three Sentinels that promote the replica after a time of silence."""
     with ExitStack() as stack:
         pair = stack.enter_context(replicated(prefer, directory))
@@ -143,9 +145,9 @@ def guarded_by_sentinels(prefer: Prefer, directory: Path, *, node_timeout_ms: in
             f"sentinel down-after-milliseconds {NAME} {node_timeout_ms}",
             f"sentinel failover-timeout {NAME} 5000",
         ]
-        sentinels = [start(stack, prefer, directory, "--sentinel", lines, bind="127.0.0.1") for _ in range(3)]
+        sentinels = [start(stack, prefer, directory, "--sentinel", lines, bind="127.0.0.1") for _ in range(number)]
         for one in sentinels:
-            eventually(lambda one=one: sees(one, sentinels=3, replicas=1))
+            eventually(lambda one=one: sees(one, sentinels=number, replicas=1))
         hosts = ",".join(f"127.0.0.1:{one.port}" for one in sentinels)
         known = redis.sentinel.Sentinel([("127.0.0.1", one.port) for one in sentinels])
         yield Nodes(f"redis+sentinel://{hosts}/{NAME}", pair.nodes, sentinels, lambda: known.master_for(NAME))

@@ -12,11 +12,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from board.redis.options import Address, RedisOptions
 from board.redis.topology import cluster, sentinel, standalone
 from board.redis.topology.layout import Layout
+
+log: Final = logging.getLogger(__name__)
 
 LOCATE_TIMEOUT_S: Final = 0.5
 """The time for each node to answer. Nodes are asked at once."""
@@ -31,11 +34,16 @@ class Topology:
         self.options: Final = options
         self.fixed: Final = None if options.sentinel or options.more else options.addresses[0]
         """The only address, if there is no choice: nobody needs to be asked."""
+        self._has_warned = False
 
     def locate(self, timeout_s: float = LOCATE_TIMEOUT_S) -> Layout:
         """The masters as they are now. Blocks. Raises `BoardUnavailable`, `WrongNode`."""
         if self.options.sentinel:
-            return sentinel.find(self.options, timeout_s)
+            views = sentinel.look(self.options, timeout_s)
+            if sentinel.count_sentinels(views) % 2 == 0 and not self._has_warned:
+                self._has_warned = True
+                log.warning(sentinel.EVEN)
+            return sentinel.choose(views)
         if self.fixed is not None:
             return Layout("standalone", (self.fixed,))
         return standalone.find(self.options, timeout_s)

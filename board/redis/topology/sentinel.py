@@ -16,6 +16,8 @@ from board.redis.replies import ErrorReply, code_of, describe
 from board.redis.topology.asking import Answer, ask_all, raise_silence
 from board.redis.topology.layout import Layout
 
+EVEN: Final = "an even number of Sentinels agrees no better than one fewer: use three, or five"
+
 
 class SentinelView(msgspec.Struct, frozen=True):
     """The answer of one Sentinel: the master's address, the epoch of that, the number of Sentinels, and the quorum."""
@@ -26,18 +28,22 @@ class SentinelView(msgspec.Struct, frozen=True):
     quorum: int
 
 
-def find(options: RedisOptions, timeout_s: float) -> Layout:
-    """Ask all Sentinels, and believe the latest epoch: one that was cut off names an old master.
+def count_sentinels(views: dict[Address, SentinelView]) -> int:
+    """The number of Sentinels of the master, also of those that the URL does not name."""
+    return max(view.sentinels for view in views.values())
 
-    Raises `BoardUnavailable`, `WrongNode`.
-    """
-    views = look(options, timeout_s)
+
+def choose(views: dict[Address, SentinelView]) -> Layout:
+    """Believe the latest epoch: a Sentinel that was cut off names an old master."""
     latest = max(views.values(), key=lambda view: view.epoch)
     return Layout("sentinel", (latest.master,), epoch=latest.epoch)
 
 
 def look(options: RedisOptions, timeout_s: float) -> dict[Address, SentinelView]:
-    """The views of the Sentinels that answer and know the master; at least one. Raises as `find` does."""
+    """The views of the Sentinels that answer and know the master; at least one.
+
+    Raises `BoardUnavailable`, `WrongNode`.
+    """
     name = options.sentinel
     commands = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name), ("SENTINEL", "MASTER", name)
     answers = ask_all(options.for_sentinels(), options.addresses, timeout_s, *commands)
@@ -82,6 +88,3 @@ def _read(address: Address, answer: Answer) -> SentinelView | None:
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-EVEN: Final = "an even number of Sentinels agrees no better than one fewer: use three, or five"

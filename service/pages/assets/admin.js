@@ -78,7 +78,9 @@ $("sign-in").addEventListener("submit", async (event) => {
     $("key").value = "";
     enter(data);
   } catch (error) {
-    $("entry-wrong").textContent = error.code === "scope-missing" ? "This key lacks the scope admin." : reason(error);
+    $("entry-wrong").textContent = {
+      "scope-missing": "This key lacks the scope admin.", "credential-malformed": "This is no key: it is cut short or mistyped.",
+    }[error.code] ?? reason(error);
     $("key").select();
   }
 });

@@ -1,12 +1,14 @@
-import { ask, follow } from "./stream.js";
+import { Refused, ask, follow } from "./stream.js";
 import { Rows, plain, scores } from "./show.js";
 
 const $ = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
 const embedded = document.body.classList.contains("embed");
-const LIMIT = Math.min(100, Math.max(1, Number(asked.get("limit")) || (embedded ? 10 : 25)));
+const LIMIT = Math.min(100, Math.max(1, Math.trunc(Number(asked.get("limit"))) || (embedded ? 10 : 25)));
 if (["light", "dark"].includes(asked.get("theme"))) document.documentElement.dataset.theme = asked.get("theme");
 if (asked.get("dir") === "rtl") document.documentElement.dir = "rtl";
+
+const NO_KEY = "This is no key: it is cut short or mistyped.";
 
 function named() {
   try { return decodeURIComponent(location.pathname.split("/").pop()); } catch { return ""; }
@@ -16,6 +18,8 @@ const season = named();
 const at = `seasons/${encodeURIComponent(season)}`;
 const list = new Rows($("rows")), nearby = new Rows($("window"));
 let key = "", turnedAway = "", player = null, about = null, write = scores(), running = null, leader = null, past = null, totalShown = 0;
+/** Whether a list was shown, and whether the definition is to be read again: it may be another one by now. */
+let isShown = false, isStale = false;
 
 for (let n = 0; n < Math.min(LIMIT, 8); n += 1) {
   const wait = document.createElement("li");
@@ -72,8 +76,12 @@ function refused(error) {
     $("players").textContent = "";
     $("key-form").hidden = false;
     $("find").hidden = true;
-    $("key-wrong").textContent = key ? error.message : turnedAway;
+    $("key-wrong").textContent = !key ? turnedAway : error.code === "credential-malformed" ? NO_KEY : error.message;
     empty("This board is private", "Its ranks are shown to those who have a key.");
+  } else if (error.code === "invalid-user-id") {
+    forget();
+    $("find-wrong").textContent = error.message;
+    listen();
   } else if (error.status === 400 || error.status === 404) {
     for (const one of document.querySelectorAll(".skeleton")) one.remove();
     state("away", "Not found");
@@ -86,7 +94,7 @@ function refused(error) {
 function tell(news) {
   if (news.refused) refused(news.refused);
   else if (news.unavailable) state("away", news.unavailable === "board-rebuilding" ? "The board is being rebuilt" : "Ranks are delayed");
-  else if (news.live === false) { if ($("state-text").textContent !== "Busy, trying again") state("away", "Reconnecting"); }
+  else if (news.live === false) { isStale = true; if ($("state-text").textContent !== "Busy, trying again") state("away", "Reconnecting"); }
   else if (news.around) showAround(news.around);
   else {
     state("live", "Live");
@@ -94,6 +102,9 @@ function tell(news) {
     document.body.classList.remove("private");
     $("find").hidden = false;
     showList(news);
+    // A whole list: another period has begun, perhaps, or the server was away.
+    if (news.whole && isShown) isStale = true;
+    isShown = true;
   }
 }
 
@@ -126,8 +137,10 @@ async function learn() {
   looked = Date.now();
   try {
     about = await (await ask(at, key)).json();
-  } catch {
-    return;  // the stream tells what is wrong; a season without a score has no definition
+  } catch (error) {
+    // The stream tells what is wrong; a season without a score has no definition (404).
+    isStale = !(error instanceof Refused) || error.status >= 500;
+    return;
   }
   $("title").textContent = plain(about.title || season);
   document.title = `${plain(about.title || season)} · Leaderboard`;
@@ -140,7 +153,12 @@ async function learn() {
 }
 
 function tick() {
+  if (isStale && $("state").dataset.state === "live" && Date.now() - looked > 5_000) {
+    isStale = false;
+    learn();
+  }
   $("clock").hidden = ends === null || past !== null;
+  $("period").hidden = past !== null;
   if (ends === null) return;
   const left = Math.max(0, Math.ceil((ends - Date.now()) / 1000));
   const two = (n) => String(n).padStart(2, "0");
@@ -148,7 +166,7 @@ function tick() {
   const text = d ? `${d} d ${two(h)} h ${two(m)} m` : `${two(h)}:${two(m)}:${two(s)}`;
   if ($("time").textContent !== text) $("time").textContent = text;
   $("clock-label").textContent = left ? "Ends in" : "The period has ended";
-  if (!left && Date.now() - looked > 5_000) learn();
+  if (!left && about.period.state !== "final" && Date.now() - looked > 5_000) learn();
 }
 setInterval(tick, 500);
 
@@ -209,17 +227,27 @@ $("find").addEventListener("submit", async (event) => {
   listen();
 });
 
-$("forget").addEventListener("click", () => {
+function forget() {
   player = null;
-  $("player").value = "";
   $("found").hidden = true;
+}
+
+$("forget").addEventListener("click", () => {
+  forget();
+  $("player").value = "";
   if (past === null) listen();
   $("player").focus();
 });
 
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  key = $("key").value.trim();
+  const entered = $("key").value.trim();
+  // A header cannot hold it: the browser would ask nothing.
+  if (/[^\x21-\x7e]/.test(entered)) {
+    $("key-wrong").textContent = NO_KEY;
+    return;
+  }
+  key = entered;
   $("key").value = "";
   listen();
   learn();
@@ -233,9 +261,10 @@ addEventListener("keydown", (event) => {
 });
 
 if (embedded && parent !== window) {
-  // The page around an iframe may fit it to its content. The height is no secret.
-  new ResizeObserver(() => parent.postMessage({ leaderboard: season, height: document.documentElement.scrollHeight }, "*"))
-    .observe(document.body);
+  // The page around an iframe may fit it to its content. The height is no secret. That of the document would be no less
+  // than that of the frame, which then could not shrink.
+  const height = () => Math.ceil(document.body.getBoundingClientRect().height);
+  new ResizeObserver(() => parent.postMessage({ leaderboard: season, height: height() }, "*")).observe(document.body);
 }
 
 $("title").textContent = plain(season);

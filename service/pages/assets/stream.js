@@ -56,7 +56,7 @@ export function change(items, { rows, left }) {
 }
 
 /**
- * Follow a board until `signal` is aborted. `tell` gets {live}, {items, total}, {around}, {unavailable} and {refused}.
+ * Follow a board until `signal` is aborted. `tell` gets {live}, {items, total, whole}, {around}, {unavailable} and {refused}.
  * A refusal that waiting does not mend ends it.
  */
 export async function follow(season, { limit, user, key, signal, tell }) {
@@ -84,8 +84,9 @@ export async function follow(season, { limit, user, key, signal, tell }) {
         if (event.name === "around") tell({ around: data });
         else if (event.name === "unavailable") tell({ unavailable: data.code });
         else {
-          items = event.name === "snapshot" ? data.items : change(items, data);
-          tell({ items, total: data.total });
+          const whole = event.name === "snapshot";
+          items = whole ? data.items : change(items, data);
+          tell({ items, total: data.total, whole });
         }
       }
     } catch (error) {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import time
 
 from support.http import base
 from support.processes import Command, leaderboard, serving
@@ -11,8 +13,15 @@ from support.proxy import Proxy
 from support.relays import carrying
 from support.world import World
 
+from ctl.commands.top import WAIT_S
+
 TERMINAL = {"FORCE_COLOR": "1", "COLUMNS": "120", "LINES": "50"}
 """For rich it is a terminal then, and each refresh is written."""
+
+
+def is_idle(text: str) -> bool:
+    """Whether a status says that no hint waits."""
+    return re.search(r"(?<![\d,])0 hints pending", text) is not None
 
 
 def test_status_goes_on_while_servers_are_away(world: World, redis_proxy: Proxy, postgres_proxy: Proxy) -> None:
@@ -24,7 +33,7 @@ def test_status_goes_on_while_servers_are_away(world: World, redis_proxy: Proxy,
     with Command(["status", "--watch"], world.environment(**TERMINAL, **settings)) as command:
         command.until(lambda: "2 hints pending" in command.text() and "Redis ok" in command.text())
         world.carry_everything()
-        command.until(lambda: "\n0 hints pending" in command.text())
+        command.until(lambda: is_idle(command.text()))
         redis_proxy.cut()
         command.until(lambda: "Redis down" in command.text())
         redis_proxy.open()
@@ -35,7 +44,7 @@ def test_status_goes_on_while_servers_are_away(world: World, redis_proxy: Proxy,
         postgres_proxy.cut_request(lambda data: b"outbox" in data, 20)
         command.until(lambda: "the connection to PostgreSQL is lost" in command.text())
         seen = len(command.text())
-        command.until(lambda: "\n0 hints pending" in command.text()[seen:])
+        command.until(lambda: is_idle(command.text()[seen:]))
         assert command.stop(signal.SIGINT) == 130
         assert "Traceback" not in command.text()
 
@@ -47,6 +56,37 @@ def test_status_as_json_is_a_line_each_time(world: World) -> None:
         world.carry_everything()
         command.until(lambda: json.loads(command.text().splitlines()[-1])["pending"] == 0)
         assert json.loads(command.text().splitlines()[0])["pending"] == 2
+
+
+def test_totals_are_above_the_table_which_a_terminal_may_cut_off(world: World) -> None:
+    world.submit(*((f"season {n}", "ada", 1) for n in range(40)))
+    small = {**TERMINAL, "COLUMNS": "80", "LINES": "12"}
+    with Command(["status", "--watch"], world.environment(**small)) as command:
+        command.until(lambda: "hints pending" in command.text() and "\u250f" in command.text())
+        assert command.text().index("hints pending") < command.text().index("\u250f")
+
+
+def test_a_pipe_gets_each_status_below_the_one_before(world: World) -> None:
+    with Command(["status", "--watch"], world.environment()) as command:
+        command.until(lambda: command.text().count("hints pending") >= 3)
+        assert "\x1b" not in command.text()
+
+
+def test_a_pipe_gets_each_state_of_a_board_once(world: World) -> None:
+    world.submit(("s", "ada", 1))
+    world.carry_everything()
+    with carrying(world), serving(world, "/readyz") as api:
+        url = f"http://127.0.0.1:{api.port}"
+        with Command(["top", "s", "--live", "--url", url], world.environment()) as top:
+            top.until(lambda: "ada" in top.text())
+            # Longer than one wait for a change.
+            again = time.monotonic() + WAIT_S + 1
+            top.until(lambda: time.monotonic() > again)
+            assert top.text().count("season s") == 1
+            world.submit(("s", "bob", 2))
+            top.until(lambda: "bob" in top.text())
+            assert top.text().count("season s") == 2
+            assert top.stop(signal.SIGINT) == 0
 
 
 def test_a_status_that_cannot_be_read_at_first_is_an_error(world: World) -> None:

@@ -58,4 +58,9 @@ def test_what_it_cannot_show_is_one_line(world: World) -> None:
     assert done.returncode == 2 and "--limit" in done.stderr
     with serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api:
         done = leaderboard(world, "top", "s", "--url", f"http://127.0.0.1:{api.port}")
-        assert done.returncode == 2 and "credential-missing" in done.stderr
+        assert done.returncode == 2 and "credential-missing" in done.stderr and "{" not in done.stderr
+        done = leaderboard(world, "top", "s", "--url", f"http://127.0.0.1:{api.port}", LEADERBOARD_KEY="ключ")
+        assert done.returncode == 2 and "LEADERBOARD_KEY is no key" in done.stderr
+    for url in ("http://127.0.0.1:port", "http://127.0.0.1:99999", "http://[::1", "http://", "ftp://127.0.0.1"):
+        done = leaderboard(world, "top", "s", "--url", url)
+        assert done.returncode == 2 and "--url must be http://host:port" in done.stderr

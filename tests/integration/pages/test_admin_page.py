@@ -21,7 +21,7 @@ def test_signing_in_and_out(browser: Browser, office: Office) -> None:
     assert_sound(browser)
     reader = office.world.key("read")
     office.api.until_known(reader)
-    for wrong, told in (("lb_wrong", "well-formed"), (reader, "lacks the scope admin")):
+    for wrong, told in (("lb_wrong", "This is no key"), (reader, "lacks the scope admin")):
         browser.run("await page.fill('#key', wrong); await page.press('#key', 'Enter')", wrong=wrong)
         until_text(browser, told, "#entry-wrong")
     assert browser.run("return context.cookies()") == []

@@ -24,6 +24,7 @@ from board.redis.masters import RedisStatus, read_masters
 from board.redis.options import parse_redis_url
 from board.redis.topology import Topology
 from board.redis.topology.layout import slot_of, tag_of
+from board.redis.topology.sentinel import EVEN
 from ctl.commands.status import REPLICA_LAG, describe_nodes
 from ctl.embedded import Embedded, Prefer
 from ctl.postgres_tools import find_program
@@ -199,3 +200,18 @@ def test_the_doctor_warns_of_a_master_without_a_replica(
         assert f"Redis {address(alone.nodes[0].port)} replicas" in done.stdout
         assert "0, 64 partitions" in done.stdout and "give it a replica" in " ".join(done.stdout.split())
     assert "replicas" not in leaderboard(world, "doctor", REDIS_URL=pair.url).stdout
+
+
+@pytest.mark.parametrize(("number", "is_even"), [(2, True), (3, False)])
+def test_an_even_number_of_sentinels_is_told(
+    number: int, is_even: bool, world: World, prefer_servers: Prefer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with guarded_by_sentinels(prefer_servers, tmp_path, number=number) as nodes:
+        done = json.loads(leaderboard(world, "doctor", "--json", REDIS_URL=nodes.url).stdout)
+        (one,) = (finding for finding in done["findings"] if finding["check"] == "Sentinels")
+        assert one["severity"] == ("warning" if is_even else "ok")
+        assert one["found"] == f"{number}, of which REDIS_URL names {number}; {number} of these answer"
+        topology = Topology(parse_redis_url(nodes.url))
+        for _ in range(2):
+            topology.locate()
+        assert [record.getMessage() for record in caplog.records].count(EVEN) == is_even

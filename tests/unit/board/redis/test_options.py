@@ -92,6 +92,12 @@ BAD = [
     ("redis://h?sentinel_password=q", "REDIS_URL: option sentinel_password needs redis+sentinel://"),
     ("redis://h?sentinel=a", "REDIS_URL: unknown option 'sentinel'"),
     ("redis://h?more=a", "REDIS_URL: unknown option 'more'"),
+    ("redis://h/boards", "REDIS_URL: the path is the number of a database, behind the last host"),
+    ("redis://h1:1/0,h2:2/0", "REDIS_URL: the path is the number of a database, behind the last host"),
+    ("rediss://h/%D9%A3", "REDIS_URL: the path is the number of a database"),
+    ("redis://u:p@h1,u:p@h2", "REDIS_URL: all hosts have one user and password"),
+    ("redis+sentinel://u:p@h1,u:p@h2/boards", "REDIS_URL: all hosts have one user and password"),
+    ("redis+sentinel:///boards", "REDIS_URL: redis+sentinel:// needs the address of a Sentinel"),
 ]
 
 
