@@ -22,6 +22,7 @@ from board.errors import UsageError
 from ctl import failures, output
 from ctl.command import Command, Example, Invocation, argument
 from ctl.commands import (
+    audit,
     backup,
     completion,
     demo,
@@ -57,6 +58,7 @@ COMMANDS: Final = (
     top.COMMAND,
     key.COMMAND,
     season.COMMAND,
+    audit.COMMAND,
     settings.COMMAND,
 )
 """All commands, in the order of the help."""

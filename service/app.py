@@ -38,6 +38,7 @@ from service.access.tokens import Secret, Tokens
 from service.admin.sign_in import OperatorSessions, SignedOperators
 from service.admin.status import SystemStatus
 from service.admin.traffic import TrafficReport
+from service.audit.log import AuditLog
 from service.boards.awaited import AwaitedRanks
 from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
@@ -268,6 +269,7 @@ async def build_worker(s: Settings, row: Row, history: TrafficHistory) -> Worker
         SchedulePreview(),
         PlayerManager(players, poker),
         EventFeed(event_reads),
+        AuditLog(admin_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         OperatorSessions(operators),
         SystemStatus(admin_reads, redis, keys, partial(read_masters, topology, s.redis_prefix)),

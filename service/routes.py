@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.admin import operations as admin
+from service.audit import operations as audit
 from service.boards import operations as boards
 from service.contract.operation import Operation
 from service.events import operations as events
@@ -26,6 +27,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *seasons.OPERATIONS,
     *players.OPERATIONS,
     *events.OPERATIONS,
+    *audit.OPERATIONS,
     *keys.OPERATIONS,
     *admin.OPERATIONS,
     *health.OPERATIONS,

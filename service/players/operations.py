@@ -9,6 +9,7 @@ from service.contract.body import KIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import make_text_parameter
 from service.contract.profiles import INVALID_ATTRIBUTES
+from service.contract.reason import REASON
 from service.contract.shared import IF_MATCH, IF_NEW
 from service.contract.types import UserId
 from service.contract.validation import JSON_TYPE, MERGE_PATCH_TYPE
@@ -30,7 +31,7 @@ OPERATIONS: Final = (
         handler=PlayerManager.put,
         scope="submit",
         summary="Write a player's profile, which boards show. A player's token: its own only.",
-        parameters=(_USER, IF_MATCH, IF_NEW),
+        parameters=(_USER, IF_MATCH, IF_NEW, REASON),
         body=Body(kind=ProfileBody, most=_BODY_MOST, decode=decode_profile, own_problems=_TEXTS),
         answers={200: ("The profile, which existed.", Profile), 201: ("The new profile.", Profile)},
         problems=_CHANGE,
@@ -42,7 +43,7 @@ OPERATIONS: Final = (
         handler=PlayerManager.patch,
         scope="submit",
         summary="Change members of a profile (JSON merge patch); `null` takes a member away.",
-        parameters=(_USER, IF_MATCH, IF_NEW),
+        parameters=(_USER, IF_MATCH, IF_NEW, REASON),
         body=Body(
             kind=ProfilePatch,
             most=_BODY_MOST,
@@ -71,7 +72,7 @@ OPERATIONS: Final = (
         handler=PlayerManager.delete,
         scope="submit",
         summary="Delete a player's profile. Scores and ranks stay.",
-        parameters=(_USER, IF_MATCH, IF_NEW),
+        parameters=(_USER, IF_MATCH, IF_NEW, REASON),
         answers={200: ("There is no profile any more.", ProfileDeleted)},
         problems=(own.PROFILE_NOT_FOUND, *_CHANGE),
     ),

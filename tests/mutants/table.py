@@ -22,6 +22,7 @@ FILES: Final = (
     "kernels",
     "service",
     "players",
+    "audit",
     "segments",
     "relay",
     "board",
