@@ -70,6 +70,7 @@ from service.http.request import Request
 from service.http.router import ExactRouter
 from service.http.tracing import Traces
 from service.keys.manage import KeyManager
+from service.moderation.history import PlayerHistory
 from service.openapi.document import Document
 from service.pages.pages import Pages
 from service.players.manage import PlayerManager
@@ -268,6 +269,7 @@ async def build_worker(s: Settings, row: Row, history: TrafficHistory) -> Worker
         SeasonManager(seasons, BoardSizes(redis, keys), poker, None if access is None else access.keyring.hurry),
         SchedulePreview(),
         PlayerManager(players, poker),
+        PlayerHistory(admin_reads),
         EventFeed(event_reads),
         AuditLog(admin_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),

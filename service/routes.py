@@ -11,6 +11,7 @@ from service.contract.operation import Operation
 from service.events import operations as events
 from service.health import operations as health
 from service.keys import operations as keys
+from service.moderation import operations as moderation
 from service.openapi import operations as openapi
 from service.pages import operations as pages
 from service.players import operations as players
@@ -26,6 +27,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *tickets.OPERATIONS,
     *seasons.OPERATIONS,
     *players.OPERATIONS,
+    *moderation.OPERATIONS,
     *events.OPERATIONS,
     *audit.OPERATIONS,
     *keys.OPERATIONS,

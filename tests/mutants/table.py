@@ -23,6 +23,7 @@ FILES: Final = (
     "service",
     "players",
     "audit",
+    "moderation",
     "segments",
     "relay",
     "board",
