@@ -21,6 +21,7 @@ Action = Literal[
     "key.revoke",
     "profile.write",
     "profile.delete",
+    "player.erase",
 ]
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -27,6 +27,7 @@ from ctl.commands import (
     completion,
     demo,
     doctor,
+    erase,
     key,
     migrate,
     rebuild,
@@ -59,6 +60,7 @@ COMMANDS: Final = (
     key.COMMAND,
     season.COMMAND,
     audit.COMMAND,
+    erase.COMMAND,
     settings.COMMAND,
 )
 """All commands, in the order of the help."""

@@ -11,6 +11,7 @@ import psycopg
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable
+from board.pg import erasure
 from board.pg.connections import connect, first_line
 from board.pg.queries import queries
 from board.process.beats import Beat
@@ -72,6 +73,7 @@ class Janitor:
                     self.keep_ledger(db)
                     self.collect(db)
                     self.forget_keys(db)
+                    self.erase(db)
                     self.in_bites(db, "forget_traces", {})
             self.stop.wait(EVERY_S)
 
@@ -125,6 +127,25 @@ class Janitor:
         if gone:
             log.info("deleted %d idempotency keys", gone)
         return gone
+
+    def erase(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
+        """Go on with the erasures that are not done; returns the number of those that are done now."""
+        done = 0
+        for wanted in erasure.list_open(db):
+            try:
+                erased = erasure.erase_rest(db, wanted, self.settings.idempotency_minutes, self.rest)
+            except psycopg.errors.LockNotAvailable as error:
+                log.info("erasure %d goes on later: %s", wanted.number, first_line(error))
+                continue
+            if erased is not None:
+                done += 1
+                log.info("erasure %d is done", wanted.number)
+        return done
+
+    def rest(self) -> bool:
+        """Rest between two steps; whether the work goes on."""
+        self.stop.wait(REST_S)
+        return not self.stop.requested
 
     def value(self, db: psycopg.Connection[tuple[object, ...]], name: str, **parameters: object) -> object:
         """The value of a query of one row and one column."""

@@ -73,6 +73,7 @@ from service.keys.manage import KeyManager
 from service.moderation.history import PlayerHistory
 from service.openapi.document import Document
 from service.pages.pages import Pages
+from service.players.erase import PlayerEraser
 from service.players.manage import PlayerManager
 from service.players.store import PlayerStore
 from service.routes import OPERATIONS
@@ -269,6 +270,7 @@ async def build_worker(s: Settings, row: Row, history: TrafficHistory) -> Worker
         SeasonManager(seasons, BoardSizes(redis, keys), poker, None if access is None else access.keyring.hurry),
         SchedulePreview(),
         PlayerManager(players, poker),
+        PlayerEraser(admin_reads, admin_writes, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         PlayerHistory(admin_reads),
         EventFeed(event_reads),
         AuditLog(admin_reads),

@@ -25,7 +25,7 @@ REQUEST_HEADERS: Final = (
     "X-Audit-Log-Reason, X-Request-Id, traceparent"
 )
 ANSWER_HEADERS: Final = (
-    "ETag, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
+    "ETag, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
 )
 METHODS: Final = ", ".join(sorted({operation.method for operation in OPERATIONS}))
 
