@@ -1,4 +1,7 @@
-"""The janitor: deletes ended periods, old keys and traces, and keeps the days of the ledger; a few rows at a time."""
+"""The janitor: deletes ended periods, old keys, traces and erased players, and keeps the days of the ledger.
+
+It works a few rows at a time.
+"""
 
 from __future__ import annotations
 
@@ -70,12 +73,16 @@ class Janitor:
                 if not mine:
                     mine = bool(self.value(db, "try_janitor"))
                 if mine:
-                    self.keep_ledger(db)
-                    self.collect(db)
-                    self.forget_keys(db)
+                    self.tidy(db)
                     self.erase(db)
-                    self.in_bites(db, "forget_traces", {})
             self.stop.wait(EVERY_S)
+
+    def tidy(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
+        """Do all housekeeping once."""
+        self.keep_ledger(db)
+        self.collect(db)
+        self.forget_keys(db)
+        self.in_bites(db, "forget_traces", {})
 
     def keep_ledger(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
         """Create the ledger's next days and drop its oldest, one by one; returns the number of days dropped.
@@ -130,10 +137,20 @@ class Janitor:
 
     def erase(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
         """Go on with the erasures that are not done; returns the number of those that are done now."""
-        done = 0
+        done, tidied_at = 0, self.clock()
+
+        def go_on() -> bool:
+            """Between two steps, which may be many: the housekeeping is not left alone for them."""
+            nonlocal tidied_at
+            self.stop.wait(REST_S)
+            if self.clock() >= tidied_at + EVERY_S:
+                self.tidy(db)
+                tidied_at = self.clock()
+            return not self.stop.requested
+
         for wanted in erasure.list_open(db):
             try:
-                erased = erasure.erase_rest(db, wanted, self.settings.idempotency_minutes, self.rest)
+                erased = erasure.erase_rest(db, wanted, self.settings.idempotency_minutes, go_on)
             except psycopg.errors.LockNotAvailable as error:
                 log.info("erasure %d goes on later: %s", wanted.number, first_line(error))
                 continue
@@ -141,11 +158,6 @@ class Janitor:
                 done += 1
                 log.info("erasure %d is done", wanted.number)
         return done
-
-    def rest(self) -> bool:
-        """Rest between two steps; whether the work goes on."""
-        self.stop.wait(REST_S)
-        return not self.stop.requested
 
     def value(self, db: psycopg.Connection[tuple[object, ...]], name: str, **parameters: object) -> object:
         """The value of a query of one row and one column."""

@@ -133,7 +133,7 @@ def export(db: Db, target: Path, *, as_json: bool) -> int:
 
 
 def find_players(db: Db, source: Path) -> list[str]:
-    """The players of this database whom a file names. Raises what its parts raise."""
+    """The players of this database whom a file names. Raises `UsageError`, `FileOfAnotherInstallation`, `OSError`."""
     secret = read_secret(db)
     try:
         first, *rest = source.read_bytes().splitlines()
