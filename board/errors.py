@@ -189,3 +189,10 @@ class PeriodClosed(LeaderboardError):
 
     code = "period-closed"
     exit_code = 2
+
+
+class FileOfAnotherInstallation(LeaderboardError):
+    """The file was written by another installation: its hashes are keyed with another secret."""
+
+    code = "file-of-another-installation"
+    exit_code = 2

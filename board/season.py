@@ -262,6 +262,11 @@ def sequence_of(period: int) -> int:
     return period & (1 << FOLD_BITS) - 1
 
 
+def operator_of(period: int) -> int:
+    """The number of the operator of a period's rows (`OPERATORS`), from its `period_id`."""
+    return period >> FOLD_BITS + 1 & 3
+
+
 def order_of(period: int) -> Order:
     """The order of a period's rows, from its `period_id`."""
     return "asc" if period >> FOLD_BITS & 1 else "desc"

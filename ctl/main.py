@@ -22,10 +22,12 @@ from board.errors import UsageError
 from ctl import failures, output
 from ctl.command import Command, Example, Invocation, argument
 from ctl.commands import (
+    audit,
     backup,
     completion,
     demo,
     doctor,
+    erase,
     key,
     migrate,
     rebuild,
@@ -57,6 +59,8 @@ COMMANDS: Final = (
     top.COMMAND,
     key.COMMAND,
     season.COMMAND,
+    audit.COMMAND,
+    erase.COMMAND,
     settings.COMMAND,
 )
 """All commands, in the order of the help."""

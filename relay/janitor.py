@@ -1,4 +1,7 @@
-"""The janitor: deletes ended periods, old keys and traces, and keeps the days of the ledger; a few rows at a time."""
+"""The janitor: deletes ended periods, old keys, traces and erased players, and keeps the days of the ledger.
+
+It works a few rows at a time.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import psycopg
 
 from board.config.settings import Settings
 from board.errors import ServerUnreachable
+from board.pg import erasure
 from board.pg.connections import connect, first_line
 from board.pg.queries import queries
 from board.process.beats import Beat
@@ -69,11 +73,16 @@ class Janitor:
                 if not mine:
                     mine = bool(self.value(db, "try_janitor"))
                 if mine:
-                    self.keep_ledger(db)
-                    self.collect(db)
-                    self.forget_keys(db)
-                    self.in_bites(db, "forget_traces", {})
+                    self.tidy(db)
+                    self.erase(db)
             self.stop.wait(EVERY_S)
+
+    def tidy(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
+        """Do all housekeeping once."""
+        self.keep_ledger(db)
+        self.collect(db)
+        self.forget_keys(db)
+        self.in_bites(db, "forget_traces", {})
 
     def keep_ledger(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
         """Create the ledger's next days and drop its oldest, one by one; returns the number of days dropped.
@@ -125,6 +134,30 @@ class Janitor:
         if gone:
             log.info("deleted %d idempotency keys", gone)
         return gone
+
+    def erase(self, db: psycopg.Connection[tuple[object, ...]]) -> int:
+        """Go on with the erasures that are not done; returns the number of those that are done now."""
+        done, tidied_at = 0, self.clock()
+
+        def go_on() -> bool:
+            """Between two steps, which may be many: the housekeeping is not left alone for them."""
+            nonlocal tidied_at
+            self.stop.wait(REST_S)
+            if self.clock() >= tidied_at + EVERY_S:
+                self.tidy(db)
+                tidied_at = self.clock()
+            return not self.stop.requested
+
+        for wanted in erasure.list_open(db):
+            try:
+                erased = erasure.erase_rest(db, wanted, self.settings.idempotency_minutes, go_on)
+            except psycopg.errors.LockNotAvailable as error:
+                log.info("erasure %d goes on later: %s", wanted.number, first_line(error))
+                continue
+            if erased is not None:
+                done += 1
+                log.info("erasure %d is done", wanted.number)
+        return done
 
     def value(self, db: psycopg.Connection[tuple[object, ...]], name: str, **parameters: object) -> object:
         """The value of a query of one row and one column."""

@@ -38,6 +38,7 @@ from service.access.tokens import Secret, Tokens
 from service.admin.sign_in import OperatorSessions, SignedOperators
 from service.admin.status import SystemStatus
 from service.admin.traffic import TrafficReport
+from service.audit.log import AuditLog
 from service.boards.awaited import AwaitedRanks
 from service.boards.board_watch import BoardWatch
 from service.boards.calls import BoardCalls
@@ -69,8 +70,10 @@ from service.http.request import Request
 from service.http.router import ExactRouter
 from service.http.tracing import Traces
 from service.keys.manage import KeyManager
+from service.moderation.history import PlayerHistory
 from service.openapi.document import Document
 from service.pages.pages import Pages
+from service.players.erase import PlayerEraser
 from service.players.manage import PlayerManager
 from service.players.store import PlayerStore
 from service.routes import OPERATIONS
@@ -267,7 +270,10 @@ async def build_worker(s: Settings, row: Row, history: TrafficHistory) -> Worker
         SeasonManager(seasons, BoardSizes(redis, keys), poker, None if access is None else access.keyring.hurry),
         SchedulePreview(),
         PlayerManager(players, poker),
+        PlayerEraser(admin_reads, admin_writes, poker, deadline_s=write_deadline_s, cache_s=cache_s),
+        PlayerHistory(admin_reads),
         EventFeed(event_reads),
+        AuditLog(admin_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),
         OperatorSessions(operators),
         SystemStatus(admin_reads, redis, keys, partial(read_masters, topology, s.redis_prefix)),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from service.admin import operations as admin
+from service.audit import operations as audit
 from service.boards import operations as boards
 from service.contract.operation import Operation
 from service.events import operations as events
 from service.health import operations as health
 from service.keys import operations as keys
+from service.moderation import operations as moderation
 from service.openapi import operations as openapi
 from service.pages import operations as pages
 from service.players import operations as players
@@ -25,7 +27,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *tickets.OPERATIONS,
     *seasons.OPERATIONS,
     *players.OPERATIONS,
+    *moderation.OPERATIONS,
     *events.OPERATIONS,
+    *audit.OPERATIONS,
     *keys.OPERATIONS,
     *admin.OPERATIONS,
     *health.OPERATIONS,

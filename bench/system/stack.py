@@ -19,6 +19,7 @@ import msgspec
 
 from bench import REPOSITORY
 from bench.system.programs import last_line
+from board.audit import Act
 from board.config.settings import Settings, environment
 from board.errors import ChildFailed, ServerUnreachable
 from board.partitions import PARTITIONS
@@ -81,7 +82,7 @@ class Stack:
             self.db = stack.enter_context(connect(self.settings.database_url, "leaderboard-bench"))
             schema.migrate(self.db, discard)
             if self.settings.auth == "keys":
-                key = keystore.create_key(self.db, Wanted("bench", ["read", "submit"])).key
+                key = keystore.create_key(self.db, Wanted("bench", ["read", "submit"]), Act()).key
                 self.settings = msgspec.structs.replace(self.settings, key=key)
             self.redis = SyncRedis(self.settings.redis_url, "leaderboard-bench", 30.0)
             stack.callback(self.redis.close)

@@ -14,6 +14,7 @@ from board.errors import UsageError
 from board.pg import schema
 from board.pg.connections import make_write_error
 from ctl import output
+from ctl.acts import REASON, make_act
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.connections import connect_postgres
 from service.contract.scopes import SCOPES
@@ -52,7 +53,7 @@ def create(call: Invocation) -> int:
             "seasons": args.season,
             "lifeS": None if args.days is None else args.days * DAY_S,
         }
-        print_new_key(keystore.create_key(db, convert(fields, Wanted)), as_json=args.json)
+        print_new_key(keystore.create_key(db, convert(fields, Wanted), make_act(call)), as_json=args.json)
     return 0
 
 
@@ -79,14 +80,14 @@ def rotate(call: Invocation) -> int:
     args = call.arguments
     with open_store(call) as db:
         grace_s = convert({"graceS": GRACE_S if args.grace is None else args.grace}, Rotation).graceS
-        print_new_key(keystore.rotate_key(db, args.id, grace_s), as_json=args.json)
+        print_new_key(keystore.rotate_key(db, args.id, grace_s, make_act(call)), as_json=args.json)
     return 0
 
 
 def revoke(call: Invocation) -> int:
     """End a key. Raises `KeyNotFound`."""
     with open_store(call) as db:
-        key = keystore.revoke_key(db, call.arguments.id)
+        key = keystore.revoke_key(db, call.arguments.id, make_act(call))
     if call.arguments.json:
         output.print_json(key)
     else:
@@ -145,6 +146,7 @@ COMMAND: Final = Command(
                 argument("--scopes", required=True, metavar="S,...", help=f"of {', '.join(SCOPES)}"),
                 argument("--season", action="append", metavar="S", help="valid for this season only (repeatable)"),
                 argument("--days", type=int, metavar="N", help="days until it expires (without: until it is revoked)"),
+                REASON,
             ),
             examples=(
                 Example("leaderboard key create --name 'game server' --scopes read,submit", "to report scores"),
@@ -170,6 +172,7 @@ COMMAND: Final = Command(
                 JSON,
                 ID,
                 argument("--grace", type=int, metavar="S", help="seconds the old key stays valid (one day)"),
+                REASON,
             ),
             examples=(
                 Example(f"leaderboard key rotate {EXAMPLE_ID}", "the old key stays valid for one day"),
@@ -180,7 +183,7 @@ COMMAND: Final = Command(
         Command(
             name="revoke",
             summary="End a key, everywhere within two seconds.",
-            arguments=(JSON, ID),
+            arguments=(JSON, ID, REASON),
             examples=(Example(f"leaderboard key revoke {EXAMPLE_ID}", "after it has leaked"),),
             run=revoke,
         ),

@@ -67,6 +67,7 @@ def run(call: Invocation) -> int:
     with connect_postgres(s) as db:
         schema.migrate(db, output.note)
         schema.check(db)
+        db.execute(queries()["protect_audit"])
         # The dump may come from a system with another prefix; its boards are built here, under this one.
         replace_prefix(db, s.redis_prefix)
     result = rebuild_boards(s, quiet=args.json)

@@ -12,6 +12,7 @@ from board.errors import SeasonNotFound, UsageError
 from board.pg import schema
 from board.season import Operator, Order, Ranking, explain
 from ctl import output
+from ctl.acts import REASON, make_act
 from ctl.command import JSON, Command, Example, Invocation, argument
 from ctl.connections import connect_postgres
 from service.contract.merge_patch import Members
@@ -95,6 +96,7 @@ def set_season(call: Invocation) -> int:
     if not is_plain(args.season, SEASON_ID_MAX) or "/" in args.season:
         raise UsageError(f"a season id has 1 to {SEASON_ID_MAX} characters, no slash and no control character")
     patch = make_patch(vars(args))
+    act = make_act(call)
 
     def change(before: Definition) -> Definition:
         # Metadata are replaced as a whole, not merged.
@@ -103,7 +105,7 @@ def set_season(call: Invocation) -> int:
         base = base if "schedule" not in patch else msgspec.structs.replace(base, schedule=None)
         return apply_patch(base, patch)
 
-    defined = ask_store(call, lambda store: store.define(args.season, change))
+    defined = ask_store(call, lambda store: store.define(args.season, change, act))
     assert defined is not None, "a season that does not exist is created"
     print_season(defined.found, as_json=args.json)
     return 0
@@ -112,7 +114,8 @@ def set_season(call: Invocation) -> int:
 def reset_season(call: Invocation) -> int:
     """End a season's period, and keep it. Raises `SeasonNotFound`, `PeriodClosed`."""
     args = call.arguments
-    ended = ask_store(call, lambda store: store.end_period(args.season))
+    act = make_act(call)
+    ended = ask_store(call, lambda store: store.end_period(args.season, act))
     if ended is None:
         raise SeasonNotFound(f"there is no season {args.season!r}")
     print_season(ended[2], as_json=args.json)
@@ -211,6 +214,7 @@ COMMAND: Final = Command(
                 argument("--unit", metavar="TEXT", help="the unit of shown scores"),
                 argument("--decimals", type=int, metavar="N", help="digits of shown scores behind the point"),
                 argument("--format", choices=("number", "time"), help="how scores are shown"),
+                REASON,
             ),
             examples=(
                 Example("leaderboard season set lap --operator best --order asc --min 1", "a best lap, in ms"),
@@ -221,7 +225,7 @@ COMMAND: Final = Command(
         Command(
             name="reset",
             summary="End a season's period now, and keep it; the next one begins.",
-            arguments=(JSON, SEASON),
+            arguments=(JSON, SEASON, REASON),
             examples=(Example("leaderboard season reset spring", "its board is empty, the ended one can be read"),),
             run=reset_season,
         ),

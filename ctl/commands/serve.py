@@ -7,10 +7,12 @@ from typing import Final
 
 import psycopg
 
+from board.audit import Act
 from board.config.settings import Settings
 from board.observe.log import setup
 from board.pg.connections import make_write_error
 from ctl import output
+from ctl.acts import make_act
 from ctl.command import Command, Example, Invocation, argument
 from ctl.connections import check_servers, connect_postgres
 from service.keys import store as keystore
@@ -35,7 +37,7 @@ def run(call: Invocation) -> int:
     if s.auth == "open":
         warn_of_open_access(s)
     else:
-        create_first_key(s)
+        create_first_key(s, make_act(call))
     try:
         Server(s).run()
     except SystemExit as end:
@@ -53,14 +55,14 @@ def warn_of_open_access(s: Settings) -> None:
         output.note(text)
 
 
-def create_first_key(s: Settings) -> None:
+def create_first_key(s: Settings, act: Act) -> None:
     """Create and print a key with all scopes, unless a key was ever created.
 
     Raises `ServerUnreachable`, and `StoreUnavailable` or `OutcomeUnknown` if PostgreSQL refuses.
     """
     with connect_postgres(s) as db:
         try:
-            new = keystore.create_first_key(db)
+            new = keystore.create_first_key(db, act)
         except psycopg.Error as error:
             raise make_write_error(error, db) from error
     if new is not None:

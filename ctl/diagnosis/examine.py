@@ -22,7 +22,7 @@ from board.redis.topology import Topology
 from ctl.connections import connect_postgres, make_redis
 from ctl.diagnosis.finding import Finding
 from ctl.diagnosis.host import examine_host
-from ctl.diagnosis.postgres import examine_buffers, examine_pooling, examine_postgres
+from ctl.diagnosis.postgres import examine_audit, examine_buffers, examine_pooling, examine_postgres
 from ctl.diagnosis.redis import (
     examine_cluster,
     examine_keys,
@@ -51,6 +51,7 @@ def examine(s: Settings) -> Iterator[Finding]:
                 yield examine_prefix(db, s.redis_prefix)
                 seasons = db.cursor(row_factory=scalar_row).execute(queries()["season_names"]).fetchall()
                 yield examine_buffers(db)
+                yield examine_audit(db)
                 yield from examine_relays(s, db)
             except WrongSchemaVersion as error:
                 yield Finding("schema", "error", str(error), "run `leaderboard migrate`")

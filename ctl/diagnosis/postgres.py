@@ -20,6 +20,9 @@ from ctl.diagnosis.finding import Finding, Severity, judge
 SKEW_MOST_S: Final = 1.0
 TRANSACTION_MOST_S: Final = 300.0
 CONNECTIONS_MOST: Final = 0.8
+AUDIT: Final = "the role has rights that it must not have: REVOKE UPDATE, DELETE, TRUNCATE ON audit FROM its name"
+AUDIT_TRIGGER: Final = "somebody may have changed the audit: ALTER TABLE audit ENABLE TRIGGER audit_append_only"
+AUDIT_SUPERUSER: Final = "use a role without SUPERUSER, which no right can be taken from"
 
 
 class Rule(NamedTuple):
@@ -119,6 +122,25 @@ def examine_pooling(s: Settings, db: psycopg.Connection[Any]) -> Finding:
         advice = "a pooler divides sessions between clients; PgBouncer needs pool_mode = session"
         return Finding("PostgreSQL sessions", "error", "shared with other clients", advice)
     return Finding("PostgreSQL sessions", "ok", "belong to their clients")
+
+
+class AuditRights(msgspec.Struct, frozen=True):
+    """A row of the query `doctor_audit`: whether rights bind the role, what it may do, whether the trigger is on."""
+
+    superuser: bool
+    may_change: bool
+    guarded: bool
+
+
+def examine_audit(db: psycopg.Connection[Any]) -> Finding:
+    """Whether the audit is append only for this role. Needs the schema."""
+    row = db.cursor(row_factory=class_row(AuditRights)).execute(queries()["doctor_audit"]).fetchone()
+    assert row is not None, "a SELECT without FROM has one row"
+    if not row.guarded:
+        return Finding("audit", "error", "its trigger is gone or off", AUDIT_TRIGGER)
+    if row.superuser:
+        return Finding("audit", "info", "a trigger alone keeps it: the role is a superuser", AUDIT_SUPERUSER)
+    return judge("audit", "append only" if not row.may_change else "may be changed", not row.may_change, "error", AUDIT)
 
 
 def examine_buffers(db: psycopg.Connection[Any]) -> Finding:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from board.audit import Act
 from service.contract.preconditions import Precondition, always
 from service.contract.types import INT64_MAX, INT64_MIN
 
@@ -28,7 +29,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     that of its `If-Match` and `If-None-Match`, and `prefer` the text of its `Prefer` header, for operations that
     take one. `key_id` is the id of the key; `TOKEN` for a player's token; empty on an open server. `is_admin`: the
     credential has the scope `admin`; everybody has it on an open server. `seasons` are those that it is good for;
-    None: all. `until` is the Unix time in seconds at which the credential ends.
+    None: all. `until` is the Unix time in seconds at which the credential ends. `reason` is the text of its
+    `X-Audit-Log-Reason` header and `request_id` that of its `X-Request-Id`, for operations that the audit has.
     """
 
     player: Player | None = None
@@ -40,6 +42,13 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     is_admin: bool = True
     seasons: frozenset[str] | None = None
     until: float = inf
+    reason: str | None = None
+    request_id: str | None = None
+
+    @property
+    def act(self) -> Act:
+        """The caller as the audit names it."""
+        return Act("key" if self.key_id else None, self.key_id or None, self.request_id, self.reason)
 
 
 TOKEN: Final = "token"

@@ -16,6 +16,7 @@ from service.contract.answers import JSON, PendingAnswer
 from service.contract.body import Body
 from service.contract.parameters import Parameter
 from service.contract.problems import Problem
+from service.contract.reason import REASON_HEADER
 from service.contract.scopes import Scope
 
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
@@ -97,6 +98,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def is_kept(self) -> bool:
         """Whether a client may keep the answer, and ask for it again with `If-None-Match`."""
         return 304 in self.answers
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether the audit has the operation: it takes a reason."""
+        return any(parameter.name == REASON_HEADER for parameter in self.parameters)
 
     @property
     def takes_prefer(self) -> bool:

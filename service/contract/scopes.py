@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal, get_args
 
-Scope = Literal["read", "submit", "admin"]
+Scope = Literal["read", "submit", "moderate", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 BITS: Final[dict[Scope, int]] = {scope: 1 << at for at, scope in enumerate(SCOPES)}
 PUBLIC: Final = None

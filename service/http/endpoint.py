@@ -29,6 +29,7 @@ from service.contract.failures import answer_of
 from service.contract.operation import Operation
 from service.contract.preconditions import Precondition, always
 from service.contract.problems import Rejected
+from service.contract.reason import parse_reason
 from service.contract.scopes import BITS
 from service.contract.shared import INT64
 from service.http.spelling import make_spelled
@@ -83,7 +84,7 @@ class Endpoint:
         self._writes: Final = operation.writes
         # PERF: most requests need little of what `_prepare` looks for.
         plain = self._prepare_write if operation.writes else self._prepare_read
-        is_plain = self._quotas is None and self._tickets is None
+        is_plain = self._quotas is None and self._tickets is None and not operation.is_audited
         self.prepare: Final[Callable[..., Order]] = plain if is_plain else self._prepare
         """Prepare the order of an admitted request; see `_prepare` for the arguments."""
 
@@ -156,6 +157,8 @@ class Endpoint:
         traceparent: str | None = None,
         precondition: Precondition | None = None,
         prefer: str | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
     ) -> Order:
         """Prepare the order of an admitted request. `key` is the text of its `Idempotency-Key` header."""
         values: list[Any] = []
@@ -163,6 +166,7 @@ class Endpoint:
         is_spelled = False
         try:
             values = list(map(call, self._parsers, texts))
+            reason = parse_reason(reason)
             is_spelled = self._spelling is not None and INT64.parse(texts[self._spelling]) == "string"
         except Rejected as rejected:
             refusal = rejected.answer
@@ -177,7 +181,9 @@ class Endpoint:
             seasons = None if grant is None else grant.seasons
             until = inf if grant is None else grant.until
             trace = format_traceparent(span)
-            caller = Caller(player, key, trace, precondition or always, prefer, key_id, is_admin, seasons, until)
+            caller = Caller(
+                player, key, trace, precondition or always, prefer, key_id, is_admin, seasons, until, reason, request_id
+            )
         order: Order
         if self._quotas is not None and grant is not None and grant is not READER:
             order = partial(self._charge, self._quotas, grant, refusal, values, content_type, caller)

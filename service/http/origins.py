@@ -21,11 +21,11 @@ ANY: Final = "*"
 PREFLIGHT_AGE_S: Final = 600
 """Seconds for which a browser may reuse the answer to a preflight."""
 REQUEST_HEADERS: Final = (
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-Id, "
-    "traceparent"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, "
+    "X-Audit-Log-Reason, X-Request-Id, traceparent"
 )
 ANSWER_HEADERS: Final = (
-    "ETag, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
+    "ETag, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
 )
 METHODS: Final = ", ".join(sorted({operation.method for operation in OPERATIONS}))
 

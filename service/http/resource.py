@@ -20,6 +20,7 @@ from service.contract.failures import answer_of
 from service.contract.operation import Operation
 from service.contract.preconditions import make_precondition
 from service.contract.problems import problem_of_status
+from service.contract.reason import REASON_HEADER
 from service.http.conditional import NOT_MODIFIED, make_conditional
 from service.http.endpoint import Endpoint
 from service.http.request import EncodedBody, Request, Response
@@ -115,7 +116,10 @@ class Resource:
         if_none_match = req.get_header("If-None-Match")
         wanted = make_precondition(req.get_header("If-Match"), if_none_match) if operation.takes_precondition else None
         prefer = req.get_header("Prefer") if operation.takes_prefer else None
-        order = endpoint.prepare(verdict, texts, req.content_type, key, req.get_header(TRACE), wanted, prefer)
+        of_audit = (req.get_header(REASON_HEADER), req.request_id) if operation.is_audited else ()
+        order = endpoint.prepare(
+            verdict, texts, req.content_type, key, req.get_header(TRACE), wanted, prefer, *of_audit
+        )
         if if_none_match is not None and not operation.writes:
             order = make_conditional(order, if_none_match)
         answer = await order(body)

@@ -37,7 +37,7 @@ class KeyManager:
 
     async def create(self, wanted: Wanted, caller: Caller) -> Answer:
         """Make a key (`NewKey`, 201)."""
-        return await self._answer(201, lambda db: store.create_key(db, wanted))
+        return await self._answer(201, lambda db: store.create_key(db, wanted, caller.act))
 
     async def list(self) -> Answer:
         """List all keys (`KeyList`, 200)."""
@@ -45,11 +45,11 @@ class KeyManager:
 
     async def rotate(self, name: str, rotation: Rotation, caller: Caller) -> Answer:
         """Give a key a successor (`NewKey`, 201). Raises `KeyNotFound`, `KeyNotRotatable`."""
-        return await self._answer(201, lambda db: store.rotate_key(db, name, rotation.graceS))
+        return await self._answer(201, lambda db: store.rotate_key(db, name, rotation.graceS, caller.act))
 
     async def revoke(self, name: str, caller: Caller) -> Answer:
         """Revoke a key (`Key`, 200). Raises `KeyNotFound`."""
-        return await self._answer(200, lambda db: store.revoke_key(db, name))
+        return await self._answer(200, lambda db: store.revoke_key(db, name, caller.act))
 
     async def _answer(self, status: int, call: Callable[[psycopg.Connection[Any]], Any]) -> Answer:
         if self._on_change is None:

@@ -9,6 +9,7 @@ from service.contract import problems as p
 from service.contract.body import KIB, Body, decode_strictly
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter
+from service.contract.reason import REASON
 from service.keys.manage import KeyManager, decode_rotation
 from service.keys.types import Key, KeyId, KeyList, NewKey, Rotation, Wanted
 
@@ -26,6 +27,7 @@ OPERATIONS: Final = (
         handler=KeyManager.create,
         scope="admin",
         summary="Make a key. Only this answer has its text.",
+        parameters=(REASON,),
         body=Body(kind=Wanted, most=_BODY_MOST, decode=partial(decode_strictly, Wanted)),
         answers={201: ("The key.", NewKey)},
         problems=_STORE,
@@ -47,7 +49,7 @@ OPERATIONS: Final = (
         handler=KeyManager.rotate,
         scope="admin",
         summary="Give a key a successor; both are valid until the time of grace is over. The body may be empty.",
-        parameters=(_KEY_ID,),
+        parameters=(_KEY_ID, REASON),
         body=Body(kind=Rotation, most=_BODY_MOST, decode=decode_rotation, required=False),
         answers={201: ("The successor.", NewKey)},
         problems=(p.KEY_NOT_FOUND, p.KEY_NOT_ROTATABLE, *_STORE),
@@ -59,7 +61,7 @@ OPERATIONS: Final = (
         handler=KeyManager.revoke,
         scope="admin",
         summary="Revoke a key, on every server within two seconds. Revoking it again changes nothing.",
-        parameters=(_KEY_ID,),
+        parameters=(_KEY_ID, REASON),
         answers={200: ("The revoked key.", Key)},
         problems=(p.KEY_NOT_FOUND, *_STORE),
     ),

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
+from board.audit import Act
 from board.errors import KeyNotFound, KeyNotRotatable, UsageError
 from board.pg.queries import queries
 from service.access import key_text
@@ -28,14 +29,14 @@ def check_wanted(wanted: Wanted) -> None:
             raise UsageError(f"a season id has 1 to {SEASON_ID_MAX} characters, none of them a control character")
 
 
-def create_key(db: psycopg.Connection[Any], wanted: Wanted) -> NewKey:
+def create_key(db: psycopg.Connection[Any], wanted: Wanted, act: Act) -> NewKey:
     """Make a key. Raises `UsageError`."""
     check_wanted(wanted)
     with db.transaction():
-        return _insert(db, wanted.name, sorted(set(wanted.scopes)), wanted.seasons, wanted.lifeS)
+        return _insert(db, act, wanted.name, sorted(set(wanted.scopes)), wanted.seasons, wanted.lifeS)
 
 
-def create_first_key(db: psycopg.Connection[Any]) -> NewKey | None:
+def create_first_key(db: psycopg.Connection[Any], act: Act) -> NewKey | None:
     """Make the key of a first start, with every scope; None if there ever was a key. One concurrent caller gets it."""
     # First without the lock: a server that accepts no changes may have keys, too.
     if _has_keys(db):
@@ -44,7 +45,7 @@ def create_first_key(db: psycopg.Connection[Any]) -> NewKey | None:
         db.execute(queries()["lock_access"])
         if _has_keys(db):
             return None
-        return _insert(db, FIRST_NAME, list(SCOPES), None, None)
+        return _insert(db, act, FIRST_NAME, list(SCOPES), None, None)
 
 
 def _has_keys(db: psycopg.Connection[Any]) -> bool:
@@ -57,7 +58,7 @@ def list_keys(db: psycopg.Connection[Any]) -> list[Key]:
     return [_make_key(row) for row in db.execute(queries()["list_keys"])]
 
 
-def rotate_key(db: psycopg.Connection[Any], name: str, grace_s: int) -> NewKey:
+def rotate_key(db: psycopg.Connection[Any], name: str, grace_s: int, act: Act) -> NewKey:
     """Give a key a successor with the same rights and lifetime; the old key expires after `grace_s` seconds.
 
     Raises `KeyNotFound`, `KeyNotRotatable`.
@@ -68,20 +69,42 @@ def rotate_key(db: psycopg.Connection[Any], name: str, grace_s: int) -> NewKey:
         life = db.execute(queries()["key_life"], {"id": name}).fetchone()
         if life is None:
             raise KeyNotFound(f"there is no key {name!r}")
+        before = _find(db, name)
         text, kept = key_text.make_key()
         old = db.execute(queries()["rotate_key"], {"id": name, "successor": kept.id, "grace": grace_s}).fetchone()
         if old is None:
             raise KeyNotRotatable(f"key {name} is revoked, expired, or has a successor already")
-        return _store(db, text, kept, old[0], old[1], old[2], life[0])
+        successor = _store(db, act, text, kept, old[0], old[1], old[2], life[0])
+        _note(db, act.note("key.rotate", "key", name, before, _find(db, name)))
+        return successor
 
 
-def revoke_key(db: psycopg.Connection[Any], name: str) -> Key:
+def revoke_key(db: psycopg.Connection[Any], name: str, act: Act) -> Key:
     """Revoke a key now; revoking it again changes nothing. Raises `KeyNotFound`."""
     _check_id(name)
-    row = db.execute(queries()["revoke_key"], {"id": name}).fetchone()
-    if row is None:
-        raise KeyNotFound(f"there is no key {name!r}")
-    return _make_key(row)
+    with db.transaction():
+        # In the order in which a rotation locks.
+        db.execute(queries()["lock_access"])
+        before = _find(db, name)
+        if before is None:
+            raise KeyNotFound(f"there is no key {name!r}")
+        db.execute(queries()["revoke_key"], {"id": name})
+        after = _find(db, name)
+        assert after is not None, "it is locked"
+        if after != before:
+            _note(db, act.note("key.revoke", "key", name, before, after))
+    return after
+
+
+def _find(db: psycopg.Connection[Any], name: str) -> Key | None:
+    row = db.execute(queries()["find_key"], {"id": name}).fetchone()
+    return None if row is None else _make_key(row)
+
+
+def _note(db: psycopg.Connection[Any], noted: tuple[str, dict[str, Any]]) -> None:
+    """Note an act, in its transaction."""
+    name, parameters = noted
+    db.execute(queries()[name], parameters)
 
 
 def _check_id(name: str) -> None:
@@ -91,14 +114,20 @@ def _check_id(name: str) -> None:
 
 
 def _insert(
-    db: psycopg.Connection[Any], name: str, scopes: Sequence[str], seasons: list[str] | None, life_s: float | None
+    db: psycopg.Connection[Any],
+    act: Act,
+    name: str,
+    scopes: Sequence[str],
+    seasons: list[str] | None,
+    life_s: float | None,
 ) -> NewKey:
     text, kept = key_text.make_key()
-    return _store(db, text, kept, name, scopes, seasons, life_s)
+    return _store(db, act, text, kept, name, scopes, seasons, life_s)
 
 
 def _store(
     db: psycopg.Connection[Any],
+    act: Act,
     text: str,
     kept: key_text.KeyText,
     name: str,
@@ -119,7 +148,9 @@ def _store(
         },
     ).fetchone()
     assert row is not None
-    return NewKey(text, _make_key(row))
+    made = _make_key(row)
+    _note(db, act.note("key.create", "key", made.id, None, made))
+    return NewKey(text, made)
 
 
 def _make_key(row: Sequence[Any]) -> Key:

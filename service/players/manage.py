@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from board.audit import Act
 from board.partitions import partition_of
 from board.redis.poke import Poker
 from service.access.authorizer import REFUSALS_BY_CODE
@@ -44,7 +45,7 @@ class PlayerManager:
     async def _change(self, user: str, change: Change, caller: Caller, *, create: bool) -> Answer:
         if is_other(user, caller):
             return REFUSALS_BY_CODE[problems.PLAYER_FORBIDDEN.code]
-        stored = await self._store.change(user, change, caller.precondition, create=create)
+        stored = await self._store.change(user, change, caller.precondition, find_act(caller), create=create)
         if stored is None:
             return PROFILE_NOT_FOUND.answer
         if stored.changed:
@@ -60,7 +61,7 @@ class PlayerManager:
         """Delete a profile (`ProfileDeleted`, 200; or `PROFILE_NOT_FOUND`)."""
         if is_other(user, caller):
             return REFUSALS_BY_CODE[problems.PLAYER_FORBIDDEN.code]
-        if not await self._store.remove(user, caller.precondition):
+        if not await self._store.remove(user, caller.precondition, find_act(caller)):
             return PROFILE_NOT_FOUND.answer
         self._poker.poke({partition_of(user)})
         return Answer(200, _encode(ProfileDeleted(user, True)))
@@ -69,6 +70,15 @@ class PlayerManager:
 def is_other(user: str, caller: Caller) -> bool:
     """Whether the caller is another player."""
     return caller.player is not None and caller.player.user != user
+
+
+def find_act(caller: Caller) -> Act | None:
+    """The act of an administrator, who has a key of the scope `admin`; None for all others.
+
+    Profiles are the daily work of game servers and players. An open server cannot tell an administrator from them.
+    """
+    is_administrator = caller.is_admin and caller.player is None and bool(caller.key_id)
+    return caller.act if is_administrator else None
 
 
 def make_answer(user: str, stored: Stored) -> Answer:

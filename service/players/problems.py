@@ -13,6 +13,13 @@ INVALID_NAME = add_problem(
     "Empty, too long after normalisation (NFC), invisible, or with characters that break the line, turn the text "
     "around them, or are none.",
 )
+ERASURE_NOT_FOUND = add_problem("erasure-not-found", 404, "There is no such erasure.", "No erasure has this number.")
+ERASURE_PENDING = add_problem(
+    "erasure-pending",
+    503,
+    "The player is being erased, but the boards do not show it yet.",
+    "The erasure is committed, and goes on by itself; no relay has carried it yet. Asking again is safe.",
+)
 PROFILE_NOT_FOUND = add_problem(
     "profile-not-found", 404, "The player has no profile.", "No profile of this player was written, or it was deleted."
 )

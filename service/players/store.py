@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from board.audit import Act
 from board.errors import PreconditionFailed, StoreUnavailable
 from board.partitions import partition_of
 from board.pg.read_connection import ReadConnection
@@ -52,11 +53,14 @@ class PlayerStore:
         rows = await self._reads.read("profile", place_of(user))
         return make_stored(rows[0]) if rows else None
 
-    async def change(self, user: str, change: Change, allows: Precondition, *, create: bool) -> Stored | None:
+    async def change(
+        self, user: str, change: Change, allows: Precondition, act: Act | None, *, create: bool
+    ) -> Stored | None:
         """Change a profile. `create` makes one for a player without one; otherwise it is None.
 
-        A change to the same profile writes nothing. Raises `PreconditionFailed` unless `allows` the revision, what
-        `change` raises, and as `WriteConnection.transaction` does.
+        `act` is an administrator's, for the audit; None: the change is not one's. A change to the same profile writes
+        nothing. Raises `PreconditionFailed` unless `allows` the revision, what `change` raises, and as
+        `WriteConnection.transaction` does.
         """
         place = place_of(user)
         async with self._writes.transaction() as transaction:
@@ -72,23 +76,35 @@ class PlayerStore:
                 written = {**place, "name": shown.name, "attributes": _encode(shown.attributes).decode()}
                 rows = await transaction.run("add_profile" if held is None else "change_profile", written)
                 if rows:
+                    if act is not None:
+                        before = None if held is None else describe(held.shown)
+                        noted = act.note("profile.write", "player", user, before, describe(shown))
+                        await transaction.run(*noted)
                     return Stored(shown, rows[0][0], created=held is None, changed=True)
         raise StoreUnavailable("others create and delete this profile all the time")
 
-    async def remove(self, user: str, allows: Precondition) -> bool:
+    async def remove(self, user: str, allows: Precondition, act: Act | None) -> bool:
         """Remove a profile; False if there is none. Raises `PreconditionFailed`, and as `change` does."""
         place = place_of(user)
         async with self._writes.transaction() as transaction:
             rows = await transaction.run("lock_profile", place)
             if rows:
-                check_revision(make_stored(rows[0]), allows)
+                held = make_stored(rows[0])
+                check_revision(held, allows)
                 await transaction.run("remove_profile", place)
+                if act is not None:
+                    await transaction.run(*act.note("profile.delete", "player", user, describe(held.shown), None))
         return bool(rows)
 
 
 def place_of(user: str) -> dict[str, Any]:
     """The key of a player's profile."""
     return {"partition": partition_of(user), "user": user}
+
+
+def describe(shown: Shown) -> dict[str, Any]:
+    """A profile as the audit has it."""
+    return {"displayName": shown.name, "attributes": shown.attributes}
 
 
 def make_stored(row: Any) -> Stored:

@@ -55,7 +55,9 @@ class SeasonManager:
             return after
 
         try:
-            defined = await self._store.define(season, change_as_allowed, caller.precondition, create=create)
+            defined = await self._store.define(
+                season, change_as_allowed, caller.act, caller.precondition, create=create
+            )
         except InvalidRule as error:
             return INVALID_DEFINITION.with_detail(str(error))
         except InvalidFeeds as error:

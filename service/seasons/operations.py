@@ -9,6 +9,7 @@ from service.contract import problems as p
 from service.contract.body import KIB, Body, decode_strictly
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter, make_number_parameter
+from service.contract.reason import REASON
 from service.contract.season_cursors import parse_cursor
 from service.contract.shared import IF_MATCH, IF_NEW, SEASON
 from service.contract.types import SeasonCursor
@@ -81,7 +82,7 @@ OPERATIONS: Final = (
         handler=SeasonManager.define,
         scope="admin",
         summary="Define a season: its rule, its bounds, its periods. Missing members become defaults.",
-        parameters=(SEASON, IF_MATCH, IF_NEW),
+        parameters=(SEASON, IF_MATCH, IF_NEW, REASON),
         body=Body(kind=Definition, most=_BODY_MOST, decode=decode_definition),
         answers={200: ("The season, which existed.", Season), 201: ("The new season.", Season)},
         problems=_CHANGE,
@@ -93,7 +94,7 @@ OPERATIONS: Final = (
         handler=SeasonManager.patch,
         scope="admin",
         summary="Change members of a season (JSON merge patch); `null` sets a member back to its default.",
-        parameters=(SEASON, IF_MATCH, IF_NEW),
+        parameters=(SEASON, IF_MATCH, IF_NEW, REASON),
         body=Body(
             kind=DefinitionPatch,
             most=_BODY_MOST,
@@ -154,7 +155,7 @@ OPERATIONS: Final = (
         handler=SeasonReset.end_period,
         scope="admin",
         summary="End the season's period now, and keep it. The next one begins, without a grace for the old one.",
-        parameters=(SEASON,),
+        parameters=(SEASON, REASON),
         answers={200: ("The new period.", PeriodBegun)},
         problems=(
             p.SEASON_NOT_FOUND,
@@ -171,7 +172,7 @@ OPERATIONS: Final = (
         handler=SeasonReset.reset,
         scope="admin",
         summary="Empty the season: its period ends, the next begins. After the answer no earlier score is visible.",
-        parameters=(SEASON,),
+        parameters=(SEASON, REASON),
         answers={200: ("The board is empty.", Deleted)},
         problems=(p.STORE_UNAVAILABLE, p.RESET_PENDING, p.OUTCOME_UNKNOWN),
     ),

@@ -45,7 +45,7 @@ class SeasonReset:
     async def reset(self, season: str, caller: Caller) -> Answer:
         """Begin a new period (`Deleted`, 200; or `RESET_PENDING`). Raises as `SeasonStore.reset` does."""
         deadline = self._loop.time() + self._deadline_s
-        turned = await self._store.reset(season)
+        turned = await self._store.reset(season, caller.act)
         if turned is not None:
             partition, period = turned
             self._poker.poke({partition})
@@ -58,7 +58,7 @@ class SeasonReset:
 
         Raises as `SeasonStore.end_period` does."""
         deadline = self._loop.time() + self._deadline_s
-        ended = await self._store.end_period(season)
+        ended = await self._store.end_period(season, caller.act)
         if ended is None:
             return problems.SEASON_NOT_FOUND.answer
         partition, period, found = ended

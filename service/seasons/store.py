@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import msgspec
 import psycopg
+from msgspec import Raw
 
+from board.audit import Act
 from board.columns import sign_columns
 from board.errors import InvalidRule, PreconditionFailed, SettingFixed, StoreUnavailable
 from board.feeds import check_feeds
@@ -73,7 +75,7 @@ class SeasonStore:
         """Close the connection of the reads."""
         await self._reads.close()
 
-    async def reset(self, season: str) -> tuple[int, int] | None:
+    async def reset(self, season: str, act: Act) -> tuple[int, int] | None:
         """End the season's period and begin the next; returns (partition, new period), or None for an unknown season.
 
         The lock waits for every batch that writes to the old period; later batches see the new one. Raises
@@ -88,12 +90,15 @@ class SeasonStore:
             locked = await self._lock(db, season)
             assert locked is not None, "it is locked"
             partition, period, *_ = locked
+            before = await self._read_period(db, season)
             created = await (await db.execute(self._sql["reset_season"], {"period": period})).fetchone()
             if created is None:
                 raise StoreUnavailable("the season could not be reset")
+            after = await self._read_period(db, season)
+            await self._note(db, act.note("season.empty", "season", season, before, after))
         return partition, created[0]
 
-    async def end_period(self, season: str) -> tuple[int, int, Found] | None:
+    async def end_period(self, season: str, act: Act) -> tuple[int, int, Found] | None:
         """End the season's period by hand, keep it, and begin the next; None for an unknown season.
 
         Returns partition, new period, and the season. Raises `PeriodClosed`, and as `reset` does.
@@ -101,15 +106,20 @@ class SeasonStore:
         async with self._change() as db:
             if await self._lock(db, season) is None:
                 return None
+            while await run_steps_async(db, turn_locked_season(season)):
+                pass
+            before = await self._read_period(db, season)
             await run_steps_async(db, end_period(season))
             locked = await self._lock(db, season)
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
             assert locked is not None, "it is locked"
             partition, period, *_ = locked
+            after = await self._read_period(db, season)
+            await self._note(db, act.note("season.end-period", "season", season, before, after))
         return partition, period, make_found(changed)
 
     async def define(
-        self, season: str, change: Change, allows: Precondition = always, *, create: bool = True
+        self, season: str, change: Change, act: Act, allows: Precondition = always, *, create: bool = True
     ) -> Defined | None:
         """Change a season's definition. `create` makes a season that does not exist; otherwise it is None.
 
@@ -118,12 +128,12 @@ class SeasonStore:
         does.
         """
         try:
-            return await self._define(season, change, allows, create=create)
+            return await self._define(season, change, act, allows, create=create)
         except _FeedsChange:
-            return await self._define(season, change, allows, create=create, may_feed=True)
+            return await self._define(season, change, act, allows, create=create, may_feed=True)
 
     async def _define(
-        self, season: str, change: Change, allows: Precondition, *, create: bool, may_feed: bool = False
+        self, season: str, change: Change, act: Act, allows: Precondition, *, create: bool, may_feed: bool = False
     ) -> Defined | None:
         """As `define`. Raises `_FeedsChange` for other feeds, unless it `may_feed`: their lock comes first."""
         async with self._change() as db:
@@ -180,7 +190,20 @@ class SeasonStore:
             if definition.keepPeriods not in (None, before.keepPeriods):
                 await db.execute(self._sql["keep_last_periods"], {"season": season, "keep": definition.keepPeriods})
             changed = await (await db.execute(self._sql["season"], {"season": season})).fetchone()
+            was = None if created else Raw(store_definition(before))
+            now_is = Raw(store_definition(definition))
+            await self._note(db, act.note("season.define", "season", season, was, now_is))
         return Defined(make_found(changed), created, partition, definition.segments != before.segments)
+
+    async def _note(self, db: psycopg.AsyncConnection[Any], noted: tuple[str, dict[str, Any]]) -> None:
+        """Note an act, in its transaction."""
+        name, parameters = noted
+        await db.execute(self._sql[name], parameters)
+
+    async def _read_period(self, db: psycopg.AsyncConnection[Any], season: str) -> dict[str, Any]:
+        """The current period of a season that is locked, as the audit has it."""
+        found = make_found(await (await db.execute(self._sql["season"], {"season": season})).fetchone())
+        return {"period": found.season.period}
 
     async def _check_feeds(self, db: psycopg.AsyncConnection[Any], season: str, feeds: tuple[str, ...]) -> None:
         """After `lock_feeds`. Raises `InvalidFeeds`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from board.digests import make_digest
 from board.errors import LeaderboardError, StoreUnavailable
 
 
@@ -247,8 +247,3 @@ class BatchItem(Item):
 
     def set_exception(self, error: LeaderboardError, /) -> None:
         self.request.close(self.at, error)
-
-
-def make_digest(first: str, second: str) -> str:
-    """32 hex digits of SHA-256 over two texts: the stored form of an idempotency key, and of its submission."""
-    return hashlib.sha256(f"{first}\0{second}".encode()).hexdigest()[:32]

@@ -18,6 +18,7 @@ import psycopg
 import redis
 
 from _speedups import pack_int8_array, pack_text_array
+from board.audit import Act
 from board.config.load import load
 from board.config.settings import Settings, environment
 from board.partitions import PARTITIONS, partition_of
@@ -205,8 +206,7 @@ class World:
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""
-        tables = ("season", "period", "score", "ledger", "outbox")
-        return {table: self.value(f"SELECT count(*) FROM {table}") for table in tables}
+        return {t: self.value(f"SELECT count(*) FROM {t}") for t in ("season", "period", "score", "ledger", "outbox")}
 
     def expected(self, season: str) -> list[tuple[str, int, int]]:
         """The board as PostgreSQL has it, best first: (user, score, reached). Ordered here, not by the product."""
@@ -241,7 +241,7 @@ class World:
         """Define a season by the service's own store; members as in JSON."""
         definition = msgspec.convert(members, Definition)
         store = SeasonStore(self.settings.database_url, 10.0)
-        asyncio.run(store.define(season, lambda before: definition))
+        asyncio.run(store.define(season, lambda before: definition, Act()))
 
     def submit_by_rule(
         self, *batch: tuple[str, str, int, bool], db: psycopg.Connection[Any] | None = None
@@ -264,8 +264,8 @@ class World:
 
     def key(self, *scopes: str, seasons: list[str] | None = None, life_s: int | None = None) -> str:
         """The text of a new key; without scopes one that has all."""
-        wanted = Wanted("a test", cast(list[Scope], list(scopes or SCOPES)), seasons, life_s)
-        return keystore.create_key(self.db, wanted).key
+        named = cast(list[Scope], list(scopes or SCOPES))
+        return keystore.create_key(self.db, Wanted("a test", named, seasons, life_s), Act()).key
 
     def name_player(self, user: str, name: str | None, **attributes: str) -> None:
         """Write a profile by the service's own statements; None deletes it."""

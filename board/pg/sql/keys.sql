@@ -32,6 +32,11 @@ RETURNING id, name, scopes, seasons, created_at, expires_at, revoked_at, rotated
 SELECT id, name, scopes, seasons, created_at, expires_at, revoked_at, rotated_at, successor
 FROM api_key ORDER BY created_at, id
 
+-- name: find_key --
+-- In the transaction of a change.
+SELECT id, name, scopes, seasons, created_at, expires_at, revoked_at, rotated_at, successor
+FROM api_key WHERE id = %(id)s FOR UPDATE
+
 -- name: rotate_key --
 -- The old key ends after `grace` seconds, or earlier if it expires earlier. No row for a key that is revoked, expired,
 -- or has a successor.
@@ -47,7 +52,6 @@ SELECT extract(epoch FROM expires_at - created_at)::float8 FROM api_key WHERE id
 
 -- name: revoke_key --
 UPDATE api_key SET revoked_at = coalesce(revoked_at, now()) WHERE id = %(id)s
-RETURNING id, name, scopes, seasons, created_at, expires_at, revoked_at, rotated_at, successor
 
 -- name: forget_dead_keys --
 DELETE FROM api_key WHERE least(expires_at, revoked_at) < now() - interval '400 days'

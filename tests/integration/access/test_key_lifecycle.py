@@ -315,6 +315,7 @@ def test_the_first_start_makes_one_key_and_says_it_once(world: World) -> None:
 
 
 def test_many_first_starts_at_the_same_moment_make_one_key(world: World) -> None:
+    from board.audit import Act
     from board.pg.connections import connect
     from service.keys import store as keystore
 
@@ -324,7 +325,7 @@ def test_many_first_starts_at_the_same_moment_make_one_key(world: World) -> None
     def start() -> None:
         with connect(world.settings.database_url, "leaderboard-ctl") as db:
             together.wait()
-            made.append(keystore.create_first_key(db))
+            made.append(keystore.create_first_key(db, Act()))
 
     threads = [threading.Thread(target=start) for _ in range(8)]
     for thread in threads:

@@ -17,6 +17,7 @@ from support.periods import keeper_of, put
 from support.processes import serving
 from support.world import World, world_on
 
+from board.audit import Act
 from board.partitions import partition_of
 from board.season import INT64_MAX, INT64_MIN, OPERATORS, Row, Rule, Submission, accept, parse_rule, rank_rows
 from ctl.embedded import Embedded
@@ -134,7 +135,7 @@ def test_every_read_shows_the_rows_of_the_rule(served: Served, drawn: tuple[dict
         relay_batch(world.session(), partition_of(season), check=True)
         check(http, naive(season, rule, rows), "")
     # The answer to a reset over HTTP waits for a relay.
-    assert asyncio.run(SeasonStore(world.settings.database_url, 10.0).end_period(season)) is not None
+    assert asyncio.run(SeasonStore(world.settings.database_url, 10.0).end_period(season, Act())) is not None
     check(http, naive(season, rule, rows), "&period=1")
     assert keeper_of(world).close_periods(world.db) == 1
     check(http, naive(season, rule, rows), "&period=1")

@@ -26,7 +26,8 @@ def path_of(user: str) -> str:
 
 def send(http: Http, method: str, user: str, body: Any = None, **headers: str) -> Answer:
     data = None if body is None else json.dumps(body).encode()
-    return http.ask(method, path_of(user), data, {**JSON, **{k.replace("_", "-"): v for k, v in headers.items()}})
+    path = f"{path_of(user)}/profile" if method == "DELETE" else path_of(user)
+    return http.ask(method, path, data, {**JSON, **{k.replace("_", "-"): v for k, v in headers.items()}})
 
 
 @pytest.fixture

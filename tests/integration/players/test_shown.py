@@ -138,7 +138,7 @@ def test_a_deleted_profile_is_shown_no_more(http: Http, season: str) -> None:
     users = fill(http, season)
     name(http, users[0], "Ada")
     eventually(lambda: http.top(season).json["items"][0].get("displayName") == "Ada")
-    assert http.ask("DELETE", f"/v1/players/{quote(users[0], safe='')}").status == 200
+    assert http.ask("DELETE", f"/v1/players/{quote(users[0], safe='')}/profile").status == 200
     eventually(lambda: "displayName" not in http.top(season).json["items"][0])
 
 

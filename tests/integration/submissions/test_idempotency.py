@@ -17,10 +17,10 @@ from support.waiting import eventually
 from support.world import World
 
 from _speedups import pack_int8_array, pack_text_array
+from board.digests import make_digest
 from board.pg.arrays import Int8Array, TextArray, adapt_arrays
 from board.pg.queries import queries
 from relay.janitor import Janitor
-from service.submissions.item import make_digest
 
 
 def post(

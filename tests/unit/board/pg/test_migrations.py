@@ -57,6 +57,9 @@ def contractions(text: str) -> list[str]:
         on = re.search(r" ON (\w+)", statement)
         if statement.startswith("CREATE TABLE") and table is not None:
             made.add(table[1])
+        elif statement.startswith("REVOKE") and on is not None and on[1] in made:
+            # The previous release knows nothing of a new table.
+            continue
         elif (table is not None and table[1] in made) or OF_NEW_ROWS.fullmatch(statement) or is_loosened(statement):
             continue
         elif (
@@ -99,6 +102,7 @@ def test_what_runs_before_a_deploy_only_expands(migration: Migration) -> None:
         "ALTER TABLE score DROP CONSTRAINT score_by_rule, ADD CONSTRAINT score_by_rule CHECK (score > 0) NOT VALID",
         "TRUNCATE idempotency",
         "CREATE TABLE new (a integer); -- fine\nDROP TABLE old",
+        "CREATE TABLE new (a integer); REVOKE UPDATE ON score FROM CURRENT_USER",
     ],
 )
 def test_contractions_are_found(text: str) -> None:
@@ -117,6 +121,7 @@ def test_contractions_are_found(text: str) -> None:
         "-- DROP TABLE score\nSELECT 1",
         "ALTER TABLE score ADD CONSTRAINT c CHECK (period_id < 4611686018427387904 OR submissions = 0) NOT VALID",
         "CREATE TABLE new (a integer); CREATE TRIGGER t AFTER INSERT ON new FOR EACH ROW EXECUTE FUNCTION f()",
+        "CREATE TABLE new (a integer); REVOKE UPDATE, DELETE ON new FROM CURRENT_USER",
     ],
 )
 def test_expansions_are_let_through(text: str) -> None:

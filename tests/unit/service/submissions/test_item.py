@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from support.nobody import Nobody
 
+from board.digests import make_digest
 from board.errors import LeaderboardError
 from service.submissions.item import (
     NO_EXTRAS,
@@ -19,7 +20,6 @@ from service.submissions.item import (
     Item,
     QueueFull,
     extras_of_key,
-    make_digest,
 )
 
 

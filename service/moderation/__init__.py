@@ -1,0 +1,1 @@
+"""Fair play: what a player submitted."""
