@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 from support.processes import alive, answers, resident
 
-from faults.generate import Connection, Generator, Unanswered
+from faults.connection import Connection, Unanswered
+from faults.generate import Generator
 from faults.injections import fault
 from faults.rig import Rig
 

@@ -25,7 +25,8 @@ from support.waiting import eventually
 from board.process.children import terminate
 from ctl.embedded import postgres as pg
 from ctl.embedded.data_directory import DataDirectory
-from faults.generate import Connection, Generator, Unanswered
+from faults.connection import Connection, Unanswered
+from faults.generate import Generator
 from faults.injections import LOST, fault, progress
 from faults.rig import APP, Rig, follow, kill
 

@@ -16,7 +16,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +25,7 @@ from support.waiting import eventually
 
 from faults.generate import Generator
 from faults.pointed import POINTS
-from faults.rig import Rig, kill
+from faults.rig import Rig, kill, stopped
 
 Inject = Callable[[Any, random.Random, Generator], None]
 """Gets the rig; or that of `leaderboard run` (`faults.under_run`), where the fault says `under_run`."""
@@ -123,11 +122,6 @@ def pointed(point: str, number: str) -> Inject:
             process.wait()
 
     return inject
-
-
-def stopped(pid: int) -> bool:
-    """Whether a process stands still by SIGSTOP."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 WAITING: Final = (

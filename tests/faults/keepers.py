@@ -16,9 +16,9 @@ from support.processes import children_of, commandline
 from support.waiting import eventually
 
 from faults.generate import Generator
-from faults.injections import FAULTS, STUCK, Fault, Inject, fault, moment, progress, stopped
+from faults.injections import FAULTS, STUCK, Fault, Inject, fault, moment, progress
 from faults.kinds import KINDS
-from faults.rig import Rig, kill
+from faults.rig import Rig, kill, stopped
 
 SHOWN_WITHIN_S: Final = 30.0
 CACHED_S: Final = 0.05

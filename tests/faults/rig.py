@@ -317,6 +317,11 @@ class Rig:
         return self.log.read_text(errors="replace")[-6000:] if self.log.exists() else ""
 
 
+def stopped(pid: int) -> bool:
+    """Whether a process stands still by SIGSTOP."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def kill(pid: int, number: signal.Signals) -> bool:
     """Send a signal; False if the process is gone."""
     try:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from faults.generate import Connection, Unanswered
+from faults.connection import Connection, Unanswered
 from support.absent import absent
 from support.http import JSON, Http
 from support.processes import Command, alive, children_of, commandline
