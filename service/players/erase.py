@@ -79,11 +79,12 @@ class PlayerEraser:
 async def begin_erasure(writes: WriteConnection, user: str, act: Act) -> Begun:
     """Take a player off the current boards, and leave the rest to do, in one transaction. Raises as `writes` does."""
     async with writes.transaction() as transaction:
+        # First the profile, then the player's number: in the order of a change of the profile.
+        await transaction.run("remove_profile", {"partition": partition_of(user), "user": user})
         ((secret,),) = await transaction.run("erasure_secret", {})
         digest = hash_player(bytes(secret), user)
         ((number, asked_at),) = await transaction.run("begin_erasure", {"user": user, "digest": digest})
         await transaction.run("outdate_closed_boards", {"user": user})
         ((partitions, xid),) = await transaction.run("erase_boards", {"user": user})
-        await transaction.run("remove_profile", {"partition": partition_of(user), "user": user})
         await transaction.run(*act.note("player.erase", "player", user, None, None))
     return Begun(number, asked_at, [*{*partitions, partition_of(user)}], xid)

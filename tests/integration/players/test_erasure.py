@@ -24,8 +24,8 @@ from board.pg.queries import queries
 from board.pg.write_connection import WriteConnection
 from service.players.erase import Begun, begin_erasure
 
-ADA = "ada-é\"'-4711"
-IN_JSON = "4711"
+ADA = "ada-é\"'-Quyzzq"
+IN_JSON = "Quyzzq"
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def fill(http: Http, world: World) -> None:
     put(http, "lap", operator="best", order="asc", columns=[{"name": "moves", "order": "asc"}], segments=["country"])
     put(http, "week", operator="best", ranking="competition")
     assert (
-        http.ask("PUT", path_of(ADA), b'{"displayName":"Ada 4711","attributes":{"country":"GB"}}', JSON).status == 201
+        http.ask("PUT", path_of(ADA), b'{"displayName":"Ada Quyzzq","attributes":{"country":"GB"}}', JSON).status == 201
     )
     for n, user in enumerate(("bob", ADA, "cy", "dan")):
         submit(http, "sum", user, key=f"k{n}", delta=10 + n)
@@ -123,7 +123,7 @@ def test_nothing_of_a_player_is_left(running: Http, world: World) -> None:
         assert act["target"] == {"type": "player", "number": 1} and act["before"] is None
     assert running.get("/v1/audit?action=player.erase").json["items"][0]["reason"] == "asked by mail"
     for event in running.get("/v1/events").json["items"]:
-        assert "4711" not in json.dumps(event)
+        assert "Quyzzq" not in json.dumps(event)
     assert running.get("/v1/erasures/2").json["code"] == "erasure-not-found"
     assert leaderboard(world, "verify").returncode == 0
     # The player may come back, as another one.
@@ -231,7 +231,7 @@ def test_a_restored_backup_is_told_whom_to_erase_again(world: World, tmp_path: P
     assert leaderboard(world, "erase", "eve").returncode == 0
     assert leaderboard(world, "erase", "--export", str(listed)).returncode == 0
     text = listed.read_text()
-    assert len(text.splitlines()) == 3 and "4711" not in text and "eve" not in text
+    assert len(text.splitlines()) == 3 and "Quyzzq" not in text and "eve" not in text
     # The connection of the test would count as one of the leaderboard's.
     restored = leaderboard(world, "restore", "--replace", str(dump))
     assert restored.returncode == 0, restored.stderr
