@@ -75,6 +75,10 @@ class Command:
         """Everything it has written so far."""
         return Path(self.output.name).read_text(errors="replace")
 
+    def lines(self) -> list[str]:
+        """The whole lines among it."""
+        return self.text().rpartition("\n")[0].splitlines()
+
     def tail(self) -> str:
         """The last lines it has written to either stream, for the message of a failure."""
         lines = self.text().splitlines()[-TAIL:]

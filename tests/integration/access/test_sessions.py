@@ -52,7 +52,7 @@ def own(servers: Embedded) -> Iterator[Own]:
         world.submit((SEASON, "ada", 5))
         world.carry_everything()
         # Made before the workers start: each of them knows it.
-        key = world.key("read", "submit", "admin")
+        key = world.key("read", "submit", "moderate", "admin")
         with serving(world, "/readyz", LEADERBOARD_AUTH="keys", **settings) as api:
             yield Own(world, Api(world, api.command, admin), api.port, key)
 

@@ -52,10 +52,10 @@ def test_status_goes_on_while_servers_are_away(world: World, redis_proxy: Proxy,
 def test_status_as_json_is_a_line_each_time(world: World) -> None:
     world.submit(("s", "ada", 1))
     with Command(["status", "--watch", "--json"], world.environment()) as command:
-        command.until(lambda: len(command.text().splitlines()) >= 2)
+        command.until(lambda: len(command.lines()) >= 2)
         world.carry_everything()
-        command.until(lambda: json.loads(command.text().splitlines()[-1])["pending"] == 0)
-        assert json.loads(command.text().splitlines()[0])["pending"] == 2
+        command.until(lambda: json.loads(command.lines()[-1])["pending"] == 0)
+        assert json.loads(command.lines()[0])["pending"] == 2
 
 
 def test_totals_are_above_the_table_which_a_terminal_may_cut_off(world: World) -> None:

@@ -33,8 +33,8 @@ def test_live_it_shows_each_change(world: World) -> None:
             command.until(lambda: '"ada"' in command.text())
             for score in (5, 6):
                 world.submit(("s", "bob", score))
-                command.until(lambda: json.loads(command.text().splitlines()[-1])["items"][0]["userId"] == "bob")
-            command.until(lambda: json.loads(command.text().splitlines()[-1])["items"][0]["score"] == 11)
+                command.until(lambda: json.loads(command.lines()[-1])["items"][0]["userId"] == "bob")
+            command.until(lambda: json.loads(command.lines()[-1])["items"][0]["score"] == 11)
             assert command.stop(signal.SIGINT) == 0
 
 

@@ -76,6 +76,6 @@ def test_a_defect_is_logged_under_the_id_that_the_client_has(world: World, name:
         assert wanted == "mine-1" if named else MADE.fullmatch(wanted)
 
         def logged() -> bool:
-            return any(json.loads(line).get("request_id") == wanted for line in api.command.text().splitlines())
+            return any(json.loads(line).get("request_id") == wanted for line in api.command.lines())
 
         eventually(logged)

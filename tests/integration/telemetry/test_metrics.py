@@ -275,7 +275,7 @@ def test_every_log_line_is_json_when_that_is_wanted(world: World) -> None:
             os.kill(min(workers_of(api)), signal.SIGKILL)
             lines = eventually(lambda: (t := api.command.text()).count("worker is up") == 2 and t.splitlines())
             assert isinstance(lines, list)
-            for line in [*lines, *pool.text().splitlines()]:
+            for line in [*lines, *pool.lines()]:
                 entry = json.loads(line)
                 assert {"time", "level", "logger", "pid", "message"} <= entry.keys()
                 assert not line.count("ada")
