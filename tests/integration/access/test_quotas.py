@@ -57,7 +57,7 @@ class Limited:
 def limited(servers: Embedded) -> Iterator[Limited]:
     with world_on(servers, redis_db=2) as world:
         # Made before the start: to ask whether a key is known yet would spend of its quota.
-        keys = [world.key() for _ in range(120)]
+        keys = [world.key() for _ in range(60 + 2 * len(OPERATIONS))]
         with (
             carrying(world, calm=True),
             serving(world, "/readyz", LEADERBOARD_WORKERS="2", **SETTINGS) as api,

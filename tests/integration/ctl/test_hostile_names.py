@@ -100,6 +100,20 @@ def test_seasons(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_acts_and_erasures(world: World, tmp_path: Path, name: str) -> None:
+    world.db.execute(
+        "INSERT INTO audit (actor_type, actor, request_id, action, target_type, target, reason, before, after)"
+        " VALUES ('command', %(name)s, %(name)s, 'season.define', 'season', %(name)s, %(name)s, %(state)s, NULL)",
+        {"name": name, "state": json.dumps({"title": name})},
+    )
+    shows(leaderboard(world, "audit"), name)
+    keep(leaderboard(world, "audit", "--json"), lambda acts: acts["items"][0]["target"]["id"], name)
+    shows(leaderboard(world, "erase", "--replay", str(tmp_path / name)), name, 74)
+    done = leaderboard(world, "erase", name)
+    assert done.returncode in (0, 2) and visible(done.stderr, keep="\n") == done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_names_in_arguments_and_settings(world: World, tmp_path: Path, name: str) -> None:
     shows(leaderboard(world, "rebuild", "--season", name), name, 2)
     done = leaderboard(world, "rebuild", "--season", name, "--json")
@@ -143,5 +157,6 @@ def test_demo(world: World) -> None:
 def test_no_command_is_forgotten() -> None:
     """A new command that prints data of others belongs into this file."""
     shown = {"verify", "status", "top", "doctor", "key", "season", "rebuild", "settings", "restore", "backup", "demo"}
+    shown |= {"audit", "erase"}
     others = {"run", "serve", "relay", "migrate", "completion"}
     assert {command.name for command in COMMANDS} == shown | others
