@@ -86,10 +86,10 @@ test-topologies: $(VENV)/.dev ## run the tests of boards with Sentinel, and on a
 test-deploy: $(VENV)/.deploy ## test the container files, and Ansible on booted hosts (needs root, systemd-nspawn; SHORT=1: one host, no fleet)
 	@$(BIN)/python -m pytest $(if $(SHORT),-n 2 --dist loadfile) -m 'deploy$(if $(SHORT), and not full)' tests/deploy $(ARGS)
 
-test-faults: $(VENV)/.dev ## run the fault suite on real servers, about 15 minutes (SEED=…, ONLY='redis: FLUSHALL', SHORT=1)
+test-faults: $(VENV)/.dev ## run the fault suite on real servers, half an hour (SEED=…, ONLY='redis: FLUSHALL', SHORT=1: one round of each)
 	@PYTHONPATH=tests:. SNAPSHOT_S=$(if $(SHORT),10,120) IDLE_LISTENERS=$(or $(IDLE_LISTENERS),$(if $(SHORT),500,10000)) $(BIN)/python -m faults.run $(if $(SEED),--seed $(SEED)) \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(ARGS)
-	@[ -n "$(ONLY)" ] || $(BIN)/python -m pytest -q -n 2 --dist worksteal -m faults tests/faults
+	@[ -n "$(ONLY)" ] || $(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'faults$(if $(SHORT), and not full)' tests/faults
 	@[ -n "$(ONLY)$(SHORT)" ] || MODEL_EXAMPLES=200 MODEL_STEPS=40 $(BIN)/python -m pytest -q tests/integration/relay/test_model.py
 
 soak: $(VENV)/.dev ## inject faults at random (MINUTES=60)

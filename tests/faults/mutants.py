@@ -10,7 +10,10 @@ from support.defects import plant
 
 
 class Mutant(msgspec.Struct, frozen=True):
-    """Which guard goes (file, text, what stands there instead), which fault must find it, as what."""
+    """Which guard goes (file, text, what stands there instead), which fault must find it, as what.
+
+    The short fault suite runs `SAMPLE`.
+    """
 
     guard: str
     edits: tuple[tuple[str, str, str], ...]
@@ -289,6 +292,21 @@ MUTANTS: Final = (
 
 # What a reader suspects is not examined: it is the guard that is looked at, not the net below it.
 NO_EXAMINATION: Final = ("relay/repairs.py", "for _ in range(EXAMINE_TRIES):", "for _ in ():")
+
+
+SAMPLE: Final = (
+    "the fence is not compared",
+    "a lower fence in Redis goes unnoticed",
+    "an empty Redis goes unnoticed",
+    "idempotency keys are not looked at",
+    "an unknown outcome is called not written",
+    "the period is not checked",
+    "the hints are committed before the script",
+    "a board without a watermark is read",
+    "a client that does not read is written to",
+    "a keeper begins standings anew",
+    "a feed is written in a transaction of its own",
+)
 
 
 def make(mutant: Mutant, tree: Path) -> Path:

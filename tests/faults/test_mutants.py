@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 from support.repository import REPOSITORY
 
-from faults.mutants import MUTANTS, Mutant, make
+from faults.mutants import MUTANTS, SAMPLE, Mutant, make
 
 pytestmark = pytest.mark.faults
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guard)
+EACH = [
+    pytest.param(mutant, id=mutant.guard, marks=() if mutant.guard in SAMPLE else pytest.mark.full)
+    for mutant in MUTANTS
+]
+
+
+@pytest.mark.parametrize("mutant", EACH)
 def test_without_its_guard_the_product_is_found_out(mutant: Mutant, tmp_path: Path) -> None:
     tree = make(mutant, tmp_path / "tree")
     tmp_path.chmod(0o711)
