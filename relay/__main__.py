@@ -14,6 +14,7 @@ from board.observe.log import setup
 from board.observe.metrics import Row, Sheet
 from board.observe.tracers import tracer_of
 from board.process.beats import Beat
+from board.process.heap import freeze_heap
 from board.process.stop import Stop
 from relay.metrics import REGISTRY
 
@@ -40,7 +41,9 @@ def main(argv: list[str]) -> int:
             from relay.actor import Relay
 
             tracer = tracer_of(settings, "relay")
-            Relay(settings, stop, row=row, tracer=tracer, beat=beat).run()
+            actor = Relay(settings, stop, row=row, tracer=tracer, beat=beat)
+            freeze_heap()
+            actor.run()
             if tracer is not None:
                 tracer.close()
         elif argv[0] == "metrics":

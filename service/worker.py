@@ -16,6 +16,7 @@ from gunicorn.workers import base
 from gunicorn.workers.workertmp import WorkerTmp
 from uvicorn_worker import UvicornWorker
 
+from board.process.heap import freeze_heap
 from service.app import WorkerContext
 from service.http.fast_path import FastPath
 
@@ -87,6 +88,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         self.wsgi = context.app
         self.config.headers = [*self.config.headers, *context.headers]
         self.config.http = partial(FastPath, context.routes, context.limiter, context.traffic)
+        freeze_heap()
         await super()._serve()
 
     async def callback_notify(self) -> None:

@@ -112,6 +112,27 @@ class RequestMaker:
         return b"%b%d\r\n\r\n%b" % (self.heads[season], len(body), body), True
 
 
+class ReadMaker:
+    """Makes reads that name random players: one at the end of `path`, or several in a body, all of them different."""
+
+    def __init__(self, host: str, path: str, players: int, seed: int, player: str, pool: int, key: str) -> None:
+        self.dice: Final = random.Random(seed)
+        self.players: Final = players
+        self.pool: Final = range(pool)
+        allowed = f"Authorization: Bearer {key}\r\n" if key else ""
+        kind = "" if players == 1 else "Content-Type: application/json\r\nContent-Length: "
+        self.head: Final = f"{'GET' if players == 1 else 'POST'} {path}".encode()
+        self.end: Final = f" HTTP/1.1\r\nHost: {host}\r\n{allowed}{kind}".encode()
+        self.player: Final = player
+
+    def __call__(self) -> Request:
+        numbers = self.dice.sample(self.pool, self.players)
+        if self.players == 1:
+            return b"%b%b%d%b\r\n" % (self.head, self.player.encode(), numbers[0], self.end), False
+        body = msgspec.json.encode({"userIds": [f"{self.player}{number}" for number in numbers]})
+        return b"%b%b%d\r\n\r\n%b" % (self.head, self.end, len(body), body), False
+
+
 class Generator:
     """Keeps the schedule, and counts requests and answers."""
 
@@ -220,8 +241,12 @@ async def generate(options: argparse.Namespace) -> OpenLoopResult:
         loop.add_signal_handler(number, stop.set)
     target = urlsplit(options.url)
     key = os.environ.get("LEADERBOARD_KEY", "")
-    seasons = name_seasons(options.season, options.boards)
-    make = RequestMaker(target.netloc, seasons, options.seed, options.reads, options.player, options.pool, key)
+    make: Callable[[], Request]
+    if options.ask:
+        make = ReadMaker(target.netloc, options.ask, options.players, options.seed, options.player, options.pool, key)
+    else:
+        seasons = name_seasons(options.season, options.boards)
+        make = RequestMaker(target.netloc, seasons, options.seed, options.reads, options.player, options.pool, key)
     generator = Generator(make, options.rate)
     for _ in range(options.connections):
         await loop.create_connection(lambda: Connection(generator), target.hostname, target.port or 80)
@@ -243,6 +268,14 @@ def main() -> int:
     add("--rate", type=float, required=True, help="requests per second")
     add("--seconds", type=float, help="duration (until SIGTERM)")
     add("--reads", type=int, default=0, metavar="PERCENT", help="share of requests that read a rank (%(default)s)")
+    add("--ask", default="", metavar="PATH", help="read this path, with a player at its end, and nothing else")
+    add(
+        "--players",
+        type=int,
+        default=1,
+        metavar="N",
+        help="players of such a read; several are in a body (%(default)s)",
+    )
     add("--player", default="paced-", metavar="PREFIX", help="prefix of player ids (%(default)s)")
     add("--pool", type=int, default=POOL, metavar="N", help="number of players (%(default)s)")
     add("--connections", type=int, default=CONNECTIONS, metavar="N", help="(%(default)s)")

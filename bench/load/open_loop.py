@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 class OpenLoad(msgspec.Struct, frozen=True):
     """An open-loop load: `rate` requests per second, `reads` percent of them reads, for `pool` players with ids of
-    `player` and a number. With several `boards` it goes to seasons of the name and a number."""
+    `player` and a number. With several `boards` it goes to seasons of the name and a number. With a path to `ask` all
+    requests are that read, of so many `players`: one ends the path, several are in the body."""
 
     url: str
     season: str
@@ -35,13 +36,15 @@ class OpenLoad(msgspec.Struct, frozen=True):
     pool: int = 10_000
     key: str = ""
     boards: int = 1
+    ask: str = ""
+    players: int = 1
 
     def argv(self) -> list[str]:
         """The command line of the generator."""
         return [
             sys.executable, "-m", "bench.load.generator", "--url", self.url, "--season", self.season,
             "--rate", str(self.rate), "--seed", str(self.seed), "--reads", str(self.reads), "--player", self.player,
-            "--pool", str(self.pool), "--boards", str(self.boards),
+            "--pool", str(self.pool), "--boards", str(self.boards), "--ask", self.ask, "--players", str(self.players),
         ]  # fmt: skip
 
 

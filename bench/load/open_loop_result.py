@@ -62,6 +62,20 @@ class OpenLoopResult(msgspec.Struct, frozen=True):
         """Requests that were refused or got no answer."""
         return self.refused + self.broken
 
+    def figures(self) -> dict[str, float]:
+        """The figures of all open-loop rows."""
+        figures = {
+            "p50_ms": self.all.p50_ms,
+            "p90_ms": self.all.p90_ms,
+            "p99_ms": self.all.p99_ms,
+            "p999_ms": self.all.p999_ms,
+            "max_ms": self.all.max_ms,
+            "offered_per_s": self.offered_per_s,
+            "lag_p99_ms": self.lag_p99_ms,
+            "errors": float(self.errors),
+        }
+        return figures | ({"write_p99_ms": self.writes.p99_ms} if self.writes.count else {})
+
     def invalid(self) -> str:
         """Why the figures show the generator and not the server; empty for a valid run."""
         if self.offered_per_s < OFFERED_LEAST * self.rate:

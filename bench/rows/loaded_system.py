@@ -20,7 +20,7 @@ from bench.rows.submit import OutboxAtEnd
 from bench.system.redis_memory import read_used_bytes
 from bench.system.run_options import RunOptions
 from bench.system.sequential_scans import count_scanned_rows, find_large_scans
-from bench.system.stack import Stack, do_nothing
+from bench.system.stack import Stack
 from bench.system.totals import audit, read_totals, subtract
 from board.partitions import partition_of
 from board.redis.keyspace import Keyspace
@@ -31,7 +31,6 @@ STEADY_S: Final = 12
 """Seconds of submissions before a measurement: most pages have then been changed since the last checkpoint."""
 READS: Final = ("rank", "around", "top10", "top100")
 POSTS: Final = ("post", "after_checkpoint", "hot_season", "hot_player")
-SETTLED_S: Final = 300.0
 CHUNK: Final = 1_000
 """Players in one command for Redis."""
 POLL_S: Final = 0.1
@@ -81,12 +80,8 @@ class LoadedSystem:
             self.stack.db.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
             self.stack.db.execute("SELECT pg_prewarm('score'), pg_prewarm('score_pkey')")
         self.stack.checkpoint()
-        self.wait_for_rewrite()
+        self.stack.wait_for_rewrite()
         self.grow_tables()
-
-    def wait_for_rewrite(self) -> None:
-        """Wait until Redis does not rewrite its file."""
-        self.stack.wait(lambda: b"aof_rewrite_in_progress:0" in self.read_persistence(), do_nothing, SETTLED_S)
 
     def grow_tables(self) -> None:
         """Let Redis finish the growth of its hash tables, of which each look-up does a part.
@@ -128,12 +123,8 @@ class LoadedSystem:
                 self.options.progress("moves", min(moved, self.players), self.players)
                 if cursor == b"0":
                     break
-        self.wait_for_rewrite()
+        self.stack.wait_for_rewrite()
         self.faults += self.compare()
-
-    def read_persistence(self) -> bytes:
-        """The section ``persistence`` of INFO."""
-        return bytes(self.stack.redis.call("INFO", "persistence"))
 
     def compare(self) -> list[str]:
         """Compare every player and the whole order of PostgreSQL and Redis; returns the faults."""

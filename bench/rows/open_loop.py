@@ -57,7 +57,7 @@ def measure_mixed(options: RunOptions) -> Results:
             yield (
                 "mixed",
                 Measure(
-                    open_loop_figures(done) | {"read_p99_ms": done.reads.p99_ms, "peak_per_s": rate / OF_PEAK},
+                    done.figures() | {"read_p99_ms": done.reads.p99_ms, "peak_per_s": rate / OF_PEAK},
                     () if faults else checks,
                     tuple(faults),
                     curves={"latency, 80 % reads at 70 % of the peak": done.all.curve},
@@ -123,21 +123,6 @@ def measure_curve(options: RunOptions) -> Results:
 def audit_refused(held: Totals, done: OpenLoopResult) -> list[str]:
     """The faults of `audit` for a step in which some requests were refused, without those refusals."""
     return [fault for fault in audit(held, done.accepted, done.errors) if "no answer" not in fault]
-
-
-def open_loop_figures(done: OpenLoopResult) -> dict[str, float]:
-    """The figures of all open-loop rows."""
-    return {
-        "p50_ms": done.all.p50_ms,
-        "p90_ms": done.all.p90_ms,
-        "p99_ms": done.all.p99_ms,
-        "p999_ms": done.all.p999_ms,
-        "max_ms": done.all.max_ms,
-        "offered_per_s": done.offered_per_s,
-        "write_p99_ms": done.writes.p99_ms,
-        "lag_p99_ms": done.lag_p99_ms,
-        "errors": float(done.errors),
-    }
 
 
 def check_ranks(stack: Stack, options: RunOptions, client: Client) -> list[str]:

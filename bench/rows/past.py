@@ -47,6 +47,7 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
                 )
                 yield "period_close", Measure(figures, () if faults else checks, tuple(faults))
             if "past_rank" in wanted:
+                stack.settle()
                 yield "past_rank", read.measure_read(stack, options, "past_rank", truth, client, faults)
 
 

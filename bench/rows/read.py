@@ -13,6 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from bench.load import closed_loop
+from bench.load.open_loop import OpenLoad, run_in_background
+from bench.load.open_loop_result import OpenLoopResult
 from bench.rows.figures import Measure, Results
 from bench.rows.named import name_of, name_players
 from bench.rows.segmented import SEGMENT, SHARE, divide_board
@@ -43,6 +45,9 @@ LOOKUP: Final = 100
 """Players of a lookup."""
 PLAYER: Final = "player-"
 """Player number 0 is player-0."""
+OF_PEAK: Final = 0.25
+"""The rate of a read whose figure is its p99, as a share of the rate of a closed loop. The generator is on the same
+cores: at half of the peak nothing of them is left, and requests wait for each other longer than an answer takes."""
 
 
 def measure(options: RunOptions, wanted: Collection[str]) -> Results:
@@ -63,6 +68,7 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
             if not reads:
                 return
             truth = read_order(stack)
+            stack.settle()
             with stack.api() as client:
                 # Profiles and segments stay for all reads that follow.
                 for name in sorted(reads, key=lambda name: (READS[name].share, READS[name].named)):
@@ -90,15 +96,21 @@ def fill_board(stack: Stack, options: RunOptions) -> None:
 
 
 class ExpectedOrder(msgspec.Struct, frozen=True):
-    """The order of PostgreSQL: pairs (player, score), best first, and the index of each player."""
+    """The order of PostgreSQL: pairs (player, score), best first, the index of each player, and the rising scores."""
 
     order: list[tuple[str, int]]
     place: dict[str, int]
+    scores: list[int]
+
+    @classmethod
+    def of(cls, order: list[tuple[str, int]]) -> ExpectedOrder:
+        """The order with what follows from it."""
+        return cls(order, {user: at for at, (user, _) in enumerate(order)}, [score for _, score in reversed(order)])
 
     def limit_to(self, players: int) -> ExpectedOrder:
         """The order of so many players, those with the lowest numbers."""
         order = [(user, score) for user, score in self.order if int(user.removeprefix(PLAYER)) < players]
-        return ExpectedOrder(order, {user: at for at, (user, _) in enumerate(order)})
+        return ExpectedOrder.of(order)
 
 
 def read_order(stack: Stack) -> ExpectedOrder:
@@ -108,7 +120,7 @@ def read_order(stack: Stack) -> ExpectedOrder:
         " ORDER BY score DESC, reached, user_id",
         (SEASON,),
     ).fetchall()
-    return ExpectedOrder(order, {user: at for at, (user, _) in enumerate(order)})
+    return ExpectedOrder.of(order)
 
 
 class BoardRead(msgspec.Struct, frozen=True):
@@ -118,7 +130,8 @@ class BoardRead(msgspec.Struct, frozen=True):
     several are in the body. `check` gets the truth, these players and the answer; it returns the difference, or an
     empty text. `before` is the path of a page whose `nextCursor` ends the path; an empty text: there is none. `named`
     are the players, from the best on, that get profiles before. Another `root` may come before the path, and an `end`
-    behind the player. One player of `share` is on the board that is asked: with more than one that of a segment.
+    behind the player. One player of `share` is on the board that is asked: with more than one that of a segment. The
+    figure of a `paced` read is its p99 at a fixed rate, that of another one the rate of a closed loop.
     """
 
     path: str
@@ -129,6 +142,7 @@ class BoardRead(msgspec.Struct, frozen=True):
     root: str = PATH
     end: str = ""
     share: int = 1
+    paced: bool = False
 
     def count_players(self, options: RunOptions) -> int:
         """Players of the board that is asked: those with the lowest numbers."""
@@ -165,6 +179,19 @@ class BoardRead(msgspec.Struct, frozen=True):
             meanwhile=meanwhile, key=stack.settings.key,
         )  # fmt: skip
 
+    def load_paced(
+        self, stack: Stack, options: RunOptions, rate: float, meanwhile: Callable[[], None]
+    ) -> OpenLoopResult:
+        """Send such requests at this rate as long as `meanwhile` takes."""
+        count = self.count_players(options)
+        load = OpenLoad(
+            stack.url, SEASON, rate, options.seed, player=PLAYER if self.players > 1 else "", pool=count,
+            key=stack.settings.key, ask=self.root + self.path, players=min(self.players, count),
+        )  # fmt: skip
+        with run_in_background(load) as done:
+            meanwhile()
+        return done[0]
+
 
 def measure_read(
     stack: Stack, options: RunOptions, name: str, truth: ExpectedOrder, client: Client, faults: list[str]
@@ -183,18 +210,25 @@ def measure_read(
                 wrong.append(f"{read.root}{read.path} answers {status}")
             elif fault := read.check(truth, users, msgspec.json.decode(body)):
                 wrong.append(f"{read.root}{read.path}: {fault}")
-            time.sleep(options.seconds / (2 * SAMPLES))
+            time.sleep(options.seconds / SAMPLES if read.paced else options.seconds / (2 * SAMPLES))
 
     if read.named:
         best = [user for user, _ in truth.order[: read.named]]
         name_players(stack, best, lambda: not read.check(truth, (), msgspec.json.decode(read.ask(client, ())[1])))
     read.load(stack, options, WARM_S, closed_loop.do_nothing)
-    done = read.load(stack, options, options.seconds, sample)
+    seconds = max(2, options.seconds // 2) if read.paced else options.seconds
+    done = read.load(stack, options, seconds, closed_loop.do_nothing if read.paced else sample)
+    figures, answers, errors, invalid = done.figures(), done.answers, done.errors, ""
+    if read.paced:
+        peak = figures["per_s"]
+        paced = read.load_paced(stack, options, OF_PEAK * peak, sample)
+        figures = {**paced.figures(), "peak_per_s": peak}
+        answers, errors, invalid = answers + paced.offered, errors + paced.errors, paced.invalid()
     found = [*faults, *wrong[:3]]
-    if done.errors or not done.answers:
-        found.append(f"{done.errors} of {done.answers} answers were errors")
+    if errors or not answers:
+        found.append(f"{errors} of {answers} answers were errors")
     checks = (f"{SAMPLES} answers sampled under load are PostgreSQL's",)
-    return Measure(done.figures(), () if found else checks, tuple(found))
+    return Measure(figures, () if found else checks, tuple(found), invalid=invalid)
 
 
 def check_top(limit: int, truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
@@ -258,7 +292,7 @@ def check_filled(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, A
 
 def check_placed(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How the place of the score `PLACED` differs from PostgreSQL; empty when it is right."""
-    place = sum(score >= PLACED for _, score in truth.order)
+    place = len(truth.scores) - bisect_left(truth.scores, PLACED)
     near = truth.order[max(0, place - SIDE) : place + SIDE]
     expected = (place + 1, [user for user, _ in near])
     got = (answer["rank"], [item["userId"] for item in answer["items"]])
@@ -267,8 +301,8 @@ def check_placed(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, A
 
 def check_histogram(truth: ExpectedOrder, users: Sequence[str], answer: dict[str, Any]) -> str:
     """How a histogram differs from PostgreSQL; empty when it is right."""
-    best, worst = truth.order[0][1], truth.order[-1][1]
-    scores = sorted(score for _, score in truth.order)
+    scores = truth.scores
+    worst, best = scores[0], scores[-1]
     got = [(bucket["from"], bucket["to"], bucket["count"]) for bucket in answer["buckets"]]
     if (got[0][0], got[-1][1], len(got)) != (worst, best, min(BUCKETS, best - worst + 1)):
         return f"{len(got)} buckets from {got[0][0]} to {got[-1][1]}"
@@ -309,13 +343,13 @@ READS: Final = {
     "around_fill": BoardRead(f"/around?fill=true&range={SIDE}&userId={PLAYER}", 1, check_filled),
     "around_score": BoardRead(f"/around?range={SIDE}&score={PLACED}", 0, check_placed),
     "histogram": BoardRead(f"/histogram?buckets={BUCKETS}", 0, check_histogram),
-    "lookup100": BoardRead("/lookup", LOOKUP, check_lookup),
+    "lookup100": BoardRead("/lookup", LOOKUP, check_lookup, paced=True),
     "top100_names": BoardRead("/top?limit=100", 0, partial(check_names, 100), named=100),
     "top10_segment": BoardRead(f"/top?limit=10&segment={SEGMENT}", 0, partial(check_top, 10), share=SHARE),
     "rank_segment": BoardRead(f"/rank?segment={SEGMENT}&userId={PLAYER}", 1, check_rank, share=SHARE),
-    "lookup100_segment": BoardRead(f"/lookup?segment={SEGMENT}", LOOKUP, check_lookup, share=SHARE),
+    "lookup100_segment": BoardRead(f"/lookup?segment={SEGMENT}", LOOKUP, check_lookup, share=SHARE, paced=True),
 }
 """The reads, by the names of their rows."""
 NAMES: Final = tuple(READS)
-PAST_READS: Final = {"past_rank": BoardRead(f"/rank?period=1&userId={PLAYER}", 1, check_rank)}
+PAST_READS: Final = {"past_rank": BoardRead(f"/rank?period=1&userId={PLAYER}", 1, check_rank, paced=True)}
 """Reads of the first period, once it is final (`bench.rows.past`)."""

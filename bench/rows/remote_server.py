@@ -17,7 +17,7 @@ import msgspec
 from bench.load import closed_loop
 from bench.load.open_loop import OpenLoad, run_open_loop
 from bench.rows.figures import Measure, Results
-from bench.rows.open_loop import OF_PEAK, READS, open_loop_figures
+from bench.rows.open_loop import OF_PEAK, READS
 from bench.rows.read import SAMPLES, SIDE
 from bench.system.run_options import RunOptions
 from board.errors import ServerUnreachable, UsageError
@@ -132,7 +132,7 @@ class RemoteBoard:
         faults += self.post_checked(checked) + wait_until_right(lambda: self.find_wrong_sums(checked))
         if done.errors:
             faults.append(f"{done.errors} requests got no good answer")
-        figures = open_loop_figures(done) | {"read_p99_ms": done.reads.p99_ms, "peak_per_s": rate / OF_PEAK}
+        figures = done.figures() | {"read_p99_ms": done.reads.p99_ms, "peak_per_s": rate / OF_PEAK}
         curves = {"latency, 80 % reads at 70 % of the peak": done.all.curve}
         return Measure(
             figures,

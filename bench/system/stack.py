@@ -39,6 +39,7 @@ READY_WITHIN_S: Final = 30.0
 EMPTY_WITHIN_S: Final = 120.0
 STRANDED_S: Final = 10.0
 """How long hints may be left in an outbox in which no relay sees work."""
+SETTLED_S: Final = 300.0
 STOP_WITHIN_S: Final = 20.0
 POLL_S: Final = 0.005
 POSTGRES_SETTINGS: Final = (
@@ -217,6 +218,20 @@ class Stack:
     def checkpoint(self) -> None:
         """Write all dirty pages, so that a measurement does not pay for earlier writes."""
         self.db.execute("CHECKPOINT")
+
+    def settle(self) -> None:
+        """Wait for the work that both servers put off, as if the last large change were a while ago.
+
+        PostgreSQL vacuums the tables and writes all dirty pages, and Redis writes its file anew.
+        """
+        self.db.execute("VACUUM (ANALYZE)")
+        self.checkpoint()
+        self.wait_for_rewrite()
+
+    def wait_for_rewrite(self) -> None:
+        """Wait until Redis does not rewrite its file."""
+        done = b"aof_rewrite_in_progress:0"
+        self.wait(lambda: done in self.redis.call("INFO", "persistence"), do_nothing, SETTLED_S)
 
     def find_differences(self) -> list[str]:
         """Compare PostgreSQL and Redis completely; returns the faults, none when they are consistent."""

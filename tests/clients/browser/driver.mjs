@@ -17,8 +17,8 @@ async function open(options = {}) {
   faults.length = 0;
   context = await browser.newContext(options);
   page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.setDefaultNavigationTimeout(20_000);
+  page.setDefaultTimeout(45_000);
+  page.setDefaultNavigationTimeout(45_000);
   page.on("console", (message) => { if (["error", "warning"].includes(message.type())) faults.push(message.text()); });
   page.on("pageerror", (error) => faults.push(String(error)));
   await page.addInitScript(() => {

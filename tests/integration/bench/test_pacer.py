@@ -24,6 +24,7 @@ class Server:
 
     def __init__(self) -> None:
         self.seen = {b"POST": 0, b"GET ": 0}
+        self.last = self.line = b""
         self.open = asyncio.Event()
         self.open.set()
 
@@ -32,10 +33,11 @@ class Server:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 for one in head.lower().split(b"\r\n"):
                     if one.startswith(b"content-length:"):
-                        await reader.readexactly(int(one.partition(b":")[2]))
+                        self.last = await reader.readexactly(int(one.partition(b":")[2]))
                 self.seen[head[:4]] += 1
+                self.line = head.partition(b"\r\n")[0]
                 await self.open.wait()
-                answer = ANSWERS[head[:4]]
+                answer = ANSWERS[b"GET " if b"/lookup " in head else head[:4]]
                 writer.write(answer[:20])
                 await writer.drain()
                 writer.write(answer[20:])
@@ -51,7 +53,7 @@ class Server:
         self.open.set()
 
 
-async def paced(*arguments: str, stalls: bool) -> tuple[OpenLoopResult, dict[bytes, int]]:
+async def paced(*arguments: str, stalls: bool) -> tuple[OpenLoopResult, Server]:
     server = Server()
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
@@ -65,7 +67,7 @@ async def paced(*arguments: str, stalls: bool) -> tuple[OpenLoopResult, dict[byt
         out, _ = await asyncio.wait_for(process.communicate(), 60)
         if stalling is not None:
             await stalling
-    return msgspec.json.decode(out.splitlines()[-1], type=OpenLoopResult), server.seen
+    return msgspec.json.decode(out.splitlines()[-1], type=OpenLoopResult), server
 
 
 def test_a_stall_is_in_the_latency_of_all_that_was_due_meanwhile() -> None:
@@ -81,9 +83,25 @@ def test_a_stall_is_in_the_latency_of_all_that_was_due_meanwhile() -> None:
 
 def test_reads_and_writes_are_asked_and_counted_in_their_proportion() -> None:
     arguments = ("--rate", "1000", "--seconds", "1.5", "--reads", "80", "--seed", "7")
-    found, seen = asyncio.run(paced(*arguments, stalls=False))
+    found, server = asyncio.run(paced(*arguments, stalls=False))
+    seen = server.seen
     assert found.errors == 0
     assert (found.writes.count, found.reads.count) == (seen[b"POST"], seen[b"GET "])
     assert found.written == seen[b"POST"]
     assert 0.75 < found.reads.count / found.offered < 0.85
     assert 1_400 <= found.offered <= 1_520
+
+
+def test_reads_of_several_players_name_different_ones_and_are_no_writes() -> None:
+    asked = ("--ask", "/v1/seasons/s/leaderboard/lookup", "--players", "3", "--player", "ada-", "--pool", "3")
+    found, server = asyncio.run(paced(*asked, "--rate", "200", "--seconds", "0.5", stalls=False))
+    assert (found.errors, found.written, found.reads.count) == (0, 0, found.offered)
+    assert server.seen == {b"POST": found.offered, b"GET ": 0}
+    assert sorted(msgspec.json.decode(server.last)["userIds"]) == ["ada-0", "ada-1", "ada-2"]
+
+
+def test_reads_of_one_player_end_with_it() -> None:
+    asked = ("--ask", "/rank?userId=", "--player", "ada", "--pool", "1", "--rate", "200", "--seconds", "0.5")
+    found, server = asyncio.run(paced(*asked, stalls=False))
+    assert (found.errors, found.written, found.reads.count) == (0, 0, found.offered)
+    assert server.line == b"GET /rank?userId=ada0 HTTP/1.1"

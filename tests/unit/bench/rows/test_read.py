@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+import pytest
+
+from bench.load.closed_loop import LoadResult
+from bench.load.open_loop_result import OpenLoopResult, summarize_latency
 from bench.rows import read
+from bench.system.run_options import RunOptions
 
 ORDER = [(f"player-{n}", 1_000 - n // 2) for n in range(200)]
 
-TRUTH = read.ExpectedOrder(ORDER, {user: at for at, (user, _) in enumerate(ORDER)})
+TRUTH = read.ExpectedOrder.of(ORDER)
 
 
 def top(count: int) -> dict[str, object]:
@@ -46,8 +53,8 @@ def test_right_answers_are_accepted() -> None:
     assert read.check_histogram(TRUTH, (), histogram(10)) == ""
     long = [(f"player-{n}", 20_000 - n) for n in range(10_005)]
     page = {"items": [{"userId": user, "score": score} for user, score in long[10_000:]]}
-    assert read.check_page(10_000, read.ExpectedOrder(long, {}), (), page) == ""
-    assert read.check_page(10_000, read.ExpectedOrder(long[1:], {}), (), page), "one player less is ahead"
+    assert read.check_page(10_000, read.ExpectedOrder.of(long), (), page) == ""
+    assert read.check_page(10_000, read.ExpectedOrder.of(long[1:]), (), page), "one player less is ahead"
 
 
 def test_names_are_checked_too() -> None:
@@ -76,3 +83,27 @@ def test_wrong_answers_are_not() -> None:
     assert read.check_histogram(TRUTH, (), histogram(9, 11))
     assert read.check_histogram(TRUTH, (), histogram(9))
     assert read.check_histogram(TRUTH, (), {"buckets": [{"from": 901, "to": 1000, "count": 200}]})
+
+
+class Refused(read.BoardRead, frozen=True):
+    """A read that is answered in a closed loop; of the requests at a fixed rate `refused` are not."""
+
+    refused: int = 0
+
+    def load(self, *_: Any) -> LoadResult:
+        return LoadResult(2_000, 0, 0, 0, 2_000_000, 1_000, 2_000, 3_000, 4_000, 1_000.0)
+
+    def load_paced(self, stack: Any, options: RunOptions, rate: float, meanwhile: Any) -> OpenLoopResult:
+        latency = summarize_latency([3_000] * 100)
+        return OpenLoopResult(rate, rate, rate, 100, 100 - self.refused, 0, self.refused, 0, latency, latency,
+                              summarize_latency([]), 0.1, 0.2)  # fmt: skip
+
+
+@pytest.mark.parametrize("refused", [0, 3])
+def test_a_refusal_at_the_fixed_rate_is_a_fault(monkeypatch: pytest.MonkeyPatch, refused: int) -> None:
+    monkeypatch.setitem(read.READS, "lookup100", Refused("/lookup", 1, read.check_lookup, paced=True, refused=refused))
+    options = cast(RunOptions, type("Options", (), {"players": 100, "seed": 1, "seconds": 4}))
+    found = read.measure_read(cast(Any, None), options, "lookup100", TRUTH, cast(Any, None), [])
+    assert found.faults == (("3 of 2100 answers were errors",) if refused else ())
+    assert (found.figures["offered_per_s"], found.figures["peak_per_s"]) == (250, 1_000)
+    assert found.figures["p99_ms"] == pytest.approx(3, 0.01) and "write_p99_ms" not in found.figures
