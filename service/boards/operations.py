@@ -12,13 +12,6 @@ from service.boards.player_standings import INVALID_SEASONS, SEASONS_OR_CURSOR, 
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import CURSOR_OR_OFFSET, BoardReader
 from service.boards.score_places import USER_OR_SCORE
-from service.boards.segments import (
-    NO_SEGMENT_BOARD,
-    NO_SEGMENTS,
-    SEGMENT,
-    SEGMENT_OR_PERIOD,
-    UNKNOWN_SEGMENT,
-)
 from service.boards.types import (
     LOOKUP_MOST,
     Around,
@@ -61,6 +54,7 @@ from service.contract.parameters import (
 from service.contract.preferences import parse_wait
 from service.contract.profiles import ATTRIBUTES
 from service.contract.season_cursors import parse_cursor as parse_season_cursor
+from service.contract.segments import OF_SEGMENT, SEGMENT, SEGMENT_OR_PERIOD
 from service.contract.shared import IF_NONE_MATCH, INT64, SEASON, USER
 from service.contract.types import Score, SeasonCursor, UserId
 
@@ -133,7 +127,7 @@ _PREFER: Final = Parameter(
 )
 _OF_PERIOD: Final = (p.PERIOD_NOT_FOUND, p.PERIOD_EXPIRED, p.STORE_UNAVAILABLE)
 _READ: Final = (p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING)
-_OF_SEGMENT: Final = (NO_SEGMENTS, UNKNOWN_SEGMENT, NO_SEGMENT_BOARD, SEGMENT_OR_PERIOD)
+_OF_SEGMENT: Final = (*OF_SEGMENT, SEGMENT_OR_PERIOD)
 
 _PLAYER: Final = make_text_parameter("userId", "path", UserId, p.INVALID_USER, "The player.")
 _SEASONS: Final = Parameter(

@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from service.boards.cursors import LONGEST, encode_row
-from service.boards.segments import SegmentName
 from service.contract.profiles import Attributes, DisplayName
+from service.contract.segments import SegmentName
 from service.contract.types import (
     INT64_MAX,
     Metadata,

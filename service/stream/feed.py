@@ -11,7 +11,9 @@ import msgspec
 
 from board.errors import LeaderboardError
 from board.process.backoff import Backoff
+from board.segments import split_board
 from service.contract.answers import Answer, PendingAnswer
+from service.contract.failures import answer_of
 from service.stream.events import write_change, write_event, write_snapshot, write_unavailable
 from service.stream.types import SIDE, Shown
 
@@ -52,13 +54,15 @@ class Boards(Protocol):
 
 
 class Feed:
-    """The states of one board, and its listeners. It stops when it has had none for `LINGER_S`; `on_stop` is told.
+    """The states of one board, of a season or of a segment, and its listeners.
+
+    It stops when it has had none for `LINGER_S`; `on_stop` is told.
 
     It reads as many rows as the listener with the longest list has asked for.
     """
 
-    def __init__(self, boards: Boards, season: str, on_stop: Callable[[], None]) -> None:
-        self.season: Final = season
+    def __init__(self, boards: Boards, board: str, on_stop: Callable[[], None]) -> None:
+        self.board: Final = board
         self.listeners: Final[set[Listener]] = set()
         self.shown: Shown | None = None
         self.failure: LeaderboardError | None = None
@@ -181,7 +185,7 @@ class Feed:
         """Read the board as soon as it has another state than the one that is shown; 304 after `wait` seconds."""
         shown = self.shown if self._rows_shown >= rows and self._names_shown == names else None
         self._is_widened = False
-        read = self._boards.read_top(self.season, rows, since=None if shown is None else shown.asOf, wait=wait)
+        read = self._boards.read_top(self.board, rows, since=None if shown is None else shown.asOf, wait=wait)
         self._reading = asyncio.ensure_future(read)
         try:
             return await self._reading
@@ -233,7 +237,7 @@ class Feed:
         first, self.failure = self.failure is None, error
         self._tried.set()
         if first:
-            block = write_unavailable(error.code)
+            block = write_unavailable(code_of(error))
             await self._each(lambda listener: listener.push(block))
 
     async def _each(self, act: Callable[[Listener], object]) -> None:
@@ -276,18 +280,25 @@ class Feed:
 
     async def _show_window(self, user: str, listeners: list[Listener]) -> None:
         try:
-            answer = await self._boards.read_around(self.season, user, None, SIDE, True, None)
+            answer = await self._boards.read_around(self.board, user, None, SIDE, True, None)
             data: Any = answer.body
         except LeaderboardError as error:
             if error.code not in ("player-not-found", "season-not-found") or self.shown is None:
                 return
             total, as_of = self.shown.total, self.shown.asOf
-            data = {"seasonId": self.season, "userId": user, "range": SIDE, "items": [], "total": total, "asOf": as_of}
+            season, segment = split_board(self.board)
+            data = {"seasonId": season, "userId": user, "range": SIDE, "items": [], "total": total, "asOf": as_of}
+            data |= {"segment": segment} if segment else {}
         blocks: dict[bool, bytes] = {}
         for listener in listeners:
             if (block := blocks.get(listener.is_spelled)) is None:
                 block = blocks[listener.is_spelled] = write_event(b"around", data, spelled=listener.is_spelled)
             listener.push(block)
+
+
+def code_of(error: LeaderboardError) -> str:
+    """The code of docs/errors.md for the error of a read."""
+    return str(msgspec.json.decode(answer_of(error).body)["code"])
 
 
 def has_other_rows(before: Shown, after: Shown) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from service.contract.streams import Sink
 from service.stream.events import HEARTBEAT, write_retry, write_unavailable
-from service.stream.feed import Feed
+from service.stream.feed import Feed, code_of
 
 RETRY_MS: Final = (500, 3_000)
 """The bounds of the random time after which a client comes again. All of a worker that stops must not come at once."""
@@ -118,7 +118,7 @@ class Listener:
             self.is_behind = False
             self._send_state()
             if self._feed.failure is not None:
-                self.push(write_unavailable(self._feed.failure.code))
+                self.push(write_unavailable(code_of(self._feed.failure)))
             if self.user is not None:
                 self._feed.ask_window(self)
 

@@ -8,6 +8,7 @@ from service.access import tickets
 from service.contract import problems as p
 from service.contract.operation import Operation
 from service.contract.parameters import Parameter, make_number_parameter, make_text_parameter
+from service.contract.segments import OF_SEGMENT, SEGMENT
 from service.contract.shared import INT64, SEASON
 from service.contract.streams import EVENT_STREAM
 from service.contract.types import UserId
@@ -49,9 +50,9 @@ OPERATIONS: Final = (
         handler=BoardStreams.listen,
         scope="read",
         summary="The best players as they change: Server-Sent Events, at most one change in a quarter of a second.",
-        parameters=(SEASON, _LIMIT, _USER, _LAST, _TICKET, INT64),
+        parameters=(SEASON, _LIMIT, _USER, _LAST, SEGMENT, _TICKET, INT64),
         answers={200: ("The list, then its changes. The answer has no end.", Events)},
-        problems=(p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING, TOO_MANY_STREAMS, *tickets.PROBLEMS),
+        problems=(p.BOARD_UNAVAILABLE, p.BOARD_REBUILDING, TOO_MANY_STREAMS, *OF_SEGMENT, *tickets.PROBLEMS),
         media_type=EVENT_STREAM,
     ),
 )

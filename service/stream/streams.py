@@ -10,10 +10,11 @@ from typing import Final
 
 import msgspec
 
+from board.segments import name_segment_board
 from service.contract.answers import Answer
 from service.contract.failures import answer_of
 from service.contract.leaving import Leaving
-from service.contract.problems import add_problem
+from service.contract.problems import Rejected, add_problem
 from service.contract.streams import EVENT_STREAM
 from service.stream.feed import Boards, Feed
 from service.stream.listener import Farewell, Listener
@@ -74,14 +75,17 @@ class BoardStreams:
         """The number of those with windows around players."""
         return self._players
 
-    async def listen(self, season: str, limit: int, user: str | None, last_event_id: str | None) -> Answer:
-        """Listen to a board: an answer without an end, of Server-Sent Events.
+    async def listen(
+        self, season: str, limit: int, user: str | None, last_event_id: str | None, segment: str | None = None
+    ) -> Answer:
+        """Listen to a board, of a season or a segment of it: an answer without an end, of Server-Sent Events.
 
         Raises `Rejected` where there are too many, and what reading the board raises.
         """
         if self._leaving.began:
             return Answer(200, b"", EVENT_STREAM, headers=HEADERS, stream=Farewell())
-        feed = self._feeds.get(season)
+        board = season if segment is None else name_segment_board(season, segment)
+        feed = self._feeds.get(board)
         too_many = (
             len(self._open) + self._opening >= self._most
             or (user is not None and self._players >= self._players_most)
@@ -90,13 +94,15 @@ class BoardStreams:
         if too_many:
             return msgspec.structs.replace(TOO_MANY_STREAMS.answer, retry_after_s=random.randint(*AGAIN_S))
         if feed is None:
-            feed = self._feeds[season] = Feed(self._boards, season, partial(self._forget, season))
+            feed = self._feeds[board] = Feed(self._boards, board, partial(self._forget, board))
         self._opening += 1
         try:
             await feed.wait_for_rows(limit)
         finally:
             self._opening -= 1
         if feed.failure is not None:
+            if isinstance(feed.failure, Rejected) and not feed.listeners:
+                feed.stop()  # there is no such board, so the next read would say the same
             return answer_of(feed.failure)
         listener = Listener(feed, limit, user, last_event_id, self._enter, self._leave)
         return Answer(200, b"", EVENT_STREAM, headers=HEADERS, stream=listener)
@@ -117,8 +123,8 @@ class BoardStreams:
             for beats in self._beats:
                 beats.discard(listener)
 
-    def _forget(self, season: str) -> None:
-        del self._feeds[season]
+    def _forget(self, board: str) -> None:
+        del self._feeds[board]
 
     def _beat(self) -> None:
         """Once a second: the heartbeats of some of the streams."""

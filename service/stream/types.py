@@ -33,6 +33,7 @@ class Shown(msgspec.Struct, frozen=True):
     items: list[Row]
     total: int
     asOf: str
+    segment: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Change(msgspec.Struct, frozen=True):

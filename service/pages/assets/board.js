@@ -15,6 +15,8 @@ function named() {
 }
 
 const season = named();
+/** The players with a value of an attribute, `country:KR`; null: all. */
+const segment = asked.get("segment");
 const at = `seasons/${encodeURIComponent(season)}`;
 const list = new Rows($("rows")), nearby = new Rows($("window"));
 let key = "", turnedAway = "", player = null, about = null, write = scores(), running = null, leader = null, past = null, totalShown = 0;
@@ -111,7 +113,7 @@ function tell(news) {
 function listen() {
   running?.abort();
   running = new AbortController();
-  follow(season, { limit: LIMIT, user: player, key, signal: running.signal, tell });
+  follow(season, { limit: LIMIT, user: player, segment, key, signal: running.signal, tell });
 }
 
 // --- the season: its title, its period, and the time until its end
@@ -133,6 +135,13 @@ async function enter() {
   }
 }
 
+/** The heading: the name, and of a segment the value. */
+function entitle(name) {
+  const text = [name, ...(segment === null ? [] : [segment.slice(segment.indexOf(":") + 1)])].map(plain).join(" · ");
+  $("title").textContent = text;
+  document.title = `${text} · Leaderboard`;
+}
+
 async function learn() {
   looked = Date.now();
   try {
@@ -142,13 +151,12 @@ async function learn() {
     isStale = !(error instanceof Refused) || error.status >= 500;
     return;
   }
-  $("title").textContent = plain(about.title || season);
-  document.title = `${plain(about.title || season)} · Leaderboard`;
+  entitle(about.title || season);
   write = scores(about.display);
   ends = about.period.endsAt ? Date.parse(about.period.endsAt) : null;
   $("period").textContent = about.schedule || about.period.number > 1 ? `Period ${about.period.number.toLocaleString()}` : "";
   if (list.shown.size && past === null) showList({ items: [...list.shown.values()].map((row) => row.item), total: totalShown }, false);
-  if (about.period.number > 1 && !embedded) periods();
+  if (about.period.number > 1 && !embedded && segment === null) periods();
   tick();
 }
 
@@ -267,7 +275,7 @@ if (embedded && parent !== window) {
   new ResizeObserver(() => parent.postMessage({ leaderboard: season, height: height() }, "*")).observe(document.body);
 }
 
-$("title").textContent = plain(season);
+entitle(season);
 $("foot").textContent = "Ranks as the server has them, live.";
 addEventListener("pageshow", (event) => { if (event.persisted && past === null) listen(); });
 await enter();

@@ -59,7 +59,7 @@ export function change(items, { rows, left }) {
  * Follow a board until `signal` is aborted. `tell` gets {live}, {items, total, whole}, {around}, {unavailable} and {refused}.
  * A refusal that waiting does not mend ends it.
  */
-export async function follow(season, { limit, user, key, signal, tell }) {
+export async function follow(season, { limit, user, segment, key, signal, tell }) {
   let items = [], id = "", retry = 1_000, failures = 0;
   while (!signal.aborted) {
     // A stream that is silent for longer than its heartbeats is dead: a laptop that slept, a network that changed.
@@ -69,7 +69,7 @@ export async function follow(season, { limit, user, key, signal, tell }) {
     try {
       alive();
       // Scores as strings: a number of JavaScript has 53 bits.
-      const query = new URLSearchParams({ limit, int64: "string", ...(user ? { userId: user } : {}) });
+      const query = new URLSearchParams({ limit, int64: "string", ...(user ? { userId: user } : {}), ...(segment ? { segment } : {}) });
       const answer = await ask(`seasons/${encodeURIComponent(season)}/leaderboard/stream?${query}`, key, {
         signal: AbortSignal.any([signal, dead.signal]),
         headers: id ? { "Last-Event-ID": id } : {},

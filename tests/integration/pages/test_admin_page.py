@@ -259,7 +259,6 @@ def test_the_traffic_is_told_and_drawn(browser: Browser, office: Office) -> None
     enter(browser, office, "status")
     browser.run("await page.waitForSelector('#traffic .figures-row')")
 
-
     def are_told() -> bool:
         """The figures are those of the last seconds, so the traffic goes on until the page has told it."""
         assert office.ask("POST", f"{base('busy')}/scores", {"userId": "ada", "delta": 1}).status == 202

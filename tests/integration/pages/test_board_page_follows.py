@@ -124,3 +124,25 @@ def test_a_key_in_other_letters_is_refused_at_once(browser: Browser, world: Worl
             assert browser.run("return page.locator('#state-text').textContent()") == "Private"
         browser.run("await page.fill('#key', key); await page.press('#key', 'Enter')", key=key)
         browser.run(LIVE)
+
+
+def test_a_segment_is_a_board_of_its_own(browser: Browser, world: World) -> None:
+    world.define("s", title="Spring Cup", segments=["country"])
+    for user, country in (("ada", "KR"), ("bob", "GB"), ("cy", "KR")):
+        world.name_player(user, user.title(), country=country)
+    world.submit(("s", "ada", 5), ("s", "bob", 4), ("s", "cy", 3))
+    world.carry_everything()
+    with carrying(world), serving(world, "/readyz") as api:
+        browser.open(f"http://127.0.0.1:{api.port}/board/s?segment=country:KR")
+        browser.run(LIVE)
+        browser.run("await page.waitForFunction(() => document.getElementById('title').textContent.includes('Cup'))")
+        assert browser.run("return page.title()") == "Spring Cup \u00b7 KR \u00b7 Leaderboard"
+        assert browser.run("return page.locator('#rows .name').allInnerTexts()") == ["Ada", "Cy"]
+        world.name_player("bob", "Bob", country="KR")
+        browser.run("await page.waitForFunction(() => document.querySelectorAll('#rows > li').length === 3)")
+        assert browser.run("return page.locator('#rows .name').allInnerTexts()") == ["Ada", "Bob", "Cy"]
+        # It is no attribute of the season: the page says so.
+        browser.open(f"http://127.0.0.1:{api.port}/board/s?segment=platform:ps5")
+        browser.run(
+            "await page.waitForFunction(() => /segments/.test(document.getElementById('empty-text').textContent))"
+        )

@@ -1,4 +1,4 @@
-"""Boards of segments: the query's `segment`, and the name under which the reads of this folder know its board."""
+"""Boards of segments: the parameter `segment` of queries, and the name under which reads know its board."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ SEGMENT_OR_PERIOD: Final = add_problem(
     "segment excludes period.",
     "The query has a `segment`, which is about the current period, and a `period`.",
 )
+OF_SEGMENT: Final = (NO_SEGMENTS, UNKNOWN_SEGMENT, NO_SEGMENT_BOARD)
+"""The problems of a read of a segment, beside that of the parameter."""
 _REFUSALS: Final = {-1: NO_SEGMENTS, -2: UNKNOWN_SEGMENT, -3: NO_SEGMENT_BOARD}
 """By the replies of ``board.lua``."""
 
