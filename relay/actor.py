@@ -32,7 +32,7 @@ from relay.batch import BatchResult, Refused, pending_partitions, relay_batch
 from relay.holds import Holds
 from relay.rebuild import clear_leftovers
 from relay.repairs import Repairs
-from relay.schedule import Schedule
+from relay.schedule import PACES_MOST, Schedule
 from relay.session import RelaySession
 from relay.watermarks import suspects
 
@@ -68,7 +68,7 @@ class Relay:
         self.random: Final = randomness or random.Random()
         self.keys: Final = Keyspace(settings.redis_prefix)
         self.schedule: Final = Schedule(settings, clock, self.random)
-        self.holds: Final = Holds(self.keys, settings.relay_pace_ms)
+        self.holds: Final = Holds(self.keys, PACES_MOST * settings.relay_pace_ms)
         self.repairs: Final = Repairs(self.schedule, stop, self.row, self.random)
         self.throttle: Final = Throttle()
         self.pokes = True

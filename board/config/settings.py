@@ -379,7 +379,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         SettingSpec(
             "LEADERBOARD_RELAY_PACE_MS",
-            "Time between two batches of a partition. Under load, hints gather in it.",
+            "Time between two batches of a partition. Under load, hints gather in it. A relay with several busy "
+            "partitions takes up to four times as long.",
             0,
             1_000,
         ),

@@ -146,6 +146,16 @@ def test_a_partition_is_due_once_and_only_when_its_time_has_come(schedule: Sched
     assert list(schedule.pop_due(clock.now + 1)) == []
 
 
+def test_the_more_partitions_rest_the_longer_does_each_up_to_four_paces(schedule: Schedule, clock: Clock) -> None:
+    for partition in range(6):
+        schedule.rest(partition)
+    assert [round((until - clock.now) / 0.004) for until in schedule.rests.values()] == [1, 2, 3, 4, 4, 4]
+    schedule.rests.clear()
+    for _ in range(2):
+        schedule.rest(7)
+    assert schedule.rests[7] == pytest.approx(clock.now + 0.004), "it does not count itself"
+
+
 def test_a_partition_to_be_tried_again_does_not_rest(schedule: Schedule, clock: Clock) -> None:
     schedule.retry_soon(7)
     schedule.rest(7)
