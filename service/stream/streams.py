@@ -76,7 +76,7 @@ class BoardStreams:
         return self._players
 
     async def listen(
-        self, season: str, limit: int, user: str | None, last_event_id: str | None, segment: str | None = None
+        self, season: str, limit: int, user: str | None, segment: str | None, last_event_id: str | None
     ) -> Answer:
         """Listen to a board, of a season or a segment of it: an answer without an end, of Server-Sent Events.
 

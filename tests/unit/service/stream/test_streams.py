@@ -34,7 +34,7 @@ def test_a_client_that_comes_as_the_worker_stops_is_told_to_come_again() -> None
         leaving = Leaving()
         streams = BoardStreams(cast(Boards, None), leaving, most=0, players_most=0)
         leaving.begin()
-        answer = await streams.listen("s", 5, "ada", None)
+        answer = await streams.listen("s", 5, "ada", None, None)
         assert (answer.status, answer.media_type, streams.count) == (200, "text/event-stream", 0)
         sink = Kept()
         cast(Stream, answer.stream).begin(sink)
