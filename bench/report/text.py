@@ -33,6 +33,9 @@ def describe_others(row: RowResult) -> str:
         "key_bytes": "idempotency key {} bytes",
         "player_bytes": "row of a player with index {} bytes",
         "small_per_s": "small board {}/s",
+        "alone_per_s": "without listeners {}/s",
+        "share": "share {}",
+        "listener_cores": "listeners {} cores",
     }
     return ", ".join(
         text.format(format_median(row.figures[name])) for name, text in texts.items() if name in row.figures
