@@ -118,6 +118,7 @@ function listen() {
 
 // --- the season: its title, its period, and the time until its end
 
+const AGAIN_MS = 120_000;
 let ends = null, looked = 0;
 
 /** Exchange the ticket in the fragment, which no server sees, for a pass, and forget it. */
@@ -161,7 +162,8 @@ async function learn() {
 }
 
 function tick() {
-  if (isStale && $("state").dataset.state === "live" && Date.now() - looked > 5_000) {
+  // The stream does not tell that an operator has changed the title.
+  if ($("state").dataset.state === "live" && Date.now() - looked > (isStale ? 5_000 : AGAIN_MS)) {
     isStale = false;
     learn();
   }

@@ -126,6 +126,30 @@ def test_a_key_in_other_letters_is_refused_at_once(browser: Browser, world: Worl
         browser.run(LIVE)
 
 
+def test_a_title_that_is_edited_is_shown_after_a_while(browser: Browser, board: str, api: Api, season: str) -> None:
+    browser.open("about:blank")
+    browser.run(
+        """await page.clock.install();
+        globalThis.streams = 0;
+        page.on("request", (request) => { streams += request.url().includes("/stream?"); });
+        await page.goto(url);"""
+        + LIVE,
+        url=board,
+    )
+    with Http(api.port) as http:
+        assert http.ask("PUT", base(season), b'{"title":"Autumn Cup"}', JSON).status == 200
+        for number in range(1, 6):
+            # A stream that is silent for forty seconds would be given up, and the page look again for that reason.
+            assert http.post(season, f"late {number}", 1).status == 202
+            browser.run(
+                "await page.waitForFunction((rows) => document.querySelectorAll('#rows > li').length === rows, rows);"
+                "await page.clock.fastForward(25_000)",
+                rows=2 + number,
+            )
+    browser.run("await page.waitForFunction(() => document.getElementById('title').textContent === 'Autumn Cup')")
+    assert browser.run("return streams") == 1
+
+
 def test_a_segment_is_a_board_of_its_own(browser: Browser, world: World) -> None:
     world.define("s", title="Spring Cup", segments=["country"])
     for user, country in (("ada", "KR"), ("bob", "GB"), ("cy", "KR")):
