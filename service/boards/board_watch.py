@@ -12,6 +12,7 @@ from board.redis.keyspace import Keyspace
 from board.redis.scripts import script
 from board.segments import split_board
 from service.boards.calls import BoardCalls, read_state
+from service.contract.problems import Rejected
 
 COUNT: Final = script("count")
 PAUSE_S: Final = 0.002
@@ -133,6 +134,12 @@ class BoardWatch:
                 state = read_state(reply).as_of
         except BoardRebuilding:
             self._marks.pop(season, None)
+            return
+        except Rejected as rejected:
+            # The season has lost its segments, say: that is about this board alone.
+            for _, future in self._waiting.get(season, ()):
+                if not future.done():
+                    future.set_exception(Rejected(rejected.answer))
             return
         for passed, future in self._waiting.get(season, ()):
             if state != passed and not future.done():

@@ -11,6 +11,7 @@ import pytest
 from support.http import Answer, Http
 from support.processes import Api, serving
 from support.redis_calls import LOOKS, counting_calls, wait_for_looks
+from support.relays import carrying
 from support.waiting import eventually
 from support.world import World
 
@@ -22,6 +23,9 @@ def api(world: World) -> Iterator[Api]:
     world.carry_everything()
     with serving(world, "/readyz") as made:
         yield made
+
+
+TOP_OF_KR = "/v1/seasons/s/leaderboard/top?segment=country:KR"
 
 
 def target(since: str, limit: int = 10, season: str = "s") -> str:
@@ -155,3 +159,23 @@ def test_a_page_behind_a_cursor_is_not_waited_for(api: Api) -> None:
         page = http.top("s", 1).json
         answer = http.get(f"{target(page['asOf'])}&cursor={page['nextCursor']}")
         assert (answer.status, answer.json["code"]) == (400, "since-or-period")
+
+
+def test_a_segment_that_is_taken_away_is_told_and_disturbs_no_other_wait(world: World) -> None:
+    world.define("s", segments=["country"])
+    world.name_player("ada", "Ada", country="KR")
+    world.submit(("s", "ada", 3), ("t", "bob", 1))
+    world.carry_everything()
+    with carrying(world), serving(world, "/readyz") as api, api.client() as http, api.client() as other:
+        eventually(lambda: len(http.get(TOP_OF_KR).json.get("items", [])) == 1)
+        since = http.get(TOP_OF_KR).json["asOf"]
+        send(other, other.top("t").json["asOf"], "wait=25", season="t")
+        http.send("GET", f"{TOP_OF_KR}&since={since}", headers={"Prefer": "wait=25"})
+        wait_for_looks(world)
+        began = time.monotonic()
+        world.define("s")
+        refused = http.receive()
+        assert (refused.status, refused.json["code"]) == (400, "no-segments")
+        world.submit(("t", "bob", 1))
+        assert other.receive().json["items"][0]["score"] == 2
+        assert time.monotonic() - began < 20, "neither has waited until its end"
