@@ -12,6 +12,7 @@ PROGRAMS: Final = r"leaderboard [a-z-]+( |$)|journalctl |systemctl |systemd-anal
 ELSEWHERE: Final = ("containers.md",)
 
 FILE: Final = "/var/lib/leaderboard/page.dump"
+ERASED: Final = "/var/lib/leaderboard/erased.jsonl"
 AUTH: Final = "export REDISCLI_AUTH=$(cat /etc/leaderboard/secrets/redis-password);"
 SERVICES: Final = "leaderboard-api.socket leaderboard-api leaderboard-relay"
 AS_POSTGRES: Final = "cd /; sudo -u postgres"
@@ -94,6 +95,10 @@ WALK: Final = (
     (
         "leaderboard restore --replace FILE",
         f"leaderboard restore --replace {FILE}; rm {FILE}; systemctl start {SERVICES}; leaderboard verify",
+    ),
+    (
+        "leaderboard erase --replay FILE",
+        f"leaderboard erase --export {ERASED}; leaderboard erase --replay {ERASED}; rm {ERASED}",
     ),
 )
 """Each command as the pages have it, and as it is typed: with names of this host, and what goes before or after."""

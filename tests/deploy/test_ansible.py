@@ -341,10 +341,6 @@ def test_everything_is_back_after_a_reboot(site: Site) -> None:
 
 
 def test_what_the_pages_show_for_a_host_can_be_typed_there(site: Site) -> None:
-    assert (
-        pages.shown_on_hosts()
-        == {shown for shown, _ in pages.WALK} | {pages.SHOWN_BY_PGBACKREST} | pages.OF_SEVERAL_HOSTS
-    )
     for shown, typed in pages.WALK:
         done = site.host.ssh(f"set -eo pipefail; {typed}", check=False)
         assert done.returncode == 0, f"{shown}: {done.stdout}{done.stderr}"
