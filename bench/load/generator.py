@@ -85,6 +85,11 @@ def parse_status(buffer: bytes) -> int | None:
     return int(buffer[9:12]) if len(buffer) >= end + len(HEAD_END) + length else None
 
 
+def write_authorization(key: str) -> str:
+    """The line of a head with a key; without a key none."""
+    return f"Authorization: Bearer {key}\r\n" if key else ""
+
+
 class RequestMaker:
     """Makes requests for random players: `reads` percent ask for a rank, the others submit a score."""
 
@@ -94,7 +99,7 @@ class RequestMaker:
         self.dice: Final = random.Random(seed)
         self.reads: Final = reads / 100
         self.pool: Final = pool
-        allowed = f"Authorization: Bearer {key}\r\n" if key else ""
+        allowed = write_authorization(key)
         paths = [f"/v1/seasons/{season}" for season in seasons]
         self.gets: Final = [f"GET {path}/leaderboard/rank?userId={player}".encode() for path in paths]
         self.get_end: Final = f" HTTP/1.1\r\nHost: {host}\r\n{allowed}\r\n".encode()
@@ -119,16 +124,15 @@ class ReadMaker:
         self.dice: Final = random.Random(seed)
         self.players: Final = players
         self.pool: Final = range(pool)
-        allowed = f"Authorization: Bearer {key}\r\n" if key else ""
-        kind = "" if players == 1 else "Content-Type: application/json\r\nContent-Length: "
-        self.head: Final = f"{'GET' if players == 1 else 'POST'} {path}".encode()
-        self.end: Final = f" HTTP/1.1\r\nHost: {host}\r\n{allowed}{kind}".encode()
+        kind = "\r\n" if players == 1 else "Content-Type: application/json\r\nContent-Length: "
+        self.head: Final = (f"GET {path}{player}" if players == 1 else f"POST {path}").encode()
+        self.end: Final = f" HTTP/1.1\r\nHost: {host}\r\n{write_authorization(key)}{kind}".encode()
         self.player: Final = player
 
     def __call__(self) -> Request:
         numbers = self.dice.sample(self.pool, self.players)
         if self.players == 1:
-            return b"%b%b%d%b\r\n" % (self.head, self.player.encode(), numbers[0], self.end), False
+            return b"%b%d%b" % (self.head, numbers[0], self.end), False
         body = msgspec.json.encode({"userIds": [f"{self.player}{number}" for number in numbers]})
         return b"%b%b%d\r\n\r\n%b" % (self.head, self.end, len(body), body), False
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
-from board.errors import BoardRebuilding, BoardUnavailable
+from board.errors import BoardRebuilding, BoardUnavailable, LeaderboardError
 from board.partitions import partition_of
 from board.redis.async_redis import AsyncRedis, pack
 from board.redis.keyspace import Keyspace
@@ -13,6 +14,8 @@ from board.redis.scripts import script
 from board.segments import split_board
 from service.boards.calls import BoardCalls, read_state
 from service.contract.problems import Rejected
+
+T = TypeVar("T")
 
 COUNT: Final = script("count")
 PAUSE_S: Final = 0.002
@@ -87,9 +90,7 @@ class BoardWatch:
                 await self._look()
             except BoardUnavailable as error:
                 for ones in self._waiting.values():
-                    for _, future in ones:
-                        if not future.done():
-                            future.set_exception(BoardUnavailable(str(error)))
+                    fail(ones, BoardUnavailable, str(error))
             else:
                 await asyncio.sleep(self._pause)
                 self._pause = min(2 * self._pause, self._pause_most_s)
@@ -137,11 +138,16 @@ class BoardWatch:
             return
         except Rejected as rejected:
             # The season has lost its segments, say: that is about this board alone.
-            for _, future in self._waiting.get(season, ()):
-                if not future.done():
-                    future.set_exception(Rejected(rejected.answer))
+            fail(self._waiting.get(season, ()), Rejected, rejected.answer)
             return
         for passed, future in self._waiting.get(season, ()):
             if state != passed and not future.done():
                 future.set_result(state)
                 self._pause = self._pause_s
+
+
+def fail(waiters: Iterable[Waiter], kind: Callable[[T], LeaderboardError], about: T) -> None:
+    """End these waits with an error of this kind, another one for each: a raised exception holds its traceback."""
+    for _, future in waiters:
+        if not future.done():
+            future.set_exception(kind(about))

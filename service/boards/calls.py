@@ -20,9 +20,9 @@ from board.redis.scripts import Script
 from board.release import RELEASE
 from board.season import NUMBERED, SHARED, Column, Order, count_columns, label_of, number_of, order_of, turn
 from board.segments import split_board
+from service.boards.segments import find_refusal
 from service.contract.answers import Answer
 from service.contract.problems import Rejected
-from service.contract.segments import find_refusal
 
 UNREADABLE: Final = (ValueError, OverflowError)
 """Errors of reading an entry that no relay has written: no score gives its zscore and member."""

@@ -20,9 +20,9 @@ from board.season import Order, order_of, turn
 from board.segments import name_segment_board, split_board
 from service.boards.calls import BoardCalls, make_state, read_state, read_stored_score_of
 from service.boards.past_boards import Past, PastBoards
+from service.boards.segments import SEGMENT_OR_PERIOD, segment_of
 from service.boards.types import Bucket, BucketsBy, Histogram
 from service.contract.answers import Answer
-from service.contract.segments import SEGMENT_OR_PERIOD, segment_of
 
 QUANTILES: Final = script("quantiles")
 HISTOGRAM: Final = script("histogram")

@@ -15,11 +15,11 @@ from service.access.caller import Caller
 from service.boards.calls import BoardCalls, read_run, read_state
 from service.boards.past_boards import Past, PastBoards, show_columns
 from service.boards.profiles import ShownProfiles
+from service.boards.segments import SEGMENT_OR_PERIOD, segment_of
 from service.boards.types import LOOKUP_MOST, FoundPlayer, LookupAnswer, LooseLookup
 from service.contract import problems
 from service.contract.answers import Answer, PendingAnswer
 from service.contract.problems import Rejected, add_problem
-from service.contract.segments import SEGMENT_OR_PERIOD, segment_of
 from service.contract.types import USER_ID_MAX
 from service.contract.validation import DUPLICATE_MEMBER, UNDECODABLE, has_duplicate_member, is_plain
 

@@ -12,6 +12,7 @@ from service.boards.player_standings import INVALID_SEASONS, SEASONS_OR_CURSOR, 
 from service.boards.ranked_score import RANK_NOT_FOUND, RANK_OR_PERCENTILE, RankedScores
 from service.boards.reader import CURSOR_OR_OFFSET, BoardReader
 from service.boards.score_places import USER_OR_SCORE
+from service.boards.segments import SEGMENT_OR_PERIOD
 from service.boards.types import (
     LOOKUP_MOST,
     Around,
@@ -54,7 +55,7 @@ from service.contract.parameters import (
 from service.contract.preferences import parse_wait
 from service.contract.profiles import ATTRIBUTES
 from service.contract.season_cursors import parse_cursor as parse_season_cursor
-from service.contract.segments import OF_SEGMENT, SEGMENT, SEGMENT_OR_PERIOD
+from service.contract.segments import OF_SEGMENT, SEGMENT
 from service.contract.shared import IF_NONE_MATCH, INT64, SEASON, USER
 from service.contract.types import Score, SeasonCursor, UserId
 

@@ -17,8 +17,8 @@ from board.redis.keyspace import Keyspace
 from board.redis.replies import RedisRefused, concerns_server
 from board.redis.scripts import script
 from service.boards.calls import UNREADABLE, BoardState, name_keys, read_state
+from service.boards.segments import find_refusal
 from service.contract.problems import Rejected
-from service.contract.segments import find_refusal
 
 RANK: Final = script("rank")
 PLAYERS_MOST: Final = 16

@@ -13,11 +13,11 @@ from board.redis.scripts import script
 from board.segments import name_segment_board, split_board
 from service.boards.calls import BoardCalls, read_score_of, read_state
 from service.boards.past_boards import Past, PastBoards
+from service.boards.segments import SEGMENT_OR_PERIOD, segment_of
 from service.boards.shared_ranks import rank_at, split_rank
 from service.boards.types import ScoreAtRank
 from service.contract.answers import Answer
 from service.contract.problems import Rejected, add_problem
-from service.contract.segments import SEGMENT_OR_PERIOD, segment_of
 
 SCORE: Final = script("score")
 

@@ -24,12 +24,12 @@ from service.boards.rank_reads import RANK, RankReads, Show, Window
 from service.boards.ranked_score import SCORE
 from service.boards.run_metadata import RunMetadata
 from service.boards.score_places import PLACE, USER_OR_SCORE, ScorePlaces
+from service.boards.segments import SEGMENT_OR_PERIOD, encode_board, segment_of
 from service.boards.shared_ranks import percentile_of, rank_at, render_board, split_rank
 from service.boards.types import Count, PlayerRank
 from service.boards.version_waits import NOT_YET_VISIBLE, Read, VersionWaits, version_of
 from service.contract.answers import Answer, PendingAnswer
 from service.contract.problems import INVALID_CURSOR, INVALID_USER, Rejected, add_problem
-from service.contract.segments import SEGMENT_OR_PERIOD, encode_board, segment_of
 
 TOP: Final = script("top")
 PAGE: Final = script("page")

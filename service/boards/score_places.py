@@ -10,10 +10,10 @@ from board.redis.scripts import script
 from board.season import turn
 from service.boards.calls import BoardCalls, read_state
 from service.boards.histogram import place_edge
+from service.boards.segments import encode_board
 from service.boards.shared_ranks import render_board, split_rank
 from service.contract.answers import Answer
 from service.contract.problems import add_problem
-from service.contract.segments import encode_board
 
 PLACE: Final = script("place")
 

@@ -1,15 +1,15 @@
-"""Boards of segments: the parameter `segment` of queries, and the name under which reads know its board."""
+"""The parameter `segment` of queries, and the problems of a segment."""
 
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
-from board.segments import SEGMENTS_MOST, VALUES_MOST, split_board
+from board.segments import SEGMENTS_MOST, VALUES_MOST
 from service.contract.parameters import Parameter
-from service.contract.problems import Problem, Rejected, add_problem
+from service.contract.problems import Rejected, add_problem
 from service.contract.profiles import ATTRIBUTE_MAX, is_attribute_name
 from service.contract.validation import is_plain
 
@@ -51,18 +51,8 @@ NO_SEGMENT_BOARD: Final = add_problem(
     f"An attribute has boards for {VALUES_MOST:,} values in a season. The others may have players, and have no board. "
     "`fullSegments` of the season names the attribute.",
 )
-SEGMENT_OR_PERIOD: Final = add_problem(
-    "segment-or-period",
-    400,
-    "segment excludes period.",
-    "The query has a `segment`, which is about the current period, and a `period`.",
-)
 OF_SEGMENT: Final = (NO_SEGMENTS, UNKNOWN_SEGMENT, NO_SEGMENT_BOARD)
 """The problems of a read of a segment, beside that of the parameter."""
-_REFUSALS: Final = {-1: NO_SEGMENTS, -2: UNKNOWN_SEGMENT, -3: NO_SEGMENT_BOARD}
-"""By the replies of ``board.lua``."""
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 def parse_segment(text: str | None) -> str | None:
@@ -85,19 +75,3 @@ SEGMENT: Final = Parameter(
     problem=INVALID_SEGMENT,
     required=False,
 )
-
-
-def find_refusal(reply: Any) -> Problem | None:
-    """The problem of a script's reply that is a number; None for any other reply."""
-    return _REFUSALS.get(reply) if isinstance(reply, int) else None
-
-
-def segment_of(board: str) -> str | msgspec.UnsetType:
-    """The segment of a board, as the member of an answer."""
-    return split_board(board)[1] or msgspec.UNSET
-
-
-def encode_board(board: str) -> bytes:
-    """The JSON of the value of `seasonId`, and of the member `segment` behind it if the board is that of one."""
-    season, segment = split_board(board)
-    return b'%b,"segment":%b' % (_encode(season), _encode(segment)) if segment else _encode(season)

@@ -76,7 +76,7 @@ def test_what_has_no_board_is_refused_by_name_and_takes_no_room(api: Api) -> Non
         ):
             answer = http.get(f"/v1/seasons/{season}/leaderboard/stream?segment={segment}")
             assert (answer.status, answer.json["code"]) == (400, code), segment
-        # A value that nobody has: a list without rows, which may come.
+        # The list of a value without players has no rows, and may get some.
         with EventStream(api.port, "s", "segment=country:FR") as stream:
             stream.take()
             assert (stream.status, stream.list) == (200, [])
