@@ -61,8 +61,8 @@ setup: $(VENV)/.run ## install into .venv what `make run` needs
 
 dev: $(VENV)/.dev ## install into .venv what the tests need, too
 
-run: $(VENV)/.run ## start the whole system and print its URL
-	@$(BIN)/leaderboard run
+run: $(VENV)/.run ## start the whole system with simulated players, and print the URL of a live board
+	@$(BIN)/leaderboard run --demo
 
 demo: $(VENV)/.run ## send the load of simulated players to a running system
 	@$(BIN)/leaderboard demo

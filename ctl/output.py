@@ -123,9 +123,9 @@ def make_table(
     return table
 
 
-def make_live(console: Console, *, transient: bool = False) -> Live:
+def make_live(console: Console) -> Live:
     """A part of the screen that is drawn again at each `show`."""
-    return Live(console=console, auto_refresh=False, transient=transient)
+    return Live(console=console, auto_refresh=False)
 
 
 def show(live: Live, *parts: Block) -> None:

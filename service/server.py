@@ -40,17 +40,18 @@ FIRST_INHERITED: Final = 3
 class Server(BaseApplication):  # type: ignore[misc]
     """The gunicorn application around `service.app`. `run` blocks until the master is told to stop.
 
-    Raises `InvalidSetting` where the installed gunicorn lacks an option that is set.
+    A `quiet` one does not log that it starts and stops as it should. Raises `InvalidSetting` where the installed
+    gunicorn lacks an option that is set.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, quiet: bool = False) -> None:
         self.settings: Final = settings
         # During a reload, old and new workers run at the same time; during several reloads in a row, even more.
         self.sheet: Final = Sheet.create(REGISTRY, 8 * settings.workers + 32)
         self.exporter: Final = ExporterSupervisor(settings, self.sheet)
         self.history: Final = TrafficHistory(self.sheet)
         self.row = Row.private(REGISTRY)
-        self.options: Final = make_options(settings)
+        self.options: Final = make_options(settings, quiet=quiet)
         # Here, not in `load_config`: gunicorn would print the error in its own form and end the process.
         check_options(self.options)
         super().__init__()
@@ -74,7 +75,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             sys.exit(1)
 
 
-def make_options(s: Settings) -> dict[str, Any]:
+def make_options(s: Settings, *, quiet: bool = False) -> dict[str, Any]:
     """gunicorn's options for our settings, by gunicorn's names."""
     options: dict[str, Any] = {
         "bind": s.binds,
@@ -84,7 +85,7 @@ def make_options(s: Settings) -> dict[str, Any]:
         "timeout": WORKER_SILENCE_S,
         "graceful_timeout": s.shutdown_grace_s,
         "backlog": 4096,
-        "loglevel": s.log_level,
+        "loglevel": "warning" if quiet and s.log_level == "info" else s.log_level,
         "proc_name": "leaderboard",
         "control_socket_disable": True,
         "max_requests": s.max_requests,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import os
 import queue
 import random
 import threading
 import time
+from contextlib import nullcontext
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from board.errors import ServerUnreachable, UsageError
+from board.process.beats import Beat
 from ctl import output
 from ctl.command import Command, Example, Invocation, argument
 from ctl.demo_seasons import PLAIN, DemoSeason, choose_season, define_seasons
@@ -22,6 +25,7 @@ QUEUED_MOST: Final = 1_000
 REFRESH_S: Final = 0.25
 STEP_MOST_S: Final = 0.02
 JOIN_WITHIN_S: Final = 10
+READY_LOOK_S: Final = 0.2
 SHOWN: Final = 10
 SHOWN_BESIDE: Final = 3
 """Players of each season beside the plain one."""
@@ -80,6 +84,8 @@ def run(call: Invocation) -> int:
     if args.players < 1 or args.rate <= 0:
         raise UsageError("--players and --rate must be positive")
     viewer = Client(url, s.key)
+    beat = Beat.inherit(os.environ)
+    wait_until_ready(viewer, args.wait, beat)
     check_server(viewer, url, args.season)
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(2**32)
     rng = random.Random(seed)
@@ -97,15 +103,17 @@ def run(call: Invocation) -> int:
         thread.start()
     started = time.monotonic()
     queued = 0
+    shows = not (args.json or args.quiet)
     try:
-        with output.make_live(output.stderr, transient=args.json) as live:
+        with output.make_live(output.stderr) if shows else nullcontext() as live:
             shown_at = 0.0
             while args.seconds is None or time.monotonic() - started < args.seconds:
+                beat.give()
                 while queued < (time.monotonic() - started) * args.rate:
                     name, chosen = rng.choice(players), choose_season(seasons, rng)
                     moves.put(Move(f"{chosen.path}/scores", chosen.make_move(name, rng, skill[name])))
                     queued += 1
-                if not args.json and time.monotonic() - shown_at > REFRESH_S:
+                if live is not None and time.monotonic() - shown_at > REFRESH_S:
                     shown_at = time.monotonic()
                     output.show(live, *render(viewer, seasons, tally, shown_at - started, seed))
                 time.sleep(min(STEP_MOST_S, 1 / args.rate))
@@ -130,6 +138,22 @@ def run(call: Invocation) -> int:
     else:
         output.note(f"{tally.accepted:,} submissions accepted, {tally.refused:,} refused in {seconds:.1f} s")
     return 0 if tally.accepted and not tally.refused else 3
+
+
+def wait_until_ready(viewer: Client, seconds: float, beat: Beat) -> None:
+    """Wait until the server is ready, `seconds` at most, and give signs of life meanwhile."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not is_ready(viewer):
+        beat.give()
+        time.sleep(READY_LOOK_S)
+
+
+def is_ready(viewer: Client) -> bool:
+    """Whether the server answers and is ready."""
+    try:
+        return viewer.ask("GET", "/readyz")[0] == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def check_server(viewer: Client, url: str, season: str) -> None:
@@ -198,7 +222,9 @@ COMMAND: Final = Command(
         argument("--players", type=int, default=200, metavar="N", help="number of players (200)"),
         argument("--rate", type=float, default=100.0, metavar="R", help="submissions a second (100)"),
         argument("--seconds", type=float, default=None, metavar="S", help="stop after this time (Ctrl-C)"),
+        argument("--wait", type=float, default=0.0, metavar="S", help="wait for the server to be ready (0)"),
         argument("--seed", type=int, default=None, metavar="N", help="play the same game again"),
+        argument("--quiet", action="store_true", help="no live board"),
         argument("--json", action="store_true", help="no live board; print the final figures as JSON"),
     ),
     examples=(

@@ -32,6 +32,8 @@ READY_WITHIN_S: Final = 30.0
 PROBE_TIMEOUT_S: Final = 0.5
 SHOWN_SEASON: Final = "demo"
 """The season whose page is named: the one in which `leaderboard demo` plays unless told otherwise."""
+DEMO_RATE: Final = 10
+"""Submissions a second of `--demo`: enough to see ranks change, and little of the disk of who forgets it for a day."""
 
 
 def run(call: Invocation) -> int:
@@ -70,7 +72,8 @@ def run(call: Invocation) -> int:
         if found_by:
             found_by |= {"LEADERBOARD_BIND": s.bind, "LEADERBOARD_REDIS_PREFIX": s.redis_prefix}
             stack.enter_context(publish(s.data_dir, found_by))
-        announcer = ReadyAnnouncer(s)
+        played = call.arguments.demo and can_play(s)
+        announcer = ReadyAnnouncer(s, played)
         pool = Pool(s)
 
         def watch() -> None:
@@ -83,6 +86,7 @@ def run(call: Invocation) -> int:
                 # During a reload gunicorn's master is silent for as long as the old workers have to finish.
                 ChildSpec("API", [sys.executable, "-m", "ctl", "serve", "--quiet"], SILENCE_S + s.shutdown_grace_s),
                 *pool.children,
+                *([make_demo()] if played else []),
             ],
             stop,
             env={**os.environ, **environment(s)},
@@ -103,11 +107,31 @@ def open_on_loopback(s: Settings, environ: Mapping[str, str]) -> Settings:
     return s
 
 
-class ReadyAnnouncer:
-    """Prints the API's address and two requests to try, once, when the API is ready."""
+def can_play(s: Settings) -> bool:
+    """Whether simulated players can submit to this server; says what they lack."""
+    if s.tcp is None:
+        output.note("no demo: it plays over TCP, and LEADERBOARD_BIND is a socket's path")
+    elif s.auth != "open" and not s.key:
+        output.note("no demo: the server asks for keys, and LEADERBOARD_KEY is empty")
+    else:
+        return True
+    return False
 
-    def __init__(self, s: Settings) -> None:
+
+def make_demo() -> ChildSpec:
+    """The simulated players, which wait until the server is ready."""
+    wait_s = READY_WITHIN_S + SILENCE_S
+    command = ["demo", "--quiet", "--season", SHOWN_SEASON, "--rate", str(DEMO_RATE), "--wait", f"{wait_s:.0f}"]
+    return ChildSpec("demo", [sys.executable, "-m", "ctl", *command])
+
+
+class ReadyAnnouncer:
+    """Prints the address of a board's page, the API's, and two requests to try, once, when the API is ready."""
+
+    def __init__(self, s: Settings, played: bool) -> None:
         self.bind: Final = s.bind
+        self.admin: Final = f"http://{s.admin_bind or s.bind}/admin"
+        self.played: Final = played
         self.header: Final = "" if s.auth == "open" else ' -H "Authorization: Bearer $LEADERBOARD_KEY"'
         self.url: Final = None if s.tcp is None else f"http://{s.bind}"
         self.deadline: Final = time.monotonic() + READY_WITHIN_S
@@ -121,16 +145,19 @@ class ReadyAnnouncer:
             output.note(f"The leaderboard listens on {self.bind}")
             self.done = True
         elif is_ready(self.url):
-            output.rule(f"The leaderboard is at {self.url}")
+            output.rule("The leaderboard is ready")
             for line in (
-                f"A live board in the browser: {self.url}/board/{SHOWN_SEASON}",
+                f"Look at a live board:  {self.url}/board/{SHOWN_SEASON}",
+                f"The operator's page:   {self.admin}",
+                f"The API, documented:   {self.url}/docs",
                 "",
                 f"curl -X POST {self.url}/v1/seasons/spring/scores{self.header} \\",
                 '     -H \'Content-Type: application/json\' -d \'{"userId": "ada", "delta": 120}\'',
                 f"curl '{self.url}/v1/seasons/spring/leaderboard/rank?userId=ada'{self.header}",
                 "",
-                "In another terminal, `make demo` makes it move, and `leaderboard status` shows the state;",
-                "`leaderboard --help` lists all commands. Ctrl-C stops everything; the data stays.",
+                "Simulated players move the board." if self.played else "`leaderboard demo` makes the board move.",
+                "In another terminal, `leaderboard status` shows the state, `leaderboard --help` lists all commands.",
+                "Ctrl-C stops everything; the data stays.",
             ):
                 output.note(line)
             output.rule()
@@ -167,9 +194,13 @@ COMMAND: Final = Command(
             type=Path,
             help="data of the servers (LEADERBOARD_DATA_DIR)",
         ),
+        argument(
+            "--demo", action="store_true", help=f"simulated players, who play in the seasons {SHOWN_SEASON}, demo-…"
+        ),
     ),
     examples=(
         Example("leaderboard run", "everything on this machine, at http://127.0.0.1:8080, for this machine only"),
+        Example("leaderboard run --demo", "the same, with a board that moves, at http://127.0.0.1:8080/board/demo"),
         Example("leaderboard run --bind 0.0.0.0:8080 --workers 4", "for other machines, whose clients need keys"),
         Example("leaderboard run --data-dir ~/boards", "with the servers' data in a directory of your choice"),
     ),

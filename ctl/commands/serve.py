@@ -39,7 +39,7 @@ def run(call: Invocation) -> int:
     else:
         create_first_key(s, make_act(call))
     try:
-        Server(s).run()
+        Server(s, quiet=call.arguments.quiet).run()
     except SystemExit as end:
         # gunicorn's statuses 3 (a worker did not boot) and 4 (the app did not load) have other meanings here.
         return 0 if end.code in (0, None) else 70
@@ -80,7 +80,7 @@ COMMAND: Final = Command(
         argument(
             "--bind", setting="LEADERBOARD_BIND", metavar="HOST:PORT", help="address to listen on (LEADERBOARD_BIND)"
         ),
-        argument("--quiet", action="store_true", help="do not print the settings"),
+        argument("--quiet", action="store_true", help="print neither the settings nor that it starts and stops"),
         argument(
             "--workers", setting="LEADERBOARD_WORKERS", metavar="N", help="worker processes (LEADERBOARD_WORKERS)"
         ),

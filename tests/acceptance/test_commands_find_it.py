@@ -123,7 +123,8 @@ def test_the_commands_that_the_start_names_can_be_typed_as_they_are(house: House
         command.until(lambda: answers(house.port, "/readyz"), START_S)
         command.until(lambda: "Ctrl-C stops everything" in command.text())
         lines = [line for line in re.findall(r"`([^`]*)`", command.text()) if "leaderboard " in line]
-        assert len(lines) == 2
+        lines = [f"{line} --seconds 1" if line.endswith(" demo") else line for line in lines]
+        assert len(lines) == 3
         shell = {"PATH": "/usr/bin:/bin", "LEADERBOARD_DATA_DIR": str(house.data)}
         for line in lines:
             done = subprocess.run(line, shell=True, cwd=REPOSITORY, env=shell, capture_output=True, text=True)

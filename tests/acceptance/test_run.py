@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import threading
 
@@ -150,3 +151,41 @@ def test_the_demo_brings_it_to_life_while_processes_die(house: House) -> None:
         status = run(["status", "--json"], house.urls())
         assert status.returncode == 0 and json.loads(status.stdout)["pending"] == 0
         assert command.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.walk
+def test_the_first_address_is_that_of_a_board_that_moves_also_after_its_players_were_killed(house: House) -> None:
+    with house.start("--demo") as command:
+        command.until(lambda: "Ctrl-C stops everything" in command.text())
+        first = re.findall(r"http://\S+", command.text())[0]
+        assert first == f"http://127.0.0.1:{house.port}/board/demo"
+        assert "Simulated players move the board" in command.text()
+        with Http(house.port) as http:
+            assert http.get("/board/demo").status == 200
+
+            def count_submissions() -> int:
+                board = http.top("demo", 1000)
+                return sum(item["score"] for item in board.json["items"]) if board.status == 200 else 0
+
+            eventually(lambda: count_submissions() > 0, 30)
+            (players,) = (p for p in children_of(command.process.pid) if b"demo" in commandline(p).split(b"\0"))
+            os.kill(players, signal.SIGKILL)
+            gone({players})
+            before = count_submissions()
+            eventually(lambda: count_submissions() > before, 30)
+            assert http.get("/v1/seasons?limit=100").json["items"][0]["seasonId"] == "demo"
+        processes = children_of(command.process.pid)
+        assert command.stop(signal.SIGINT) == 0, command.text()
+        gone(processes)
+        assert "Traceback" not in command.text()
+
+
+@pytest.mark.walk
+def test_players_without_a_key_stay_away_from_a_server_that_asks_for_keys(house: House) -> None:
+    house.env["LEADERBOARD_AUTH"] = "keys"
+    with house.start("--demo") as command:
+        command.until(lambda: "Ctrl-C stops everything" in command.text())
+        assert "no demo: the server asks for keys, and LEADERBOARD_KEY is empty" in command.text()
+        assert "demo` makes the board move" in command.text()
+        assert not [p for p in children_of(command.process.pid) if b"demo" in commandline(p).split(b"\0")]
+        assert command.stop() == 0

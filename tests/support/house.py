@@ -40,10 +40,10 @@ class House:
             "REDIS_URL": f"unix://{self.sockets}/redis.sock?db=0",
         }
 
-    def start(self) -> Command:
+    def start(self, *options: str) -> Command:
         """`leaderboard run`, ready."""
         with ExitStack() as unless_ready:
-            command = unless_ready.enter_context(Command(["run"], self.env, self.tree, forked=False))
+            command = unless_ready.enter_context(Command(["run", *options], self.env, self.tree, forked=False))
             command.until(lambda: answers(self.port, "/readyz"), START_S)
             unless_ready.pop_all()
         return command
