@@ -143,7 +143,10 @@ def test_a_log_that_cannot_be_bounded_on_a_full_disk_ends_nothing(house: House) 
 
 def is_child(pid: int, command: Command) -> bool:
     """Whether this is the API that the command has started."""
-    stat = Path(f"/proc/{pid}/stat").read_text()
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
     parent = int(stat.rpartition(")")[2].split()[1])
     return parent == command.process.pid and b"serve" in commandline(pid).split(b"\0")
 
