@@ -34,6 +34,8 @@ SHOWN_SEASON: Final = "demo"
 """The season whose page is named: the one in which `leaderboard demo` plays unless told otherwise."""
 DEMO_RATE: Final = 10
 """Submissions a second of `--demo`: enough to see ranks change, and little of the disk of who forgets it for a day."""
+DEMO_PLAYERS: Final = 40
+"""Few more than a page shows, so that most of what changes is seen."""
 
 
 def run(call: Invocation) -> int:
@@ -120,9 +122,9 @@ def can_play(s: Settings) -> bool:
 
 def make_demo() -> ChildSpec:
     """The simulated players, which wait until the server is ready."""
-    wait_s = READY_WITHIN_S + SILENCE_S
-    command = ["demo", "--quiet", "--season", SHOWN_SEASON, "--rate", str(DEMO_RATE), "--wait", f"{wait_s:.0f}"]
-    return ChildSpec("demo", [sys.executable, "-m", "ctl", *command])
+    options = {"season": SHOWN_SEASON, "rate": DEMO_RATE, "players": DEMO_PLAYERS, "wait": READY_WITHIN_S + SILENCE_S}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return ChildSpec("demo", [sys.executable, "-m", "ctl", "demo", "--quiet", *words])
 
 
 class ReadyAnnouncer:
