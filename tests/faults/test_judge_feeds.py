@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
+from support.marks import thinned
 from support.periods import GRID, end_now, keeper_of
 from support.world import World
 
@@ -247,7 +248,7 @@ BREACHES: list[tuple[Callable[[Feeds], None], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("breach", "found"), BREACHES, ids=[breach.__name__ for breach, _ in BREACHES])
+@pytest.mark.parametrize(("breach", "found"), thinned(BREACHES, 4))
 def test_a_breach_of_feeds_or_columns_is_found(case: Feeds, breach: Callable[[Feeds], None], found: set[str]) -> None:
     breach(case)
     assert set(case.judged()) == found

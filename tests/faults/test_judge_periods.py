@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from support.marks import thinned
 from support.periods import GRID, end_now, keeper_of
 from support.world import World
 
@@ -137,7 +138,7 @@ BREACHES: list[tuple[Callable[[Periods], None], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("breach", "found"), BREACHES, ids=[breach.__name__ for breach, _ in BREACHES])
+@pytest.mark.parametrize(("breach", "found"), thinned(BREACHES, 4))
 def test_a_breach_of_periods_is_found(case: Periods, breach: Callable[[Periods], None], found: set[str]) -> None:
     breach(case)
     assert set(case.judged()) == found

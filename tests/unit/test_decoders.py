@@ -51,7 +51,7 @@ from service.submissions.validation import (
     parse_idempotency_key,
 )
 
-checked = settings(deadline=None, max_examples=300)
+checked = settings(deadline=None, max_examples=100)
 
 DECODE = msgspec.json.Decoder(Submission).decode
 NAMES = st.sampled_from(["userId", "delta", "submissionId", "userid", ""])

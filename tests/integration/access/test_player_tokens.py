@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.http import JSON, Answer, Http, base, bearer
+from support.marks import walks
 from support.operations import BY_BODY, OTHER, OWN, ask, books, encoded
 from support.processes import Api, serving
 from support.relays import carrying
@@ -159,7 +160,7 @@ def test_a_player_spends_its_own_quota_only(world: World) -> None:
     assert world.value("SELECT count(*) FROM ledger") == 3
 
 
-@pytest.mark.parametrize("players", ["submit", "read"])
+@pytest.mark.parametrize("players", ["submit", *walks("read")])
 def test_every_route_knows_what_a_player_may(world: World, players: str) -> None:
     """The matrix of test_access.py, for tokens: every operation, both paths, the token's season and another."""
     world.key("read", life_s=1)

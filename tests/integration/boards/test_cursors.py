@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.http import Http, base
+from support.marks import walks
 from support.operations import SPELLING
 from support.periods import GRID, end_now, keeper_of
 from support.processes import relaying, serving
@@ -161,8 +162,9 @@ def test_a_cursor_goes_on_beyond_the_greatest_offset(served: Served, spelt: Call
     assert walked == [(n + 1, f"p{n:05}") for n in range(11_500)]
 
 
-@pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.parametrize("stage", ["closed", "final"])
+@pytest.mark.parametrize(
+    ("order", "stage"), [("desc", "closed"), ("asc", "final"), *walks(("asc", "closed"), ("desc", "final"))]
+)
 def test_a_cursor_goes_on_in_an_ended_period(world: World, order: str, stage: str) -> None:
     """Also one that was got before the end; its row has moved since."""
     with serving(world, "/livez", LEADERBOARD_READ_CACHE_MS="0") as api, api.client() as http:

@@ -89,7 +89,7 @@ def check(expected: dict[str, Any], segment: str, answer: Answer) -> None:
 
 
 @settings(
-    max_examples=10,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 import pytest
+from support.marks import thinned
 from support.relays import S, write_watermark
 from support.trouble import OwnRedis, snapshot
 from support.world import World
@@ -91,7 +92,7 @@ POSTGRES: list[tuple[str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("check", "state", "severity"), POSTGRES)
+@pytest.mark.parametrize(("check", "state", "severity"), thinned(POSTGRES, 3))
 def test_the_state_of_postgresql_is_judged(world: World, check: str, state: str, severity: str) -> None:
     world.execute(state)
     assert findings(tampered(world))[check].severity == severity

@@ -12,6 +12,7 @@ from typing import Final
 
 import psycopg
 import pytest
+from support.marks import thinned
 from support.processes import environment, leaderboard, run
 from support.relays import Hand
 from support.repository import REPOSITORY
@@ -80,12 +81,12 @@ def stranger(world: World, servers: Embedded) -> Iterator[dict[str, str]]:
         admin.execute(f'DROP ROLE "{role}"'.encode())
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", thinned(COMMANDS, 3), ids=" ".join)
 def test_a_role_without_rights(stranger: dict[str, str], dump: Path, words: list[str]) -> None:
     check(words, stranger, {3}, ("permission denied", "must be owner"), dump)
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", thinned(COMMANDS, 3), ids=" ".join)
 def test_a_role_that_may_only_read(world: World, dump: Path, words: list[str]) -> None:
     world.execute(f'ALTER ROLE "{world.name}" SET default_transaction_read_only = on')
     if words[0] in ("backup", "status", "verify") or words == ["key", "list"]:
@@ -170,7 +171,7 @@ def test_a_restore_says_what_the_tool_said(world: World, dump: Path) -> None:
     check(["restore", "--replace", DUMP], world.environment(), {3}, "pg_restore: error: ", dump)
 
 
-@pytest.mark.parametrize("eighth", range(1, 8))
+@pytest.mark.parametrize("eighth", thinned(range(1, 8), 3))
 def test_a_damaged_file_is_refused_however_the_tool_ends(world: World, dump: Path, eighth: int) -> None:
     """A table of contents with a hole makes pg_restore say an error, or crash without a word, by what the hole hits."""
     damaged = bytearray((dump / DUMP).read_bytes())

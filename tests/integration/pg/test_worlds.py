@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from support.marks import thinned
 from support.processes import leaderboard, serving
 from support.relays import Hand
 from support.world import World, world_on
@@ -83,7 +84,7 @@ CHANGES: dict[str, Callable[[World], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("what", thinned(CHANGES, 4))
 def test_a_schema_that_was_changed_serves_no_other(worlds: Worlds, what: str) -> None:
     with worlds.borrow() as world:
         CHANGES[what](world)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from support.http import JSON, Http, base
+from support.marks import thinned
 from support.periods import end_now, keeper_of, put, submit
 from support.processes import leaderboard, relaying, serving
 from support.traces_of import keys_with, tables_with
@@ -168,7 +169,7 @@ def test_an_erasure_that_is_asked_for_again_reaches_further(world: World) -> Non
     assert tables_with(world, IN_JSON).keys() <= {"outbox"}
 
 
-@pytest.mark.parametrize("steps", range(1, 9))
+@pytest.mark.parametrize("steps", thinned(range(1, 9), 3))
 def test_a_process_that_stops_leaves_the_rest_to_the_next_one(world: World, steps: int) -> None:
     world.define("w", operator="best")
     world.create("s")

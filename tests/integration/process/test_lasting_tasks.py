@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.defects import plant_strike
+from support.marks import thinned
 from support.processes import Api, alive, children_of, serving
 from support.submitting import clients, problem, read_by_now
 from support.waiting import eventually
@@ -32,7 +33,7 @@ def until_replaced(api: Api, task: str, worker: set[int]) -> None:
     api.command.until(lambda: children_of(api.command.process.pid) - worker)
 
 
-@pytest.mark.parametrize("task", STATEMENTS)
+@pytest.mark.parametrize("task", thinned(STATEMENTS, 3))
 def test_a_worker_with_a_failed_task_is_replaced(world: World, tmp_path: Path, task: str) -> None:
     tree = plant_strike(tmp_path, *STATEMENTS[task], word="now")
     settings = {"LEADERBOARD_READ_DEADLINE_MS": "1000"}

@@ -84,6 +84,7 @@ def running(world: World, cluster: Nodes) -> Iterator[Running]:
         assert relays.text().count("relay is up") == 2, "no relay has started anew"
 
 
+@pytest.mark.walk
 def test_the_whole_system_runs_on_a_cluster(world: World, cluster: Nodes) -> None:
     with running(world, cluster) as system:
         for node in cluster.masters:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.marks import thinned
 from support.relays import POINTS, Hand, S
 from support.world import World
 
@@ -148,7 +149,7 @@ ALTERED: dict[str, Callable[[World], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", ALTERED)
+@pytest.mark.parametrize("what", thinned(ALTERED, 3))
 def test_the_sampler_finds(world: World, hand: Hand, what: str) -> None:
     ALTERED[what](world)
     assert not compare(world.settings, wait_s=0).equal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.marks import thinned
 from support.processes import children_of, relaying
 from support.relays import Hand, S, equal
 from support.trouble import TROUBLES, OwnRedis
@@ -19,7 +20,7 @@ def submit(world: World, player: str) -> None:
     world.submit(*((season, player, n + 1) for n, season in enumerate(SEASONS)))
 
 
-@pytest.mark.parametrize("kind", TROUBLES)
+@pytest.mark.parametrize("kind", thinned(TROUBLES, 3))
 def test_a_batch_is_tried_again(own_redis: OwnRedis, kind: str) -> None:
     world = own_redis.world
     submit(world, "ada")
@@ -54,7 +55,7 @@ def test_beside_a_season_that_is_refused_itself_its_neighbours_are_not_set_aside
     assert equal(world, neighbour)
 
 
-@pytest.mark.parametrize("kind", TROUBLES)
+@pytest.mark.parametrize("kind", thinned(TROUBLES, 3))
 def test_a_partition_is_healed_later(own_redis: OwnRedis, kind: str) -> None:
     world = own_redis.world
     submit(world, "ada")
@@ -70,7 +71,7 @@ def test_a_partition_is_healed_later(own_redis: OwnRedis, kind: str) -> None:
     assert equal(world, *SEASONS)
 
 
-@pytest.mark.parametrize("kind", TROUBLES)
+@pytest.mark.parametrize("kind", thinned(TROUBLES, 3))
 def test_a_season_that_was_set_aside_waits_no_longer_for_it(own_redis: OwnRedis, kind: str) -> None:
     world = own_redis.world
     submit(world, "ada")
@@ -85,7 +86,7 @@ def test_a_season_that_was_set_aside_waits_no_longer_for_it(own_redis: OwnRedis,
     assert world.rows("SELECT season_id FROM ailing") == [] and equal(world)
 
 
-@pytest.mark.parametrize("kind", TROUBLES)
+@pytest.mark.parametrize("kind", thinned(TROUBLES, 3))
 def test_the_pool_outlives_it(own_redis: OwnRedis, kind: str) -> None:
     world = own_redis.world
     submit(world, "ada")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.marks import thinned
 from support.processes import relaying
 from support.relays import Hand, S, equal
 from support.waiting import eventually
@@ -149,7 +150,7 @@ ALTERED: dict[str, Callable[[World], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", ALTERED)
+@pytest.mark.parametrize("what", thinned(ALTERED, 4))
 def test_the_sampler_finds(world: World, hand: Hand, what: str) -> None:
     ALTERED[what](world)
     assert not compare(world.settings, wait_s=0).equal

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from support.keeper_points import POINTS
+from support.marks import thinned, walks
 from support.periods import GRID, end_now, events_of, keeper_of
 from support.processes import children_of, commandline, relaying
 from support.repository import REPOSITORY
@@ -61,7 +62,7 @@ def run_pointed(world: World, point: str, number: int = 1) -> None:
     eventually(lambda: world.connections("leaderboard-keeper") == 0)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", thinned(POINTS, 4))
 def test_a_keeper_that_is_killed_leaves_each_end_and_each_close_once(world: World, point: str) -> None:
     world.define("s", operator="best", schedule=MINUTES, keepPeriods=3)
     board = play(world, "s")
@@ -77,7 +78,7 @@ def test_a_keeper_that_is_killed_leaves_each_end_and_each_close_once(world: Worl
     assert [number for (number,) in expired] == list(range(1, len(ended) - 2))
 
 
-@pytest.mark.parametrize("point", ["during write_standings", "committed write_standings"])
+@pytest.mark.parametrize("point", ["during write_standings", *walks("committed write_standings")])
 def test_standings_are_gone_on_from_whatever_bite_was_the_last(world: World, point: str) -> None:
     """Bites of 5,000: the second one of three is broken off."""
     world.define("s", operator="best", schedule=GRID)
@@ -115,7 +116,7 @@ def test_two_hosts_end_each_period_once(world: World) -> None:
     assert ended == list(range(1, len(ended) + 1)) and closed == list(range(1, len(closed) + 1))
 
 
-@pytest.mark.parametrize(("minutes", "turns"), [(HOUR, 1), (21 * 24 * HOUR, 31)], ids=["an hour", "three weeks"])
+@pytest.mark.parametrize(("minutes", "turns"), [(HOUR, 1), *walks((21 * 24 * HOUR, 31))])
 def test_ends_that_were_missed_are_caught_up_in_order(world: World, minutes: int, turns: int) -> None:
     """Bounded: 1,000 ends in a transaction at most."""
     world.define("s", operator="best", schedule=MINUTES)
@@ -151,7 +152,7 @@ CHANGES: Final = [
 ]
 
 
-@pytest.mark.parametrize(("zone", "first", "hours"), CHANGES, ids=[f"{zone} {day}" for zone, day, _ in CHANGES])
+@pytest.mark.parametrize(("zone", "first", "hours"), thinned(CHANGES, 4))
 def test_each_local_day_is_one_period_where_clocks_change(
     world: World, zone: str, first: str, hours: list[float]
 ) -> None:

@@ -66,7 +66,7 @@ def test_both_agree_on_load(compiled: Any, piece: bytes, pairs: int) -> None:
     assert outcome(compiled.build_load, b"z", b"h", piece, pairs) == outcome(_py.build_load, b"z", b"h", piece, pairs)
 
 
-@settings(deadline=None, max_examples=800)
+@settings(deadline=None, max_examples=200)
 @given(
     replies=st.lists(st.tuples(members, redis_numbers), max_size=4),
     first_rank=st.integers(0, 99) | odd_integers,

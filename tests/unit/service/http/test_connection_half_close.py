@@ -67,7 +67,7 @@ def test_an_error_behind_a_request_in_work_does_not_keep_its_answer_back(served:
         assert wire.closed
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(stream=streams(), data=st.data())
 def test_a_half_close_asks_for_what_is_complete(served: Served, stream: bytes, data: st.DataObject) -> None:
     whole, _ = served.take([stream])

@@ -140,7 +140,7 @@ def test_a_refusal_behind_queued_requests_drops_the_rest(served: Served) -> None
     assert wire.closed and not wire.paused
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(stream=streams())
 def test_the_bounds_do_not_change_what_is_asked(served: Served, stream: bytes) -> None:
     wide, _ = served.take([stream])

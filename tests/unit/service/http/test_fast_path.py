@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.served import Served, assert_same, streams
 
-checked = settings(deadline=None, max_examples=300)
+checked = settings(deadline=None, max_examples=100)
 
 
 @pytest.fixture(scope="module")
