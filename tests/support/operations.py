@@ -63,9 +63,9 @@ def ask(http: Http, op: Operation, season: str, headers: dict[str, str]) -> Answ
 
 
 def books(world: World) -> list[Any]:
-    """What a request could have changed. (The janitor takes away periods that have ended, so those are not counted.)"""
+    """What a request could have changed. (Jobs take away old periods and erased players, so rows are not counted.)"""
     queries = (
-        "SELECT count(*) FROM ledger", "SELECT max(period_id) FROM period", "SELECT count(*) FROM api_key",
+        "SELECT last_value FROM submission", "SELECT max(period_id) FROM period", "SELECT count(*) FROM api_key",
         "SELECT version FROM access", "SELECT count(*) FROM idempotency",
     )  # fmt: skip
     return [world.value(query) for query in queries]
