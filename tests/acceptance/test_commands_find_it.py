@@ -16,6 +16,7 @@ import pytest
 from support.absent import absent
 from support.house import House
 from support.http import free_port
+from support.marks import walks
 from support.processes import START_S, answers, children_of, gone
 from support.processes import Command as Process
 from support.repository import REPOSITORY
@@ -87,7 +88,7 @@ def test_settings_that_are_given_win(house: House) -> None:
         assert command.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.walk)])
+@pytest.mark.parametrize("number", walks(signal.SIGTERM, signal.SIGKILL))
 def test_a_system_that_has_ended_is_not_found(house: House, number: signal.Signals) -> None:
     with house.start() as command:
         assert parsed(house, "status")["postgres"] == "ok"

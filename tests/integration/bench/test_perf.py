@@ -14,6 +14,7 @@ from support.repository import REPOSITORY
 from bench.kernels.cases import Case, Implementation, find_differing, make_cases
 
 
+@pytest.mark.walk
 def test_every_side_of_a_case_is_timed(tmp_path: Path) -> None:
     if importlib.util.find_spec("pyperf") is None:
         absent("pyperf is not installed (extra bench)")

@@ -121,7 +121,7 @@ def tamper_low_bits(world: World) -> None:
     world.redis.hset(world.keys.members(partition_of("t"), b"t"), member[10:], other[:10])
 
 
-@pytest.mark.parametrize("what", thinned(TAMPERING, 5))
+@pytest.mark.parametrize("what", thinned(TAMPERING, 8))
 def test_verify_finds_and_rebuild_repairs(settled: World, what: str) -> None:
     TAMPERING[what](settled)
     report = look(settled)

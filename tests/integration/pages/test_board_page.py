@@ -113,6 +113,7 @@ def test_rows_that_move_are_the_same_elements_and_glide(browser: Browser, board:
     assert browser.run("return page.locator('#rows .row .moved').first().textContent()") == "\u25b2 11"
 
 
+@pytest.mark.walk
 def test_it_recovers_when_the_server_restarts(browser: Browser, world: World) -> None:
     world.submit(("s", "ada", 2), ("s", "bob", 1))
     world.carry_everything()

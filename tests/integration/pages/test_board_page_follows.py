@@ -38,6 +38,7 @@ def test_a_period_that_begins_is_told_without_loading_the_page_again(
     assert browser.run("return page.locator('#period').isHidden()")
 
 
+@pytest.mark.walk
 def test_a_definition_that_could_not_be_read_is_read_later(browser: Browser, board: str, api: Api, season: str) -> None:
     with Http(api.port) as http:
         assert http.ask("PUT", base(season), b'{"title":"Spring Cup"}', JSON).status == 200
@@ -51,6 +52,7 @@ def test_a_definition_that_could_not_be_read_is_read_later(browser: Browser, boa
     browser.run("await page.waitForFunction(() => document.getElementById('title').textContent === 'Spring Cup')")
 
 
+@pytest.mark.walk
 def test_a_season_that_is_over_is_not_asked_about_again(browser: Browser, api: Api, season: str) -> None:
     ends = datetime.now(UTC) + timedelta(seconds=4)
     with Http(api.port) as http:
@@ -92,6 +94,7 @@ def test_a_number_of_rows_that_is_not_whole_is_cut(browser: Browser, board: str)
     assert browser.run("return page.locator('#rows .row').count()") == 1
 
 
+@pytest.mark.walk
 def test_a_frame_that_fits_itself_to_the_board_shrinks_with_it(browser: Browser, board: str) -> None:
     embedded = board.replace("/board/", "/embed/")
     # As docs/pages.md does it. The frame begins with places for eight rows, and has two.
@@ -112,6 +115,7 @@ def test_a_frame_that_fits_itself_to_the_board_shrinks_with_it(browser: Browser,
     )
 
 
+@pytest.mark.walk
 def test_a_key_in_other_letters_is_refused_at_once(browser: Browser, world: World) -> None:
     key = world.key("read", seasons=["s"])
     with carrying(world), serving(world, "/readyz", LEADERBOARD_AUTH="keys") as api:

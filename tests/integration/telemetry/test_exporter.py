@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from support.http import free_port
+from support.marks import walks
 from support.processes import relaying, serving
 from support.scrape import scrape
 from support.waiting import eventually
@@ -51,7 +52,7 @@ def trickle(connection: socket.socket) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("kind", ["API", "relays"])
+@pytest.mark.parametrize("kind", ["API", *walks("relays")])
 def test_clients_without_a_whole_head_hold_up_no_scrape(world: World, kind: str) -> None:
     with exporting(world, kind) as port, ExitStack() as stack:
         for _ in range(2 * CONNECTIONS_MOST):
