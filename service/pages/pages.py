@@ -15,7 +15,10 @@ ASSETS: Final = {
     "admin.js": "text/javascript; charset=utf-8",
     **{
         f"admin-{part}.js": "text/javascript; charset=utf-8"
-        for part in ("definition", "events", "keys", "kit", "players", "schedule", "seasons", "status", "traffic")
+        for part in (
+            *("audit", "definition", "events", "history", "keys", "kit"),
+            *("players", "schedule", "seasons", "status", "traffic"),
+        )
     },
     "board.css": "text/css; charset=utf-8",
     "board.js": "text/javascript; charset=utf-8",

@@ -19,7 +19,7 @@ class Office:
     def __init__(self, world: World, api: Api) -> None:
         self.world = world
         self.api = api
-        self.key = world.key("read", "submit", "admin")
+        self.key = world.key("read", "submit", "moderate", "admin")
         api.until_known(self.key)
         self.url = f"http://127.0.0.1:{api.port}/admin"
 

@@ -163,10 +163,10 @@ export function form(button, act, fields, { danger = false, disabled = false } =
  * A control that can hurt: its consequence in words, and a field for the name of what it is done to. Its button works
  * when the name has been typed.
  */
-export function hazard(title, consequence, typed, button, act) {
+export function hazard(title, consequence, typed, button, act, fields = []) {
   const confirm = input({ dir: "auto", autocapitalize: "none" });
   const made = form(button, async () => { const done = await act(); confirm.value = ""; return done; },
-    [field(`Type “${plain(typed)}” to confirm`, confirm)], { danger: true, disabled: true });
+    [...fields, field(`Type “${plain(typed)}” to confirm`, confirm)], { danger: true, disabled: true });
   const press = made.querySelector("button");
   const fits = () => confirm.value === typed || confirm.value === plain(typed);
   confirm.addEventListener("input", () => { press.disabled = !fits(); });

@@ -1,6 +1,7 @@
 // A player: profile, name, and where the player stands.
 
 import { api, card, el, field, fill, form, heading, input, name, seg, table, tell } from "./admin-kit.js";
+import { erasure, history } from "./admin-history.js";
 import { plain } from "./show.js";
 
 async function profileOf(user) {
@@ -35,6 +36,8 @@ async function shown(user, again) {
     card("Where the player stands", table("Standings", ["Season", "#Rank", "#Of", "#Score"], items.map((one) => [
       el("a", { href: `#/season/${seg(one.seasonId)}` }, name(one.seasonId)), one.rank.toLocaleString(), (one.total ?? 0).toLocaleString(), one.score.toLocaleString(),
     ]), "On no board now."), nextCursor ? el("p", { class: "hint" }, "There are more seasons than these.") : null),
+    history(user, items.map((one) => one.seasonId)),
+    el("section", { class: "card hazards" }, el("h2", {}, "What cannot be undone"), erasure(user)),
   ];
 }
 

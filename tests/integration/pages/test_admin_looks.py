@@ -15,7 +15,7 @@ from support.processes import Api
 
 from service.pages.pages import ASSETS
 
-PARTS = ["status", "seasons", "season/spring", "new-season", "players/ada", "events", "keys"]
+PARTS = ["status", "seasons", "season/spring", "new-season", "players/ada", "events", "keys", "audit"]
 
 
 def strange_names() -> list[str]:
@@ -44,7 +44,7 @@ def test_names_cannot_break_the_page(browser: Browser, office: Office) -> None:
     for name in names:
         assert office.ask("POST", f"{base(name)}/scores", {"userId": name, "delta": 5}).status == 202
     enter(browser, office, "seasons", viewport={"width": 390, "height": 844})
-    for part in ("seasons", "events"):
+    for part in ("seasons", "events", "audit"):
         go(browser, part)
         assert browser.run("return page.evaluate(() => document.documentElement.scrollWidth)") <= 390, part
         assert browser.run("return page.locator('#main img, #main script, #main i, #main b').count()") == 0
