@@ -22,6 +22,10 @@ Action = Literal[
     "profile.write",
     "profile.delete",
     "player.erase",
+    "player.ban",
+    "player.unban",
+    "player.hide",
+    "player.show",
 ]
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -92,6 +92,7 @@ class PeriodKeeper:
                     ((mine,),) = db.execute(self.sql["try_keeper"]).fetchall()
                 if mine:
                     self.turn_seasons(db)
+                    self.end_bans(db)
                     self.close_periods(db)
                     self.do_chores(db)
             self.stop.wait(EVERY_S)
@@ -114,6 +115,20 @@ class PeriodKeeper:
                 # Others have turned them, or an end is there without a schedule.
                 break
         return ended
+
+    def end_bans(self, db: Db) -> int:
+        """End the bans whose time has come, and write the hints of changes whose process ended before; how many."""
+        found = db.execute(self.sql["ended_bans"]).fetchall()
+        for user, has_ended in found:
+            if has_ended:
+                db.execute(self.sql["end_ban"], {"user": user})
+            try:
+                with db.transaction():
+                    db.execute(self.sql["hold_restriction"], {"user": user})
+                    db.execute(self.sql["hint_restricted"], {"user": user})
+            except psycopg.errors.LockNotAvailable as error:
+                log.info("a ban is carried later: %s", first_line(error))
+        return len(found)
 
     def turn(self, db: Db, season: str) -> int:
         """Turn a season, `TURNS_MOST` ends at most; returns their number. One that cannot be turned is set aside."""
@@ -208,6 +223,7 @@ class PeriodKeeper:
         """Amid long work: turn what is due, as often as without it."""
         if self.clock() >= self.next_turn:
             self.turn_seasons(db)
+            self.end_bans(db)
             self.next_turn = self.clock() + EVERY_S
 
     def finish(self, db: Db, period: int, season: str, number: int, players: int, late: int) -> bool:
@@ -216,8 +232,9 @@ class PeriodKeeper:
         False if late submissions have changed its rows meanwhile: the standings are to be written again.
         """
         best = db.execute(self.sql["best_standings"], {"period": period}).fetchall()
+        ((hidden,),) = db.execute(self.sql["count_hidden"], {"period": period}).fetchall()
         data = {
-            "players": players,
+            "players": players - hidden,
             "top": [describe_row(*row) for row in best],
             "link": f"/v1/seasons/{quote(season, safe='')}/leaderboard/top?period={number}",
         }

@@ -71,6 +71,7 @@ from service.http.router import ExactRouter
 from service.http.tracing import Traces
 from service.keys.manage import KeyManager
 from service.moderation.history import PlayerHistory
+from service.moderation.restrictions import PlayerModerator
 from service.openapi.document import Document
 from service.pages.pages import Pages
 from service.players.erase import PlayerEraser
@@ -272,6 +273,7 @@ async def build_worker(s: Settings, row: Row, history: TrafficHistory) -> Worker
         PlayerManager(players, poker),
         PlayerEraser(admin_reads, admin_writes, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         PlayerHistory(admin_reads),
+        PlayerModerator(admin_reads, admin_writes, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         EventFeed(event_reads),
         AuditLog(admin_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),

@@ -71,6 +71,7 @@ def erase_rest(db: Db, wanted: Open, minutes: int, go_on: GoOn) -> Erased | None
         done = {"number": wanted.number, "before": wanted.before, "erased": msgspec.json.encode(erased).decode()}
         if not db.execute(texts["end_erasure"], done).fetchall():
             return None
+        db.execute(texts["forget_restriction"], {"player": wanted.player})
         db.execute(texts["forget_player"], {"player": wanted.player})
     return erased
 

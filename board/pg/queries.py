@@ -16,6 +16,9 @@ _HEAD: Final = r"(?m)^-- name: (\w+) --\n"
 _BLOCKS: Final = re.compile(r"(?ms)^-- many:\n.*?^-- :many\n")
 _BLOCK_MARKS: Final = re.compile(r"(?m)^-- (many:|:many)\n")
 
+OTHERS: Final = {"": (), "_defined": ("",), "_moderated": ("",), "_moderated_defined": ("_moderated", "_defined")}
+"""For each suffix the suffixes whose texts it may equal."""
+
 
 @cache
 def queries() -> dict[str, bytes]:
@@ -28,13 +31,17 @@ def queries() -> dict[str, bytes]:
     well. `name_once` and `name_once_columned` are for batches without keys and traces in which no player is twice in a
     season. They have the lines that end in ``-- once``, and none that ends in ``-- many`` or is between ``-- many:``
     and ``-- :many``. Each of all these is there once more with the lines of defined seasons, as `name_defined`,
-    `name_keyed_defined`, … A text that equals a shorter one is left out.
+    `name_keyed_defined`, … And each has the lines that end in ``-- unmoderated``, or, as `name_moderated`,
+    `name_keyed_moderated`, `name_moderated_defined`, …, those that end in ``-- moderated``. A text that equals a
+    shorter one is left out.
     """
     found = {}
     for name, whole in _bodies():
-        body = _without("defined", whole)
-        for suffix, all_lines in (("_defined", whole), ("", body)):
-            if suffix and all_lines == body:
+        free, moderated = _without("moderated", whole), _without("unmoderated", whole)
+        texts = {"_moderated_defined": moderated, "_defined": free}
+        texts |= {"_moderated": _without("defined", moderated), "": _without("defined", free)}
+        for suffix, all_lines in texts.items():
+            if all_lines in (texts[other] for other in OTHERS[suffix]):
                 continue
             text = _without("once", _without("once_extra", _BLOCK_MARKS.sub("", all_lines)))
             once = _without("many", _without("fed", _without("dated", _BLOCKS.sub("", all_lines))))

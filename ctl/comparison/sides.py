@@ -111,8 +111,8 @@ class Sides:
         with self.reads.cursor(name="rows") as cursor:
             cursor.itersize = PAGE
             cursor.execute(
-                f"SELECT {ENTRY} FROM score WHERE period_id = %s "
-                "ORDER BY score DESC, columns_of(period_id, columns) DESC, score.reached, user_id",
+                f"SELECT {ENTRY} FROM shown_score WHERE period_id = %s "
+                "ORDER BY score DESC, columns_of(period_id, columns) DESC, shown_score.reached, user_id",
                 (period,),
             )
             yield from cursor
@@ -146,7 +146,7 @@ class Sides:
 
     def postgres_standing(self, period: int, user: str) -> Standing | None:
         """A player's row; None without one."""
-        query = f"SELECT {ENTRY} FROM score WHERE period_id = %s AND user_id = %s"
+        query = f"SELECT {ENTRY} FROM shown_score WHERE period_id = %s AND user_id = %s"
         row = self.reads.execute(query, (period, user)).fetchone()
         return None if row is None else Standing(*row[1:])
 

@@ -89,7 +89,8 @@ class Histograms:
         async def read(past: Past) -> Answer:
             state, made = past.state, []
             if state.total:
-                positions = find_parts(state.total, buckets if by == "quantile" else 1)
+                parts = find_parts(state.total, buckets if by == "quantile" else 1)
+                positions = [past.hidden.find_position(position) for position in parts]
                 places = sorted({*positions})
                 rows = await read_standings(past, "standings_at", "ranked_at", size=len(places), positions=positions)
                 by_position = dict(zip(places, (score for (score,) in rows), strict=True))
@@ -100,7 +101,8 @@ class Histograms:
                     if edges
                     else []
                 )
-                made = make_buckets(edges, [n for (n,) in counted], state.total, (scores[-1], scores[0]))
+                ahead = [past.hidden.count_shown(n) for (n,) in counted]
+                made = make_buckets(edges, ahead, state.total, (scores[-1], scores[0]))
             shown = [turn_bucket(bucket, order_of(state.period)) for bucket in made]
             return state.make_answer(_encode(Histogram(season, shown, state.as_of, period)))
 

@@ -96,7 +96,7 @@ class Lookups:
         self, season: str, period: int, users: list[str], live: Callable[[], PendingAnswer]
     ) -> Answer:
         async def read(past: Past) -> Answer:
-            rows = await self._past.read_standings(past, "standings_of", "ranked_of", users=users)
+            rows = await self._past.read_players(past, users)
             items = [
                 FoundPlayer(rank, position, user, score, reached, show_columns(past.state, run))
                 for position, (_, rank, user, score, run, reached) in enumerate(rows, 1)

@@ -17,6 +17,7 @@ from board.redis.keyspace import Keyspace
 from board.season import INT64_MAX, RANKINGS, SHARED, Column, order_of, turn
 from service.boards.calls import BoardState, make_state
 from service.boards.cursors import Cursor, encode_row
+from service.boards.hidden_positions import ALL_SHOWN, HiddenPositions
 from service.boards.rank_reads import PlayerNotFound, SeasonNotFound
 from service.boards.run_metadata import RunMetadata
 from service.boards.shared_ranks import percentile_of
@@ -27,6 +28,8 @@ from service.contract.problems import INVALID_CURSOR, PERIOD_EXPIRED, PERIOD_NOT
 
 POLL_S: Final = 0.005
 """The pause between two looks at the period that Redis shows."""
+PERIODS_MOST: Final = 64
+"""Periods whose hidden standings a worker remembers."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -35,7 +38,8 @@ class Past(msgspec.Struct, frozen=True):
     """A period that has ended: its state, whether it has standings, and whether it is final.
 
     `standing` is the position, rank, id, score, columns and version of the player that was asked for with it, or None.
-    It counts only if there are standings: they may be being written anew.
+    It counts only if there are standings: they may be being written anew. `hidden` are the standings that are not
+    shown. Positions are those that are shown, but for what `PastBoards.read_standings` takes and gives.
     """
 
     state: BoardState
@@ -43,6 +47,7 @@ class Past(msgspec.Struct, frozen=True):
     has_standings: bool
     is_final: bool
     standing: tuple[Any, ...] | None = None
+    hidden: HiddenPositions = ALL_SHOWN
 
 
 class PastBoards:
@@ -61,6 +66,7 @@ class PastBoards:
         self._keys: Final = keys
         self._deadline_s: Final = deadline_s
         self._loop: Final = asyncio.get_running_loop()
+        self._hidden: Final[dict[tuple[int, int], tuple[HiddenPositions, int]]] = {}
 
     async def read_top(
         self,
@@ -201,7 +207,8 @@ class PastBoards:
             rows = await self._read("named_period", {"season": season, "number": number, "user": user})
             if not rows:
                 raise SeasonNotFound("there is no such season")
-            current, period, is_kept, is_current, has_standings, players, ranking, late, is_final, named = rows[0][:10]
+            current, period, is_kept, is_current, has_standings, players, ranking, late, is_final = rows[0][:9]
+            named, restricted = rows[0][9:11]
             if number > current:
                 raise Rejected(PERIOD_NOT_FOUND.answer)
             if not is_kept:
@@ -209,10 +216,16 @@ class PastBoards:
             if has_standings or not is_current:
                 if players is None:
                     ((players,),) = await self._read("count_players", {"period": period})
-                state = make_past_state(period, players, late, ranking == RANKINGS["competition"], read_columns(named))
-                position, shared, *row = rows[0][10:]
-                standing = None if position is None else (position, shared if state.shares else position, *row)
-                return Past(state, number, has_standings, is_final, standing)
+                hidden = ALL_SHOWN
+                if has_standings and restricted:
+                    hidden, restricted = await self._find_hidden(period, late, restricted)
+                shares = ranking == RANKINGS["competition"]
+                total = players - hidden.count
+                state = make_past_state(period, total, late, restricted, shares, read_columns(named))
+                position, shared, *row = rows[0][11:]
+                found = [] if position is None else [(position, shared if shares else position, *row)]
+                standing = next(iter(hidden.show(found)), None)
+                return Past(state, number, has_standings, is_final, standing, hidden)
             # The board may be replaced by that of another period at any time: it is this one's if Redis shows this
             # period before and after.
             if await self._shows(season, period):
@@ -226,15 +239,30 @@ class PastBoards:
                 raise BoardRebuilding("the board of this period is not shown yet")
             await asyncio.sleep(POLL_S)
 
+    async def _find_hidden(self, period: int, late: int, restricted: int) -> tuple[HiddenPositions, int]:
+        """The standings of a period that are not shown, and the number of changes of restrictions that they are of.
+
+        PERF: they are remembered until the next change, of restrictions or of the standings (`late`). Each read asks
+        PostgreSQL for the numbers of both.
+        """
+        known = self._hidden.get((period, late))
+        if known is None or known[1] != restricted:
+            ((positions, number),) = await self._read("hidden_positions", {"period": period})
+            if len(self._hidden) >= PERIODS_MOST:
+                self._hidden.clear()
+            known = self._hidden[period, late] = (HiddenPositions(positions) if positions else ALL_SHOWN, number)
+        return known
+
     async def read_standings(
         self, past: Past, name: str, twin: str, *, size: int | None = None, **parameters: Any
     ) -> list[Any]:
         """The rows of the query `name` on standings; of its `twin` while there are none.
 
-        Raises `BoardRebuilding` if they are not `size` rows: the standings are being written anew.
+        Positions are those that are stored. Raises `BoardRebuilding` if they are not `size` rows: the standings are
+        being written anew.
         """
         state = past.state
-        known = {"period": state.period, "shares": state.shares, "players": state.total}
+        known = {"period": state.period, "shares": state.shares, "players": state.total + past.hidden.count}
         rows: list[Any] = await self._read(name if past.has_standings else twin, {**known, **parameters})
         if size is not None and len(rows) != size:
             raise BoardRebuilding("the standings of this period are being written anew")
@@ -272,7 +300,7 @@ class PastBoards:
         """The number of players that are not behind a row; its `score` is the higher the better, `run` its columns."""
         row = {"score": score, "reached": reached, "user": user, "run": run}
         ((until,),) = await self.read_standings(past, "standings_until", "ranked_until", size=1, **row)
-        return int(until)
+        return past.hidden.count_shown(int(until))
 
     async def _window(self, past: Past, first: int, last: int) -> list[RankedEntry]:
         """The players from one position to another one."""
@@ -280,7 +308,14 @@ class PastBoards:
 
     async def read_rows(self, past: Past, first: int, last: int, size: int | None = None) -> list[Any]:
         """Position, rank, id, score, columns and version of the players from one position to another one."""
-        return await self.read_standings(past, "standings", "ranked", size=size, first=first, last=last)
+        hidden = past.hidden
+        begin, end = hidden.find_position(first), hidden.find_position(last)
+        stored = None if size is None else size + (end - begin) - (last - first)
+        return hidden.show(await self.read_standings(past, "standings", "ranked", size=stored, first=begin, last=end))
+
+    async def read_players(self, past: Past, users: Sequence[str]) -> list[Any]:
+        """As `read_rows`, of these players, the best one first."""
+        return past.hidden.show(await self.read_standings(past, "standings_of", "ranked_of", users=users))
 
 
 def place_window(first: int, size: int, total: int, fill: bool) -> tuple[int, int]:
@@ -305,9 +340,14 @@ def make_entries(state: BoardState, rows: Sequence[Any]) -> list[RankedEntry]:
     return [RankedEntry(rank, user, score, show_columns(state, run)) for _, rank, user, score, run, _ in rows]
 
 
-def make_past_state(period: int, players: int, late: int, shares: bool, columns: tuple[Column, ...]) -> BoardState:
-    """The state of the board of a period that has ended. Late submissions and another ranking change it."""
-    as_of = f"{period}.past{late or ''}{SHARED.decode() if shares else ''}"
+def make_past_state(
+    period: int, players: int, late: int, restricted: int, shares: bool, columns: tuple[Column, ...]
+) -> BoardState:
+    """The state of the board of a period that has ended. Late submissions and another ranking change it, and so does
+    each change of a ban or a hidden player, by `restricted`.
+    """
+    moderated = f".m{restricted}" if restricted else ""
+    as_of = f"{period}.past{late or ''}{SHARED.decode() if shares else ''}{moderated}"
     return make_state("desc", players, as_of, shares, period, columns)
 
 

@@ -1,1 +1,1 @@
-"""Fair play: what a player submitted."""
+"""Fair play: what a player submitted, and who is banned or hidden."""

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from service.contract.reason import REASON_MAX
 from service.contract.types import (
     CLIENT_VERSION_MAX,
     INT64_MAX,
@@ -16,6 +17,7 @@ from service.contract.types import (
     SeasonId,
     UserId,
 )
+from service.moderation.problems import SEASONS_MOST
 
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-30T10:00:00Z"])]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
@@ -64,3 +66,82 @@ class History(msgspec.Struct, frozen=True):
     userId: UserId
     items: list[HistoryItem]
     nextCursor: HistoryCursor | None
+
+
+BanReason = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=REASON_MAX, description="Why; the audit has it, too.", examples=["speed hack"]
+    ),
+]
+BanSeasons = Annotated[
+    list[SeasonId],
+    msgspec.Meta(min_length=1, max_length=SEASONS_MOST, description="The seasons of the ban.", examples=[["spring"]]),
+]
+Until = Annotated[
+    datetime.datetime,
+    msgspec.Meta(tz=True, description="When the ban ends by itself.", examples=["2099-12-31T00:00:00Z"]),
+]
+
+
+class BanWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A ban: in every season, those to come as well, or in `seasons`; for good, or until a time."""
+
+    reason: BanReason
+    seasons: BanSeasons | msgspec.UnsetType = msgspec.UNSET
+    until: Until | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def named_seasons(self) -> list[str] | None:
+        """The seasons; None: every one."""
+        return None if self.seasons is msgspec.UNSET else self.seasons
+
+    @property
+    def end(self) -> datetime.datetime | None:
+        """When it ends; None: never."""
+        return None if self.until is msgspec.UNSET else self.until
+
+
+ShownBanWanted = Annotated[
+    BanWanted, msgspec.Meta(examples=[{"reason": "speed hack", "until": "2099-12-31T00:00:00Z"}])
+]
+"""A ban in the OpenAPI document."""
+
+
+class ModerationReason(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Why it is done. The body, or its `reason`, may be left out."""
+
+    reason: BanReason | msgspec.UnsetType = msgspec.UNSET
+
+
+class Moderator(msgspec.Struct, frozen=True):
+    """Who did it: a key, by its id."""
+
+    type: Literal["key"]
+    id: Annotated[str, msgspec.Meta(examples=["4fT9s0aKqZ"])]
+
+
+class Ban(msgspec.Struct, frozen=True):
+    """A ban. `seasons` null: every season. `until` null: for good. `actor` null: a client of an open server."""
+
+    reason: BanReason
+    seasons: BanSeasons | None
+    until: Until | None
+    at: Instant
+    actor: Moderator | None
+
+
+class Hiding(msgspec.Struct, frozen=True):
+    """Since when the player is hidden, by whom, and why, as far as it was told."""
+
+    reason: BanReason | None
+    at: Instant
+    actor: Moderator | None
+
+
+class Moderation(msgspec.Struct, frozen=True):
+    """Whether a player is banned or hidden. null: not."""
+
+    userId: UserId
+    ban: Ban | None
+    hidden: Hiding | None

@@ -42,6 +42,12 @@ class SeasonNotOpen(LeaderboardError):
     code = "season-not-open"
 
 
+class PlayerBanned(LeaderboardError):
+    """The player is banned in the season; nothing was written."""
+
+    code = "player-banned"
+
+
 class SeasonClosed(LeaderboardError):
     """The season's last period has ended; nothing was written."""
 

@@ -83,6 +83,7 @@ OPERATIONS: Final = (
             p.PERIOD_EXPIRED,
             own.SCORE_OUT_OF_RANGE,
             own.WRONG_OPERATOR,
+            own.PLAYER_BANNED,
             own.SEASON_NOT_OPEN,
             p.PERIOD_CLOSED,
             own.SCORE_OUT_OF_BOUNDS,

@@ -17,6 +17,7 @@ from service.submissions.item import (
     OutOfBounds,
     PeriodExpired,
     PeriodNotFound,
+    PlayerBanned,
     ScoreOutOfRange,
     SeasonClosed,
     SeasonNotDefined,
@@ -25,6 +26,7 @@ from service.submissions.item import (
 )
 from service.submissions.statements import (
     AT_THE_EDGE,
+    BANNED,
     CLOSED,
     DUE,
     FEEDS,
@@ -41,6 +43,7 @@ from service.submissions.statements import (
     PERIOD_GONE,
     REFITTED,
     REPLAYED,
+    RESTRICTED,
     TOO_NEW,
     WRITTEN,
     WRONG_OPERATOR,
@@ -63,6 +66,7 @@ _REFUSALS: Final[dict[int, Callable[[], LeaderboardError]]] = {
     WRONG_OPERATOR: lambda: WrongOperator("the season's operator takes the other one of delta and score"),
     OUT_OF_BOUNDS: lambda: OutOfBounds("the submission is outside the season's bounds"),
     NOT_OPEN: lambda: SeasonNotOpen("the season is not open yet"),
+    BANNED: lambda: PlayerBanned("the player is banned"),
     CLOSED: lambda: SeasonClosed("the period has ended"),
     TOO_NEW: lambda: AchievedLater("the submission was achieved later than now"),
     NO_PERIOD: lambda: PeriodNotFound("the season has had no such period yet"),
@@ -139,9 +143,9 @@ class Committer:
                 unknown.append(item)
             elif status == KEY_TWICE:
                 repeated.append(item)
-            elif status in (OUTDATED, REFITTED):
+            elif status in (OUTDATED, REFITTED, RESTRICTED):
                 # Each time another submission of the player has been written meanwhile, or the season was given other
-                # columns: no bound but the deadline.
+                # columns, or the first player was restricted: no bound but the deadline.
                 put_back.append(item)
             elif status == MISFIT:
                 item.fail(writer.columns.make_misfit(item))

@@ -41,6 +41,12 @@ PLACING_FORBIDDEN = add_problem(
     "achievedAt and period of a submission need the scope admin.",
     "Only administrators tell when a run was achieved, or name the period that it counts in.",
 )
+PLAYER_BANNED = add_problem(
+    "player-banned",
+    403,
+    "The player is banned; nothing was written.",
+    "A moderator has banned the player in this season, or in all of them. The others of a batch are not affected.",
+)
 SCORE_OUT_OF_RANGE = add_problem(
     "score-out-of-range",
     409,

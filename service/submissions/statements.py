@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from operator import attrgetter
 from typing import Any, Final
 
@@ -37,16 +38,30 @@ from service.submissions.origins import VERSIONS_MOST, Origins
     REFITTED,
 ) = range(15)
 """The statuses of a submission in the rows of `submit` and `submit_by_rule`; see the queries. `AT_THE_EDGE`: the short
-text has not written it, since its player is near the end of int64. The item must be sent again, marked as `edge`.
+text has not written it, since its player is near the end of int64, or banned. The item must be sent again, marked as
+`edge`.
 `REFITTED`: the season's columns were not known, and the item fits them. It must be sent again.
 """
 
-FEEDS, TOO_NEW, NO_PERIOD, PERIOD_GONE, HAS_MORE = range(20, 25)
+FEEDS, TOO_NEW, NO_PERIOD, PERIOD_GONE, HAS_MORE, BANNED, RESTRICTED = range(20, 27)
 """Further ones. `FEEDS`: the season feeds others, so only the full text writes the item. `HAS_MORE`: only the statement
-by rule has the whole first answer."""
+by rule has the whole first answer. `RESTRICTED`: a player is banned or hidden, so only a moderated text writes the
+item. The next statement of the connection is one.
+"""
+
+MODERATED_S: Final = 60.0
+"""For so long a connection uses the moderated texts, before it tries whether it still needs them."""
 
 PLAIN: Final = ("submit_short", "submit", "submit_keyed", "submit_traced")
 PLAIN_DEFINED: Final = ("submit_short_defined", "submit_defined", "submit_keyed_defined", "submit_traced_defined")
+PLAIN_MODERATED: Final = (
+    *("submit_short_moderated", "submit_moderated"),
+    *("submit_keyed_moderated", "submit_traced_moderated"),
+)
+PLAIN_MODERATED_DEFINED: Final = (
+    *("submit_short_moderated_defined", "submit_moderated_defined"),
+    *("submit_keyed_moderated_defined", "submit_traced_moderated_defined"),
+)
 BY_RULE: Final = (
     *("submit_by_rule", "submit_by_rule_keyed", "submit_by_rule_traced"),
     *("submit_by_rule_extra", "submit_by_rule_columned", "submit_by_rule_full"),
@@ -57,9 +72,21 @@ BY_RULE_DEFINED: Final = (
     *("submit_by_rule_extra_defined", "submit_by_rule_columned_defined", "submit_by_rule_full_defined"),
     *("submit_by_rule_once_defined", "submit_by_rule_once_columned_defined"),
 )
+BY_RULE_MODERATED: Final = (
+    *("submit_by_rule_moderated", "submit_by_rule_keyed_moderated"),
+    *("submit_by_rule_traced_moderated", "submit_by_rule_extra_moderated"),
+    *("submit_by_rule_columned_moderated", "submit_by_rule_full_moderated"),
+    *("submit_by_rule_once_moderated", "submit_by_rule_once_columned_moderated"),
+)
+BY_RULE_MODERATED_DEFINED: Final = (
+    *("submit_by_rule_moderated_defined", "submit_by_rule_keyed_moderated_defined"),
+    *("submit_by_rule_traced_moderated_defined", "submit_by_rule_extra_moderated_defined"),
+    *("submit_by_rule_columned_moderated_defined", "submit_by_rule_full_moderated_defined"),
+    *("submit_by_rule_once_moderated_defined", "submit_by_rule_once_columned_moderated_defined"),
+)
 """The texts of each statement: without keys and traces, with keys, with both, and by rule also with metadata, then with
 columns, then with fed seasons and named periods. The last two are for batches without keys and traces, with each player
-once in a season. The first plain one is the short text."""
+once in a season. The first plain one is the short text. The moderated ones look for bans of the batch's players."""
 
 NOTHING: Final[Counted] = (0, 0, None, None, None, None)
 """The figures of a submission that does not count."""
@@ -140,8 +167,12 @@ class Writer:
         self._cursor: Final = connection.cursor(binary=True)
         texts = queries()
         plain, by_rule = (PLAIN_DEFINED, BY_RULE_DEFINED) if only_defined else (PLAIN, BY_RULE)
-        self._short, *self._plain = [texts[name] for name in plain]
-        self._by_rule: Final = [texts[name] for name in by_rule]
+        self._texts: Final = [texts[name] for name in plain], [texts[name] for name in by_rule]
+        plain, by_rule = PLAIN_MODERATED, BY_RULE_MODERATED
+        if only_defined:
+            plain, by_rule = PLAIN_MODERATED_DEFINED, BY_RULE_MODERATED_DEFINED
+        self._moderated: Final = [texts[name] for name in plain], [texts[name] for name in by_rule]
+        self._moderated_until = 0.0
         self.only_defined: Final = only_defined
         self.columns: Final = columns or ColumnMemory()
         self._create: Final = texts["create_seasons"]
@@ -183,8 +214,10 @@ class Writer:
         With `DUE` the name of the season that is due is in the place of `skipped`, or None for the submission's own.
         """
         self.fed_partitions = 0
+        is_moderated = self._moderated_until > 0 and self._moderated_until > asyncio.get_running_loop().time()
+        (short, *plain), by_rules = self._moderated if is_moderated else self._texts
         if is_short(batch):
-            return await self._write_short(batch)
+            return await self._write_short(short, batch)
         parameters: dict[str, Any] = {
             "seasons": TextArray(pack_text_array([item.season for item in batch])),
             "users": TextArray(pack_text_array([item.user for item in batch])),
@@ -199,7 +232,7 @@ class Writer:
             parameters["origins"] = Int8Array(pack_int8_array(origins))
         else:
             parameters["deltas"] = numbers
-        texts = self._by_rule if by_rule else self._plain
+        texts = by_rules if by_rule else plain
         # PERF: looking up and inserting keys costs a batch a fifth more, so batches without keys omit it. Batches with
         # a trace, metadata or columns, or that feed or name periods, run a longer statement, with or without keys.
         is_full = by_rule and any(item.full for item in batch)
@@ -212,6 +245,7 @@ class Writer:
             rows = await self._run(texts[6] if is_once else texts[0], parameters, fetch=True)
             if by_rule:
                 return [(self._judge(item, row), (*row[2:7], None)) for item, row in zip(batch, rows, strict=True)]
+            self._note_restricted(rows)
             return [(status, (score, version, None, None, None, None)) for _, status, score, version in rows]
         if is_once:
             parameters["metadata"] = TextArray(pack_text_array([item.extras.metadata for item in batch]))
@@ -240,6 +274,7 @@ class Writer:
                 (self._judge(item, row), row[8:] if row[1] == REPLAYED else (*row[2:7], None))
                 for item, row in zip(batch, rows, strict=True)
             ]
+        self._note_restricted(rows)
         return [(row[1], (*(row[4:] if row[1] == REPLAYED else row[2:4]), None, None, None, None)) for row in rows]
 
     def _add_columns(self, batch: list[Item], parameters: dict[str, Any]) -> None:
@@ -261,20 +296,27 @@ class Writer:
     def _judge(self, item: Item, row: Any) -> int:
         """The status of a row by rule. Where the columns differ, those of the season are remembered."""
         status: int = row[1]
+        if status == RESTRICTED:
+            self._note_restricted([row])
         if status == MISFIT:
             self.columns.learn(item.season, row[7])
             if self.columns.fits(item):
                 return REFITTED
         return status
 
-    async def _write_short(self, batch: list[Item]) -> list[tuple[int, Counted]]:
+    def _note_restricted(self, rows: list[Any]) -> None:
+        """Use the moderated texts from now on, if the statement has found that somebody is restricted."""
+        if any(row[1] == RESTRICTED for row in rows):
+            self._moderated_until = asyncio.get_running_loop().time() + MODERATED_S
+
+    async def _write_short(self, text: bytes, batch: list[Item]) -> list[tuple[int, Counted]]:
         """`submit` for a batch that `is_short`."""
         parameters = {
             "season": batch[0].season,
             "users": TextArray(pack_text_array([item.user for item in batch])),
             "deltas": Int8Array(pack_int8_array([item.number for item in batch])),
         }
-        rows = await self._run(self._short, parameters, fetch=True)
+        rows = await self._run(text, parameters, fetch=True)
         missing = (AT_THE_EDGE if rows else NO_SEASON, NOTHING)
         found = {user: (WRITTEN, (score, version, None, None, None, None)) for user, score, version in rows}
         return [found.get(item.user, missing) for item in batch]

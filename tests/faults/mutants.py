@@ -92,7 +92,7 @@ MUTANTS: Final = (
         (
             (
                 "board/pg/sql/submissions.sql",
-                "WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed",
+                "AND (i.digest IS NULL OR i.ord IN (SELECT ord FROM first)) -- keyed",
                 "-- keyed",
             ),
             (
@@ -253,7 +253,11 @@ MUTANTS: Final = (
                 "WHERE j.is_fed AND f.ord IS NULL -- fed",
                 "WHERE j.is_fed AND j.refusal > 0 -- fed",
             ),
-            ("service/submissions/statements.py", "        self.fed_partitions = 0\n        if", SECOND + "        if"),
+            (
+                "service/submissions/statements.py",
+                "        self.fed_partitions = 0\n        is_moderated",
+                SECOND + "        is_moderated",
+            ),
             (
                 "service/submissions/statements.py",
                 "            return self._read_full(batch, await self._run(texts[5], parameters, fetch=True))",

@@ -24,6 +24,7 @@ FILES: Final = (
     "players",
     "audit",
     "moderation",
+    "restrictions",
     "erasure",
     "segments",
     "relay",

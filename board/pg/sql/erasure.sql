@@ -183,3 +183,4 @@ SELECT digest, asked_at FROM erasure ORDER BY number
 -- name: known_players --
 -- Every user id of this database, once.
 SELECT user_id FROM score UNION SELECT user_id FROM standing UNION SELECT user_id FROM ledger UNION SELECT user_id FROM player
+UNION SELECT user_id FROM restriction

@@ -4,7 +4,9 @@
 -- The events after a place, of one kind or of any (null), in the order of histories, transactions and numbers. Without those
 -- of transactions that are younger than the oldest one in progress: an event of that one may still come before them. All
 -- transactions of earlier histories have ended. (In ORDER BY a bare `xid` would be the text of the answer.)
-SELECT history, xid::text AS xid, number, at, kind, season_id, period, data FROM event
+SELECT history, xid::text AS xid, number, at, kind, season_id, period,
+       CASE WHEN EXISTS (SELECT FROM restriction) THEN shown_event(kind, season_id, data) ELSE data END AS data
+FROM event
 WHERE (history, xid, number) > (%(history)s::integer, %(xid)s::xid8, %(number)s::bigint)
   AND (xid < pg_snapshot_xmin(pg_current_snapshot()) OR history < coalesce((
       SELECT h.history FROM history h WHERE h.identity = (

@@ -113,9 +113,18 @@ COPY standing (period_id, position, user_id, score, reached, columns, shared) FR
 UPDATE period SET players = %(players)s WHERE period_id = %(period)s AND late = %(late)s
 
 -- name: best_standings --
-SELECT CASE WHEN s.ranking = 1 THEN t.shared ELSE t.position END AS rank, t.user_id, t.score, t.columns, p.columns
-FROM standing t JOIN period p ON p.period_id = t.period_id JOIN season s ON s.season_id = p.season_id
-WHERE t.period_id = %(period)s ORDER BY t.position LIMIT 10
+-- Without those that are not shown.
+SELECT q.rank - (SELECT count(*) FROM unnest(q.hidden) AS u (position) WHERE u.position < q.rank) AS rank, q.user_id, q.score, q.run, q.columns
+FROM (
+    SELECT CASE WHEN s.ranking = 1 THEN t.shared ELSE t.position END AS rank, t.user_id, t.score, t.columns AS run, p.columns, h.hidden,
+           t.position
+    FROM (SELECT hidden_positions(%(period)s) AS hidden OFFSET 0) AS h
+    CROSS JOIN standing t JOIN period p ON p.period_id = t.period_id JOIN season s ON s.season_id = p.season_id
+    WHERE t.period_id = %(period)s AND t.position <> ALL (h.hidden) ORDER BY t.position LIMIT 10
+) AS q ORDER BY q.position
+
+-- name: count_hidden --
+SELECT cardinality(hidden_positions(%(period)s))
 
 -- name: finish_period --
 -- The one commit that makes a period final, with the event. Late submissions make it come later: their statement locks the
@@ -183,7 +192,9 @@ SELECT p.number, least(CASE WHEN p.period_id = s.period_id THEN greatest(p.start
            WHEN p.ends_at IS NOT NULL OR s.ends_at <= now() THEN 'closing'
            WHEN s.opens_at > now() THEN 'upcoming'
            ELSE 'open'
-       END AS state, CASE WHEN p.final_at IS NOT NULL THEN p.players END AS players
+       END AS state, CASE WHEN p.final_at IS NOT NULL THEN p.players END
+           - CASE WHEN p.final_at IS NOT NULL AND EXISTS (SELECT FROM restriction) THEN cardinality(hidden_positions(p.period_id)) ELSE 0 END
+           AS players
 FROM season s JOIN period p ON p.season_id = s.season_id
 WHERE s.season_id = %(season)s AND p.number < %(below)s AND p.ended_at IS NULL AND p.expired_at IS NULL
 ORDER BY p.number DESC LIMIT %(limit)s

@@ -9,7 +9,7 @@ WITH looked AS MATERIALIZED (
 ), found AS MATERIALIZED (
     SELECT l.season_id FROM looked l
     CROSS JOIN LATERAL (
-        SELECT FROM score s WHERE s.period_id = l.period_id AND s.user_id = %(user)s
+        SELECT FROM shown_score s WHERE s.period_id = l.period_id AND s.user_id = %(user)s
         ORDER BY s.period_id, s.user_id LIMIT 1
     ) AS t
     ORDER BY l.season_id LIMIT %(limit)s

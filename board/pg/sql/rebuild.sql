@@ -8,11 +8,11 @@ WHERE s.partition = %(partition)s ORDER BY s.season_id
 -- name: season_rows --
 -- The rows of one period, inside COPY … TO STDOUT (FORMAT binary). They come in the order of the board, last first: each
 -- one is inserted before all others, where the sorted set finds its place at once.
-SELECT user_id, score, reached FROM score WHERE period_id = %(period)s ORDER BY score, reached DESC
+SELECT user_id, score, reached FROM shown_score WHERE period_id = %(period)s ORDER BY score, reached DESC
 
 -- name: season_runs --
 -- As `season_rows`, of a period with columns.
-SELECT user_id, score, reached, columns_of(period_id, columns) FROM score
+SELECT user_id, score, reached, columns_of(period_id, columns) FROM shown_score
 WHERE period_id = %(period)s ORDER BY score, 4, reached DESC
 
 -- name: commit_rebuild --

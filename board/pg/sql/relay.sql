@@ -83,7 +83,7 @@ WITH taken AS (
     -- Hints of an ended period are dropped here: the reset has left a hint of its own. Hints of a season that is set
     -- aside are dropped, too: the season will be rebuilt.
     JOIN season s ON s.period_id = c.period_id AND NOT EXISTS (SELECT FROM ailing a WHERE a.season_id = s.season_id)
-    LEFT JOIN score r ON r.period_id = c.period_id AND r.user_id = c.user_id
+    LEFT JOIN shown_score r ON r.period_id = c.period_id AND r.user_id = c.user_id
     GROUP BY s.season_id, s.period_id, s.ranking, s.columns, s.period_number, s.segments
 )
 SELECT t.fence, t.hints, t.low_xid, t.oldest_s, t.profiles, t.moved, g.season_id, g.period_id, g.ranking, g.named, g.period_number,
@@ -116,8 +116,9 @@ WITH wanted AS MATERIALIZED (
     SELECT h.season_id, h.period_id, h.user_id, h.score, p.number, l.user_id AS previous
     FROM held h JOIN period p ON p.period_id = h.period_id
     LEFT JOIN leader l ON l.season_id = h.season_id AND l.period_id = h.period_id
-    -- A board that was altered by hand may show a player who has no row.
-    WHERE h.user_id IS NULL OR EXISTS (SELECT FROM score r WHERE r.period_id = h.period_id AND r.user_id = h.user_id)
+    -- A board that was altered by hand may show a player who has no row; another one shows a banned player until the hint of it is
+    -- carried.
+    WHERE h.user_id IS NULL OR EXISTS (SELECT FROM shown_score r WHERE r.period_id = h.period_id AND r.user_id = h.user_id)
 ), kept AS (
     INSERT INTO leader (season_id, period_id, user_id) SELECT season_id, period_id, user_id FROM changed
     ON CONFLICT (season_id) DO UPDATE SET period_id = excluded.period_id, user_id = excluded.user_id

@@ -19,7 +19,7 @@ FROM (
     CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
     CROSS JOIN LATERAL (SELECT a.held ->> %(first)s::text AS first, a.held ->> %(second)s::text AS second OFFSET 0) AS v
     WHERE (v.first IS NOT NULL OR v.second IS NOT NULL)
-      AND EXISTS (SELECT FROM score r WHERE r.period_id = %(period)s AND r.user_id = u.user_id)
+      AND EXISTS (SELECT FROM shown_score r WHERE r.period_id = %(period)s AND r.user_id = u.user_id)
     OFFSET 0
 ) AS h
 
@@ -47,7 +47,7 @@ DELETE FROM segment_value WHERE period_id = %(period)s
 -- empty value for each attribute that has more values.
 WITH counted AS MATERIALIZED (
     SELECT n.attribute, n.value, count(*) AS players
-    FROM score r JOIN player p ON p.user_id = r.user_id
+    FROM shown_score r JOIN player p ON p.user_id = r.user_id
     CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
     CROSS JOIN LATERAL (VALUES (%(first)s::text, a.held ->> %(first)s::text), (%(second)s::text, a.held ->> %(second)s::text)) AS n (attribute, value)
     WHERE r.period_id = %(period)s AND n.value IS NOT NULL
@@ -71,7 +71,7 @@ FROM (
     SELECT r.user_id, r.score, r.reached, columns_of(r.period_id, r.columns) AS columns, concat_ws(E'\n',
         CASE WHEN v.first IN (SELECT b.value FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(first)s) THEN %(first)s || ':' || v.first END,
         CASE WHEN v.second IN (SELECT b.value FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(second)s) THEN %(second)s || ':' || v.second END) AS names
-    FROM score r JOIN player p ON p.user_id = r.user_id
+    FROM shown_score r JOIN player p ON p.user_id = r.user_id
     CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
     CROSS JOIN LATERAL (SELECT a.held ->> %(first)s::text AS first, a.held ->> %(second)s::text AS second OFFSET 0) AS v
     WHERE r.period_id = %(period)s
@@ -86,7 +86,7 @@ FROM (
     SELECT r.user_id, concat_ws(E'\n',
         CASE WHEN v.first IN (SELECT b.value FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(first)s) THEN %(first)s || ':' || v.first END,
         CASE WHEN v.second IN (SELECT b.value FROM segment_value b WHERE b.period_id = %(period)s AND b.attribute = %(second)s) THEN %(second)s || ':' || v.second END) AS names
-    FROM score r JOIN player p ON p.user_id = r.user_id
+    FROM shown_score r JOIN player p ON p.user_id = r.user_id
     CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
     CROSS JOIN LATERAL (SELECT a.held ->> %(first)s::text AS first, a.held ->> %(second)s::text AS second OFFSET 0) AS v
     WHERE r.period_id = %(period)s
@@ -133,7 +133,7 @@ DELETE FROM segment_value WHERE ctid = ANY (ARRAY(
 SELECT c.attribute || ':' || c.value AS segment, c.players
 FROM (
     SELECT n.attribute, n.value, count(*) AS players
-    FROM score r JOIN player p ON p.user_id = r.user_id
+    FROM shown_score r JOIN player p ON p.user_id = r.user_id
     CROSS JOIN LATERAL (SELECT p.attributes::json AS held OFFSET 0) AS a
     CROSS JOIN LATERAL (VALUES (%(first)s::text, a.held ->> %(first)s::text), (%(second)s::text, a.held ->> %(second)s::text)) AS n (attribute, value)
     WHERE r.period_id = %(period)s AND n.value IS NOT NULL

@@ -2,11 +2,13 @@
 
 -- name: named_period --
 -- A period of a season by its number: whether there has been one, whether it is kept, current, has standings, and is final.
--- `late` rises while late submissions come. With a `user` there is this player's standing, too: a final rank is one query.
+-- `late` rises while late submissions come, `restricted` with each change of a ban or a hidden player.
+-- With a `user` there is this player's standing, too: a final rank is one query.
 SELECT c.number AS current_number, p.period_id,
        p.period_id IS NOT NULL AND p.ended_at IS NULL AND p.expired_at IS NULL AS is_kept,
        p.period_id = s.period_id AS is_current, p.players IS NOT NULL AS has_standings, p.players, s.ranking,
        p.late, p.final_at IS NOT NULL AS is_final, p.columns,
+       (SELECT number FROM restriction_changes) AS restricted,
        t.position, t.shared, t.user_id, t.score, t.columns AS run, t.reached
 FROM season s JOIN period c ON c.period_id = s.period_id
 LEFT JOIN period p ON p.season_id = s.season_id AND p.number = %(number)s
@@ -28,7 +30,7 @@ SELECT position, CASE WHEN %(shares)s THEN shared ELSE position END AS rank,
                ORDER BY score DESC, columns_of(period_id, columns) DESC, reached, user_id
            ) AS position,
            rank() OVER (ORDER BY score DESC, columns_of(period_id, columns) DESC) AS shared
-    FROM score WHERE period_id = %(period)s
+    FROM shown_score WHERE period_id = %(period)s
 ) AS q
 WHERE position BETWEEN %(first)s AND %(last)s ORDER BY position
 
@@ -37,7 +39,7 @@ WHERE position BETWEEN %(first)s AND %(last)s ORDER BY position
 SELECT 1 + better + earlier AS position, 1 + better + CASE WHEN %(shares)s THEN 0 ELSE earlier END AS rank,
        s.user_id, CASE WHEN s.period_id >> 56 & 1 = 1 THEN ~s.score ELSE s.score END AS score,
        columns_of(s.period_id, s.columns) AS run, s.reached & 9223372036854775807 AS reached
-FROM score s CROSS JOIN LATERAL (
+FROM shown_score s CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE o.score > s.score OR (o.score = s.score AND o.run > q.run)) AS better,
            count(*) FILTER (
                WHERE o.score = s.score AND o.run = q.run AND (o.reached, o.user_id) < (s.reached, s.user_id)
@@ -45,7 +47,7 @@ FROM score s CROSS JOIN LATERAL (
     FROM (SELECT coalesce(columns_of(s.period_id, s.columns), '') AS run) AS q
     CROSS JOIN (
         SELECT user_id, score, reached, coalesce(columns_of(period_id, columns), '') AS run
-        FROM score WHERE period_id = %(period)s
+        FROM shown_score WHERE period_id = %(period)s
     ) AS o
 ) AS c
 WHERE s.period_id = %(period)s AND s.user_id = %(user)s
@@ -77,7 +79,7 @@ SELECT low FROM search WHERE low >= high
 -- As `standings_until`, of a period that has ended and has no standings yet.
 SELECT count(*) FROM (
     SELECT score, coalesce(columns_of(period_id, columns), '') AS run, reached & 9223372036854775807 AS reached, user_id
-    FROM score WHERE period_id = %(period)s AND score >= %(score)s
+    FROM shown_score WHERE period_id = %(period)s AND score >= %(score)s
 ) AS r
 WHERE CASE WHEN r.score <> %(score)s THEN true
            WHEN r.run <> %(run)s THEN r.run > %(run)s
@@ -98,7 +100,7 @@ SELECT position, CASE WHEN %(shares)s THEN shared ELSE position END AS rank,
                ORDER BY score DESC, columns_of(period_id, columns) DESC, reached, user_id
            ) AS position,
            rank() OVER (ORDER BY score DESC, columns_of(period_id, columns) DESC) AS shared
-    FROM score WHERE period_id = %(period)s
+    FROM shown_score WHERE period_id = %(period)s
 ) AS q
 WHERE user_id = ANY (%(users)s::text[]) ORDER BY position
 
@@ -110,7 +112,7 @@ WHERE period_id = %(period)s AND position = ANY (%(positions)s::bigint[]) ORDER 
 -- name: ranked_at --
 -- As `standings_at`, of a period that has ended and has no standings yet.
 SELECT score FROM (
-    SELECT score, row_number() OVER (ORDER BY score DESC) AS position FROM score WHERE period_id = %(period)s
+    SELECT score, row_number() OVER (ORDER BY score DESC) AS position FROM shown_score WHERE period_id = %(period)s
 ) AS q
 WHERE position = ANY (%(positions)s::bigint[]) ORDER BY position
 
@@ -135,7 +137,7 @@ SELECT low FROM search WHERE low >= high ORDER BY nth
 -- name: ranked_from --
 -- As `standings_from`, of a period that has ended and has no standings yet. The scores rise.
 WITH counted AS MATERIALIZED (
-    SELECT width_bucket(score, %(edges)s::bigint[]) AS bucket, count(*) AS players FROM score
+    SELECT width_bucket(score, %(edges)s::bigint[]) AS bucket, count(*) AS players FROM shown_score
     WHERE period_id = %(period)s AND score >= (%(edges)s::bigint[])[1] GROUP BY 1
 )
 SELECT coalesce((SELECT sum(c.players) FROM counted c WHERE c.bucket >= u.nth), 0)::bigint

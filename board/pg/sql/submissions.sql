@@ -9,9 +9,12 @@
 --   3  written before with this idempotency key
 --   4  the key was used for another submission
 --   5  the key is twice in this batch, and this is not the first: send again
+--   25 the player is banned
+--   26 somebody is restricted: `submit_moderated` looks whether it is one of these players
 --   24 written before, with more members in its answer than this statement knows: `submit_by_rule` has all of them
 -- Batches without idempotency keys use the text without the lines that end in "-- keyed". Batches without traces use the
--- text without the lines that end in "-- traced". The lines that end in "-- defined" are those of LEADERBOARD_SEASONS.
+-- text without the lines that end in "-- traced". PERF: as long as nobody is restricted, batches use the text without the lines
+-- that end in "-- moderated", which only looks whether that is so. The lines that end in "-- defined" are those of LEADERBOARD_SEASONS.
 WITH input AS MATERIALIZED (
     SELECT i.ord, i.season_id, i.user_id, i.delta,
            i.digest::uuid AS digest, i.print::uuid AS print, -- keyed
@@ -33,18 +36,24 @@ WITH input AS MATERIALIZED (
     SELECT min(ord) AS ord FROM input -- keyed
     WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM known) -- keyed
     GROUP BY digest -- keyed
+), banned AS MATERIALIZED ( -- moderated
+    SELECT i.ord FROM banned_among(%(users)s) AS b JOIN input i ON i.user_id = b.banned -- moderated
+    WHERE b.seasons IS NULL OR i.season_id = ANY (b.seasons) -- moderated
 ), here AS MATERIALIZED (
     -- The lock makes a reset wait for this batch, or this batch for the reset; after the wait the new row is read.
     SELECT season_id, partition, period_id FROM season
     WHERE season_id = ANY (ARRAY(SELECT DISTINCT season_id FROM input)) AND NOT ruled
       AND revision > 0 -- defined
+      AND NOT (SELECT EXISTS (SELECT FROM restriction)) -- unmoderated
     ORDER BY season_id FOR KEY SHARE
 ), placed AS MATERIALIZED (
     SELECT i.ord, i.user_id, i.delta, i.submission, h.period_id,
            i.digest, i.print, -- keyed
            sum(i.delta) OVER w AS upto, count(*) OVER w AS nth
     FROM input i JOIN here h ON h.season_id = i.season_id
-    WHERE i.digest IS NULL OR i.ord IN (SELECT ord FROM first) -- keyed
+    WHERE true
+      AND i.ord NOT IN (SELECT ord FROM banned) -- moderated
+      AND (i.digest IS NULL OR i.ord IN (SELECT ord FROM first)) -- keyed
     WINDOW w AS (PARTITION BY h.period_id, i.user_id ORDER BY i.ord)
 ), folded AS MATERIALIZED (
     SELECT period_id, user_id, sum(delta) AS total, count(*) AS n, max(submission) AS reached
@@ -99,6 +108,8 @@ SELECT i.ord,
            WHEN p.ord IS NOT NULL THEN 2
            WHEN k.digest IS NOT NULL THEN -- keyed
                CASE WHEN k.print <> i.print THEN 4 WHEN k.has_more THEN 24 ELSE 3 END -- keyed
+           WHEN b.ord IS NOT NULL THEN 25 -- moderated
+           WHEN (SELECT EXISTS (SELECT FROM restriction)) THEN 26 -- unmoderated
            WHEN h.season_id IS NOT NULL THEN 5 -- keyed
            ELSE 1
        END AS status,
@@ -107,6 +118,7 @@ SELECT i.ord,
 FROM input i
 LEFT JOIN placed p ON p.ord = i.ord
 LEFT JOIN done d ON d.ord = i.ord
+LEFT JOIN banned b ON b.ord = i.ord -- moderated
 LEFT JOIN known k ON k.digest = i.digest -- keyed
 LEFT JOIN here h ON h.season_id = i.season_id -- keyed
 ORDER BY i.ord

@@ -10,6 +10,8 @@
 --   10 the period's end has come: turn the season, then send again
 --   11 the season's last period has ended
 --   12 the season has other columns than the submission: `named` are the season's
+--   25 the player is banned
+--   26 somebody is restricted: `submit_by_rule_moderated` looks whether it is one of these players
 --   20 it feeds other seasons: only `submit_by_rule_full` writes it
 -- `submit_by_rule_full` has the lines that end in "-- fed" and "-- dated", too. `achieved` are microseconds since 1970,
 -- `wanted` numbers of periods; 0: not named. Further statuses, and columns:
@@ -78,6 +80,7 @@ input AS MATERIALIZED (
         UNION SELECT season_id FROM seen -- fed
     ))
       AND revision > 0 -- defined
+      AND NOT (SELECT EXISTS (SELECT FROM restriction)) -- unmoderated
     ORDER BY season_id FOR KEY SHARE
 ), reach AS MATERIALIZED ( -- fed
     -- `moved`: a season on the way has got other feeds before it was locked. -- fed
@@ -124,6 +127,8 @@ input AS MATERIALIZED (
     WHERE period_id = ANY (ARRAY(SELECT DISTINCT period_id FROM aimed WHERE is_past AND NOT is_gone)) -- dated
       AND late_until > clock_timestamp() AND final_at IS NULL AND ended_at IS NULL AND expired_at IS NULL -- dated
     ORDER BY period_id FOR NO KEY UPDATE -- dated
+), banned AS MATERIALIZED ( -- moderated
+    SELECT banned AS user_id, seasons FROM banned_among(%(users)s) -- moderated
 ), judged AS MATERIALIZED (
     SELECT j.ord, j.user_id, j.number, j.submission, j.period_id, j.period, j.operator, j.ascending, j.columns,
            j.digest, j.print, -- keyed
@@ -140,6 +145,7 @@ input AS MATERIALIZED (
                ELSE fit_columns(j.named, j.columns, j.further) END -- fed
                AS run,
            CASE
+               WHEN j.is_banned THEN 25 -- moderated
                WHEN j.feeds
                    AND false -- fed
                    THEN 20
@@ -170,6 +176,7 @@ input AS MATERIALIZED (
            END AS refusal
     FROM (
         SELECT i.ord, i.user_id, i.number, i.submission, i.scored,
+               b.user_id IS NOT NULL AND (b.seasons IS NULL OR t.season_id = ANY (b.seasons)) AS is_banned, -- moderated
                i.digest, i.print, -- keyed
                i.achieved, i.achieved_at, t.opens_at, a.ord IS NOT NULL AS is_aimed, a.is_told, a.number AS aim, -- dated
                a.current, a.is_past, a.is_gone, a.is_after, l.period_id IS NOT NULL AS is_late, -- dated
@@ -193,6 +200,7 @@ input AS MATERIALIZED (
                    l.ascending, -- dated
                    t.ascending) AS ascending
         FROM input i JOIN timed t ON t.source = i.season_id
+        LEFT JOIN banned b ON b.user_id = i.user_id -- moderated
         LEFT JOIN aimed a ON a.ord = i.ord AND a.season_id = t.season_id -- dated
         LEFT JOIN late l ON l.period_id = a.period_id AND a.is_past -- dated
     ) AS j
@@ -449,6 +457,7 @@ input AS MATERIALIZED (
     FROM shown d JOIN ( -- fed
         SELECT j.ord, j.season_id, CASE j.refusal WHEN 7 THEN 'score-out-of-bounds' WHEN 8 THEN 'season-not-open' -- fed
                                                   WHEN 11 THEN 'period-closed' WHEN 12 THEN 'invalid-columns' -- fed
+                                                  WHEN 25 THEN 'player-banned' -- fed
                                                   ELSE 'score-out-of-range' END AS code -- fed
         FROM judged j LEFT JOIN shown f ON f.ord = j.ord AND f.season_id = j.season_id -- fed
         WHERE j.is_fed AND f.ord IS NULL -- fed
@@ -485,6 +494,7 @@ SELECT i.ord,
            WHEN d.ord IS NOT NULL THEN 0
            WHEN k.digest IS NOT NULL THEN CASE WHEN k.print = i.print THEN 3 ELSE 4 END -- keyed
            WHEN j.refusal > 0 THEN j.refusal
+           WHEN (SELECT EXISTS (SELECT FROM restriction)) THEN 26 -- unmoderated
            WHEN b.status > 0 THEN b.status -- fed
            WHEN p.operator = 0 THEN 2 -- many
            WHEN p.ord IS NOT NULL THEN 9 -- many
