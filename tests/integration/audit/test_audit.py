@@ -144,6 +144,8 @@ ACTS = [
     ("DELETE", "/v1/keys/{id}", None, "SELECT count(revoked_at) FROM api_key"),
     ("PUT", "/v1/players/bob", {}, "SELECT count(*) FROM player"),
     ("DELETE", "/v1/players/ada/profile", None, "SELECT count(*) FROM player"),
+    ("POST", "/v1/players/ada/ban", {"reason": "x"}, "SELECT count(*) FROM restriction"),
+    ("POST", "/v1/players/ada/hide", None, "SELECT count(*) FROM restriction"),
 ]
 
 
@@ -167,7 +169,7 @@ def test_an_act_that_cannot_be_noted_is_not_done(world: World) -> None:
 
 def test_every_operation_of_administrators_that_changes_something_takes_a_reason() -> None:
     """So a new one is not forgotten. A preview changes nothing."""
-    acts = {op.name for op in OPERATIONS if op.writes and op.scope == "admin"} - {"previewSchedule"}
+    acts = {op.name for op in OPERATIONS if op.writes and op.scope in ("admin", "moderate")} - {"previewSchedule"}
     assert {op.name for op in OPERATIONS if op.is_audited} == acts | {"putProfile", "patchProfile", "deleteProfile"}
 
 
