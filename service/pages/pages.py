@@ -10,16 +10,15 @@ from service.contract.answers import Answer
 from service.contract.problems import NOT_FOUND
 
 HTML: Final = "text/html; charset=utf-8"
+PARTS: Final = (
+    *("audit", "definition", "events", "history", "keys", "kit", "moderation"),
+    *("players", "schedule", "seasons", "status", "traffic"),
+)
+"""Modules of the operators' page."""
 ASSETS: Final = {
     "admin.css": "text/css; charset=utf-8",
     "admin.js": "text/javascript; charset=utf-8",
-    **{
-        f"admin-{part}.js": "text/javascript; charset=utf-8"
-        for part in (
-            *("audit", "definition", "events", "history", "keys", "kit"),
-            *("players", "schedule", "seasons", "status", "traffic"),
-        )
-    },
+    **{f"admin-{part}.js": "text/javascript; charset=utf-8" for part in PARTS},
     "board.css": "text/css; charset=utf-8",
     "board.js": "text/javascript; charset=utf-8",
     "show.js": "text/javascript; charset=utf-8",

@@ -3,7 +3,7 @@
 import { api, badge, card, count, el, field, fill, form, hazard, heading, input, name, table, tell, when } from "./admin-kit.js";
 import { plain } from "./show.js";
 
-const SCOPES = [["read", "reads boards, seasons and players"], ["submit", "submits scores, writes profiles"], ["moderate", "reads what players submitted"], ["admin", "changes seasons and keys, and signs in here"]];
+const SCOPES = [["read", "reads boards, seasons and players"], ["submit", "submits scores, writes profiles"], ["moderate", "reads what players submitted, bans and hides players"], ["admin", "changes seasons and keys, and signs in here"]];
 
 function stateOf(key) {
   const now = Date.now();

@@ -1,7 +1,8 @@
-// A player: profile, name, and where the player stands.
+// A player: profile, name, where the player stands, what was submitted, and fair play.
 
 import { api, card, el, field, fill, form, heading, input, name, seg, table, tell } from "./admin-kit.js";
 import { erasure, history } from "./admin-history.js";
+import { fairPlay, moderationOf } from "./admin-moderation.js";
 import { plain } from "./show.js";
 
 async function profileOf(user) {
@@ -19,7 +20,8 @@ async function standings(user, cursor = "") {
 }
 
 async function shown(user, again) {
-  const [{ data: profile, etag }, { items, nextCursor }] = await Promise.all([profileOf(user), standings(user)]);
+  const path = `players/${seg(user)}`;
+  const [{ data: profile, etag }, { items, nextCursor }, state] = await Promise.all([profileOf(user), standings(user), moderationOf(path)]);
   const display = input({ value: profile.displayName ?? "", dir: "auto", maxlength: 128, id: "display-name" });
   const attributes = Object.entries(profile.attributes);
   const rename = form("Rename", async () => {
@@ -37,6 +39,7 @@ async function shown(user, again) {
       el("a", { href: `#/season/${seg(one.seasonId)}` }, name(one.seasonId)), one.rank.toLocaleString(), (one.total ?? 0).toLocaleString(), one.score.toLocaleString(),
     ]), "On no board now."), nextCursor ? el("p", { class: "hint" }, "There are more seasons than these.") : null),
     history(user, items.map((one) => one.seasonId)),
+    fairPlay(state, path, again),
     el("section", { class: "card hazards" }, el("h2", {}, "What cannot be undone"), erasure(user)),
   ];
 }
