@@ -67,11 +67,13 @@ def erase_rest(db: Db, wanted: Open, minutes: int, go_on: GoOn) -> Erased | None
     db.execute(texts["erase_traces"], user)
     db.execute(texts["erase_leader"], user)
     with db.transaction():
+        # In the order of a change of a restriction, which is noted in the audit.
+        db.execute(texts["hold_restriction"], user)
         db.execute(texts["hold_player_number"], {"player": wanted.player})
         done = {"number": wanted.number, "before": wanted.before, "erased": msgspec.json.encode(erased).decode()}
         if not db.execute(texts["end_erasure"], done).fetchall():
             return None
-        db.execute(texts["forget_restriction"], {"player": wanted.player})
+        db.execute(texts["forget_restriction"], user)
         db.execute(texts["forget_player"], {"player": wanted.player})
     return erased
 

@@ -96,4 +96,4 @@ WHERE ctid = ANY (ARRAY(
     WHERE x.user_id = %(user)s AND x.banned_at IS NOT NULL AND x.ban_until <= clock_timestamp() FOR UPDATE SKIP LOCKED))
 
 -- name: forget_restriction --
-DELETE FROM restriction WHERE user_id = (SELECT n.user_id FROM player_number n WHERE n.number = %(player)s)
+DELETE FROM restriction WHERE user_id = %(user)s

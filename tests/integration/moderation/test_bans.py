@@ -154,6 +154,22 @@ def codes(answer: Answer) -> tuple[int, str]:
     return answer.status, answer.json["code"]
 
 
+@pytest.mark.parametrize("key", [None, "k1"])
+@pytest.mark.parametrize("rule", [{}, {"operator": "best"}])
+def test_the_first_submission_that_a_worker_gets_after_a_ban_is_refused(
+    world: World, rule: dict[str, Any], key: str | None
+) -> None:
+    """Until then it has sent the texts that look whether there is any restriction, and for no player."""
+    world.define("s", **rule)
+    number = {"score": 1} if rule else {"delta": 1}
+    with serving(world) as api, api.client() as http:
+        assert submit(http, "s", "bob", **number).status == 202
+        restrict(world, "ban", ADA)
+        assert codes(submit(http, "s", ADA, key=key, **number)) == (403, "player-banned")
+        assert submit(http, "s", "bob", key=key, **number).status == 202
+    assert world.value("SELECT count(*) FROM ledger WHERE user_id = %s", ADA) == 0
+
+
 def test_a_ban_in_some_seasons_leaves_the_others_alone(running: Http, world: World) -> None:
     put(running, "fed", operator="best")
     put(running, "free")
@@ -243,7 +259,9 @@ def test_a_period_that_closes_meanwhile_is_told_without_the_player(running: Http
     (event,) = eventually(lambda: running.get("/v1/events?kind=period.closed").json["items"])
     assert event["data"]["players"] == 3
     assert [(row["rank"], row["userId"]) for row in event["data"]["top"]] == [(1, "cy"), (2, "bob"), (2, "dan")]
+    # The event is a record of that time: a player who comes back is in no earlier one.
     ok(act(running, "show", ADA))
+    assert running.get("/v1/events?kind=period.closed").json["items"] == [event]
     assert top(running, "week", "?period=1")[:3] == [(1, ADA), (1, "cy"), (3, "bob")]
 
 
