@@ -65,8 +65,8 @@ WALK: Final = (
         "leaderboard key create --name game --scopes read,submit | grep ^lb_",
     ),
     (
-        "leaderboard key create --name operator --scopes read,submit,admin",
-        "leaderboard key create --name operator --scopes read,submit,admin | grep ^lb_",
+        "leaderboard key create --name operator --scopes read,submit,moderate,admin",
+        "leaderboard key create --name operator --scopes read,submit,moderate,admin | grep ^lb_",
     ),
     ("leaderboard season set", "leaderboard season set s1 --title S"),
     ("leaderboard rebuild --season S", "leaderboard rebuild --season s1"),
