@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 ActorType = Literal["key", "command"]
-TargetType = Literal["season", "key", "player"]
+TargetType = Literal["season", "key", "player", "correction"]
 Action = Literal[
     "season.define",
     "season.end-period",
@@ -26,6 +26,8 @@ Action = Literal[
     "player.unban",
     "player.hide",
     "player.show",
+    "correction.create",
+    "correction.undo",
 ]
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -1,4 +1,7 @@
-"""The keeper of periods: turns seasons that are due, writes the standings of ended periods, and makes them final."""
+"""The keeper of periods: turns seasons that are due, writes the standings of ended periods, and makes them final.
+
+It also applies corrections, and undoes them.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from board.columns import read_columns, unpack_columns
 from board.config.settings import Settings
 from board.errors import InvalidRule, ServerUnreachable
 from board.periods import find_history, load_terms, turn_season
+from board.pg import corrections
 from board.pg.connections import connect, first_line
 from board.pg.queries import queries
 from board.pg.steps import run_steps
@@ -94,6 +98,7 @@ class PeriodKeeper:
                     self.turn_seasons(db)
                     self.end_bans(db)
                     self.close_periods(db)
+                    self.correct(db)
                     self.do_chores(db)
             self.stop.wait(EVERY_S)
 
@@ -256,6 +261,26 @@ class PeriodKeeper:
             self.rests.pop(period, None)
             log.info("season %s: period %d is final, with %d players", season, number, players)
         return bool(done)
+
+    def correct(self, db: Db) -> int:
+        """Apply and undo corrections, in their order; returns the number of those that are done now."""
+
+        def go_on() -> bool:
+            self.turn_in_time(db)
+            self.stop.wait(REST_S)
+            return not self.stop.requested
+
+        done = 0
+        for wanted in corrections.list_open(db):
+            if self.stop.requested:
+                break
+            try:
+                done += corrections.carry_out(db, wanted, go_on)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+                log.info("correction %d goes on later: %s", wanted.number, first_line(error))
+                # Those that follow it are made after it.
+                break
+        return done
 
     def do_chores(self, db: Db) -> int:
         """Every few seconds: delete rows that have standings, expired standings, and old events; returns their number.

@@ -55,6 +55,7 @@ from service.boards.reader import SCRIPTS, BoardReader
 from service.boards.run_metadata import RunMetadata
 from service.boards.version_waits import VersionWaits
 from service.contract.leaving import Leaving
+from service.corrections.manage import Corrections
 from service.events.feed import EventFeed
 from service.health.probes import Probes
 from service.health.store_probe import StoreProbe
@@ -274,6 +275,7 @@ async def build_worker(s: Settings, row: Row, history: TrafficHistory) -> Worker
         PlayerEraser(admin_reads, admin_writes, poker, deadline_s=write_deadline_s, cache_s=cache_s),
         PlayerHistory(admin_reads),
         PlayerModerator(admin_reads, admin_writes, poker, deadline_s=write_deadline_s, cache_s=cache_s),
+        Corrections(s.database_url, admin_reads),
         EventFeed(event_reads),
         AuditLog(admin_reads),
         KeyManager(s.database_url, write_deadline_s, None if access is None else access.keyring.hurry),

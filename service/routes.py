@@ -8,6 +8,7 @@ from service.admin import operations as admin
 from service.audit import operations as audit
 from service.boards import operations as boards
 from service.contract.operation import Operation
+from service.corrections import operations as corrections
 from service.events import operations as events
 from service.health import operations as health
 from service.keys import operations as keys
@@ -28,6 +29,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *seasons.OPERATIONS,
     *players.OPERATIONS,
     *moderation.OPERATIONS,
+    *corrections.OPERATIONS,
     *events.OPERATIONS,
     *audit.OPERATIONS,
     *keys.OPERATIONS,

@@ -67,6 +67,9 @@ def erase_rest(db: Db, wanted: Open, minutes: int, go_on: GoOn) -> Erased | None
     db.execute(texts["erase_traces"], user)
     db.execute(texts["erase_leader"], user)
     with db.transaction():
+        db.execute(texts["hold_corrections_of"], user)
+        db.execute(texts["erase_from_corrections"], user)
+    with db.transaction():
         # In the order of a change of a restriction, which is noted in the audit.
         db.execute(texts["hold_restriction"], user)
         db.execute(texts["hold_player_number"], {"player": wanted.player})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-SPELLED: Final = frozenset({"score", "version", "previousScore", "value", "from", "to"})
+SPELLED: Final = frozenset({"score", "version", "previousScore", "value", "corrected", "from", "to"})
 """The members that are numbers of 64 bits. All of them are strings then, also the small ones."""
 COLUMNS: Final = "columns"
 """The member whose members are numbers of 64 bits."""

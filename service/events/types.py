@@ -20,7 +20,7 @@ EventId = Annotated[
     ),
 ]
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-30T00:00:00Z"])]
-EventKind = Literal["period.ended", "period.closed", "leader.changed"]
+EventKind = Literal["period.ended", "period.closed", "leader.changed", "period.corrected"]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
 """Events of one page."""
 
@@ -37,7 +37,8 @@ class Best(msgspec.Struct, frozen=True, omit_defaults=True):
 class EventData(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of `period.ended`: `startsAt`, `endsAt`. Of `period.closed`: the number of `players`, the ten best (`top`), and a
     `link` to the board. Of `leader.changed`: the `userId` of the first player of the board and the `score`, and
-    `previousUserId`, who led before; null: nobody did."""
+    `previousUserId`, who led before; null: nobody did. Of `period.corrected`, when a final board has changed: the
+    number of the `correction`, whether it was `undone`, and `players` and `link` as those of `period.closed`."""
 
     startsAt: Instant | msgspec.UnsetType = msgspec.UNSET
     endsAt: Instant | msgspec.UnsetType = msgspec.UNSET
@@ -49,6 +50,8 @@ class EventData(msgspec.Struct, frozen=True, omit_defaults=True):
     userId: UserId | msgspec.UnsetType = msgspec.UNSET
     score: Score | msgspec.UnsetType = msgspec.UNSET
     previousUserId: UserId | msgspec.UnsetType | None = msgspec.UNSET
+    correction: Annotated[int, msgspec.Meta(ge=1, examples=[1])] | msgspec.UnsetType = msgspec.UNSET
+    undone: Annotated[bool, msgspec.Meta(examples=[False])] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -115,9 +115,12 @@ class PlayerHistory:
 
 def make_item(row: Sequence[Any], periods: Mapping[int, tuple[int, str | None]]) -> HistoryItem:
     """A submission of a row of the query `history_rows`."""
-    _, submission, period, value, accepted_at, achieved_at, run, key_id, version, is_shown = row
+    _, submission, period, value, accepted_at, achieved_at, run, key_id, version, is_shown, *correction = row
     number, named = periods[period]
     state = "counted" if is_shown else _OTHERS.get(operator_of(period), "counted")
+    corrected_by, action, corrected = correction
+    if action == "void":
+        state = "void"
     columns, metadata = read_run(period, named, run)
     return HistoryItem(
         submission,
@@ -130,6 +133,8 @@ def make_item(row: Sequence[Any], periods: Mapping[int, tuple[int, str | None]])
         msgspec.UNSET if achieved_at is None else achieved_at,
         columns,
         metadata,
+        msgspec.UNSET if corrected_by is None else corrected_by,
+        msgspec.UNSET if corrected is None else corrected,
     )
 
 

@@ -22,7 +22,7 @@ from service.moderation.problems import SEASONS_MOST
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True, examples=["2026-11-30T10:00:00Z"])]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, examples=[100])]
 """Submissions of one page."""
-SubmissionState = Literal["counted", "not-best", "superseded"]
+SubmissionState = Literal["counted", "not-best", "superseded", "void"]
 CURSOR_TEXT: Final = r"[A-Za-z0-9_-]{1,128}"
 HistoryCursor = Annotated[
     str,
@@ -41,7 +41,8 @@ class HistoryItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `value` is its `delta` or `score`. `keyId` is the id of the key that submitted it, `token` for a player's token;
     null: it is not known. `state`: `counted`; `not-best`, in a season of `best`; `superseded` by a later run, in one of
-    `last`.
+    `last`; `void`, by a correction. `correction` is the number of the one that decides; `corrected` the value that it
+    sets.
     """
 
     id: Annotated[int, msgspec.Meta(ge=1, description="Rises with each submission.", examples=[4711])]
@@ -54,6 +55,10 @@ class HistoryItem(msgspec.Struct, frozen=True, omit_defaults=True):
     achievedAt: Instant | msgspec.UnsetType = msgspec.UNSET
     columns: RowColumns = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
+    correction: Annotated[int, msgspec.Meta(ge=1, examples=[1])] | msgspec.UnsetType = msgspec.UNSET
+    corrected: Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX, examples=[100])] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
 
 
 class History(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ FILES: Final = (
     "audit",
     "moderation",
     "restrictions",
+    "corrections",
     "erasure",
     "segments",
     "relay",

@@ -35,6 +35,16 @@ POINTS: Final = (
     "committed expire_periods",
 )
 """Where a keeper can die or stand still. Those of `write_standings` are bites of standings, each a commit."""
+CORRECTION_POINTS: Final = (
+    "before verdicts_in_force",
+    "committed note_correction_progress",
+    "uncommitted lock_rows_to_correct",
+    "uncommitted write_corrected_rows",
+    "before end_correction",
+    "uncommitted end_correction",
+    "committed end_correction",
+)
+"""Amid the application of a correction. All that it writes is one commit."""
 
 
 class Bomb:
@@ -111,7 +121,7 @@ class PointedCopy:
 def main(argv: list[str]) -> int:
     """Compose and run."""
     point, number, at = argv
-    assert point in POINTS
+    assert point in (*POINTS, *CORRECTION_POINTS)
     PointedCursor.bomb = Bomb(point, signal.Signals[number], int(at))
 
     def connect_pointed(*args: Any, **options: Any) -> Any:

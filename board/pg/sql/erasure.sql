@@ -129,6 +129,15 @@ WITH gone AS (DELETE FROM idempotency WHERE print = ANY (%(prints)s::uuid[]) RET
 , skips AS (DELETE FROM idempotency_skipped WHERE digest IN (SELECT digest FROM gone))
 SELECT count(*) FROM gone
 
+-- name: hold_corrections_of --
+-- Before `erase_from_corrections`, in its transaction: one that is being applied comes before or after.
+SELECT FROM correction WHERE number IN (SELECT correction FROM correction_item WHERE user_id = %(user)s)
+ORDER BY number FOR UPDATE
+
+-- name: erase_from_corrections --
+WITH images AS (DELETE FROM correction_row WHERE user_id = %(user)s)
+DELETE FROM correction_item WHERE user_id = %(user)s
+
 -- name: erase_traces --
 DELETE FROM trace WHERE user_id = %(user)s
 

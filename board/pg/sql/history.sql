@@ -30,6 +30,13 @@ WITH rows AS MATERIALIZED (
     WHERE t.period_id = ANY (ARRAY(SELECT DISTINCT period_id FROM rows)) AND t.user_id = %(user)s
 )
 SELECT r.place::text, r.submission, r.period_id, r.delta, r.accepted_at, r.achieved_at, r.run, o.key_id, o.client_version,
-       EXISTS (SELECT FROM shown h WHERE h.period_id = r.period_id AND h.reached = r.submission) AS is_shown
+       EXISTS (SELECT FROM shown h WHERE h.period_id = r.period_id AND h.reached = r.submission) AS is_shown,
+       c.number AS correction, c.action, c.value
 FROM rows r LEFT JOIN origin o ON o.id = r.origin
+LEFT JOIN LATERAL (
+    -- Of corrections in force the newest one decides.
+    SELECT c.number, c.action, c.value FROM correction_item i JOIN correction c ON c.number = i.correction
+    WHERE i.period_id = r.period_id AND i.user_id = %(user)s AND i.submission = r.submission AND c.in_force
+    ORDER BY c.number DESC LIMIT 1
+) AS c ON true
 ORDER BY r.place DESC

@@ -85,8 +85,8 @@ def test_an_optional_member_has_no_default(doc: dict[str, Any]) -> None:
 
 def test_operations_have_tags_and_the_document_a_server(doc: dict[str, Any]) -> None:
     tags = {tag["name"]: tag["description"] for tag in doc["tags"]}
-    names = ["submissions", "boards", "stream", "tickets", "seasons", "players", "moderation", "events", "audit",
-             "keys", "admin", "health", "openapi", "pages"]  # fmt: skip
+    names = ["submissions", "boards", "stream", "tickets", "seasons", "players", "moderation", "corrections",
+             "events", "audit", "keys", "admin", "health", "openapi", "pages"]  # fmt: skip
     assert list(tags) == names
     assert all(tags.values())
     assert {tag for methods in doc["paths"].values() for entry in methods.values() for tag in entry["tags"]} == {*tags}

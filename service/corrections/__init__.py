@@ -1,0 +1,1 @@
+"""Corrections of past submissions: preview, creation, undoing."""
