@@ -294,11 +294,12 @@ class _Work:
             self.run("outdate_standings", period=period.id)
             return
         ((players,),) = self.run("renumber_standings", period=period.id)
+        ((hidden,),) = self.run("count_hidden", period=period.id)
         season = self.wanted.season
         data = {
             "correction": self.wanted.number,
             "undone": self.wanted.undoes,
-            "players": players,
+            "players": players - hidden,
             "link": f"/v1/seasons/{quote(season, safe='')}/leaderboard/top?period={period.number}",
         }
         history = run_steps(self.db, find_history())

@@ -31,7 +31,10 @@ Key = tuple[int, bytes, int, bytes]
 
 
 def preview_ranks(act: Act) -> Steps:
-    """The ranks of players before and after (`RankChange`), up to 100. Raises as `board.corrections` does."""
+    """The ranks of players before and after (`RankChange`), up to 100, without those whom boards do not show.
+
+    Raises as `board.corrections` does.
+    """
     items = [item for found in act.items.values() for item in found]
     check_history(act.season, items)
     users = act.users()
@@ -45,12 +48,17 @@ def preview_ranks(act: Act) -> Steps:
     changes: list[RankChange] = []
     for period_id in sorted(users, reverse=True):
         period = act.season.periods[period_id]
+        rows = yield "hidden_players", {"period": period_id, "users": users[period_id]}
+        hidden = {user for (user,) in rows}
+        before = {user: row for user, row in held[period_id].items() if user not in hidden}
         after = {}
         for user in users[period_id]:
+            if user in hidden:
+                continue
             row, place = held[period_id].get(user), (period_id, user)
             following = find_next(period, row, tallies[place], act.items[place], act.verdicts)
             after[user] = row if following is None else following.row
-        found = yield from _compare(act, period, held[period_id], after, SHOWN_MOST - len(changes))
+        found = yield from _compare(act, period, before, after, SHOWN_MOST - len(changes))
         changes += found
     return changes
 

@@ -53,6 +53,11 @@ WHERE %(is_final)s AND t.period_id = %(period)s AND t.user_id = ANY (%(users)s::
 SELECT FROM score WHERE period_id = %(period)s AND user_id = ANY (%(users)s::text[])
 ORDER BY period_id, user_id FOR UPDATE
 
+-- name: hidden_players --
+-- Those of these players whom the board of a period does not show.
+SELECT x.user_id FROM restriction x WHERE x.user_id = ANY (%(users)s::text[])
+AND (x.away IS NULL OR (SELECT p.season_id FROM period p WHERE p.period_id = %(period)s) = ANY (x.away))
+
 -- name: places_among_rows --
 -- Of each of these rows, how many rows of the board are better, and how many are ahead. One look at all rows; those with an
 -- equal score are compared as a whole.
@@ -64,10 +69,11 @@ WITH edge AS MATERIALIZED (
     SELECT array_agg(DISTINCT score ORDER BY score) AS scores FROM edge
 ), board AS MATERIALIZED (
     SELECT user_id, score, coalesce(columns_of(period_id, columns), '') AS columns, reached & 9223372036854775807 AS reached
-    FROM score WHERE NOT %(is_final)s AND period_id = %(period)s AND score >= (SELECT min(score) FROM edge)
+    FROM shown_score WHERE NOT %(is_final)s AND period_id = %(period)s AND score >= (SELECT min(score) FROM edge)
     UNION ALL
     SELECT user_id, CASE WHEN period_id >> 56 & 1 = 1 THEN ~score ELSE score END, coalesce(columns, ''), reached
     FROM standing WHERE %(is_final)s AND period_id = %(period)s
+     AND NOT EXISTS (SELECT FROM unnest(hidden_positions(%(period)s)) AS u (position) WHERE u.position = standing.position)
 ), counted AS MATERIALIZED (
     SELECT width_bucket(b.score, s.scores) AS bucket, count(*) AS players FROM board b CROSS JOIN step s GROUP BY 1
 ), tied AS MATERIALIZED (

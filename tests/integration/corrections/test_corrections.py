@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from support.correcting import PATH, applied, correct, read, stored, undone, until
 from support.http import JSON, Http, base
-from support.periods import events_of, keeper_of, put, submit
+from support.moderation import hint, restrict
+from support.periods import GRID, end_now, events_of, keeper_of, put, submit
 from support.processes import relaying, serving
 from support.waiting import eventually
 from support.world import World
@@ -279,3 +280,28 @@ def test_one_that_is_not_applied_yet_is_withdrawn(http: Http, world: World) -> N
     number = correct(http, "s", userId="ada").json["id"]
     assert http.ask("DELETE", f"{PATH}/{number}").json == {"id": number, "state": "undone", "affected": 1}
     assert list_open(world.db) == [] and rows(world, "s") == {"ada": (1, 1)}
+
+
+def test_players_whom_boards_do_not_show_are_in_no_rank_of_a_preview(http: Http, world: World) -> None:
+    put(http, "b", operator="best", schedule=GRID)
+    for user, score in (("ada", 90), ("bob", 80), ("cy", 70), ("dee", 60)):
+        run(http, "b", user, score, clientVersion="1")
+    for user in ("ada", "cy"):
+        restrict(world, "hide", user)
+        hint(world, user)
+    expected = [{"userId": "bob", "period": 1, "rankBefore": 1, "rankAfter": None},
+                {"userId": "dee", "period": 1, "rankBefore": 2, "rankAfter": None}]  # fmt: skip
+    found = correct(http, "b", query="?preview=true", clientVersion="1").json
+    assert found == {"affected": 4, "changes": expected}
+    end_now(world, "b")
+    keeper = keeper_of(world)
+    keeper.turn_seasons(world.db)
+    keeper.close_periods(world.db)
+    assert correct(http, "b", query="?preview=true", clientVersion="1").json == found
+    assert correct(http, "b", "set", 5, query="?preview=true", userId="bob").json["changes"] == [
+        {"userId": "bob", "period": 1, "rankBefore": 1, "rankAfter": 2}
+    ]
+    applied(http, world, "b", userId="bob")
+    (told,) = world.rows("SELECT data FROM event WHERE kind = 'period.corrected'")
+    assert json.loads(told[0])["players"] == 1
+    assert http.get(f"{base('b')}/leaderboard/top?period=1").json["items"][0]["userId"] == "dee"
