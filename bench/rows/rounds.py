@@ -11,6 +11,7 @@ from bench.rows import (
     calibration,
     disk,
     drain,
+    fair_play,
     live,
     memory,
     open_loop,
@@ -44,6 +45,7 @@ def find_programs(wanted: Collection[str]) -> dict[str, str | None]:
         "curve",
         "disk",
         "past_rank",
+        "void",
         *POSTS,
         *budget.NAMES,
         *read.NAMES,
@@ -69,6 +71,8 @@ def measure_round(options: RunOptions, wanted: Collection[str]) -> Results:
         yield from read.measure(options, wanted)
     if set(past.NAMES) & set(wanted):
         yield from past.measure(options, wanted)
+    if set(fair_play.NAMES) & set(wanted):
+        yield from fair_play.measure(options, wanted)
     if set(refusals.NAMES) & set(wanted):
         yield from refusals.measure(options, wanted)
     for name in drain.SEASONS:
