@@ -1,4 +1,4 @@
-"""The rows of fair play, on the board of many players: how soon a ban is seen, and what a correction costs submissions."""
+"""The rows of fair play, on a board of many players: how soon a ban is seen, what a correction costs submissions."""
 
 from __future__ import annotations
 
