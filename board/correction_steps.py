@@ -32,7 +32,7 @@ from board.season import Submission
 
 ITEMS_MOST: Final = 100_000
 """Submissions of one correction."""
-PLAYERS_MOST: Final = 5_000
+PLAYERS_MOST: Final = 10_000
 """Rows of one correction: they are written in one transaction, for which submissions of these players wait."""
 CONFIRM_ABOVE: Final = 1_000
 """A correction of more submissions names their number."""

@@ -194,10 +194,7 @@ class _Work:
             written = self._write_period(act, period, users[period_id], tallies, held, recent, has_gaps=has_gaps)
             if period.is_current:
                 hints, current = written, period_id
-        if len(hints) == 1:
-            self.run("hint_corrected_row", partition=season.partition, period=current, user=hints[0])
-        elif hints:
-            self.run("load_corrected_board", season=wanted.season, partition=season.partition)
+        self.run("hint_corrected_rows", partition=season.partition, period=current, users=hints)
         if not self.run("end_correction", number=wanted.number, state=wanted.state, partition=season.partition):
             # It was withdrawn.
             raise _LaterError

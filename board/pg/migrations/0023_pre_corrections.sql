@@ -26,6 +26,7 @@ CREATE TABLE correction (
 CREATE SEQUENCE correction_act;
 CREATE INDEX correction_open ON correction (number) WHERE state IN ('pending', 'undoing');
 CREATE INDEX correction_by_season ON correction (season_id, number);
+CREATE INDEX correction_hints ON correction (partition, xid);
 
 -- The submissions of a correction. Of several in force, the one with the highest number decides.
 CREATE TABLE correction_item (

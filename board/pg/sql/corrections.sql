@@ -289,16 +289,9 @@ WHERE period_id = %(period)s RETURNING players
 INSERT INTO event (history, kind, season_id, period, data)
 VALUES (%(history)s, 'period.corrected', %(season)s, %(period)s, %(data)s)
 
--- name: hint_corrected_row --
--- A row is one entry of a batch.
-INSERT INTO outbox (partition, period_id, user_id) VALUES (%(partition)s, %(period)s, %(user)s)
-
--- name: load_corrected_board --
--- Several rows become visible at once: batches leave the season out until its board has been loaded and swapped. Readers see
--- the board as it was.
-INSERT INTO ailing AS a (season_id, partition, reason, retry_at)
-VALUES (%(season)s, %(partition)s, 'its correction is loaded', now())
-ON CONFLICT (season_id) DO UPDATE SET retry_at = now()
+-- name: hint_corrected_rows --
+-- All of them are entries of one batch (`take`), so they become visible at once.
+INSERT INTO outbox (partition, period_id, user_id) SELECT %(partition)s, %(period)s, u FROM unnest(%(users)s::text[]) AS u
 
 -- name: end_correction --
 -- The commit that makes it count, or not any more.

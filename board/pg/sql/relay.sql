@@ -50,7 +50,21 @@ WITH taken AS (
     DELETE FROM outbox WHERE ctid = ANY (ARRAY(
         SELECT o.ctid FROM outbox o
         WHERE o.partition = %(partition)s AND o.xid >= %(low_xid)s::xid8
-        ORDER BY o.xid LIMIT %(limit)s
+        ORDER BY o.xid LIMIT CASE
+            -- The hints of a correction are carried by one batch, which may be larger for it.
+            -- PERF: without a correction under way it is one look at an index.
+            WHEN EXISTS (SELECT FROM correction c WHERE c.partition = %(partition)s AND c.xid >= %(low_xid)s::xid8) THEN coalesce((
+                SELECT q.up_to FROM (
+                    SELECT c.xid, b.before, b.up_to FROM correction c
+                    CROSS JOIN LATERAL (
+                        SELECT count(*) FILTER (WHERE b.xid < c.xid) AS before, count(*) AS up_to FROM outbox b
+                        WHERE b.partition = %(partition)s AND b.xid >= %(low_xid)s::xid8 AND b.xid <= c.xid
+                    ) AS b
+                    WHERE c.partition = %(partition)s AND c.xid >= %(low_xid)s::xid8
+                ) AS q
+                WHERE q.before < %(limit)s::bigint AND q.up_to > %(limit)s::bigint ORDER BY q.xid LIMIT 1), %(limit)s::bigint)
+            ELSE %(limit)s::bigint
+        END
     ))
     RETURNING xid, period_id, user_id, queued_at
 ), traces AS ( -- traced

@@ -186,7 +186,8 @@ def test_boards_follow_while_players_and_corrections_go_on(world: World) -> None
 
         def play() -> None:
             with api.client() as mine:
-                while not ended.is_set():
+                # Slowly: a correction of more than 1,000 submissions has to name their number.
+                while not ended.wait(0.02):
                     for user in ("ada", "bob", "dan"):
                         submit(mine, "b", user, score=10 + len(sent) % 7)
                     sent.append(1)
@@ -196,7 +197,9 @@ def test_boards_follow_while_players_and_corrections_go_on(world: World) -> None
         try:
             for turn in range(3):
                 eventually(lambda turn=turn: len(sent) > 10 * turn + 5)
-                number = correct(http, "b", "set", turn, to="2100-01-01T00:00:00Z").json["id"]
+                answer = correct(http, "b", "set", turn, to="2100-01-01T00:00:00Z")
+                assert answer.status == 202, answer.body
+                number = answer.json["id"]
                 until(http, number, "applied")
                 if turn == 1:
                     assert http.ask("DELETE", f"/v1/corrections/{number}").status == 202

@@ -15,7 +15,9 @@ from support.processes import relaying, serving
 from support.waiting import eventually
 from support.world import World
 
+from board.partitions import partition_of
 from board.pg.corrections import carry_out, list_open
+from relay.batch import relay_batch
 
 
 @pytest.fixture
@@ -305,3 +307,28 @@ def test_players_whom_boards_do_not_show_are_in_no_rank_of_a_preview(http: Http,
     (told,) = world.rows("SELECT data FROM event WHERE kind = 'period.corrected'")
     assert json.loads(told[0])["players"] == 1
     assert http.get(f"{base('b')}/leaderboard/top?period=1").json["items"][0]["userId"] == "dee"
+
+
+@pytest.mark.parametrize("older", [0, 5, 10, 25])
+def test_its_hints_are_one_batch_however_many_they_are(http: Http, world: World, older: int) -> None:
+    users = [f"p{n:02}" for n in range(30)]
+    for user in users:
+        submit(http, "s", user, delta=7)
+    world.carry_everything()
+    voided = world.value("SELECT clock_timestamp()").isoformat()
+    for user in users:
+        submit(http, "s", user, delta=100)
+    world.carry_everything()
+    for n in range(older):
+        submit(http, "s", f"new {n}", delta=1)
+    number = applied(http, world, "s", from_=voided, to=world.value("SELECT clock_timestamp()").isoformat())
+    session, batches = world.session(limit=10), 0
+    while world.counts()["outbox"]:
+        assert read(http, number)["state"] == "running"
+        shown = {score for user, score, _ in world.board("s") if user in users}
+        assert shown == {107}, "all or none"
+        relay_batch(session, partition_of("s"))
+        batches += 1
+    assert {score for user, score, _ in world.board("s") if user in users} == {7}
+    assert read(http, number)["state"] == "applied" and batches == older // 10 + 1
+    assert world.board("s") == world.expected("s")
