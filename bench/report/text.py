@@ -33,7 +33,7 @@ def describe_others(row: RowResult) -> str:
         "key_bytes": "idempotency key {} bytes",
         "player_bytes": "row of a player with index {} bytes",
         "small_per_s": "small board {}/s",
-        "alone_per_s": "without listeners {}/s",
+        "alone_per_s": "{}/s without",
         "share": "share {}",
         "listener_cores": "listeners {} cores",
     }

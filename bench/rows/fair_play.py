@@ -128,7 +128,7 @@ def measure_void(stack: Stack, options: RunOptions, client: Client) -> Measure:
     figures = {
         "share": rates[1] / alone if alone else 0.0,
         "per_s": rates[1],
-        "usual_per_s": alone,
+        "alone_per_s": alone,
         "post_max_ms": longest[1],
         "seconds": seconds,
         "players": float(players),
