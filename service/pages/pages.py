@@ -11,7 +11,7 @@ from service.contract.problems import NOT_FOUND
 
 HTML: Final = "text/html; charset=utf-8"
 PARTS: Final = (
-    *("audit", "definition", "events", "history", "keys", "kit", "moderation"),
+    *("audit", "corrections", "definition", "events", "history", "keys", "kit", "moderation"),
     *("players", "schedule", "seasons", "status", "traffic"),
 )
 """Modules of the operators' page."""

@@ -44,7 +44,7 @@ export function history(user, seasons) {
   const season = input({ dir: "auto", maxlength: 64, required: true, value: seasons[0] ?? "", list: "their-seasons", id: "history-season" });
   return card("What the player submitted",
     form("Show", async () => { body.replaceChildren(...(await page(user, season.value))); },
-      [field("Season", season, "For a key with the scope moderate."), el("datalist", { id: "their-seasons" }, seasons.map((one) => el("option", { value: one })))]),
+      [el("a", { href: `#/corrections/${seg(user)}` }, "Correct what was submitted"), field("Season", season, "For a key with the scope moderate."), el("datalist", { id: "their-seasons" }, seasons.map((one) => el("option", { value: one })))]),
     body);
 }
 

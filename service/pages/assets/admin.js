@@ -6,10 +6,11 @@ import { newSeason, season, seasons } from "./admin-seasons.js";
 import { players } from "./admin-players.js";
 import { events } from "./admin-events.js";
 import { keys } from "./admin-keys.js";
+import { corrections } from "./admin-corrections.js";
 import { audit } from "./admin-audit.js";
 
 const $ = (id) => document.getElementById(id);
-const PARTS = { status, seasons, season, "new-season": newSeason, players, events, keys, audit };
+const PARTS = { status, seasons, season, "new-season": newSeason, players, corrections, events, keys, audit };
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 const asked = new URLSearchParams(location.search);
 if (["light", "dark"].includes(asked.get("theme"))) document.documentElement.dataset.theme = asked.get("theme");

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from support.browser import Browser
 from support.http import base
 from support.office import Office, assert_sound, enter, go, text, until_text
+from support.periods import keeper_of
 from support.relays import Unsignalled
 from support.waiting import eventually
 
@@ -49,14 +50,14 @@ def test_a_player_is_erased_when_the_id_has_been_typed(browser: Browser, office:
     eventually(lambda: office.ask("GET", f"{base(season)}/leaderboard/count").json["count"] == 1)
     enter(browser, office)
     go(browser, f"players/{quote(user)}")
-    assert "cannot be undone" in text(browser, ".hazard")
-    confirm = ".hazard input:not(#erase-reason)"
-    assert browser.run("return page.locator('.hazard button').isDisabled()")
+    assert "cannot be undone" in text(browser, ".hazards")
+    confirm = ".hazards input:not(#erase-reason)"
+    assert browser.run("return page.locator('.hazards button').isDisabled()")
     browser.run("await page.fill(confirm, 'to be'); await page.press(confirm, 'Enter')", confirm=confirm)
     assert office.ask("GET", f"{base(season)}/leaderboard/count").json["count"] == 1
     browser.run(
         "await page.fill('#erase-reason', 'ticket 4\\u00b711'); await page.fill(confirm, user);"
-        " await page.click('.hazard button')",
+        " await page.click('.hazards button')",
         confirm=confirm,
         user=user,
     )
@@ -87,3 +88,44 @@ def test_acts_are_told_with_who_why_and_what_changed(browser: Browser, office: O
     browser.run("await page.fill('#audit-actor', 'nobody'); await page.press('#audit-actor', 'Enter')")
     until_text(browser, "No such act yet.", "#audit")
     assert_sound(browser)
+
+
+def test_a_correction_is_previewed_applied_and_undone(browser: Browser, office: Office) -> None:
+    season = "corrected here"
+    assert office.ask("PUT", base(season), {"operator": "best"}).status == 201
+    for user, number in (("ada", 90), ("bob", 80), ("ada", 10)):
+        submit(office, season, user, number)
+    eventually(lambda: office.ask("GET", f"{base(season)}/leaderboard/count").json.get("count") == 2)
+    enter(browser, office)
+    go(browser, "corrections/ada")
+    assert browser.run("return page.locator('#c-user').inputValue()") == "ada"
+    browser.run(
+        "await page.fill('#c-season', season); await page.fill('#c-reason', 'aim bot');"
+        " await page.click('text=Preview')",
+        season=season,
+    )
+    until_text(browser, "2 submissions of the season", "#preview")
+    ranks = "return page.locator('#preview tbody tr').innerText()"
+    assert browser.run(ranks).split("\t") == ["ada", "1", "1", "\u2013"]
+    assert office.ask("GET", "/v1/corrections").json["items"] == [], "nothing is written"
+    browser.run("await page.selectOption('#c-action', 'set'); await page.fill('#c-value', '70')")
+    assert browser.run("return page.locator('#preview > *').count()") == 0, "it was of other fields"
+    browser.run("await page.click('text=Preview')")
+    until_text(browser, "2 submissions of the season", "#preview")
+    assert browser.run(ranks).split("\t") == ["ada", "1", "1", "2"]
+    browser.run("await page.click('text=Apply to 2 submissions')")
+    until_text(browser, "running", "#corrections")
+    keeper_of(office.world).correct(office.world.db)
+    until_text(browser, "applied", "#corrections")
+    top = office.ask("GET", f"{base(season)}/leaderboard/top").json["items"]
+    assert [(item["userId"], item["score"]) for item in top] == [("bob", 80), ("ada", 70)]
+    browser.run("await page.click('#corrections summary'); await page.click('text=Undo correction')")
+    until_text(browser, "undoing", "#corrections")
+    assert "userId ada" in text(browser, "#corrections")
+    keeper_of(office.world).correct(office.world.db)
+    until_text(browser, "undone", "#corrections")
+    top = office.ask("GET", f"{base(season)}/leaderboard/top").json["items"]
+    assert [(item["userId"], item["score"]) for item in top] == [("ada", 90), ("bob", 80)]
+    browser.run("await page.fill('#c-season', 'no such season'); await page.click('text=Preview')")
+    until_text(browser, "no such season", ".said.wrong")
+    assert_sound(browser, refusals=True)

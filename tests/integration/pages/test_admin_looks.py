@@ -15,7 +15,7 @@ from support.processes import Api
 
 from service.pages.pages import ASSETS
 
-PARTS = ["status", "seasons", "season/spring", "new-season", "players/ada", "events", "keys", "audit"]
+PARTS = ["status", "seasons", "season/spring", "new-season", "players/ada", "events", "keys", "audit", "corrections"]
 
 
 def strange_names() -> list[str]:
