@@ -22,6 +22,8 @@ def describe_others(row: RowResult) -> str:
         "peak_per_s": "closed loop {}/s",
         "read_p99_ms": "reads p99 {} ms",
         "write_p99_ms": "writes p99 {} ms",
+        "answer_p99_ms": "answer p99 {} ms",
+        "post_max_ms": "longest POST {} ms",
         "lag_p99_ms": "generator lag p99 {} ms",
         "worker_us": "workers {} µs",
         "postgres_us": "PostgreSQL {} µs",

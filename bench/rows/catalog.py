@@ -67,7 +67,7 @@ ROWS: Final = (
     Row("lookup100_segment", "reads", "lookup of 100 players of that segment, the same way", "p99_ms", "ms"),
     Row("period_close", "periods", "end of a period: until its ranks are final (players)"),
     Row("past_rank", "periods", "rank in a final period, at a quarter of the peak, open loop", "p99_ms", "ms"),
-    Row("ban", "moderation", "ban of a player until the next read does not find it, beside POSTs", "p99_ms", "ms"),
+    Row("ban", "moderation", "from a ban until a read does not find the player, beside POSTs", "p99_ms", "ms"),
     Row("void", "moderation", "POST while a correction voids submissions of 10,000 players, of without", "share", ""),
     Row("refused_body", "refusals", "POST with a wrong body: refused"),
     Row("refused_key", "refusals", "POST with an unknown key: refused"),

@@ -12,6 +12,7 @@ from service.contract.types import (
     CLIENT_VERSION_MAX,
     INT64_MAX,
     INT64_MIN,
+    PLAIN_TEXT,
     Metadata,
     RowColumns,
     SeasonId,
@@ -76,12 +77,22 @@ class History(msgspec.Struct, frozen=True):
 BanReason = Annotated[
     str,
     msgspec.Meta(
-        min_length=1, max_length=REASON_MAX, description="Why; the audit has it, too.", examples=["speed hack"]
+        min_length=1,
+        max_length=REASON_MAX,
+        pattern=PLAIN_TEXT,
+        description="Why; the audit has it, too.",
+        examples=["speed hack"],
     ),
 ]
 BanSeasons = Annotated[
     list[SeasonId],
-    msgspec.Meta(min_length=1, max_length=SEASONS_MOST, description="The seasons of the ban.", examples=[["spring"]]),
+    msgspec.Meta(
+        min_length=1,
+        max_length=SEASONS_MOST,
+        description="The seasons of the ban.",
+        examples=[["spring"]],
+        extra_json_schema={"uniqueItems": True},
+    ),
 ]
 Until = Annotated[
     datetime.datetime,
