@@ -78,6 +78,10 @@ def erase_rest(db: Db, wanted: Open, minutes: int, go_on: GoOn) -> Erased | None
             return None
         db.execute(texts["forget_restriction"], user)
         db.execute(texts["forget_player"], {"player": wanted.player})
+    with db.transaction():
+        # A hidden player may have submitted since. A process that ends before this leaves it to the keeper.
+        if db.execute(texts["hold_restriction"], user).fetchall():
+            db.execute(texts["hint_restricted"], user)
     return erased
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 EVENT_STREAM: Final = "text/event-stream"
+STREAM_LAG_S: Final = 0.5
+"""For so long a board's stream may be behind what Redis shows: the time between two changes, and that of a look and a
+read before each (`service.stream.feed`, `service.boards.long_polls`)."""
 
 
 class Sink(Protocol):

@@ -16,6 +16,7 @@ from board.redis.poke import Poker
 from service.access.caller import Caller
 from service.contract.answers import Answer
 from service.contract.problems import SEASON_NOT_FOUND, Rejected
+from service.contract.streams import STREAM_LAG_S
 from service.moderation.problems import INVALID_UNTIL, MODERATION_PENDING
 from service.moderation.types import Ban, BanWanted, Hiding, Moderation, Moderator
 
@@ -74,20 +75,37 @@ class PlayerModerator:
             state = await change_restriction(transaction, user, action, statement, act, fields)
         # From here on it counts. What is left is done by the keeper, if not here.
         try:
-            async with self._writes.transaction() as transaction:
-                await transaction.run("hold_restriction", {"user": user})
-                ((partitions, xid),) = await transaction.run("hint_restricted", {"user": user})
-            self._poker.poke({*partitions})
-            hints = {"partitions": partitions, "xid": xid, "user": user}
-            while not (await self._read("is_carried", hints))[0][0]:
-                if self._loop.time() >= deadline:
-                    return MODERATION_PENDING.answer
-                await asyncio.sleep(POLL_S)
+            has_hints = await self._carry(user, deadline)
         except (StoreUnavailable, ServerUnreachable, OutcomeUnknown):
             return MODERATION_PENDING.answer
-        # Other workers may still answer with a top list that they have just read.
-        await asyncio.sleep(self._cache_s)
+        if has_hints is None:
+            return MODERATION_PENDING.answer
+        if has_hints:
+            # Other workers may still answer with a top list that they have just read, and begin streams with one.
+            await asyncio.sleep(max(self._cache_s, STREAM_LAG_S))
         return Answer(200, _encode(state))
+
+    async def _carry(self, user: str, deadline: float) -> bool | None:
+        """Write hints of a player's boards, and wait until relays have carried them; whether there were any.
+
+        None: they have not by the `deadline` of the loop's time. Raises `StoreUnavailable`, `ServerUnreachable` and
+        `OutcomeUnknown`.
+        """
+        while True:
+            async with self._writes.transaction() as transaction:
+                await transaction.run("hold_restriction", {"user": user})
+                ((partitions, periods, xid),) = await transaction.run("hint_restricted", {"user": user})
+            self._poker.poke({*partitions})
+            hints = {"partitions": partitions, "periods": periods, "xid": xid, "user": user}
+            is_carried = False
+            while not is_carried:
+                ((is_carried, has_ended),) = await self._read("is_carried", hints)
+                if not is_carried or has_ended:
+                    if self._loop.time() >= deadline:
+                        return None
+                    await asyncio.sleep(POLL_S)
+            if not has_ended:
+                return bool(periods)
 
 
 def find_act(caller: Caller, reason: str | None) -> Act:

@@ -186,9 +186,16 @@ class Committer:
             await self._turn_seasons(writer, due)
 
     async def _find_seasons(self, writer: Writer, items: list[Item]) -> None:
-        """Create the seasons of these items, or learn that they need the statement by rule; queue the items again."""
+        """Create the seasons of these items, or learn that they need the statement by rule; queue the items again.
+
+        No season is created for a banned player: the statement that has not found it may not have looked for bans.
+        """
         try:
-            found = await writer.find_seasons({item.season for item in items})
+            if not writer.only_defined:
+                for item in await writer.find_banned(items):
+                    item.fail(_REFUSALS[BANNED]())
+                items = [item for item in items if not item.future.done()]
+            found = await writer.find_seasons({item.season for item in items}) if items else {}
         except (NotWritten, OutcomeUnknown, StatementRejected) as error:
             for item in items:
                 item.fail(StoreUnavailable(f"the season could not be created: {error}"))

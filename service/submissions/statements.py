@@ -177,6 +177,7 @@ class Writer:
         self.columns: Final = columns or ColumnMemory()
         self._create: Final = texts["create_seasons"]
         self._find: Final = texts["find_defined_seasons"]
+        self._find_banned: Final = texts["banned_submissions"]
         self._note: Final = texts["note_origins"]
         self._origins: Final = Origins(self._note_origins)
         self.fed_partitions = 0
@@ -332,6 +333,11 @@ class Writer:
             return dict(await self._run(self._find, {"seasons": names}, fetch=True))
         parameters = {"seasons": names, "partitions": [partition_of(name) for name in names]}
         return dict.fromkeys(names, False) | dict(await self._run(self._create, parameters, fetch=True))
+
+    async def find_banned(self, items: list[Item]) -> list[Item]:
+        """Those of these items whose players are banned. Raises as `find_seasons` does."""
+        asked = {"seasons": [item.season for item in items], "users": [item.user for item in items]}
+        return [items[place] for (place,) in await self._run(self._find_banned, asked, fetch=True)]
 
     async def _note_origins(self, keys: list[str], versions: list[str]) -> list[Any]:
         """Rows of `note_origins`. Raises `NotWritten` and `StatementRejected`."""
