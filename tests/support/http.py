@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
+
+PORTS: Final = (16_000, 32_000)
+"""Below those that the kernel gives to outgoing connections."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -120,11 +124,15 @@ def base(season: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that is free now, and that the kernel gives to no connection before a server listens on it."""
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def raw(port: int, data: bytes, timeout_s: float = 10.0) -> bytes:

@@ -76,8 +76,8 @@ def test_a_batch_costs_those_who_wait_for_other_boards_nothing(world: World) -> 
             await watched.looked()
             waits[NEIGHBOURS[0]] = watched.watch.ask_state(NEIGHBOURS[0], states[NEIGHBOURS[0]])
             await watched.looked()
-        # The one that was touched when it is, and when it is waited for anew: not twenty of them in each of ten rounds. On a
-        # busy machine a look at all of them, which comes from time to time, may fall between.
+        # The one that was touched when it is, and when it is waited for anew: not twenty of them in each of ten rounds.
+        # On a busy machine a look at all of them, which comes from time to time, may fall between.
         assert watched.asked() - before <= 100
         assert not any(wait.done() for season, wait in waits.items() if season != NEIGHBOURS[0])
 
