@@ -28,7 +28,6 @@ BATCH: Final = 1_000
 CHEATED: Final = 10**9
 """What each of them submitted, far more than any other."""
 LOOK_S: Final = 0.05
-LOADED_WITHIN_S: Final = 600.0
 APPLIED_WITHIN_S: Final = 300.0
 
 
@@ -44,15 +43,9 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
                 read.fill_board(stack, options)
                 stack.checkpoint()
                 with stack.relays(), stack.api() as client:
-                    stack.wait(lambda: count_players(client) == options.players, do_nothing, LOADED_WITHIN_S)
+                    stack.wait(lambda: read.count_players(client) == options.players, do_nothing, read.LOADED_WITHIN_S)
                     work = measure_bans if name == "ban" else measure_void
                     yield name, work(stack, options, client)
-
-
-def count_players(client: Client) -> int:
-    """The players of the board."""
-    _, body = client.ask("GET", f"{read.PATH}/count")
-    return int(msgspec.json.decode(body).get("count", 0))
 
 
 def measure_bans(stack: Stack, options: RunOptions, client: Client) -> Measure:
@@ -73,7 +66,7 @@ def measure_bans(stack: Stack, options: RunOptions, client: Client) -> Measure:
     rows = int(
         stack.value("SELECT count(*) FROM score JOIN season USING (period_id) WHERE season_id = %s", (read.SEASON,))
     )
-    if (players := count_players(client)) != rows - len(banned):
+    if (players := read.count_players(client)) != rows - len(banned):
         faults.append(f"{players:,} players are shown of {rows:,}, of whom {len(banned)} are banned")
     faults = faults[:3] + stack.find_differences()
     figures = {f"p{percent}_ms": percentile(gone_ms, percent) for percent in (50, 90, 99)}
@@ -156,7 +149,7 @@ def measure_void(stack: Stack, options: RunOptions, client: Client) -> Measure:
     faults += [fault] if fault else []
     alone = (rates[0] + rates[2]) / 2
     # The board's own rows have no submissions, so nothing is left of the others.
-    if (shown := count_players(client)) != options.players - players:
+    if (shown := read.count_players(client)) != options.players - players:
         faults.append(f"{shown:,} players are shown, not {options.players - players:,}")
     faults += stack.find_differences()
     figures = {

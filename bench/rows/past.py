@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-import msgspec
-
 from bench.rows import read
 from bench.rows.figures import Measure, Results
 from bench.system.run_options import RunOptions
 from bench.system.stack import Stack, do_nothing
-from ctl.http_client import Client
 
 NAMES: Final = ("period_close", "past_rank")
-LOADED_WITHIN_S: Final = 600.0
 CLOSED_WITHIN_S: Final = 1_800.0
 
 
@@ -30,7 +26,7 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
         with stack.relays(), stack.api() as client:
             # The rows have no hints: the relays find the board and load it. A reset of a board that is being loaded is
             # answered 503.
-            stack.wait(lambda: count_players(client) == options.players, do_nothing, LOADED_WITHIN_S)
+            stack.wait(lambda: read.count_players(client) == options.players, do_nothing, read.LOADED_WITHIN_S)
             status, body = client.ask("POST", f"/v1/seasons/{read.SEASON}/reset")
             faults = [] if status == 200 else [f"the reset answers {status} {body[:100]!r}"]
             query = "SELECT count(*) FROM event WHERE kind = 'period.closed'"
@@ -49,12 +45,6 @@ def measure(options: RunOptions, wanted: Collection[str]) -> Results:
             if "past_rank" in wanted:
                 stack.settle()
                 yield "past_rank", read.measure_read(stack, options, "past_rank", truth, client, faults)
-
-
-def count_players(client: Client) -> int:
-    """The players of the board."""
-    _, body = client.ask("GET", f"/v1/seasons/{read.SEASON}/leaderboard/count")
-    return int(msgspec.json.decode(body).get("count", 0))
 
 
 def check_standings(stack: Stack, truth: read.ExpectedOrder) -> list[str]:

@@ -39,6 +39,8 @@ PLACED: Final = 50
 SAMPLES: Final = 40
 """Answers that are checked during a load."""
 WARM_S: Final = 1
+LOADED_WITHIN_S: Final = 600.0
+"""For relays that find rows without hints, and load their board."""
 STEP: Final = 20_000
 """Players between two updates of the progress bar."""
 LOOKUP: Final = 100
@@ -93,6 +95,12 @@ def fill_board(stack: Stack, options: RunOptions) -> None:
         options.progress("players", players, players)
         stack.db.execute("SELECT setval('submission', %s)", (players,))
     stack.db.execute("ANALYZE score")
+
+
+def count_players(client: Client) -> int:
+    """The players of the board that is shown."""
+    _, body = client.ask("GET", f"{PATH}/count")
+    return int(msgspec.json.decode(body).get("count", 0))
 
 
 class ExpectedOrder(msgspec.Struct, frozen=True):

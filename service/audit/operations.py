@@ -12,6 +12,7 @@ from service.contract.operation import Operation
 from service.contract.parameters import (
     Parameter,
     make_choice_parameter,
+    make_cursor_parameter,
     make_number_parameter,
     make_text_parameter,
 )
@@ -40,15 +41,7 @@ def _make_instant(name: str, meaning: str) -> Parameter:
     )
 
 
-_CURSOR: Final = Parameter(
-    name="cursor",
-    place="query",
-    kind=ActCursor,
-    meaning="Leads to the next page.",
-    parse=parse_act_cursor,
-    problem=p.INVALID_CURSOR,
-    required=False,
-)
+_CURSOR: Final = make_cursor_parameter(ActCursor, parse_act_cursor)
 
 OPERATIONS: Final = (
     Operation(

@@ -45,6 +45,7 @@ from service.contract.operation import Operation
 from service.contract.parameters import (
     Parameter,
     make_choice_parameter,
+    make_cursor_parameter,
     make_decimal_parameter,
     make_flag_parameter,
     make_int64_parameter,
@@ -63,14 +64,8 @@ _LIMIT: Final = make_number_parameter("limit", Limit, default=10, meaning="How m
 _OFFSET: Final = make_number_parameter(
     "offset", Offset, default=0, meaning="How many players to leave out at the top: the next page."
 )
-_CURSOR: Final = Parameter(
-    name="cursor",
-    place="query",
-    kind=TopCursor,
-    meaning="Leads to the next page: whoever does not move meanwhile is on one page and no other.",
-    parse=parse_cursor,
-    problem=p.INVALID_CURSOR,
-    required=False,
+_CURSOR: Final = make_cursor_parameter(
+    TopCursor, parse_cursor, "Leads to the next page: whoever does not move meanwhile is on one page and no other."
 )
 _USER: Final = make_optional(USER)
 _SCORE: Final = make_int64_parameter(
@@ -140,15 +135,7 @@ _SEASONS: Final = Parameter(
     problem=INVALID_SEASONS,
     required=False,
 )
-_SEASON_CURSOR: Final = Parameter(
-    name="cursor",
-    place="query",
-    kind=SeasonCursor,
-    meaning="Leads to the next page.",
-    parse=parse_season_cursor,
-    problem=p.INVALID_CURSOR,
-    required=False,
-)
+_SEASON_CURSOR: Final = make_cursor_parameter(SeasonCursor, parse_season_cursor)
 _STANDINGS: Final = make_number_parameter("limit", StandingsLimit, default=100, meaning="How many seasons at most.")
 
 OPERATIONS: Final = (

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 from msgspec.inspect import FloatType, IntType, Metadata, StrType, Type, type_info
 
-from service.contract.problems import Problem, Rejected, add_problem
+from service.contract.problems import INVALID_CURSOR, Problem, Rejected, add_problem
 from service.contract.types import INT64_MAX, INT64_MIN
 from service.contract.validation import is_plain
 
@@ -82,6 +82,15 @@ def make_optional(parameter: Parameter) -> Parameter:
         return None if text is None else parameter.parse(text)
 
     return msgspec.structs.replace(parameter, parse=parse, required=False)
+
+
+def make_cursor_parameter(
+    kind: Any, parse: Callable[[str | None], Any], meaning: str = "Leads to the next page."
+) -> Parameter:
+    """Make the optional parameter ``cursor`` of a list; `parse` raises `Rejected` for a text that is no such cursor."""
+    return Parameter(
+        name="cursor", place="query", kind=kind, meaning=meaning, parse=parse, problem=INVALID_CURSOR, required=False
+    )
 
 
 def make_int64_parameter(name: str, kind: Any, problem: Problem, meaning: str) -> Parameter:

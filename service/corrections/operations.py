@@ -9,6 +9,7 @@ from service.contract.body import KIB, Body
 from service.contract.operation import Operation
 from service.contract.parameters import (
     Parameter,
+    make_cursor_parameter,
     make_flag_parameter,
     make_number_parameter,
     make_text_parameter,
@@ -48,15 +49,7 @@ _NUMBER: Final = Parameter(
     parse=_parse_number,
     problem=own.CORRECTION_NOT_FOUND,
 )
-_CURSOR: Final = Parameter(
-    name="cursor",
-    place="query",
-    kind=CorrectionCursor,
-    meaning="Leads to the next page.",
-    parse=parse_correction_cursor,
-    problem=p.INVALID_CURSOR,
-    required=False,
-)
+_CURSOR: Final = make_cursor_parameter(CorrectionCursor, parse_correction_cursor)
 
 OPERATIONS: Final = (
     Operation(

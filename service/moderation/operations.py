@@ -7,7 +7,7 @@ from typing import Final
 from service.contract import problems as p
 from service.contract.body import KIB, Body
 from service.contract.operation import Operation
-from service.contract.parameters import Parameter, make_number_parameter, make_text_parameter
+from service.contract.parameters import make_cursor_parameter, make_number_parameter, make_text_parameter
 from service.contract.reason import REASON
 from service.contract.shared import INT64, SEASON
 from service.contract.types import UserId
@@ -18,15 +18,7 @@ from service.moderation.restrictions import PlayerModerator
 from service.moderation.types import History, HistoryCursor, Limit, Moderation, ModerationReason, ShownBanWanted
 
 _USER: Final = make_text_parameter("userId", "path", UserId, p.INVALID_USER, "The player.")
-_CURSOR: Final = Parameter(
-    name="cursor",
-    place="query",
-    kind=HistoryCursor,
-    meaning="Leads to the next page.",
-    parse=parse_place,
-    problem=p.INVALID_CURSOR,
-    required=False,
-)
+_CURSOR: Final = make_cursor_parameter(HistoryCursor, parse_place)
 _LIMIT: Final = make_number_parameter("limit", Limit, default=100, meaning="How many submissions at most.")
 _REASON_BODY: Final = Body(
     kind=ModerationReason,

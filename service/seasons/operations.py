@@ -8,7 +8,7 @@ from typing import Final
 from service.contract import problems as p
 from service.contract.body import KIB, Body, decode_strictly
 from service.contract.operation import Operation
-from service.contract.parameters import Parameter, make_number_parameter
+from service.contract.parameters import Parameter, make_cursor_parameter, make_number_parameter
 from service.contract.reason import REASON
 from service.contract.season_cursors import parse_cursor
 from service.contract.shared import IF_MATCH, IF_NEW, SEASON
@@ -35,24 +35,8 @@ from service.seasons.types import (
 )
 
 _BODY_MOST: Final = 16 * KIB
-_CURSOR: Final = Parameter(
-    name="cursor",
-    place="query",
-    kind=SeasonCursor,
-    meaning="Leads to the next page.",
-    parse=parse_cursor,
-    problem=p.INVALID_CURSOR,
-    required=False,
-)
-_PERIOD_CURSOR: Final = Parameter(
-    name="cursor",
-    place="query",
-    kind=PeriodCursor,
-    meaning="Leads to the next page.",
-    parse=parse_period_cursor,
-    problem=p.INVALID_CURSOR,
-    required=False,
-)
+_CURSOR: Final = make_cursor_parameter(SeasonCursor, parse_cursor)
+_PERIOD_CURSOR: Final = make_cursor_parameter(PeriodCursor, parse_period_cursor)
 _STATE: Final = Parameter(
     name="state",
     place="query",
